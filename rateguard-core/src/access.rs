@@ -1,4 +1,4 @@
-//! Lists of clients and keys that are exempt from limits or always denied.
+//! Defines a list of clients and keys that are exempt from limits or always denied.
 
 use std::{collections::HashSet, error::Error, fmt, net::IpAddr};
 
@@ -10,13 +10,13 @@ use crate::{
     client_address::{ResolvedClient, parse_network, tunnel_endpoint},
 };
 
-/// A list of addresses and keys that are exempt from limits, and of addresses and keys that are always denied.
+/// A list of clients and keys. Some are exempt from limits, and others are always denied.
 ///
-/// An HTTP adapter applies the list before it checks limits, and rejects denied requests with status 403. The methods
-/// of the guard itself do not use the list.
+/// An HTTP adapter applies the list before it checks limits. If the list denies a request, the adapter rejects it
+/// with status 403. The methods of the guard itself do not use the list.
 ///
-/// If a request matches entries of both kinds, it is allowed. Each request is compared with every network in turn, so a
-/// list can have hundreds of networks but not hundreds of thousands.
+/// If a request matches both an allowing and a denying entry, it is allowed. Each request is compared with every
+/// network in turn, so a list can have hundreds of networks but not hundreds of thousands.
 ///
 /// ```
 /// use actix_rateguard_core::{AccessList, Key};
@@ -37,31 +37,32 @@ pub struct AccessList {
     denied_keys: HashSet<Key>,
 }
 
-/// The result of a lookup in an [`AccessList`].
+/// Whether an [`AccessList`] allows or denies a client or key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Limits do not apply.
+    /// The client or key is exempt from limits.
     Allowed,
-    /// The request is denied.
+    /// The client or key is always denied.
     Denied,
-    /// The list has no matching entry.
+    /// The list has no entry for the client or key.
     Unlisted,
 }
 
 impl AccessList {
-    /// An empty list.
+    /// Creates an empty list.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Exempts clients with these IP addresses, or in these networks such as `10.0.0.0/8`, from all limits.
+    /// Exempts clients from all limits if they have one of these IP addresses, or an address in one of these
+    /// networks, such as `10.0.0.0/8`.
     ///
-    /// [`ClientAddress`](crate::ClientAddress) determines the address of a client. Without this setting, all clients
-    /// behind a proxy have the address of the proxy.
+    /// [`ClientAddress`](crate::ClientAddress) determines the address of a client. By default, all clients behind a
+    /// proxy have the address of the proxy.
     ///
-    /// The address of a trusted proxy ([`ClientAddress::behind`](crate::ClientAddress::behind)) is never allowed, since
-    /// any client may have sent the request. So trust only the addresses of the proxies, not a network that also
-    /// contains clients to allow.
+    /// The list never allows the address of a trusted proxy
+    /// ([`ClientAddress::behind`](crate::ClientAddress::behind)), because any client may have sent the request. So
+    /// trust only the addresses of the proxies, not a network that also contains clients to allow.
     ///
     /// # Errors
     ///
@@ -81,10 +82,11 @@ impl AccessList {
         Ok(self)
     }
 
-    /// Denies clients with these IP addresses, or in these networks such as `203.0.113.0/24`.
+    /// Denies clients if they have one of these IP addresses, or an address in one of these networks, such as
+    /// `203.0.113.0/24`.
     ///
-    /// The IPv6 address of a client that uses the tunnel 6to4 (RFC 3056) or Teredo (RFC 4380) contains an IPv4 address.
-    /// Such a client is denied if either address is denied.
+    /// The IPv6 address of a client that uses the tunnel 6to4 (RFC 3056) or Teredo (RFC 4380) contains an IPv4
+    /// address. Such a client is denied if the list denies its IPv6 address or this IPv4 address.
     ///
     /// # Errors
     ///
@@ -99,29 +101,30 @@ impl AccessList {
         Ok(self)
     }
 
-    /// Exempts these keys from the limits that count requests by them. Other limits still apply to the same request.
+    /// Exempts these keys from every limit that counts requests by the key. A limit that counts the same request by
+    /// another key still applies.
     pub fn allow_keys(mut self, keys: impl IntoIterator<Item = Key>) -> Self {
         self.allowed_keys.extend(keys);
         self
     }
 
-    /// Denies requests with these keys if a limit counts them by such a key.
+    /// Denies every request that a limit counts by one of these keys.
     pub fn deny_keys(mut self, keys: impl IntoIterator<Item = Key>) -> Self {
         self.denied_keys.extend(keys);
         self
     }
 
-    /// Whether the list allows or denies any address.
+    /// Returns whether the list has any address or network.
     #[doc(hidden)]
     pub fn has_addresses(&self) -> bool {
         !(self.allowed.is_empty() && self.denied.is_empty())
     }
 
-    /// Looks up the address of a client.
+    /// Returns whether the list allows or denies the address of a client.
     ///
-    /// If no client was found behind a proxy, the address of the proxy can be denied but not allowed, since every
-    /// client can send an unreadable header. The IPv4 address in a tunnel address can also be denied but not allowed,
-    /// since any tunnel relay can write it.
+    /// If the search for the client found only a proxy, the list can deny the address of the proxy but not allow
+    /// it, because every client can send an unreadable header. The list can also deny but not allow the IPv4
+    /// address in a tunnel address, because any tunnel relay can write it.
     #[doc(hidden)]
     pub fn of_client(&self, client: ResolvedClient) -> Access {
         let ResolvedClient { address: Some(address), is_proxy } = client else {
@@ -134,16 +137,16 @@ impl AccessList {
         })
     }
 
-    /// Looks up a key. `is_unreliable` returns whether the key is an address that the client or a tunnel relay could
-    /// choose. Such a key is never allowed.
+    /// Returns whether the list allows or denies a key. `is_unreliable` returns whether the key is an address that
+    /// the client or a tunnel relay could choose. The list never allows such a key.
     #[doc(hidden)]
     pub fn of_key(&self, key: &Key, is_unreliable: impl FnOnce() -> bool) -> Access {
         let is_allowed = self.allowed_keys.contains(key) && !is_unreliable();
         Self::access(is_allowed, || self.denied_keys.contains(key))
     }
 
-    /// Returns an allowed network that contains only trusted proxies. Such an entry never applies, because proxies are
-    /// not allowed.
+    /// Returns an allowed network that contains only trusted proxies. Such an entry has no effect, because the list
+    /// never allows the address of a proxy.
     #[doc(hidden)]
     pub fn allowed_proxies(&self, proxies: &[IpNet]) -> Option<IpNet> {
         let is_of_proxies = |network: &&IpNet| proxies.iter().any(|it| it.contains(*network));

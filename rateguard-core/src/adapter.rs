@@ -1,6 +1,7 @@
-//! The parts of this crate that only an adapter for a web framework needs.
+//! Re-exports the items of this crate that only an adapter for a web framework needs.
 //!
-//! This module is for `actix-rateguard`. It may change in every version, so other users must pin an exact version.
+//! This module is for `actix-rateguard`. The module may change in every version, so all other users must pin an
+//! exact version.
 
 pub use crate::{
     access::Access,

@@ -1,11 +1,11 @@
-//! Delays between attempts, for connections and circuit breakers.
+//! Computes the delays between attempts to connect, and between the probes of a circuit breaker.
 
 use std::time::Duration;
 
 use crate::jitter::jittered;
 
-/// An exponential backoff with jitter. The delay doubles after each attempt, up to a maximum. To begin again with the
-/// initial delay, replace the value with a new one.
+/// An exponential backoff with jitter. The delay doubles after each attempt, up to a maximum. To start again with
+/// the initial delay, create a new value.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Backoff {
     max: Duration,
@@ -19,7 +19,8 @@ impl Backoff {
         Self { max, jitter, next: initial }
     }
 
-    /// Returns the delay before the next attempt, and doubles the delay after it.
+    /// Returns the delay before the next attempt, and doubles the delay for the attempt after that, up to the
+    /// maximum.
     pub(crate) fn next_delay(&mut self) -> Duration {
         let delay = self.next;
         self.next = (2 * delay).min(self.max);

@@ -1,4 +1,4 @@
-//! The status of a bucket.
+//! Defines the status of a bucket.
 
 use std::time::Duration;
 
@@ -7,10 +7,11 @@ use std::time::Duration;
 pub struct BucketStatus {
     /// The number of units that the bucket would admit now.
     pub remaining: u32,
-    /// The time until `remaining` grows by one unit, if no other request takes units. Zero if the count is 0.
+    /// The time until `remaining` grows by one unit, if no other request takes units. The time is zero if the
+    /// bucket counts no units now.
     pub reset_after: Duration,
-    /// The time until the bucket has room for the cost of the request. After an admitted check, the time until the
-    /// bucket has room for the same cost again. Zero if the bucket has room now. `None` if the cost is above the
-    /// quota's [`max_cost`](crate::Quota::max_cost).
+    /// The time until the bucket has room for the cost of the request. After an admitted check, this is the time
+    /// until the bucket has room for the same cost again. The time is zero if the bucket has room now. It is `None`
+    /// if the cost is above the quota's [`max_cost`](crate::Quota::max_cost).
     pub retry_after: Option<Duration>,
 }

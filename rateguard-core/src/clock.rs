@@ -1,13 +1,13 @@
-//! The clock of the in-memory store.
+//! Defines the clock of the in-memory store.
 
 use std::time::{Duration, Instant};
 
-/// A clock that the in-memory store reads.
+/// A clock from which the in-memory store reads the time.
 ///
-/// The default is the system's monotonic clock. A test can use its own clock, so it need not wait for the end of a
-/// window.
+/// The default is the system's monotonic clock. A test can use another clock, so that it need not wait for the end
+/// of a window.
 pub trait Clock: Send + Sync + 'static {
-    /// The time since a fixed moment. The store uses only whole microseconds.
+    /// Returns the time since a fixed moment. The store uses only whole microseconds.
     fn now(&self) -> Duration;
 }
 
@@ -17,7 +17,7 @@ impl<C: Clock + ?Sized> Clock for std::sync::Arc<C> {
     }
 }
 
-/// The system's monotonic clock, which does not jump when the time of day is changed.
+/// The system's monotonic clock. It does not jump when the time of day is changed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MonotonicClock {
     start: Instant,

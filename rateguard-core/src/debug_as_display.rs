@@ -1,7 +1,7 @@
-//! `Debug` for errors.
+//! Implements `Debug` for errors.
 
-/// Implements `Debug` with the sentence of `Display`, followed by the sources: a `main` that returns an error prints it
-/// with `Debug`.
+/// Implements `Debug` with the text of `Display`, followed by the sources of the error. If `main` returns an error,
+/// Rust prints the error with `Debug`, so the text must be readable.
 macro_rules! debug_as_display {
     ($error:ty) => {
         impl std::fmt::Debug for $error {

@@ -1,4 +1,4 @@
-//! The result of a check.
+//! Defines the decision, which is the result of a check.
 
 use std::time::Duration;
 
@@ -8,33 +8,32 @@ use crate::{
     Policy, Quota, policy::PolicyName, quota_status::QuotaStatus, telemetry::mode::DecisionMode,
 };
 
-/// The result of a check: whether the request is admitted, and the status of each quota.
+/// The result of a check. It says whether the request is admitted, and has the status of each quota.
 ///
-/// The store decides and reads all numbers in one atomic operation. A denial from the [denial
-/// cache](crate::RateGuardBuilder::denial_cache_ttl) repeats an earlier denial, so the time since then is subtracted
-/// from its times.
+/// The store makes the decision and reads all numbers in one atomic operation. A denial from the [denial
+/// cache](crate::RateGuardBuilder::denial_cache_ttl) repeats an earlier denial. The time since the earlier denial
+/// is subtracted from the times in the repeated one.
 ///
-/// If several quotas were checked, the numbers are those of the tightest quota. In a denial, the tightest quota is the
-/// one that has no room for the longest time. In an admission, it is the one that admits the fewest further requests of
-/// this cost. [`statuses`](Self::statuses) returns the status of every quota.
+/// If several quotas were checked, the numbers are those of the tightest quota. In a denial, the tightest quota is
+/// the one that has no room for the longest time. In an admission, the tightest quota is the one that admits the
+/// fewest further requests of the same cost. [`statuses`](Self::statuses) returns the status of every quota.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
     allowed: bool,
-    /// Never empty.
+    /// The status of each quota. The list is never empty.
     statuses: SmallVec<[QuotaStatus; 1]>,
-    /// The index of the tightest quota.
+    /// The index of the tightest quota in `statuses`.
     tightest: u32,
-    /// The time until the end of the ban, if the key is banned.
+    /// The time until the end of the ban; `None` if the key is not banned.
     banned_for: Option<Duration>,
     mode: DecisionMode,
-    /// Whether a policy would deny the request, if all policies of the decision are in shadow mode. `None` if one of
-    /// them is enforced.
+    /// Whether a policy would deny the request. `None` unless all policies of the decision are in shadow mode.
     shadow: Option<bool>,
     denied_for_others: bool,
 }
 
 impl Decision {
-    /// Creates a decision over at least one quota.
+    /// Creates a decision from the statuses of at least one quota.
     pub(crate) fn new(allowed: bool, statuses: SmallVec<[QuotaStatus; 1]>) -> Self {
         let indices = 0..statuses.len();
         let tightest =
@@ -51,7 +50,7 @@ impl Decision {
         }
     }
 
-    /// Creates a decision over a single quota.
+    /// Creates a decision from the status of a single quota.
     pub(crate) fn of_one(allowed: bool, status: QuotaStatus) -> Self {
         let statuses = SmallVec::from_buf([status]);
         Self {
@@ -65,58 +64,58 @@ impl Decision {
         }
     }
 
-    /// Whether the request is admitted.
+    /// Returns whether the request is admitted.
     #[must_use]
     pub fn is_allowed(&self) -> bool {
         self.allowed
     }
 
-    /// Whether the request was denied because its cost is above the [`max_cost`](Quota::max_cost) of a quota. Such a
-    /// request is always denied, so a client should not repeat it.
+    /// Returns whether the request was denied because its cost is above the [`max_cost`](Quota::max_cost) of a
+    /// quota. Such a request is always denied, so a client should not repeat it.
     #[must_use]
     pub fn is_too_costly(&self) -> bool {
         !self.allowed && self.statuses.iter().any(|status| status.retry_after().is_none())
     }
 
-    /// Whether this process decided in memory with its share of the limits, because the store did not answer
-    /// ([`OnError::Local`](crate::OnError::Local)).
+    /// Returns whether this process made the decision in memory, with its share of the limits, because the store
+    /// did not answer ([`OnError::Local`](crate::OnError::Local)).
     #[must_use]
     pub fn is_local(&self) -> bool {
         self.mode() == DecisionMode::Local
     }
 
-    /// Whether the request would be denied if its policy were not in [shadow](crate::Policy::shadow). The decision
-    /// [allows](Self::is_allowed) the request, but its numbers are those of a denial.
+    /// Returns whether the request would be denied if its policy were not in [shadow mode](crate::Policy::shadow).
+    /// The decision [admits](Self::is_allowed) the request, but its numbers are those of a denial.
     #[must_use]
     pub fn would_deny(&self) -> bool {
         self.shadow == Some(true)
     }
 
-    /// Turns this decision into an admission that records whether the policies, all in shadow mode, would deny the
-    /// request.
+    /// Turns the decision of policies that are all in shadow mode into an admission, which records whether the
+    /// policies would deny the request.
     pub(crate) fn in_shadow(mut self) -> Self {
         self.shadow = Some(!self.allowed);
         self.allowed = true;
         self
     }
 
-    /// Returns the same decision with the mode [`DecisionMode::Local`].
+    /// Returns the same decision with the mode [`DecisionMode::Local`], because this process made it in memory.
     pub(crate) fn locally(self) -> Self {
         self.by(DecisionMode::Local)
     }
 
-    /// Returns the same decision with this mode.
+    /// Returns the same decision with this mode, which names the component that decided.
     pub(crate) fn by(self, mode: DecisionMode) -> Self {
         Self { mode, ..self }
     }
 
-    /// Returns the same decision with this value of [`is_denied_for_others`](Self::is_denied_for_others).
+    /// Returns the same decision with this value for [`is_denied_for_others`](Self::is_denied_for_others).
     pub(crate) fn denied_for_others(self, denied_for_others: bool) -> Self {
         Self { denied_for_others, ..self }
     }
 
-    /// Whether a quota had no room only because other keys share its count. Keys share a count when the in-memory store
-    /// is full.
+    /// Returns whether a quota had no room only because the key shares its count with other keys. Keys share a
+    /// count when the in-memory store is full.
     pub(crate) fn is_denied_for_others(&self) -> bool {
         self.denied_for_others
     }
@@ -125,50 +124,54 @@ impl Decision {
         self.mode
     }
 
-    /// The time until the end of the ban; `None` if the key is not banned. While a key is banned, its requests are
-    /// denied even if the quotas have room. An admitted request can have a ban, too, because an HTTP adapter may start
-    /// a ban for the response. See [`Policy::ban`].
+    /// Returns the time until the end of the ban, or `None` if the key is not banned.
+    ///
+    /// While a key is banned, its requests are denied even if the quotas have room. The decision of an admitted
+    /// request can also have a ban, because an HTTP adapter may start a ban after the response. See
+    /// [`Policy::ban`].
     #[must_use]
     pub fn banned_for(&self) -> Option<Duration> {
         self.banned_for
     }
 
-    /// The name of the policy with the tightest quota. In a denial, this policy denied the request.
+    /// Returns the name of the policy that has the tightest quota. In a denial, this policy denied the request.
     #[must_use]
     pub fn policy(&self) -> &str {
         self.policy_name().as_str()
     }
 
-    /// The tightest quota. In a denial, this quota had no room.
+    /// Returns the tightest quota. In a denial, this quota had no room.
     #[must_use]
     pub fn quota(&self) -> Quota {
         self.tightest().quota()
     }
 
-    /// The maximum number of units that the tightest quota admits at one moment: its limit, or the burst of a token
-    /// bucket.
+    /// Returns the maximum number of units that the tightest quota admits at one moment: its limit, or the burst of
+    /// a token bucket.
     #[must_use]
     pub fn limit(&self) -> u32 {
         self.tightest().limit()
     }
 
-    /// The number of units that the tightest quota would admit now; 0 if the key is banned.
+    /// Returns the number of units that the tightest quota would admit now. The number is 0 if the key is banned.
     #[must_use]
     pub fn remaining(&self) -> u32 {
         self.banned_for.map_or(self.tightest().remaining(), |_| 0)
     }
 
-    /// The time until [`remaining`](Self::remaining) grows by one unit, if no other request takes units. Zero if the
-    /// count is 0. If the key is banned, the time until the end of the ban.
+    /// Returns the time until [`remaining`](Self::remaining) grows by one unit, if no other request takes units.
+    ///
+    /// The time is zero if the quota counts no units now. If the key is banned, it is the time until the end of the
+    /// ban.
     #[must_use]
     pub fn reset_after(&self) -> Duration {
         self.banned_for.unwrap_or(self.tightest().reset_after())
     }
 
-    /// The time until the same request is admitted, if no other request takes units in the meantime.
+    /// Returns the time until the same request is admitted, if no other request takes units in the meantime.
     ///
-    /// Zero if the quotas have room, but other requests are before this one in the wait queue. `None` if the request is
-    /// admitted, or if it [can never be admitted](Self::is_too_costly).
+    /// The time is zero if the quotas have room, but other requests are before this request in the wait queue. It
+    /// is `None` if the request is admitted, or if it [can never be admitted](Self::is_too_costly).
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         if self.allowed {
@@ -178,19 +181,20 @@ impl Decision {
         self.statuses.iter().try_fold(ban, |wait, status| Some(wait.max(status.retry_after()?)))
     }
 
-    /// The status of each quota that was checked. The slice has at least one element.
+    /// Returns the status of each quota that was checked. The slice has at least one element.
     #[must_use]
     pub fn statuses(&self) -> &[QuotaStatus] {
         &self.statuses
     }
 
-    /// The names that clients see for the quotas, in the order of [`statuses`](Self::statuses). Each name is unique.
+    /// Returns the names that clients see for the quotas, in the order of [`statuses`](Self::statuses). Each name
+    /// is unique.
     #[doc(hidden)]
     pub fn public_names(&self) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
         for status in &self.statuses {
             let mut name = status.public_name();
-            // The public name may be only the last segment of a policy name, so two policies may have the same public
+            // A public name may be only the last segment of a policy name, so two policies may have the same public
             // name.
             while names.contains(&name) {
                 name.push('\'');
@@ -200,12 +204,12 @@ impl Decision {
         names
     }
 
-    /// The name of the policy with the tightest quota.
+    /// Returns the name of the policy that has the tightest quota.
     pub(crate) fn policy_name(&self) -> &PolicyName {
         self.tightest().name()
     }
 
-    /// The index of the tightest quota in [`statuses`](Self::statuses).
+    /// Returns the index of the tightest quota in [`statuses`](Self::statuses).
     #[doc(hidden)]
     pub fn tightest_index(&self) -> usize {
         self.tightest as usize
@@ -215,14 +219,14 @@ impl Decision {
         &self.statuses[self.tightest_index()]
     }
 
-    /// Returns a denial with the same numbers.
+    /// Turns this decision into a denial with the same numbers.
     pub(crate) fn denied(mut self) -> Self {
         self.allowed = false;
         self
     }
 
-    /// Combines two decisions on one request. The result admits the request if both decisions do, and `retry_after` is
-    /// the longer wait.
+    /// Combines two decisions about one request. The result admits the request only if both decisions admit it, and
+    /// its `retry_after` is the longer wait.
     #[must_use]
     #[doc(hidden)]
     pub fn and(mut self, other: Self) -> Self {
@@ -237,12 +241,13 @@ impl Decision {
             _ => of_other,
         };
         let banned_for = self.banned_for.max(other.banned_for);
-        // The combined decision is enforced if one of the two decisions is enforced.
+        // The result is in shadow mode only if both decisions are in shadow mode.
         let shadow = self.shadow.zip(other.shadow).map(|(one, other)| one || other);
         Self { tightest, banned_for, mode, shadow, ..both }
     }
 
-    /// Returns the same decision with a ban of this policy, unless the decision already has a longer ban.
+    /// Returns the same decision with a ban that this policy has started. If the decision already has a longer ban,
+    /// nothing changes.
     #[doc(hidden)]
     pub fn banned(mut self, policy: &Policy, ban: Duration) -> Self {
         if self.banned_for < Some(ban) {

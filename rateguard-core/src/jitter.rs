@@ -1,13 +1,14 @@
-//! Random jitter for delays. Without jitter, many application servers would retry at the same moment.
+//! Adds random jitter to delays. Without jitter, many application servers would retry at the same moment.
 
 use std::{
     hash::{BuildHasher, RandomState},
     time::Duration,
 };
 
-/// Returns the delay with a random change. The change is at most the fraction `max_fraction` of the delay, up or down.
+/// Returns the delay after a random change. The delay becomes longer or shorter by at most the fraction
+/// `max_fraction`.
 pub(crate) fn jittered(delay: Duration, max_fraction: f64) -> Duration {
-    // Each new `RandomState` has different keys, so each call returns a different number.
+    // Each new `RandomState` has different keys, so each call uses a different random number.
     let random = RandomState::new().hash_one(delay) as f64 / u64::MAX as f64;
     delay.mul_f64(1.0 - max_fraction + 2.0 * max_fraction * random)
 }

@@ -1,15 +1,15 @@
-//! Random numbers for keyed hashes, and maps whose keys are already hashes.
+//! Provides random numbers for keyed hashes, and maps whose keys are already hashes.
 
 use std::{
     collections::HashMap,
     hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState},
 };
 
-/// A map whose keys are already uniformly distributed hashes. The map does not hash the keys again, so a lookup is
-/// faster.
+/// A map whose keys are already uniformly distributed hashes. The map does not hash these keys again, so a lookup
+/// is faster.
 pub(crate) type HashedMap<K, V> = HashMap<K, V, BuildHasherDefault<IdentityHasher>>;
 
-/// A hasher that returns the number itself instead of a hash.
+/// A hasher that does not hash a number, but returns the number itself.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct IdentityHasher(u64);
 
@@ -27,9 +27,9 @@ impl Hasher for IdentityHasher {
     }
 }
 
-/// Creates a generator of random numbers that nobody outside of this process can predict.
+/// Returns a generator of random numbers that no one outside of this process can predict.
 pub(crate) fn random_u128s() -> impl FnMut() -> u128 {
-    // Each number is the SipHash of a counter with a random key.
+    // Each number consists of the SipHash values of two counters, with a random key.
     let (hasher, mut counter) = (RandomState::new(), 0_u64);
     move || {
         counter += 2;

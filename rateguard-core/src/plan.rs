@@ -1,4 +1,4 @@
-//! The quotas of one client, such as a free or a paid account.
+//! Defines a plan: the quotas of one client, such as a free or a paid account.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -10,8 +10,8 @@ use crate::{Quota, Quotas};
 /// converts into a plan: a [`Quota`], [`Quotas`] or an `Arc<Quotas>` becomes [`Limited`](Self::Limited), and `None`
 /// becomes [`Unlimited`](Self::Unlimited).
 ///
-/// When the plan of a client changes, the count stays, so the client does not get new units. This is the same as for
-/// every change of a quota.
+/// When the plan of a client changes, the counts do not change, so the client does not get new units. Every change
+/// of a quota works in this way.
 ///
 /// ```
 /// use actix_rateguard_core::{Plan, Quota, RateGuard};
@@ -30,10 +30,10 @@ use crate::{Quota, Quotas};
 pub enum Plan {
     /// A request is admitted only if all of these quotas have room.
     Limited(Arc<Quotas>),
-    /// The limit does not apply.
+    /// The client is not limited.
     Unlimited,
-    /// The plan with this name in the guard, from [`RateGuardBuilder::plan`](crate::RateGuardBuilder::plan) or from its
-    /// policies file.
+    /// The plan that the guard has under this name, from [`RateGuardBuilder::plan`](crate::RateGuardBuilder::plan)
+    /// or from its policies file.
     ///
     /// If the guard has no plan with this name, an HTTP adapter responds with status 500 and logs the reason.
     Named(Cow<'static, str>),
@@ -44,7 +44,7 @@ impl Plan {
     ///
     /// # Panics
     ///
-    /// If the text is invalid. So use this function only for constant text. For other text, use
+    /// The function panics if the text is invalid. So use it only for constant text. For other text, use
     /// [`try_of`](Self::try_of), which returns an error instead.
     #[must_use]
     #[track_caller]
@@ -59,7 +59,7 @@ impl Plan {
         }
     }
 
-    /// Creates a plan from a [`Quota`], [`Quotas`] or text, as [`of`](Self::of).
+    /// Creates a plan from a [`Quota`], [`Quotas`] or text, and returns an error where [`of`](Self::of) panics.
     ///
     /// ```
     /// # use actix_rateguard_core::Plan;
@@ -78,7 +78,7 @@ impl Plan {
         quotas.try_into().map(|quotas| Self::Limited(Arc::new(quotas))).map_err(Into::into)
     }
 
-    /// Creates a reference to the plan with this name in the guard: [`Plan::Named`].
+    /// Creates a [`Plan::Named`], which refers to the plan that the guard has under this name.
     #[must_use]
     pub fn named(name: impl Into<Cow<'static, str>>) -> Self {
         Self::Named(name.into())

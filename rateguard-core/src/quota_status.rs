@@ -1,4 +1,4 @@
-//! The status of one quota after a decision.
+//! Defines the status of one quota after a decision.
 
 use std::{cmp::Ordering, time::Duration};
 
@@ -29,8 +29,8 @@ impl QuotaStatus {
         Self { policy, index, quota, cost, remaining, reset_after, retry_after }
     }
 
-    /// The name that clients see for the quota: the public name of the policy, followed by `{2}` for its second quota,
-    /// `{3}` for its third, and so on.
+    /// Returns the name that clients see for the quota. It is the public name of the policy, followed by `{2}` for
+    /// the second quota of the policy, `{3}` for the third, and so on.
     #[doc(hidden)]
     pub fn public_name(&self) -> String {
         match self.index {
@@ -43,55 +43,58 @@ impl QuotaStatus {
         &self.policy
     }
 
-    /// The name of the policy.
+    /// Returns the name of the policy that has the quota.
     #[must_use]
     pub fn policy(&self) -> &str {
         self.name().as_str()
     }
 
-    /// The quota.
+    /// Returns the quota to which this status belongs.
     #[must_use]
     pub fn quota(&self) -> Quota {
         self.quota
     }
 
-    /// The number of units that the request takes, or that the last refund or debit of its reservation changed.
+    /// Returns the number of units that the request takes. After a refund or a debit of a reservation, returns the
+    /// number of units that this operation changed.
     #[must_use]
     pub fn cost(&self) -> u32 {
         self.cost
     }
 
-    /// The maximum number of units that the quota admits at one moment: its limit, or the burst of a token bucket.
+    /// Returns the maximum number of units that the quota admits at one moment: its limit, or the burst of a token
+    /// bucket.
     #[must_use]
     pub fn limit(&self) -> u32 {
         self.quota.capacity()
     }
 
-    /// The number of units that the quota would admit now.
+    /// Returns the number of units that the quota would admit now.
     #[must_use]
     pub fn remaining(&self) -> u32 {
         self.remaining
     }
 
-    /// The time until [`remaining`](Self::remaining) grows by one unit, if no other request takes units. Zero if the
-    /// count is 0.
+    /// Returns the time until [`remaining`](Self::remaining) grows by one unit, if no other request takes units.
+    /// The time is zero if the quota counts no units now.
     #[must_use]
     pub fn reset_after(&self) -> Duration {
         self.reset_after
     }
 
-    /// The time until the quota has room for one more request of this cost. Zero if the quota has room now. `None` if
-    /// the quota never has room, because the cost is above its [`max_cost`](Quota::max_cost).
+    /// Returns the time until the quota has room for one more request of the same cost. The time is zero if the
+    /// quota has room now. It is `None` if the quota never has room, because the cost is above its
+    /// [`max_cost`](Quota::max_cost).
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
 
-    /// Orders a tighter quota before a looser one.
+    /// Compares two quotas. The tighter quota is less than the looser one.
     ///
-    /// The tighter quota is the one that has no room for the longer time. If both times are equal, it is the quota that
-    /// admits fewer further requests of this cost. If both numbers are equal, too, it is the quota with the later
-    /// reset.
+    /// The tighter quota is the one that has no room for the longer time. If both times are equal, it is the quota
+    /// that admits fewer further requests of the same cost. If these numbers are also equal, it is the quota with
+    /// the later reset.
     pub(crate) fn tightness(&self, other: &Self) -> Ordering {
         let wait = |status: &Self| status.retry_after.unwrap_or(Duration::MAX);
         let further_requests = |status: &Self| status.remaining / status.cost.max(1);

@@ -1,16 +1,17 @@
-//! The format of the response body for rejected HTTP requests. A policies file can set it for an HTTP adapter.
+//! Defines the format of the body in a response that rejects an HTTP request. A policies file can set the format
+//! for an HTTP adapter.
 
-/// The format of the response body for rejected HTTP requests.
+/// The format of the body in a response that rejects an HTTP request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RejectionBody {
-    /// Problem details (RFC 9457) if the `Accept` header lists `application/problem+json` or `application/json` and
-    /// does not prefer text; otherwise plain text. An `Accept` header of more than 8 lines or 1,024 bytes is ignored.
-    /// The default.
+    /// The body is problem details (RFC 9457) if the `Accept` header lists `application/problem+json` or
+    /// `application/json` and does not prefer text, and plain text otherwise. An `Accept` header of more than 8
+    /// lines or 1,024 bytes is ignored. This is the default.
     #[default]
     Negotiated,
-    /// Problem details for all clients.
+    /// The body is problem details for every client.
     ProblemDetails,
-    /// One line of plain text for all clients.
+    /// The body is one line of plain text for every client.
     Text,
 }

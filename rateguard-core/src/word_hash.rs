@@ -1,8 +1,9 @@
-//! A fast hash of short names and numbers, for small tables that clients cannot fill.
+//! Provides a fast hash of short names and numbers, for small tables that clients cannot fill.
 
 use std::hash::Hasher;
 
-/// FxHash, the hash that rustc uses. An attacker could create collisions, so no table of keys uses it.
+/// The hash FxHash, which rustc uses. An attacker could create collisions, so no table whose entries clients can
+/// create uses this hash.
 #[derive(Default)]
 pub(crate) struct WordHasher(u64);
 

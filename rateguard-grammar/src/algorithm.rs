@@ -1,12 +1,12 @@
-//! The algorithms that count requests.
+//! Defines the algorithms that count requests.
 
 use std::{error::Error, fmt, str::FromStr};
 
 use crate::escape::escape_for_display;
 
-/// The algorithm that counts requests.
+/// An algorithm that counts requests and decides whether a quota has room.
 ///
-/// | | admits | memory per key | cost of a check |
+/// | | Admits | Memory per key | Cost of a check |
 /// |---|---|---|---|
 /// | [`SlidingWindow`](Self::SlidingWindow) | at most `limit` in *any* window, exactly | a timestamp for each request in the window | O(log n) for each unit |
 /// | [`SlidingWindowCounter`](Self::SlidingWindowCounter) | about `limit` in any window, never more than twice `limit` | two counters | O(1) |
@@ -14,30 +14,31 @@ use crate::escape::escape_for_display;
 /// | [`TokenBucket`](Self::TokenBucket) | at most `burst` immediately, and `burst + rate × t` in any time `t` | a level and a timestamp | O(1) |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Algorithm {
-    /// An exact sliding window: a sliding-window log of all admitted requests. The default, because it enforces the
-    /// limit exactly.
+    /// An exact sliding window, with a log of the times of all admitted requests. This is the default, because it
+    /// enforces the limit exactly.
     #[default]
     SlidingWindow,
-    /// An approximate sliding window: one counter for the current window and one for the previous window, as Cloudflare
-    /// described in 2017. The previous counter counts only for the part of its window that is still in the sliding
-    /// window. The result is approximate, because the algorithm assumes that the requests of the previous window were
-    /// spread evenly.
+    /// An approximate sliding window with one counter for the current window and one for the previous window, as
+    /// Cloudflare described in 2017. The previous counter is multiplied by the part of the previous window that is
+    /// still in the sliding window. The result is approximate, because the algorithm assumes that the requests of
+    /// the previous window were spread evenly.
     SlidingWindowCounter,
-    /// A counter that starts at the first request and is reset one window later.
+    /// One counter. The window starts at the first request, and the counter returns to 0 at the end of the window.
     FixedWindow,
-    /// A bucket of at most `burst` tokens that refills steadily at the rate of the quota. A request takes one token for
-    /// each unit of its cost.
+    /// A bucket that holds at most `burst` tokens and gets new tokens steadily at the rate of the quota. A request
+    /// takes one token for each unit of its cost.
     TokenBucket,
 }
 
-/// Generates the list of all algorithms and their names from one list. The compiler reports a missing algorithm.
+/// Generates the constant `NAMES` and the method `name` from one table of algorithms. If an algorithm is missing in
+/// the table, the crate does not compile.
 macro_rules! names {
     ($count:literal: $($algorithm:ident => $name:literal,)*) => {
         impl Algorithm {
-            /// All algorithms with the names that macro attributes, policies files and store keys use for them.
+            /// All algorithms, with the names that macro attributes, policies files and store keys use for them.
             pub const NAMES: [(Self, &str); $count] = [$((Self::$algorithm, $name)),*];
 
-            /// The name that macro attributes, policies files and store keys use for the algorithm.
+            /// Returns the name that macro attributes, policies files and store keys use for the algorithm.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self {
@@ -56,10 +57,10 @@ names! {
     TokenBucket => "token_bucket",
 }
 
-/// Properties of an algorithm that other code needs.
+/// Returns the properties of an algorithm that other code needs.
 impl Algorithm {
-    /// Whether a bucket stores the time of each admitted unit. If so, the memory of the bucket and the duration of a
-    /// check grow with the number of units.
+    /// Returns whether a bucket stores the time of each admitted unit. The memory of such a bucket and the duration
+    /// of a check grow with the number of units.
     #[must_use]
     pub const fn is_log(self) -> bool {
         match self {
@@ -68,7 +69,7 @@ impl Algorithm {
         }
     }
 
-    /// Whether a quota may have a burst that differs from its limit. The bucket then refills at the rate of the quota.
+    /// Returns whether a quota may have a burst that differs from its limit.
     #[must_use]
     pub const fn has_burst(self) -> bool {
         match self {

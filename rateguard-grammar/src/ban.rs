@@ -1,4 +1,4 @@
-//! Escalating bans: `"10/hour for 15m up to 1d"`.
+//! Defines escalating bans, such as `"10/hour for 15m up to 1d"`.
 
 use std::{error::Error, fmt, str::FromStr, time::Duration};
 
@@ -6,15 +6,15 @@ use crate::{
     Algorithm, Quota, RateError, escape::escape_for_display, parse_window, window::write_window,
 };
 
-/// An escalating ban for clients that keep sending requests after a denial.
+/// An escalating ban. It affects clients that continue to send requests after denials.
 ///
-/// A ban starts when the number of denials in a window reaches a threshold. During a ban, the guard denies and does not
-/// count any request of the key. Each ban is twice as long as the previous ban, up to a maximum duration. The guard
-/// remembers a ban for twice the maximum duration, from the start of the ban.
+/// A ban starts when the number of denials in a window reaches a threshold. During a ban, the guard denies every
+/// request of the key and does not count it. Each ban is twice as long as the previous ban, up to a maximum
+/// duration. The guard remembers a ban for twice the maximum duration, from the start of the ban.
 ///
-/// If a limit counts only some responses ([`Count`](crate::Count)), such as failed logins, the guard counts those
-/// responses for the ban instead of denials. To count denials would be unfair: requests in progress can cause a denial,
-/// although their units are refunded later.
+/// If a limit counts only some responses ([`Count`](crate::Count)), such as failed logins, a ban starts after too
+/// many of these responses, not after too many denials. Denials would be an unfair criterion: requests that are
+/// still running can cause a denial, although their units are refunded later.
 ///
 /// ```
 /// # use actix_rateguard_grammar::Ban;
@@ -24,7 +24,7 @@ use crate::{
 /// # Ok::<(), actix_rateguard_grammar::BanSpecError>(())
 /// ```
 ///
-/// The design is that of fail2ban.
+/// fail2ban bans clients in the same way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ban {
     offences: Quota,
@@ -38,8 +38,8 @@ impl Ban {
     pub const MAX_LENGTH: Duration = Duration::from_secs(90 * 86_400);
     const MAX_DENIALS: u32 = 10_000;
 
-    /// Creates a ban of constant duration `first`. The ban starts when the denials reach the limit of `denials` in its
-    /// window.
+    /// Creates a ban that always has the duration `first`. A ban starts when the number of denials in the window of
+    /// `denials` reaches the limit of `denials`.
     ///
     /// # Errors
     ///
@@ -59,7 +59,7 @@ impl Ban {
         if is_valid { Ok(()) } else { Err(BanSpecError::Length) }
     }
 
-    /// Sets the maximum duration. Each ban is then twice as long as the previous ban, up to `max`.
+    /// Sets the maximum duration of a ban. Each ban is then twice as long as the previous ban, up to `max`.
     ///
     /// # Errors
     ///
@@ -70,13 +70,14 @@ impl Ban {
         Ok(self)
     }
 
-    /// The quota whose limit starts a ban: a number of denials, or of responses that count, in a window.
+    /// Returns the quota whose limit is the number of offences that starts a ban. An offence is a denial, or a
+    /// response that counts.
     #[must_use]
     pub fn offences(&self) -> Quota {
         self.offences
     }
 
-    /// The durations of the first ban, the second ban, and so on. The iterator never ends.
+    /// Returns the durations of the first ban, the second ban, and so on. The iterator never ends.
     pub fn lengths(&self) -> impl Iterator<Item = Duration> + use<> {
         let max = self.max;
         std::iter::successors(Some(self.first), move |length| {
@@ -84,8 +85,8 @@ impl Ban {
         })
     }
 
-    /// The time for which the guard remembers a ban, from its start. `None` if all bans have the same duration, because
-    /// earlier bans then do not matter.
+    /// Returns the time for which the guard remembers a ban, from the start of the ban. `None` if all bans have the
+    /// same duration, because earlier bans then do not affect later ones.
     #[must_use]
     pub fn memory(&self) -> Option<Duration> {
         (self.max > self.first).then_some(2 * self.max)
@@ -140,20 +141,20 @@ impl fmt::Display for Length {
     }
 }
 
-/// The error for an invalid ban.
+/// The reason why a ban is invalid.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BanSpecError {
-    /// The text is not a rate of denials, followed by `for` and a duration.
+    /// The text does not consist of a rate of denials, the word `for` and a duration.
     Notation {
-        /// The text.
+        /// The invalid text.
         text: String,
     },
     /// The text before `for` is not a rate, or the text after `for` is not a duration.
     Rate(RateError),
     /// The number of denials is not from 1 to 10,000, or the algorithm is not [`Algorithm::SlidingWindow`].
     Denials {
-        /// The quota of the denials.
+        /// The quota that was given for the denials.
         quota: Quota,
     },
     /// The duration of a ban is not a whole number of seconds from 1 second to 90 days, or the maximum is shorter than
@@ -185,7 +186,8 @@ crate::debug_as_display::debug_as_display!(BanSpecError);
 
 impl Error for BanSpecError {}
 
-/// Lets a function accept a [`Ban`] as well as text in the notation of a ban.
+/// Makes [`Ban`] and text valid for the same function parameter. A `Ban` converts to itself with the error
+/// `Infallible`, which must convert to this error.
 impl From<std::convert::Infallible> for BanSpecError {
     fn from(never: std::convert::Infallible) -> Self {
         match never {}

@@ -1,16 +1,16 @@
-//! The cost of a request, in units.
+//! Validates the cost of a request, in units.
 
 use crate::{Quotas, ShadowSpec};
 
-/// The message for a cost that is not a number, or is 0.
+/// The error message for a cost that is 0 or is not a whole number.
 pub const EXPECTED_COST: &str = "expected a cost that is a whole number of at least 1";
 
-/// Validates that a limit can admit a request of this cost.
+/// Returns an error if a limit could never admit a request of this cost.
 ///
 /// # Errors
 ///
-/// A message if the cost is above the maximum of the enforced quotas or of the candidate quotas. Quotas that are `None`
-/// are not constant, so they have no maximum.
+/// A message if the cost is above the maximum cost of the enforced quotas or of the candidate quotas. `enforced` is
+/// `None` if the quotas are not constant, and then there is no maximum to compare with.
 pub fn check_cost(
     cost: u32,
     enforced: Option<&Quotas>,

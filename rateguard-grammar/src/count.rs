@@ -1,34 +1,34 @@
-//! The responses that make a request count: `"failure"`, `"status:401"`.
+//! Defines the responses for which a request counts, such as `"failure"` and `"status:401"`.
 
 use std::{error::Error, fmt, str::FromStr};
 
 use crate::escape::escape_for_display;
 
-/// The responses that make a request count.
+/// The responses for which a request counts. If the response is a different one, the request does not count.
 ///
-/// The limiter always takes the units of a request before the handler runs, and refunds them if the response does not
-/// count. So even concurrent requests never exceed the limit.
+/// The limiter always takes the units of a request before the handler runs, and refunds them if the request does
+/// not count. So even concurrent requests never exceed the limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Count {
-    /// `"all"`: every response.
+    /// `"all"`: a request counts for every response.
     #[default]
     All,
-    /// `"success"`: responses with a status below 400.
+    /// `"success"`: a request counts for a response with a status below 400.
     Success,
-    /// `"failure"`: responses with a status of at least 400, such as failed logins.
+    /// `"failure"`: a request counts for a response with a status of at least 400, such as a failed login.
     Failure,
-    /// `"status:401"`: responses with this status, from 100 to 599.
+    /// `"status:401"`: a request counts for a response with this status. The status is from 100 to 599.
     Status(u16),
-    /// `"status:4xx"`: responses with a status of this class, from 1 to 5.
+    /// `"status:4xx"`: a request counts for a response whose status has this first digit. The digit is from 1 to 5.
     Class(u8),
 }
 
 impl Count {
-    /// The valid forms, for error messages.
+    /// A list of the valid forms, for error messages.
     pub const FORMS: &str = r#""all", "success", "failure", "status:401", "status:4xx""#;
 
-    /// Whether a response with this status makes a request count.
+    /// Returns whether a request counts if its response has this status.
     #[must_use]
     pub fn counts(self, status: u16) -> bool {
         match self {
@@ -83,7 +83,7 @@ impl fmt::Display for Count {
     }
 }
 
-/// The error for a text that has none of the [valid forms](Count::FORMS).
+/// The error for a text that does not have any of the [valid forms](Count::FORMS).
 #[derive(Clone, PartialEq, Eq)]
 pub struct CountError {
     text: String,

@@ -1,10 +1,10 @@
-//! Makes user input safe for messages.
+//! Escapes user input so that it is safe in messages.
 
-/// The maximum number of characters that a message quotes from a text.
+/// The maximum number of characters of a text that a message quotes.
 const MAX_CHARS: usize = 60;
 
-/// Returns the first 60 characters of a text with escaped control characters. So a message with the text stays on one
-/// line.
+/// Returns the first 60 characters of a text, with escaped control characters. So a message that contains the text
+/// is on one line.
 #[must_use]
 pub fn escape_for_display(text: &str) -> String {
     let mut characters = text.chars();

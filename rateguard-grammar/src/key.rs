@@ -1,15 +1,15 @@
-//! The notation of built-in keys: `"ip"`, `"header:X-Api-Key"`, `"user+path:tenant"`.
+//! Defines the notation of built-in keys, such as `"ip"`, `"header:X-Api-Key"` and `"user+path:tenant"`.
 
 use std::{error::Error, fmt, ops::RangeInclusive, str::FromStr};
 
 use crate::escape::escape_for_display;
 
-/// The valid lengths in bits of an IPv6 prefix whose addresses count as one client: from a provider's network (32) to a
-/// single address (128).
+/// The valid prefix lengths, in bits, of an IPv6 network whose addresses are one client. They are from a provider's
+/// network (32) to a single address (128).
 pub const IPV6_PREFIXES: RangeInclusive<u8> = 32..=128;
 
-/// A built-in key in its notation: one part, or several parts joined by `+`. Requests count together if all parts have
-/// equal values.
+/// The notation of a built-in key: one part, or several parts joined by `+`. Two requests have the same key if the
+/// values of all parts are equal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct KeyNotation {
     parts: Vec<KeyPart>,
@@ -20,7 +20,8 @@ pub struct KeyNotation {
 pub enum KeyPart {
     /// `"ip"`: the client's address.
     Ip,
-    /// `"ip/48"`: the client's address. All IPv6 addresses with the same prefix of this many bits count together.
+    /// `"ip/48"`: the client's address. All IPv6 addresses with the same prefix of this many bits have the same
+    /// key.
     IpNetwork(u8),
     /// `"user"`: the authenticated user.
     User,
@@ -30,7 +31,7 @@ pub enum KeyPart {
     Session(String),
     /// `"bearer"`: the credential in the `Authorization` header.
     Bearer,
-    /// `"global"`: one key for all requests.
+    /// `"global"`: the key that all requests share.
     Global,
     /// `"header:NAME"`: the value of a request header.
     Header(String),
@@ -41,16 +42,16 @@ pub enum KeyPart {
 }
 
 impl KeyNotation {
-    /// The valid forms, for error messages.
+    /// A list of the valid forms, for error messages.
     pub const FORMS: &str = r#""ip", "ip/48", "user", "identity", "session:NAME", "bearer", "global", "header:NAME", "cookie:NAME", "path:NAME", several of these joined by `+`"#;
 
-    /// The client's address.
+    /// Creates the notation `"ip"`, for the client's address.
     #[must_use]
     pub fn ip() -> Self {
         Self { parts: vec![KeyPart::Ip] }
     }
 
-    /// The parts; at least one.
+    /// Returns the parts of the key. The slice has at least one element.
     #[must_use]
     pub fn parts(&self) -> &[KeyPart] {
         &self.parts
@@ -135,14 +136,14 @@ impl FromStr for KeyPart {
     }
 }
 
-/// Whether `name` is a `token` (RFC 9110, section 5.6.2). The names of headers and cookies are tokens.
+/// Returns whether `name` is a `token` (RFC 9110, section 5.6.2). The names of headers and cookies are tokens.
 #[must_use]
 pub fn is_token(name: &str) -> bool {
     let is_tchar = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !name.is_empty() && name.bytes().all(is_tchar)
 }
 
-/// Whether `name` can be a parameter in a route pattern, such as `{name}`.
+/// Returns whether `name` can be the name of a parameter in a route pattern, such as `{name}`.
 fn is_parameter(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-')
 }
@@ -171,8 +172,8 @@ impl KeyNotationError {
         Self { text: escape_for_display(text), problem }
     }
 
-    /// Whether the text has none of the [valid forms](KeyNotation::FORMS). `false` if the text has a valid form with an
-    /// invalid name.
+    /// Returns whether the text has none of the [valid forms](KeyNotation::FORMS). The result is `false` if the
+    /// text has a valid form but an invalid name.
     #[must_use]
     pub fn is_unknown(&self) -> bool {
         self.problem == Problem::Unknown

@@ -1,7 +1,7 @@
-//! The notation of RateGuard for limits, windows, keys, bans and names.
+//! Parses and validates the texts in which RateGuard's users write limits, windows, keys, bans and names.
 //!
-//! The macro attribute parses the notation at compile time, and the library parses the notation at run time. Both use
-//! this crate, so they accept the same texts and report the same errors. Applications use these types through
+//! The macro attribute parses these texts at compile time, and the library parses them at run time. Both use this
+//! crate, so they accept the same texts and report the same errors. Applications use these types through
 //! `actix-rateguard`, which re-exports them.
 
 mod algorithm;

@@ -1,20 +1,21 @@
-//! Values with their locations in the text of a user.
+//! Defines values with their locations in the user's source text.
 
-/// A value, and its location in the source: a span of an attribute, or a byte offset of a file.
+/// A value, with its location in the source. The location is a span in the code of an attribute, or a byte offset
+/// in a file.
 #[derive(Clone, Copy, Debug)]
 pub struct Located<T, L> {
-    /// The value.
+    /// The value that the user wrote.
     pub value: T,
-    /// The location of the value.
+    /// The location of the value in the source.
     pub location: L,
 }
 
-/// An error in the fields of a limit.
+/// An error in the fields that define a limit.
 #[derive(Clone, Debug)]
 pub struct FieldError<L> {
-    /// The location of the field with the error. `None` if a field is missing.
+    /// The location of the invalid field. `None` if a field is missing.
     pub location: Option<L>,
-    /// What is expected.
+    /// The error message, which says what is expected.
     pub message: String,
 }
 

@@ -1,4 +1,4 @@
-//! The request methods that a limit applies to: `"POST, PUT"`.
+//! Parses the request methods to which a limit applies, such as `"POST, PUT"`.
 
 use std::{error::Error, fmt, str::FromStr};
 
@@ -11,7 +11,7 @@ pub struct Methods {
 }
 
 impl Methods {
-    /// The names of the methods; at least one.
+    /// Returns the names of the methods. The slice has at least one element.
     #[must_use]
     pub fn names(&self) -> &[String] {
         &self.names
@@ -23,8 +23,8 @@ impl FromStr for Methods {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let names: Vec<_> = text.split(',').map(|name| name.trim().to_owned()).collect();
-        // Method names are case-sensitive (RFC 9110, section 9.1), and all registered methods are in capital letters.
-        // So lower-case letters are a mistake.
+        // Method names are case-sensitive (RFC 9110, section 9.1), and all registered methods are in capital
+        // letters. So a name with lower-case letters is a mistake.
         let is_method = |name: &String| is_token(name) && !name.contains(char::is_lowercase);
         if !names.iter().all(is_method) {
             return Err(MethodsError { text: escape_for_display(text) });

@@ -1,27 +1,28 @@
-//! The treatment of requests without a key.
+//! Defines the treatment of requests without a key.
 
 use std::{error::Error, fmt, str::FromStr};
 
 use crate::escape::escape_for_display;
 
-/// The treatment of requests without a key. A request has no key if it lacks the header, cookie, route parameter, user
-/// or session value that a part of the key needs.
+/// The treatment of requests without a key. A request has no key if it lacks the header, cookie, route parameter,
+/// user or session value from which a part of the key is read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MissingKey {
-    /// `"ip"`: the request counts by the client's address, separately from requests with a key. The default, because a
-    /// client then cannot avoid the limit by leaving out the value, and unrelated clients do not share one bucket.
+    /// `"ip"`: the request is counted by the client's address, separately from requests with a key. This is the
+    /// default. A client then cannot avoid the limit by omitting the value, and unrelated clients do not share one
+    /// bucket.
     #[default]
     Ip,
-    /// `"deny"`: the request is rejected with 403. For routes that require the key.
+    /// `"deny"`: the request is rejected with 403. Use this variant for routes that require the key.
     Deny,
-    /// `"skip"`: the limit does not apply to the request. Use this only if another limit applies, or no limit is
-    /// required.
+    /// `"skip"`: the limit does not apply to the request. Use this variant only if another limit applies or no
+    /// limit is required.
     Skip,
 }
 
 impl MissingKey {
-    /// The valid forms, for error messages.
+    /// A list of the valid forms, for error messages.
     pub const FORMS: &str =
         r#""ip" (count by address), "deny" (respond with 403) or "skip" (do not limit)"#;
 }

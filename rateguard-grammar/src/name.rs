@@ -1,10 +1,11 @@
-//! Validates names of limits and prefixes of store keys, so they are safe in Redis keys and log messages.
+//! Validates the names of limits and the prefixes of store keys, so that they are safe in Redis keys and log
+//! messages.
 
 use std::{error::Error, fmt};
 
 const MAX_BYTES: usize = 200;
 
-/// Validates the name of a policy or the prefix of a guard's store keys.
+/// Validates the name of a policy, or the prefix of a guard's store keys.
 ///
 /// # Errors
 ///

@@ -1,12 +1,12 @@
-//! Messages for a value that is not a string, although the notation of its type is a string.
+//! Provides error messages for a value that should be a string in a notation but is not a string.
 
 use std::{fmt::Display, str::FromStr};
 
 use crate::{Algorithm, Ban, Count, KeyNotation, Methods, MissingKey, OnError, Quotas};
 
-/// A type with a notation in quotes.
+/// A type that users write as a string.
 pub trait Notation: FromStr<Err: Display> {
-    /// Returns the message for a value that is not a string.
+    /// Returns the error message for a value that is not a string.
     fn expected() -> String;
 }
 

@@ -1,26 +1,27 @@
-//! The failure mode: the treatment of requests when the store does not reply.
+//! Defines the failure mode, which is the treatment of a request when the store does not reply.
 
 use std::{error::Error, fmt, str::FromStr};
 
 use crate::escape::escape_for_display;
 
-/// The failure mode: the treatment of a request when the store does not reply in time.
+/// The failure mode, which is the treatment of a request when the store does not reply in time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OnError {
-    /// Fail open: the request is admitted, and the response has no rate limit headers. The default, because a failure
-    /// of the limiter must not make the application unavailable.
+    /// Fail open: the request is admitted, and the response has no rate limit headers. This is the default, because
+    /// a failure of the limiter must not make the application unavailable.
     #[default]
     Open,
-    /// Fail closed: the request is rejected with 503. For routes that must never be unlimited, such as a login.
+    /// Fail closed: the request is rejected with 503. Use this mode for routes that must never be unlimited, such
+    /// as a login.
     Closed,
-    /// Decide in memory: this process counts its own requests against its share of the limit
-    /// (`RateGuardBuilder::replicas`). For routes that should be neither unavailable nor unlimited.
+    /// Decide in memory: this process counts the requests that it receives, against its share of the limit
+    /// (`RateGuardBuilder::replicas`). Use this mode for routes that should be neither unavailable nor unlimited.
     Local,
 }
 
 impl OnError {
-    /// The valid forms, for error messages.
+    /// A list of the valid forms, for error messages.
     pub const FORMS: &str =
         r#""open" (admit), "closed" (respond with 503) or "local" (decide in memory)"#;
 }

@@ -1,10 +1,10 @@
-//! A quota: a limit, a window and an algorithm.
+//! Defines a quota: a limit, a window and an algorithm.
 
 use std::{error::Error, fmt, time::Duration};
 
 use crate::Algorithm;
 
-/// A limit of requests in a window, with the algorithm that counts the requests.
+/// The maximum number of requests in a window, and the algorithm that counts the requests.
 ///
 /// A quota is parsed from text such as `"5/minute"`, `"100/10s"` or `"20 per 5 minutes"`. The text can also name an
 /// algorithm: `"5/minute fixed_window"`, `"100/second token_bucket burst 20"`. The default algorithm is the exact
@@ -22,8 +22,9 @@ use crate::Algorithm;
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Quota {
-    // Every check copies a quota, so the fields are small. A token bucket counts in fractions of tokens. So `units` is
-    // the window in microseconds and `refill` is the limit, both divided by their greatest common divisor `common`.
+    // Every check copies a quota, so the fields are small. A token bucket counts in fractions of tokens, so the
+    // limit and the window are stored as a reduced fraction. `units` is the window in microseconds divided by
+    // `common`, `refill` is the limit divided by `common`, and `common` is the greatest common divisor of the two.
     units: u64,
     refill: u32,
     common: u32,
@@ -38,8 +39,8 @@ impl Quota {
     pub const MIN_WINDOW: Duration = Duration::from_millis(1);
     /// The maximum window: 365 days.
     pub const MAX_WINDOW: Duration = Duration::from_secs(365 * 86_400);
-    /// The maximum debt of a token bucket, in the fractions of [`token`](Self::token): 2^52. Numbers in Lua scripts are
-    /// exact only below 2^53.
+    /// The maximum debt of a token bucket: 2^52 of the fractions that [`token`](Self::token) defines. Numbers in
+    /// Lua scripts are exact only below 2^53.
     pub const MAX_DEBT: u64 = 1 << 52;
 
     /// The maximum cost of one request with [`Algorithm::SlidingWindow`]: 10,000 units. The sliding-window log has an
@@ -62,9 +63,9 @@ impl Quota {
         if nanos < Self::MIN_WINDOW.as_nanos() || nanos > Self::MAX_WINDOW.as_nanos() {
             return Err(QuotaError::Window);
         }
-        // The maximum window has fewer than 2^45 microseconds, so this fits into 64 bits.
+        // The maximum window has fewer than 2^45 microseconds, so the number of microseconds fits into 64 bits.
         let micros = nanos.div_ceil(1_000) as u64;
-        // The divisor is at most the limit, so it fits into 32 bits.
+        // The greatest common divisor is at most the limit, so it fits into 32 bits.
         let common = greatest_common_divisor(micros, limit as u64) as u32;
         Ok(Self {
             units: micros / common as u64,
@@ -75,8 +76,8 @@ impl Quota {
         })
     }
 
-    /// Returns the same limit and window with another algorithm. The burst of a token bucket is then the limit, unless
-    /// [`with_burst`](Self::with_burst) changes the burst.
+    /// Returns a quota with the same limit and window, and with this algorithm. The burst of a token bucket is then
+    /// the limit. To change it, call [`with_burst`](Self::with_burst).
     ///
     /// # Errors
     ///
@@ -85,8 +86,8 @@ impl Quota {
         Self { algorithm, capacity: self.limit(), ..self }.validate_precision()
     }
 
-    /// Returns the same token bucket with a capacity of `burst` tokens. After an idle time, the bucket is full and
-    /// admits `burst` requests at once.
+    /// Returns the same token bucket with a capacity of `burst` tokens. If no requests arrive for long enough, the
+    /// bucket becomes full and then admits `burst` requests at one moment.
     ///
     /// # Errors
     ///
@@ -108,38 +109,40 @@ impl Quota {
         Ok(self)
     }
 
-    /// The number of requests in a window, or the number of tokens that a token bucket regains in a window.
+    /// Returns the number of requests that the quota admits in a window. For a token bucket, returns the number of
+    /// tokens that the bucket regains in a window.
     #[must_use]
     pub const fn limit(&self) -> u32 {
         self.refill * self.common
     }
 
-    /// The window, in whole microseconds.
+    /// Returns the window, in whole microseconds.
     #[must_use]
     pub const fn window(&self) -> Duration {
         Duration::from_micros(self.window_micros())
     }
 
-    /// The window in microseconds, less than 2^45.
+    /// Returns the window in microseconds, which is less than 2^45.
     #[must_use]
     pub const fn window_micros(&self) -> u64 {
         self.units * self.common as u64
     }
 
-    /// The algorithm that counts requests.
+    /// Returns the algorithm that counts requests.
     #[must_use]
     pub const fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
-    /// The maximum number of requests in a burst: the burst of a token bucket, or the limit of other algorithms.
+    /// Returns the maximum number of requests in a burst. This is the burst of a token bucket, or the limit for the
+    /// other algorithms.
     #[must_use]
     pub const fn capacity(&self) -> u32 {
         self.capacity
     }
 
-    /// The maximum cost of one request in units: the [`capacity`](Self::capacity), but at most
-    /// [`MAX_LOG_COST`](Self::MAX_LOG_COST) with [`Algorithm::SlidingWindow`].
+    /// Returns the maximum cost of one request in units. This is the [`capacity`](Self::capacity), but with
+    /// [`Algorithm::SlidingWindow`] at most [`MAX_LOG_COST`](Self::MAX_LOG_COST).
     #[must_use]
     pub const fn max_cost(&self) -> u32 {
         if self.algorithm.is_log() && self.capacity > Self::MAX_LOG_COST {
@@ -149,8 +152,8 @@ impl Quota {
         }
     }
 
-    /// The number of fractions in one token, and the number of fractions that a token bucket regains in one
-    /// microsecond. Both are whole numbers, so the bucket counts without rounding.
+    /// Returns two numbers: how many fractions one token has, and how many fractions a token bucket regains in one
+    /// microsecond. Both numbers are whole, so the bucket counts without rounding.
     #[must_use]
     pub const fn token(&self) -> (u64, u64) {
         (self.units, self.refill as u64)
@@ -185,9 +188,9 @@ pub enum QuotaError {
     Window,
     /// The burst is not a whole number from 1 to 2147483648, or the algorithm is not [`Algorithm::TokenBucket`].
     Burst,
-    /// A token bucket cannot count the quota exactly, because its fractions of tokens are too many. The burst times the
-    /// window in microseconds, divided by the greatest common divisor of the limit and that window, must be less than
-    /// 2^52.
+    /// A token bucket cannot count the quota exactly, because a full bucket has too many fractions of tokens. The
+    /// number of fractions is the burst times the window in microseconds, divided by the greatest common divisor of
+    /// the limit and that window. It must be less than 2^52.
     Precision,
 }
 

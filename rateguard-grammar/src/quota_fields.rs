@@ -1,4 +1,4 @@
-//! The fields that specify quotas: `rate`, or `limit` and `window`, with `algorithm` and `burst`.
+//! Reads quotas from the fields `rate`, `limit`, `window`, `algorithm` and `burst`.
 
 use std::time::Duration;
 
@@ -7,31 +7,33 @@ use crate::{
     located::{FieldError, Located},
 };
 
-/// The fields of an attribute or of a policy in a file that specify its quotas. `L` is a location in the source.
+/// The fields that specify the quotas of an attribute or of a policy in a file. `L` is the type of a location in
+/// the source.
 #[derive(Clone, Debug)]
 pub struct QuotaFields<L> {
-    /// All quotas in one text.
+    /// All quotas, written in one text.
     pub rate: Option<Located<Quotas, L>>,
-    /// The limit of the only quota.
+    /// The limit of the quota, if there is only one and it is not in `rate`.
     pub limit: Option<Located<u32, L>>,
-    /// The window of the only quota.
+    /// The window of the quota, if there is only one and it is not in `rate`.
     pub window: Option<Located<Duration, L>>,
-    /// The algorithm of all quotas whose text in `rate` names no algorithm.
+    /// The algorithm for the quota from `limit` and `window`, or for all quotas in `rate` whose text names no
+    /// algorithm.
     pub algorithm: Option<Located<Algorithm, L>>,
-    /// The capacity of the only quota, in tokens.
+    /// The capacity of a token bucket, in tokens, if there is only one quota.
     pub burst: Option<Located<u32, L>>,
 }
 
-/// The parts of error messages that differ between attributes and files.
+/// The texts in error messages that are different for attributes and for files.
 #[derive(Clone, Copy, Debug)]
 pub struct QuotaExamples {
-    /// An example of a window, such as `window = 60`.
+    /// An example of the field `window`, such as `window = 60`.
     pub window: &'static str,
-    /// The message for a limit without quotas. It names the valid forms.
+    /// The message for a limit without quotas. The message contains the valid forms.
     pub no_quotas: &'static str,
 }
 
-// A derived implementation would require `L: Default`, which a span is not.
+// `#[derive(Default)]` would require `L: Default`, but the compiler's `Span` does not implement `Default`.
 impl<L> Default for QuotaFields<L> {
     fn default() -> Self {
         Self { rate: None, limit: None, window: None, algorithm: None, burst: None }
@@ -39,7 +41,7 @@ impl<L> Default for QuotaFields<L> {
 }
 
 impl<L: Copy> QuotaFields<L> {
-    /// The names of the fields that are present, with their locations.
+    /// Returns the names and the locations of the fields that are present.
     pub fn present(&self) -> impl Iterator<Item = (&'static str, L)> {
         [
             ("limit", self.limit.map(|it| it.location)),
@@ -52,12 +54,12 @@ impl<L: Copy> QuotaFields<L> {
         .filter_map(|(name, location)| Some((name, location?)))
     }
 
-    /// Returns the quotas that the fields specify.
+    /// Returns the quotas that the fields specify together.
     ///
     /// # Errors
     ///
-    /// [`FieldError`] unless there is either `rate`, or `limit` and `window`, and the other fields can be applied to
-    /// these quotas.
+    /// [`FieldError`] unless the fields are either `rate`, or `limit` and `window`. Also [`FieldError`] if
+    /// `algorithm` or `burst` cannot be applied to these quotas.
     pub fn quotas(&self, examples: QuotaExamples) -> Result<Quotas, FieldError<L>> {
         let QuotaExamples { window: window_example, no_quotas } = examples;
         let quotas = match (&self.rate, self.limit, self.window) {
@@ -94,14 +96,14 @@ impl<L: Copy> QuotaFields<L> {
         self.with_algorithm_and_burst(&quotas)
     }
 
-    /// Returns the quotas, changed by the separate fields `algorithm` and `burst`.
+    /// Returns the quotas after the fields `algorithm` and `burst` have been applied to them.
     fn with_algorithm_and_burst(&self, quotas: &Quotas) -> Result<Quotas, FieldError<L>> {
         let mut quotas: Vec<Quota> = quotas.iter().copied().collect();
         if let Some(Located { value, location }) = self.algorithm {
             for quota in &mut quotas {
                 match quota.algorithm() {
-                    // This is the default algorithm. A quota does not store whether its notation named an algorithm, so
-                    // this field can replace it.
+                    // This is the default algorithm, so the text of the quota may name no algorithm. A quota does
+                    // not store its text, so the field also replaces this algorithm if the text names it.
                     Algorithm::SlidingWindow => {
                         *quota = quota
                             .with_algorithm(value)
@@ -139,7 +141,8 @@ mod tests {
         Some(Located { value, location })
     }
 
-    /// The fields `rate`, `limit`, `window`, `algorithm` and `burst`, with the locations 1 to 5.
+    /// Returns the quotas for these values of the fields. The fields have the locations 1 to 5, in the order of the
+    /// parameters.
     fn quotas(
         rate: Option<&str>,
         limit: Option<u32>,

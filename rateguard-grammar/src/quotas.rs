@@ -1,15 +1,15 @@
-//! Lists of quotas that are enforced together: `"5/second; 100/minute; 1000/day"`.
+//! Defines lists of quotas that are enforced together, such as `"5/second; 100/minute; 1000/day"`.
 
 use std::{fmt, slice, str::FromStr};
 
 use crate::{Quota, RateError, escape::escape_for_display, rate::MAX_QUOTAS};
 
-/// One or more quotas. A request is admitted if every quota has room.
+/// One or more quotas. A request is admitted only if every quota has room.
 ///
 /// A list is parsed from [`Quota`] texts that are separated by semicolons, and `Display` writes the same notation.
-/// Stores identify a quota by its position in the list, so a quota keeps its count when its limit or window changes.
-/// Add a new quota at the end, because all quotas after an inserted or removed quota change their positions and lose
-/// their counts.
+/// A store identifies a quota by its position in the list, so a quota retains its count when its limit or window
+/// changes. Add a new quota at the end. If you insert or remove a quota, all quotas after it get other positions
+/// and lose their counts.
 ///
 /// ```
 /// # use actix_rateguard_grammar::{Quota, Quotas};
@@ -31,7 +31,8 @@ impl Quotas {
     ///
     /// # Errors
     ///
-    /// [`RateError::Number`] unless there are 1 to [`MAX`](Self::MAX) quotas, [`RateError::Twice`] if two are equal.
+    /// [`RateError::Number`] unless there are 1 to [`MAX`](Self::MAX) quotas; [`RateError::Twice`] if two quotas
+    /// are equal.
     pub fn new(quotas: impl IntoIterator<Item = Quota>) -> Result<Self, RateError> {
         let mut list = Vec::new();
         for quota in quotas {
@@ -46,18 +47,18 @@ impl Quotas {
         Ok(Self { list })
     }
 
-    /// The quotas in their order; at least one.
+    /// Returns the quotas in the order of the list. The slice has at least one element.
     #[must_use]
     pub fn as_slice(&self) -> &[Quota] {
         &self.list
     }
 
-    /// The quotas in their order; at least one.
+    /// Returns an iterator over the quotas in the order of the list. It yields at least one quota.
     pub fn iter(&self) -> slice::Iter<'_, Quota> {
         self.list.iter()
     }
 
-    /// The maximum cost of one request in units: the lowest [`Quota::max_cost`] of the list.
+    /// Returns the maximum cost of one request in units. This is the lowest [`Quota::max_cost`] in the list.
     #[must_use]
     pub fn max_cost(&self) -> u32 {
         self.list.iter().map(Quota::max_cost).min().unwrap_or(0)

@@ -1,4 +1,4 @@
-//! The notation of a quota: `"5/minute"`, `"100/second token_bucket burst 20"`.
+//! Parses and writes the notation of a quota, such as `"5/minute"` and `"100/second token_bucket burst 20"`.
 
 use std::{convert::Infallible, error::Error, fmt, str::FromStr};
 
@@ -8,7 +8,7 @@ use crate::{
     window::{WindowError, parse_window, write_window},
 };
 
-/// The maximum number of quotas of one policy.
+/// The maximum number of quotas in one policy.
 pub(crate) const MAX_QUOTAS: usize = 8;
 
 impl FromStr for Quota {
@@ -38,16 +38,16 @@ impl FromStr for Quota {
     }
 }
 
-/// Splits a text into the rate and the rest, which starts with the name of an algorithm. The rest is empty if no
-/// algorithm is named.
+/// Splits a text into the rate and the rest, which starts with the name of an algorithm. The rest is empty if the
+/// text names no algorithm.
 fn split_at_algorithm(text: &str) -> (&str, &str) {
     let offset =
         Algorithm::NAMES.iter().filter_map(|(_, name)| text.find(&format!(" {name}"))).min();
     offset.map_or((text, ""), |offset| text.split_at(offset))
 }
 
-/// Parses a whole number. `None` if the text has other characters than digits. If the number does not fit into 32 bits,
-/// the error says that the limit is too high.
+/// Parses a whole number. `None` if the text contains anything but digits. If the number does not fit into 32 bits,
+/// the result is the error for a limit that is too high.
 fn number(text: &str) -> Option<Result<u32, QuotaError>> {
     let text = text.trim();
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -72,29 +72,29 @@ impl fmt::Display for Quota {
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RateError {
-    /// The text is not a limit, a slash and a window.
+    /// The text does not consist of a limit, a slash and a window.
     Notation {
-        /// The text.
+        /// The invalid text.
         text: String,
     },
-    /// The window is not a duration.
+    /// The text of the window is not a duration.
     Window(WindowError),
     /// The limit, the window or the burst is out of range.
     Quota(QuotaError),
-    /// A quota of a list is invalid.
+    /// A quota in a list is invalid.
     Listed {
-        /// The position of the quota in the list, from 1.
+        /// The position of the invalid quota in the list. The first position is 1.
         position: usize,
-        /// The text of the quota.
+        /// The text of the invalid quota.
         text: String,
-        /// The error of the quota.
+        /// The reason why the quota is invalid.
         error: Box<RateError>,
     },
     /// The list is empty or has more than 8 quotas.
     Number,
     /// The list contains two equal quotas.
     Twice {
-        /// The quota.
+        /// The quota that the list contains twice.
         quota: Quota,
     },
 }
@@ -127,7 +127,8 @@ impl From<QuotaError> for RateError {
     }
 }
 
-/// Lets a function accept [`Quotas`](crate::Quotas) or a [`Quota`] as well as text in the notation of quotas.
+/// Makes [`Quotas`](crate::Quotas), a [`Quota`](crate::Quota) and text valid for the same function parameter. A
+/// conversion that never fails has the error `Infallible`, which must convert to this error.
 impl From<Infallible> for RateError {
     fn from(never: Infallible) -> Self {
         match never {}

@@ -1,4 +1,4 @@
-//! The fields of shadow mode: `shadow`, `candidate` and `rollout`.
+//! Reads the shadow mode from the fields `shadow`, `candidate` and `rollout`.
 
 use std::ops::RangeInclusive;
 
@@ -7,27 +7,29 @@ use crate::{
     located::{FieldError, Located},
 };
 
-/// The part of a limit that is in shadow mode.
+/// The shadow mode of a limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ShadowSpec {
-    /// The whole limit is in shadow.
+    /// The whole limit is in shadow mode.
     Whole,
-    /// Candidate quotas, and the percentage of the keys (0 to 100) for which the guard enforces the candidate.
+    /// The limit has candidate quotas. The number is the percentage of the keys (0 to 100) for which the guard
+    /// enforces the candidate.
     Candidate(Quotas, u8),
 }
 
-/// The fields of an attribute or of a policy in a file that specify its shadow mode. `L` is a location in the source.
+/// The fields that specify the shadow mode of an attribute or of a policy in a file. `L` is the type of a location
+/// in the source.
 #[derive(Clone, Debug)]
 pub struct ShadowFields<L> {
-    /// Whether the whole limit is in shadow.
+    /// Whether the whole limit is in shadow mode.
     pub shadow: Option<Located<bool, L>>,
-    /// Candidate quotas, which count in addition to the enforced quotas.
+    /// The candidate quotas, which count requests in addition to the enforced quotas.
     pub candidate: Option<Located<Quotas, L>>,
     /// The percentage of the keys for which the guard enforces the candidate.
     pub rollout: Option<Located<u8, L>>,
 }
 
-// A derived implementation would require `L: Default`, which a span is not.
+// `#[derive(Default)]` would require `L: Default`, but the compiler's `Span` does not implement `Default`.
 impl<L> Default for ShadowFields<L> {
     fn default() -> Self {
         Self { shadow: None, candidate: None, rollout: None }
@@ -35,7 +37,7 @@ impl<L> Default for ShadowFields<L> {
 }
 
 impl<L: Copy> ShadowFields<L> {
-    /// The valid values of `rollout`, in percent.
+    /// The valid values for `rollout`, in percent.
     pub const ROLLOUTS: RangeInclusive<u8> = 0..=100;
     /// The message for a value of `shadow` that is not a boolean.
     pub const EXPECTED_SHADOW: &str =
@@ -44,7 +46,7 @@ impl<L: Copy> ShadowFields<L> {
     pub const EXPECTED_ROLLOUT: &str =
         "expected a whole number of percent from 0 to 100, such as `rollout = 10`";
 
-    /// The names of the fields that are present, with their locations.
+    /// Returns the names and the locations of the fields that are present.
     pub fn present(&self) -> impl Iterator<Item = (&'static str, L)> {
         [
             ("shadow", self.shadow.map(|it| it.location)),
@@ -55,12 +57,12 @@ impl<L: Copy> ShadowFields<L> {
         .filter_map(|(name, location)| Some((name, location?)))
     }
 
-    /// Returns the shadow mode that the fields specify. `None` if the limit is not in shadow mode.
+    /// Returns the shadow mode that the fields specify. `None` if the fields specify no shadow mode.
     ///
     /// # Errors
     ///
-    /// [`FieldError`] if the whole limit is in shadow and has a candidate, or if there is a rollout without a
-    /// candidate.
+    /// [`FieldError`] if the whole limit is in shadow mode and also has a candidate, or if there is a rollout
+    /// without a candidate.
     pub fn spec(&self) -> Result<Option<ShadowSpec>, FieldError<L>> {
         let is_whole = self.shadow.is_some_and(|shadow| shadow.value);
         match (&self.candidate, self.rollout) {
@@ -85,7 +87,8 @@ impl<L: Copy> ShadowFields<L> {
 mod tests {
     use super::*;
 
-    /// The fields `shadow`, `candidate` and `rollout`, with the locations 1 to 3.
+    /// Returns the shadow mode for these values of the fields. The fields have the locations 1 to 3, in the order
+    /// of the parameters.
     fn spec(
         shadow: Option<bool>,
         candidate: Option<&str>,

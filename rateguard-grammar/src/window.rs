@@ -1,16 +1,16 @@
-//! The notation of a duration: `"500ms"`, `"1m"`, `"2 hours"`.
+//! Parses and writes the notation of a duration, such as `"500ms"`, `"1m"` and `"2 hours"`.
 
 use std::{error::Error, fmt, time::Duration};
 
 use crate::escape::escape_for_display;
 
-/// A unit of time, its duration and its names, the singular first.
+/// A unit of time, with its duration and its names. The first name is the singular.
 struct Unit {
     micros: u64,
     names: &'static [&'static str],
 }
 
-/// All units of time in the notation, the longest first.
+/// All units of time that the notation has, the longest unit first.
 const UNITS: &[Unit] = &[
     Unit { micros: 86_400_000_000, names: &["day", "days", "d"] },
     Unit { micros: 3_600_000_000, names: &["hour", "hours", "h"] },
@@ -24,8 +24,8 @@ const UNITS: &[Unit] = &[
 ///
 /// # Errors
 ///
-/// [`WindowError`] if the unit of time is missing or unknown, the number is not a whole number, or the duration has
-/// 2^64 microseconds or more.
+/// [`WindowError`] if the unit of time is missing or invalid, if the number is not a whole number, or if the
+/// duration has 2^64 microseconds or more.
 pub fn parse_window(text: &str) -> Result<Duration, WindowError> {
     let text = text.trim();
     let invalid = || WindowError { text: escape_for_display(text) };

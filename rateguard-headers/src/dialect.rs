@@ -1,4 +1,4 @@
-//! The dialects in which a server reports its limits.
+//! Defines the dialects in which a server can report its limits.
 
 use std::time::Duration;
 
@@ -10,37 +10,40 @@ use crate::{
     write::{ceil_secs, rate_limit_policy_value, rate_limit_value, unix_ceil_secs},
 };
 
-/// The maximum number of fields of a dialect.
+/// The maximum number of fields that a dialect writes.
 const MAX_FIELDS: usize = 3;
 
-/// A dialect of header fields in which a server reports its limits. A server can add `Retry-After` to the fields of
+/// A set of header fields in which a server reports its limits. A server can add `Retry-After` to the fields of
 /// every dialect.
 ///
-/// To add a dialect, add a variant here and a line to the list in `names!`. The compiler then reports every `match` in
-/// this file that needs an arm. Also add the dialect to the JSON schema of the policies file and to the README.
+/// To add a dialect, add a variant here and a line to the table in `names!`. The compiler then reports every
+/// `match` in this file that needs an arm. Also add the dialect to the JSON schema of the policies file and to the
+/// README.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HeaderDialect {
-    /// `X-RateLimit-Limit`, `X-RateLimit-Remaining` and `X-RateLimit-Reset`, with the reset in seconds from now. The
-    /// fields report only one limit. No standard describes these fields.
+    /// The server writes `X-RateLimit-Limit`, `X-RateLimit-Remaining` and `X-RateLimit-Reset`, with the reset in
+    /// seconds from now. The fields report only one limit. No standard describes these fields.
     XRateLimit,
-    /// The same fields as GitHub writes them: `X-RateLimit-Reset` is a Unix time in seconds. To compute the wait, a
-    /// client needs a correct clock, or must subtract the time in the `Date` field.
+    /// The server writes the same fields as for `XRateLimit`, but in the variant of GitHub: `X-RateLimit-Reset` is a
+    /// Unix time in seconds. To compute the wait, a client needs a correct clock, or must subtract the time in the
+    /// `Date` field.
     XRateLimitEpoch,
-    /// `RateLimit` and `RateLimit-Policy`, which report any number of limits by name, as Structured Fields (RFC 9651).
-    /// This is revision 11 of draft-ietf-httpapi-ratelimit-headers, of May 2026. A draft is not a standard, so a later
-    /// revision can change these fields.
+    /// The server writes `RateLimit` and `RateLimit-Policy`, which report any number of limits by name, as
+    /// Structured Fields (RFC 9651). This is revision 11 of draft-ietf-httpapi-ratelimit-headers, of May 2026. A
+    /// draft is not a standard, so a later revision can change these fields.
     Draft,
 }
 
-/// Generates the list of all dialects and their names from one list. The compiler reports a missing dialect.
+/// Generates the constant `ALL` and the method `name` from one table of dialects. If a dialect is missing in the
+/// table, the crate does not compile.
 macro_rules! names {
     ($count:literal: $($dialect:ident => $name:literal,)*) => {
         impl HeaderDialect {
-            /// All dialects.
+            /// The list of all dialects.
             pub const ALL: [Self; $count] = [$(Self::$dialect),*];
 
-            /// The name that policies files use for the dialect.
+            /// Returns the name that policies files use for the dialect.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self {
@@ -59,19 +62,19 @@ names! {
 }
 
 impl HeaderDialect {
-    /// Whether two different dialects write a field of the same name. A response cannot use both of them.
+    /// Returns whether two different dialects write a field of the same name. A response cannot use both dialects.
     #[must_use]
     pub fn conflicts_with(self, other: Self) -> bool {
         self != other && self.field_names().iter().any(|name| other.field_names().contains(name))
     }
 
-    /// Whether some of these dialects conflict with each other.
+    /// Returns whether any two of these dialects conflict with each other.
     #[must_use]
     pub fn have_conflict(dialects: &[Self]) -> bool {
         dialects.iter().any(|one| dialects.iter().any(|other| one.conflicts_with(*other)))
     }
 
-    /// The names of the fields that the dialect writes, in lower case.
+    /// Returns the names of the fields that the dialect writes, in lower case.
     #[must_use]
     pub fn field_names(self) -> &'static [&'static str] {
         match self {
@@ -82,10 +85,11 @@ impl HeaderDialect {
         }
     }
 
-    /// Returns the fields of a response: the names in lower case, and the values.
+    /// Returns the fields of a response. The names are in lower case.
     ///
-    /// A dialect whose values are numbers does not allocate. A field without limits is omitted, because Structured
-    /// Fields have no empty lists. The reset in an `X-RateLimit` dialect is at most [`MAX_REPORTED_TIME`] from now.
+    /// If all values of a dialect are numbers, this method does not allocate. If there are no limits to report, the
+    /// field is omitted, because Structured Fields have no empty lists. The reset in an `X-RateLimit` dialect is at
+    /// most [`MAX_REPORTED_TIME`] from now.
     pub fn fields<I: DialectInput>(
         self,
         input: &I,
@@ -135,7 +139,8 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// A decision on two limits. The first limit is the tightest. The response reports the first `reported` limits.
+    /// A decision on several limits, of which the first is the tightest. The response reports the first `reported`
+    /// limits.
     struct Decision {
         limits: Vec<Limit<'static>>,
         reported: usize,
@@ -180,7 +185,7 @@ mod tests {
         Decision { limits: vec![burst, daily], reported }
     }
 
-    /// Returns the fields that a dialect writes, each as a line of text.
+    /// Returns the fields that a dialect writes for a decision, each as a line of text.
     fn fields(dialect: HeaderDialect, decision: &Decision) -> Vec<String> {
         dialect.fields(decision).map(|(name, value)| format!("{name}: {value}")).collect()
     }

@@ -1,4 +1,4 @@
-//! The interface between a limiter and the dialects that report its decisions.
+//! Defines the interface between a limiter and the dialects that report its decisions.
 
 use std::{
     fmt,
@@ -7,32 +7,33 @@ use std::{
 
 use crate::Limit;
 
-/// The decision that a dialect reports. An adapter for a limiter implements this trait, so the
+/// Describes a decision to a dialect. An adapter for a limiter implements this trait, so the
 /// [dialects](crate::HeaderDialect) do not depend on the types of the limiter.
 ///
-/// Dialects that report one limit report the tightest limit: [`limit`](Self::limit), [`remaining`](Self::remaining) and
-/// [`reset_after`](Self::reset_after). Dialects that report several limits use [`limits`](Self::limits) and
-/// [`reported_limits`](Self::reported_limits). A dialect calls only the methods that it needs.
+/// A dialect that reports one limit reports the tightest limit: [`limit`](Self::limit),
+/// [`remaining`](Self::remaining) and [`reset_after`](Self::reset_after). A dialect that reports several limits
+/// uses [`limits`](Self::limits) and [`reported_limits`](Self::reported_limits). A dialect calls only the methods
+/// that it needs.
 pub trait DialectInput {
-    /// The maximum number of units that the tightest limit admits at one moment.
+    /// Returns the maximum number of units that the tightest limit admits at one moment.
     fn limit(&self) -> u64;
 
-    /// The number of units that the tightest limit still admits.
+    /// Returns the number of units that the tightest limit still admits.
     fn remaining(&self) -> u64;
 
-    /// The time until the tightest limit admits more units.
+    /// Returns the time until the tightest limit admits more units.
     fn reset_after(&self) -> Duration;
 
-    /// The current time of the server, for dialects that report the reset as a point in time. Default:
-    /// [`SystemTime::now`].
+    /// Returns the current time of the server, which some dialects need to report the reset as a point in time.
+    /// Default: [`SystemTime::now`].
     fn now(&self) -> SystemTime {
         SystemTime::now()
     }
 
-    /// All limits that apply to the request.
+    /// Returns all limits that apply to the request.
     fn limits(&self) -> impl Iterator<Item = Limit<'_>>;
 
-    /// The limits for which the response reports the remaining units and the reset, in the order of
+    /// Returns the limits for which the response reports the remaining units and the reset, in the order of
     /// [`limits`](Self::limits). For a denial, these are the limits that denied the request.
     fn reported_limits(&self) -> impl Iterator<Item = Limit<'_>>;
 }
@@ -40,7 +41,7 @@ pub trait DialectInput {
 /// The value of a header field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FieldValue {
-    /// A number that is written in decimal. A framework can format the number itself, without an additional allocation.
+    /// A number, to be written in decimal. A framework can format the number without an additional allocation.
     Number(u64),
     /// Printable ASCII text.
     Text(String),

@@ -1,14 +1,14 @@
-//! The HTTP header fields of rate limits: their names, how a server writes them, and how a client reads them.
+//! Names, writes and reads the HTTP header fields that report rate limits.
 //!
-//! `Retry-After` is the only standard field, so there are many dialects. A server writes one of them
+//! `Retry-After` is the only standard field, so servers use many dialects. A server writes one dialect
 //! ([`HeaderDialect`]). A client does not know the dialect of a server in advance, so it reads all dialects
-//! ([`RateLimits`]). In this crate, fields are pairs of names and texts, so it works with every web framework and HTTP
-//! client.
+//! ([`RateLimits`]). This crate represents a field as a name and a text, so it works with every web framework and
+//! HTTP client.
 //!
 //! # A client that waits between retries
 //!
-//! [`RateLimits::read`] accepts the headers of a response in `reqwest`, `ureq`, `awc` and every other library that uses
-//! the crate `http`, or pairs of strings and bytes.
+//! [`RateLimits::read`] accepts the response headers of `reqwest`, `ureq`, `awc` and every other library that uses
+//! the crate `http`. It also accepts pairs of strings and bytes.
 //!
 //! ```
 //! use std::time::{Duration, SystemTime};
@@ -57,7 +57,7 @@
 //! # A server that reports its limits
 //!
 //! An adapter for a limiter implements [`DialectInput`]. [`HeaderDialect::fields`] then returns the fields of a
-//! response. There are also functions for single values:
+//! response. This crate also has functions that write single values:
 //!
 //! ```
 //! use std::time::Duration;

@@ -1,12 +1,13 @@
-//! A limit that a server reports.
+//! Defines a limit that a server reports.
 
 use std::time::Duration;
 
-/// A limit that a server reports. A client reads a [`ParsedLimit`](crate::ParsedLimit), which can be incomplete.
+/// A limit that a server reports. The counterpart for a client is [`ParsedLimit`](crate::ParsedLimit), which can be
+/// incomplete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit<'a> {
-    /// The name of the policy. Control characters are percent-encoded, and a client does not decode them, because they
-    /// are not safe in a log.
+    /// The name of the policy. Control characters in the name are percent-encoded. The client of this crate does
+    /// not decode them, because they are not safe in a log.
     pub policy: &'a str,
     /// The number of units that the limit admits in a window. Usually, a unit is a request.
     pub quota: u64,

@@ -1,26 +1,31 @@
-//! The names of all fields. They are in lower case, because HTTP/2 and `HeaderName::from_static` require this.
+//! Defines the names of all fields. The names are in lower case, because HTTP/2 and `HeaderName::from_static`
+//! require this.
 
-/// The time to wait, in seconds or as a date (RFC 9110, section 10.2.3). This is the only standard field for rate
-/// limits.
+/// The field for the time to wait, in seconds or as a date (RFC 9110, section 10.2.3). This is the only standard
+/// field for rate limits.
 pub const RETRY_AFTER: &str = "retry-after";
 
-/// The number of requests in a window. Not a standard field, but GitHub and many others use it.
+/// The field for the number of requests in a window. No standard describes this field, but GitHub and many others
+/// use it.
 pub const X_RATELIMIT_LIMIT: &str = "x-ratelimit-limit";
-/// The number of remaining requests. Not a standard field.
+/// The field for the number of remaining requests. No standard describes this field.
 pub const X_RATELIMIT_REMAINING: &str = "x-ratelimit-remaining";
-/// The time of the reset. Some servers write seconds from now, others a Unix time. Not a standard field.
+/// The field for the time of the reset. Some servers write seconds from now, others a Unix time. No standard
+/// describes this field.
 pub const X_RATELIMIT_RESET: &str = "x-ratelimit-reset";
 
-/// The remaining units and the reset of each limit (draft-ietf-httpapi-ratelimit-headers; revision 07 has another
-/// syntax).
+/// The field for the remaining units and the reset of each limit (draft-ietf-httpapi-ratelimit-headers). In
+/// revision 07, this field has another syntax.
 pub const RATELIMIT: &str = "ratelimit";
-/// The quota and the window of each limit (draft-ietf-httpapi-ratelimit-headers).
+/// The field for the quota and the window of each limit (draft-ietf-httpapi-ratelimit-headers).
 pub const RATELIMIT_POLICY: &str = "ratelimit-policy";
 
-/// The number of requests in a window, up to revision 06 of the draft. This crate reads this field but never writes it.
+/// The field for the number of requests in a window, in the draft up to revision 06. This crate reads this field
+/// but never writes it.
 pub const RATELIMIT_LIMIT: &str = "ratelimit-limit";
-/// The number of remaining requests, up to revision 06 of the draft. This crate reads this field but never writes it.
+/// The field for the number of remaining requests, in the draft up to revision 06. This crate reads this field but
+/// never writes it.
 pub const RATELIMIT_REMAINING: &str = "ratelimit-remaining";
-/// The time until the reset in seconds, up to revision 06 of the draft. This crate reads this field but never writes
-/// it.
+/// The field for the time until the reset in seconds, in the draft up to revision 06. This crate reads this field
+/// but never writes it.
 pub const RATELIMIT_RESET: &str = "ratelimit-reset";

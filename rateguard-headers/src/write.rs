@@ -1,7 +1,7 @@
-//! Functions that write field values.
+//! Writes the values of header fields.
 //!
-//! These functions run for every response, so they write directly into one string. A general serializer of Structured
-//! Fields would allocate another string for each name.
+//! A server calls these functions for every response, so they write directly into one string. A general serializer
+//! of Structured Fields would allocate another string for each name.
 
 use std::{
     fmt::Write as _,
@@ -10,56 +10,56 @@ use std::{
 
 use crate::Limit;
 
-/// The maximum time that a server reports in a field: 10 years of 366 days. A longer time can only come from an error
-/// of the store.
+/// The maximum time that a server reports in a field: 10 years of 366 days. A longer time can only come from a
+/// faulty store.
 pub const MAX_REPORTED_TIME: Duration = Duration::from_secs(10 * 366 * 86_400);
 
-/// The maximum integer of Structured Fields. An integer has at most 15 digits (RFC 9651, section 3.3.1).
+/// The maximum integer in Structured Fields, which has 15 digits (RFC 9651, section 3.3.1).
 const MAX_INTEGER: u64 = 999_999_999_999_999;
 
-/// The number of bytes of a typical limit: a name of 20 characters, two parameters and a comma.
+/// The typical number of bytes for one limit in a list: a name of 20 characters, two parameters and a comma.
 const TYPICAL_LIMIT_BYTES: usize = 48;
 
-/// Returns the value of `RateLimit-Policy`, such as `"burst";q=100;w=60, "daily";q=1000;w=86400`. `None` without
-/// limits, because Structured Fields have no empty lists.
+/// Returns the value of `RateLimit-Policy`, such as `"burst";q=100;w=60, "daily";q=1000;w=86400`. `None` if
+/// `limits` is empty, because Structured Fields have no empty lists.
 ///
-/// Windows are whole seconds, rounded up, and at least 1. A number of more than 15 digits is written as
-/// 999,999,999,999,999. In names, `%` and all bytes that are not printable ASCII are percent-encoded, so different
-/// names always have different values.
+/// A window is written in whole seconds, rounded up, and is at least 1. A number of more than 15 digits is written
+/// as 999,999,999,999,999. In a name, `%` and all bytes that are not printable ASCII are percent-encoded, so
+/// different names always have different values.
 #[must_use]
 pub fn rate_limit_policy_value<'a>(limits: impl IntoIterator<Item = Limit<'a>>) -> Option<String> {
     let numbers = |limit: &Limit<'_>| (limit.quota, ceil_secs(limit.window).max(1));
     list(limits, ["q", "w"], numbers)
 }
 
-/// Returns the value of `RateLimit`, such as `"burst";r=50;t=30`. `None` without limits.
+/// Returns the value of `RateLimit`, such as `"burst";r=50;t=30`. `None` if `limits` is empty.
 ///
-/// `t` is in whole seconds, rounded up. Names and numbers are written as in [`rate_limit_policy_value`].
+/// `t` is in whole seconds, rounded up. Names and long numbers are written as in [`rate_limit_policy_value`].
 #[must_use]
 pub fn rate_limit_value<'a>(limits: impl IntoIterator<Item = Limit<'a>>) -> Option<String> {
     list(limits, ["r", "t"], |limit| (limit.remaining, ceil_secs(limit.reset_after)))
 }
 
-/// Returns the value of `Retry-After` in seconds. The wait is rounded up, so no client retries too early. The result is
-/// at least 1, because 0 would invite a rejected client to retry immediately.
+/// Returns the value of `Retry-After` in seconds. The wait is rounded up, so that no client retries too early. The
+/// result is at least 1, because a client would retry immediately after a rejection with 0.
 #[must_use]
 pub fn retry_after_seconds(wait: Duration) -> u64 {
     ceil_secs(wait).max(1)
 }
 
-/// Returns a duration in whole seconds, rounded up.
+/// Returns the number of seconds in a duration, rounded up to a whole number.
 #[must_use]
 pub fn ceil_secs(duration: Duration) -> u64 {
     duration.as_secs().saturating_add(u64::from(duration.subsec_nanos() > 0))
 }
 
-/// Returns a Unix time in whole seconds, rounded up; 0 for a time before 1970.
+/// Returns a Unix time in whole seconds, rounded up. The result is 0 for a time before 1970.
 #[must_use]
 pub fn unix_ceil_secs(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, ceil_secs)
 }
 
-/// Writes a list of names with two numeric parameters each.
+/// Writes a list that has a name and two numeric parameters for each limit.
 fn list<'a>(
     limits: impl IntoIterator<Item = Limit<'a>>,
     [first, second]: [&str; 2],
@@ -74,14 +74,14 @@ fn list<'a>(
         write_name(limit.policy, &mut text);
         let (one, other) = numbers(&limit);
         let (one, other) = (one.min(MAX_INTEGER), other.min(MAX_INTEGER));
-        // Writing to a string never fails.
+        // A write into a string never fails.
         let _ = write!(text, ";{first}={one};{second}={other}");
     }
     (!text.is_empty()).then_some(text)
 }
 
-/// Writes a name as a String of Structured Fields (RFC 9651, section 3.3.3). Such a String contains only printable
-/// ASCII.
+/// Writes a name as a value of the type String in Structured Fields (RFC 9651, section 3.3.3). This type contains
+/// only printable ASCII, so other bytes are percent-encoded.
 fn write_name(name: &str, to: &mut String) {
     to.push('"');
     for byte in name.bytes() {

@@ -1,4 +1,4 @@
-//! The arguments of the macro attribute: `name = value`, each at most once.
+//! Parses the arguments of the macro attribute. Each argument is written as `name = value` and occurs at most once.
 
 use actix_rateguard_grammar::{
     Ban, Count, FieldError, KeyNotation, Methods, MissingKey, OnError, QuotaExamples, QuotaFields,
@@ -33,29 +33,29 @@ pub(crate) struct Args {
     pub(crate) on_error: Option<OnError>,
     pub(crate) on_denied: Option<Expr>,
     pub(crate) limiter: Option<Expr>,
-    /// The path of the library, from the argument `crate`. `None` if this argument is absent.
+    /// The path of the library, from the argument `crate`. `None` if the attribute does not have this argument.
     pub(crate) crate_path: Option<Path>,
 }
 
-/// Where the quotas of the limit come from.
+/// The source of the limit's quotas.
 pub(crate) enum Allowance {
     Fixed(Quotas),
-    /// A function that chooses the quotas for each request.
+    /// A function chooses the quotas for each request.
     PerRequest(Expr),
-    /// The policy with this name in the guard.
+    /// The guard has a policy with this name, which contains the quotas.
     Named(LitStr),
 }
 
-/// A value with its location in the source.
+/// A value, with the span at which the user wrote it.
 type Located<T> = actix_rateguard_grammar::Located<T, Span>;
 
-/// The parts of messages about quotas that differ from those of policies files.
+/// The texts in messages about quotas that are different for the macro attribute and for a policies file.
 const EXAMPLES: QuotaExamples = QuotaExamples {
     window: "`window = 60` (seconds)",
     no_quotas: "expected one of `rate = \"5/minute\"`, `limit = 5, window = 60`, `plan = a_function`, `policy = \"search\"`",
 };
 
-/// The arguments that have been parsed so far.
+/// The arguments that have been parsed until now.
 #[derive(Default)]
 struct ParsedArgs {
     quota: QuotaFields<Span>,
@@ -78,7 +78,8 @@ struct ParsedArgs {
 
 type Reader = fn(&mut ParsedArgs, &Ident, ParseStream<'_>) -> syn::Result<()>;
 
-/// All arguments with their parsers. Error messages list the names in this table as the valid names.
+/// The names of all arguments, with the function that parses each argument. If an argument is unknown, the error
+/// message lists these names as the valid names.
 const ARGUMENTS: &[(&str, Reader)] = &[
     ("limit", |to, name, input| set_once(&mut to.quota.limit, name, input, values::limit)),
     ("window", |to, name, input| set_once(&mut to.quota.window, name, input, values::window)),
@@ -112,7 +113,8 @@ impl Parse for Args {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         let mut args = ParsedArgs::default();
         while !input.is_empty() {
-            // The name may be the keyword `crate`, so any keyword is parsed as a name here.
+            // An argument can have a keyword as its name, such as `crate`, so every keyword is accepted as a name
+            // here.
             let name = input.call(Ident::parse_any).map_err(|error| {
                 let names = argument_names();
                 error_at(
@@ -177,7 +179,7 @@ impl ParsedArgs {
         })
     }
 
-    /// Returns where the quotas come from. Two conflicting arguments are an error.
+    /// Returns the source of the quotas. Returns an error if two arguments conflict.
     fn allowance(&self) -> syn::Result<Allowance> {
         let plan = self.plan.as_ref().map(|it| ("plan", it.location));
         let of_policy = [
@@ -200,7 +202,7 @@ impl ParsedArgs {
     }
 }
 
-/// Returns an error if one of the arguments `others` is present together with `argument`.
+/// Returns an error if any of the arguments in `others` is present. They conflict with `argument`.
 fn reject_conflicts(
     argument: &str,
     mut others: impl Iterator<Item = (&'static str, Span)>,
@@ -214,7 +216,7 @@ fn at_field(error: FieldError<Span>) -> syn::Error {
     error_at(error.location.unwrap_or_else(Span::call_site), error.message)
 }
 
-/// Parses the value of the argument `name` and stores it in `to`. A second value for the same argument is an error.
+/// Parses the value of the argument `name` and stores it in `to`. Returns an error if `to` already has a value.
 fn set_once<T>(
     to: &mut Option<Located<T>>,
     name: &Ident,
@@ -222,7 +224,8 @@ fn set_once<T>(
     read: fn(Expr) -> syn::Result<T>,
 ) -> syn::Result<()> {
     let mut expr: Expr = input.parse()?;
-    // A value that a `macro_rules!` macro passes is inside an invisible group, which must be removed first.
+    // If a `macro_rules!` macro passes the value, the value is inside an invisible group. The group must be removed
+    // first.
     while let Expr::Group(group) = expr {
         expr = *group.expr;
     }

@@ -1,4 +1,4 @@
-//! Errors of the macro attribute.
+//! Creates the errors that the macro attribute reports.
 
 use std::fmt::Display;
 

@@ -1,4 +1,4 @@
-//! The expansion of the macro attribute.
+//! Generates the code into which the macro attribute expands.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
@@ -15,7 +15,8 @@ use crate::{
     values::Key,
 };
 
-/// Generates the limited function, which contains the handler as a nested function. For example, this function:
+/// Generates the limited function, which contains the user's handler as a nested function. For example, this
+/// handler:
 ///
 /// ```text
 /// #[get("/search")]
@@ -23,7 +24,7 @@ use crate::{
 /// pub async fn search(query: web::Query<Search>) -> impl Responder { … }
 /// ```
 ///
-/// becomes the following function, which returns the response of `limited`:
+/// becomes the following limited function, which returns the response that `__private::limited` creates:
 ///
 /// ```text
 /// #[get("/search")]
@@ -45,12 +46,12 @@ use crate::{
 /// }
 /// ```
 ///
-/// `inputs` is a separate function, so diagnostics can evaluate the limits without calling the handler. If an
-/// expression of the user mentions `Self` or a type parameter of the handler, `inputs` is a closure instead, because a
-/// nested function can use neither.
+/// `inputs` is a separate function, so diagnostics can evaluate the limits without calling the handler. A nested
+/// function can use neither `Self` nor the type parameters of the handler. So if an expression of the user mentions
+/// one of these, `inputs` is a closure instead.
 ///
-/// Macro attributes below this one that use the same guard add their limits to the same array. So one check decides all
-/// of these limits.
+/// If further macro attributes below this one use the same guard, their limits are added to the same array. So one
+/// check decides all of these limits.
 pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> {
     let (limits, function) = collect_stacked(args, function.clone());
     reject_duplicate_names(&limits)?;
@@ -64,7 +65,8 @@ pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> 
     let ident = &function.sig.ident;
     let (parameters, where_clause) = generics::limited_generics(&function.sig);
     let handler = handler(&function);
-    // Macro hygiene hides these identifiers, so the user's expressions cannot collide with them.
+    // Because of macro hygiene, these identifiers are not visible in the user's expressions, so names cannot
+    // collide.
     let request = Ident::new("__rateguard_request", Span::mixed_site());
     let payload = Ident::new("__rateguard_payload", Span::mixed_site());
     let policy_set = Ident::new("__rateguard_policy_set", Span::mixed_site());
@@ -81,7 +83,8 @@ pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> 
         });
         let mut cost = cost(args.cost.as_ref(), &request);
         if matches!(args.allowance, Allowance::Named(_)) {
-            // The policies file can override the key and the cost, so the generated code asks the policy set first.
+            // The policies file can override the key and the cost. So the generated code takes each of them from
+            // the policy set if it has one, and otherwise from the attribute.
             caller = quote!(match #limit_ident.caller(#policy_set, #request) {
                 ::core::option::Option::Some(caller) => ::core::result::Result::Ok(caller),
                 ::core::option::Option::None => #caller,
@@ -108,7 +111,7 @@ pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> 
     });
     let guard = match &limits[0].limiter {
         None => quote!(::core::option::Option::None),
-        // Because of the type annotation, the compiler dereferences the user's value to a guard.
+        // The type annotation makes the compiler dereference the user's value to a guard.
         Some(limiter) => quote_spanned! {limiter.span()=>
             ::core::option::Option::<&::actix_rateguard::RateGuard>::Some(&#limiter)
         },
@@ -159,10 +162,11 @@ pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> 
     })
 }
 
-/// Removes the further limits of the handler from the function, and returns all limits of the decision, the top limit
-/// first.
+/// Removes the further limits of the handler from the function. Returns all limits that are decided together, the
+/// top limit first, and the function without them.
 ///
-/// A limit with invalid arguments or with another guard remains on the function and is expanded separately.
+/// An attribute with invalid arguments or with another guard remains on the function, so the compiler expands it
+/// separately.
 fn collect_stacked(args: Args, mut function: ItemFn) -> (Vec<Args>, ItemFn) {
     let guard = |args: &Args| args.limiter.to_token_stream().to_string();
     let mut limits = vec![args];
@@ -179,7 +183,8 @@ fn collect_stacked(args: Args, mut function: ItemFn) -> (Vec<Args>, ItemFn) {
     (limits, function)
 }
 
-/// Rejects two limits of one handler with the same name. They would share buckets, so each request would count twice.
+/// Rejects two limits of one handler that have the same name. The two limits would share buckets, so each request
+/// would count twice.
 fn reject_duplicate_names(limits: &[Args]) -> syn::Result<()> {
     let names: Vec<_> = limits
         .iter()
@@ -206,7 +211,7 @@ fn handler(function: &ItemFn) -> TokenStream {
     if parameters.is_empty() { quote!(#ident) } else { quote!(#ident::<#(#parameters),*>) }
 }
 
-/// Generates the expression for the cost of a request.
+/// Generates the expression that computes the cost of a request.
 fn cost(cost: Option<&Expr>, request: &Ident) -> TokenStream {
     match cost {
         None => quote!(1_u32),
@@ -222,7 +227,7 @@ fn cost(cost: Option<&Expr>, request: &Ident) -> TokenStream {
     }
 }
 
-/// Generates the expression for the key of a request.
+/// Generates the expression that determines the key of a request.
 fn caller(key: &Key, request: &Ident) -> TokenStream {
     match key {
         Key::Notation(notation) => {

@@ -1,4 +1,4 @@
-//! The generics of the limited function: the generics of the handler, and the bounds that actix-web requires.
+//! Generates the generics of the limited function: those of the handler, and the bounds that actix-web requires.
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::{ToTokens, quote};
@@ -7,16 +7,17 @@ use syn::{
     parse_quote,
 };
 
-/// Returns the type parameters and the `where` clause of the limited function.
+/// Returns the type parameters and the `where` clause for the limited function.
 ///
-/// A generic handler does not need the bounds `FromRequest` and `Responder`, because actix-web checks them where the
-/// handler is registered. The limited function itself calls the handler, so the limited function must declare these
-/// bounds.
+/// The handler itself does not need the bounds `FromRequest` and `Responder`, because actix-web requires them only
+/// where the handler is registered. The limited function calls the handler as actix-web does, so it must declare
+/// these bounds.
 pub(crate) fn limited_generics(signature: &Signature) -> (TokenStream, Option<WhereClause>) {
     let mut generics = signature.generics.clone();
     let parameters = parameters(&generics);
     if parameters.is_empty() {
-        // The signature of the limited function has no references, so lifetimes are not needed.
+        // No argument of the limited function has a lifetime parameter, so the lifetimes of the handler are not
+        // needed.
         generics = Generics::default();
     }
 
@@ -25,7 +26,8 @@ pub(crate) fn limited_generics(signature: &Signature) -> (TokenStream, Option<Wh
         _ => None,
     });
     let result = match &signature.output {
-        // An `impl` type needs no bound in the `where` clause, because it already declares that it is a `Responder`.
+        // An `impl` type cannot occur in a `where` clause. It does not need a bound there, because it already
+        // declares that it is a `Responder`.
         ReturnType::Type(_, ty)
             if !any_ident(ty.to_token_stream(), &|ident| ident == "impl")
                 && mentions(ty, &parameters) =>
@@ -34,7 +36,8 @@ pub(crate) fn limited_generics(signature: &Signature) -> (TokenStream, Option<Wh
         }
         _ => None,
     };
-    // Clippy requires that all bounds of a parameter are in one place, so all bounds move to the `where` clause.
+    // Clippy requires that all bounds of a type parameter are in one place, so all bounds move to the `where`
+    // clause.
     let parameter_bounds: Vec<WherePredicate> = generics
         .type_params_mut()
         .map(|parameter| {
@@ -64,7 +67,7 @@ pub(crate) fn limited_generics(signature: &Signature) -> (TokenStream, Option<Wh
     (quote!(#generics), where_clause)
 }
 
-/// The names of the type and const parameters.
+/// Returns the names of the type parameters and const parameters.
 pub(crate) fn parameters(generics: &Generics) -> Vec<Ident> {
     let parameters = generics.params.iter().filter_map(|parameter| match parameter {
         GenericParam::Type(parameter) => Some(parameter.ident.clone()),
@@ -74,12 +77,12 @@ pub(crate) fn parameters(generics: &Generics) -> Vec<Ident> {
     parameters.collect()
 }
 
-/// Whether a type or an expression mentions one of these names.
+/// Returns whether a type or an expression contains one of these names.
 pub(crate) fn mentions(code: &impl ToTokens, names: &[Ident]) -> bool {
     any_ident(code.to_token_stream(), &|ident| names.contains(ident))
 }
 
-/// Whether an identifier in `tokens` satisfies `predicate`.
+/// Returns whether any identifier in `tokens` satisfies `predicate`.
 fn any_ident(tokens: TokenStream, predicate: &impl Fn(&Ident) -> bool) -> bool {
     tokens.into_iter().any(|token| match token {
         TokenTree::Ident(ident) => predicate(&ident),

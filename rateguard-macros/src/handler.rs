@@ -1,26 +1,28 @@
-//! Validates the function below the macro attribute, and classifies the other attributes of the function.
+//! Validates the function below the macro attribute, and classifies the other attributes of this function.
 
 use proc_macro2::{Span, TokenStream};
 use syn::{Attribute, FnArg, ItemFn, Type, spanned::Spanned};
 
 use crate::{error::error_at, tokens::dependency_name};
 
-/// The maximum number of arguments of a handler. actix-web implements `Handler` for functions of up to 16 arguments.
+/// The maximum number of arguments that a handler can have. actix-web implements `Handler` for functions of up to
+/// 16 arguments.
 const MAX_ARGUMENTS: usize = 16;
 
-/// The route attributes of actix-web, by the last segment of their path.
+/// The names of actix-web's route attributes, without the path before them.
 const ROUTES: &[&str] = &[
     "get", "post", "put", "delete", "head", "connect", "options", "trace", "patch", "route",
     "routes",
 ];
 
-/// The attributes that describe a function to its callers.
+/// The attributes that must be on the function that callers see: documentation, conditional compilation and
+/// deprecation.
 const DESCRIPTIONS: &[&str] = &["doc", "cfg", "deprecated"];
 
 /// The attributes that set lint levels.
 const LINT_LEVELS: &[&str] = &["allow", "warn", "deny", "forbid"];
 
-/// Parses a function that actix-web accepts as a handler.
+/// Parses a function, and returns an error if actix-web would not accept it as a handler.
 pub(crate) fn parse(item: TokenStream) -> syn::Result<ItemFn> {
     let Ok(function) = syn::parse2::<ItemFn>(item) else {
         return Err(error_at(Span::call_site(), "expected an `async fn` below `#[rate_limit]`"));
@@ -57,17 +59,17 @@ pub(crate) fn parse(item: TokenStream) -> syn::Result<ItemFn> {
     Ok(function)
 }
 
-/// Whether the expansion moves this attribute to the limited function.
+/// Returns whether the expansion moves this attribute to the limited function.
 pub(crate) fn is_outer(attribute: &Attribute) -> bool {
     is_route(attribute) || is_one_of(attribute, DESCRIPTIONS) || is_one_of(attribute, LINT_LEVELS)
 }
 
-/// Whether this attribute stays on the user's function.
+/// Returns whether this attribute stays on the user's function.
 pub(crate) fn is_inner(attribute: &Attribute) -> bool {
     !is_outer(attribute) || is_one_of(attribute, LINT_LEVELS)
 }
 
-/// Whether this attribute is another limit of the same handler.
+/// Returns whether this attribute adds another limit to the same handler.
 pub(crate) fn is_limit(attribute: &Attribute) -> bool {
     let mut segments = attribute.path().segments.iter().map(|segment| &segment.ident);
     match (segments.next(), segments.next(), segments.next()) {
@@ -79,8 +81,8 @@ pub(crate) fn is_limit(attribute: &Attribute) -> bool {
     }
 }
 
-/// Whether this is a route attribute of actix-web, such as `get` or `actix_web::get`, and not an attribute of another
-/// crate.
+/// Returns whether this attribute is a route attribute of actix-web, such as `get` or `actix_web::get`. An
+/// attribute of another crate may have the same last segment.
 fn is_route(attribute: &Attribute) -> bool {
     let mut segments = attribute.path().segments.iter().map(|segment| &segment.ident);
     match (segments.next(), segments.next(), segments.next()) {

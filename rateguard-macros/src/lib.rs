@@ -1,4 +1,4 @@
-//! The `#[rate_limit]` attribute. Applications use it through `actix-rateguard`, which re-exports it.
+//! Defines the attribute `#[rate_limit]`. Applications use it through `actix-rateguard`, which re-exports it.
 
 mod args;
 mod error;
@@ -24,7 +24,7 @@ use proc_macro::TokenStream;
 ///
 /// # Arguments
 ///
-/// The quotas. One of these forms is required:
+/// One of these forms specifies the quotas, and is required:
 ///
 /// - `limit = 5, window = 60`: at most 5 requests in any 60 seconds. The window is a whole number of seconds, or a
 ///   string: `"500ms"`, `"10s"`, `"1m"`, `"1h"`, `"1d"`. The limit is from 1 to 2^31, and the window is from 1 ms to
@@ -32,74 +32,80 @@ use proc_macro::TokenStream;
 /// - `rate = "5/minute"`: the same limit and window in one string. Other forms are `"100/10s"` and
 ///   `"20 per 5 minutes"`. A list such as `"5/second; 100/minute; 1000/day"` has up to 8 quotas, and a request is
 ///   admitted only if every quota has room.
-/// - `plan = plan_of`: a function path, or a closure over `&HttpRequest`, that chooses the quotas for each request.
-///   The function returns a `Quota`, `Quotas`, a `Plan`, or an `Option` or `Result` of one of these, and may be async.
-///   If it returns `None`, the request is not limited.
-/// - `policy = "search"`: a named policy of the guard, from `RateGuardBuilder::policy` or from the policies file. The
-///   policy sets the name, quotas, ban, shadow mode and `on_error`. A policy in the file can also set `key`, `cost`,
-///   `count`, `methods` and `missing_key`. These fields override the arguments of the macro attribute. If the guard has
-///   no policy of this name, `build` returns an error.
+/// - `plan = plan_of`: a function that chooses the quotas for each request. It is a function path, or a closure
+///   over `&HttpRequest`, and may be async. It returns a `Quota`, `Quotas`, a `Plan`, or an `Option` or `Result` of
+///   one of these types. If it returns `None`, the request is not limited.
+/// - `policy = "search"`: a named policy of the guard, from `RateGuardBuilder::policy` or from the policies file.
+///   The policy sets the name, quotas, ban, shadow mode and `on_error`. A policy in the file can also set `key`,
+///   `cost`, `count`, `methods` and `missing_key`, and then overrides the same arguments of the macro attribute. If
+///   the guard has no policy of this name, `build` returns an error.
 ///
-/// The algorithm:
+/// These arguments set the algorithm:
 ///
 /// - `algorithm = "sliding_window" | "sliding_window_counter" | "fixed_window" | "token_bucket"`: see `Algorithm`.
 ///   Default: `"sliding_window"`.
 /// - `burst = 20`: the capacity of a token bucket, in tokens. Default: the limit.
 ///
-/// The cost of a request, and the responses that count:
+/// These arguments set the cost of a request, and the responses for which a request counts:
 ///
-/// - `cost = 5`: the number of units that a request takes. It can also be a function path or a closure that returns a
-///   `u32`: `|req: &HttpRequest| size_of(req)`. Default: 1. A request that costs more than the limit is always denied.
-///   A request that costs 0 is always admitted.
-/// - `count = "all" | "success" | "failure" | "status:401" | "status:4xx"`: the responses that make a request count.
-///   Default: `"all"`. The limiter takes the units of a request before the handler runs, and refunds them if the
-///   response does not count.
+/// - `cost = 5`: the number of units that a request takes. The cost can also be a function path or a closure that
+///   returns a `u32`: `|req: &HttpRequest| size_of(req)`. Default: 1. A request that costs more than the limit is
+///   always denied. A request that costs 0 is always admitted.
+/// - `count = "all" | "success" | "failure" | "status:401" | "status:4xx"`: the responses for which a request
+///   counts. Default: `"all"`. The limiter takes the units of a request before the handler runs, and refunds them
+///   if the response is not one of these.
 ///
-/// The key. Requests with equal keys count together. Default: `"ip"`. A request without a key counts by the client's
-/// address, separately from requests with a key, unless `missing_key` has another value. A key is one of:
+/// The argument `key` sets the key, and requests with equal keys share their counts. Default: `"ip"`. A request
+/// without a key is counted by the client's address, separately from requests with a key, unless `missing_key` has
+/// another value. A key is one of:
 ///
 /// - `"ip"`: the address of the TCP peer, or the address that a trusted proxy reports (`ClientAddress`). An IPv6
-///   address counts by its /64 network, and an IPv4-mapped address counts as the IPv4 address.
-/// - `"ip/48"`: the same address, but IPv6 addresses count by a prefix of this many bits, from 32 to 128.
+///   address is counted by its /64 network, and an IPv4-mapped address is counted as the IPv4 address.
+/// - `"ip/48"`: the same address as for `"ip"`, but an IPv6 address is counted by a prefix of this many bits, from
+///   32 to 128.
 /// - `"user"`: the `UserId` that the application's authentication has put into the request's extensions.
-/// - `"identity"`: the user of actix-identity. Requires the feature `actix-identity`.
-/// - `"session:user_id"`: a value in the actix-session session. Requires the feature `actix-session`.
-/// - `"bearer"`: the credential of `Authorization: Bearer`.
-/// - `"header:X-Api-Key"`, `"cookie:session"`, `"path:tenant"`: a request header, a cookie, a route parameter.
+/// - `"identity"`: the user that actix-identity has authenticated. This key requires the feature `actix-identity`.
+/// - `"session:user_id"`: a value in the session of actix-session. This key requires the feature `actix-session`.
+/// - `"bearer"`: the credential in the header `Authorization: Bearer`.
+/// - `"header:X-Api-Key"`: the value of a request header. `"cookie:session"`: the value of a cookie.
+///   `"path:tenant"`: the value of a route parameter.
 /// - `"global"`: one key for all requests.
 /// - several of these parts, joined by `+`: `"user+path:tenant"`. A request that lacks one of the parts has no key.
-/// - a function path, or a closure: `|req: &HttpRequest| tenant_of(req)`. The function returns text, a number, a `Key`,
-///   a tuple of these, a `Caller`, or an `Option` or `Result` of one of these, and may be async.
+/// - a function path, or a closure: `|req: &HttpRequest| tenant_of(req)`. The function may be async. It returns
+///   text, a number, a `Key`, a tuple of such values, a `Caller`, or an `Option` or `Result` of one of these types.
 ///
-/// The requests that the limit applies to:
+/// These arguments choose the requests to which the limit applies:
 ///
-/// - `missing_key = "ip" | "deny" | "skip"`: the treatment of requests without a key. Such requests count by address
-///   (default), are rejected with 403, or are not limited.
-/// - `methods = "POST, PUT"`: the methods that the limit applies to. Default: all methods. Requests with different
+/// - `missing_key = "ip" | "deny" | "skip"`: the treatment of requests without a key. `"ip"` counts such requests
+///   by address (default), `"deny"` rejects them with 403, and `"skip"` does not limit them.
+/// - `methods = "POST, PUT"`: the methods to which the limit applies. Default: all methods. Requests with different
 ///   methods share their buckets.
 /// - `skip = is_health_check`: a function path, or a closure over `&HttpRequest`. The limit does not apply to requests
 ///   for which the function returns `true`.
 ///
-/// Other arguments:
+/// These arguments are also valid:
 ///
 /// - `ban = "10/hour for 15m up to 1d"`: an escalating ban. After 10 denials in an hour, all requests of the key are
 ///   denied for 15 minutes. Each further ban is twice as long, up to 1 day.
 /// - `name = "login"`: the name of the limit in store keys and logs. Default: the path of the handler, such as
 ///   `shop::cart::add`. Limits of one guard with equal names share their buckets and must have equal quotas.
-/// - `on_error = "open" | "closed" | "local"`: the failure mode when the store does not reply: admit, respond with 503,
-///   or decide in the memory of this process. Default: the failure mode of the guard.
+/// - `on_error = "open" | "closed" | "local"`: the failure mode, for a request while the store does not reply.
+///   `"open"` admits the request, `"closed"` responds with 503, and `"local"` decides in the memory of this
+///   process. Default: the failure mode of the guard.
 /// - `shadow = true`: the limit counts requests and makes decisions, but never rejects a request. Default: `false`.
-/// - `candidate = "3/minute"`: a candidate rate, which counts in separate buckets in addition to the enforced rate.
-///   `RateGuard::shadow_report` returns how often the candidate rate would admit or deny a request. It conflicts with
-///   `shadow = true`, because the limit must be enforced.
+/// - `candidate = "3/minute"`: a candidate rate, which counts requests in separate buckets, in addition to the
+///   enforced rate. `RateGuard::shadow_report` returns how often the candidate rate would admit or deny a request.
+///   The argument conflicts with `shadow = true`, because a limit with a candidate must be enforced.
 /// - `rollout = 10`: the percentage of keys for which the candidate rate is enforced, from 0 to 100. Every application
 ///   server selects the same keys. Requires `candidate`. Default: 0.
-/// - `on_denied = my_response`: a function path, or a closure over `&HttpRequest` and `&Decision`, that returns the
-///   `HttpResponse` of a denied request. If this response already has rate limit headers, they are overwritten.
-/// - `limiter = EXPR`: the guard, if it is not in the application's data. The expression must dereference to a
-///   `RateGuard`, such as a `static` `LazyLock<RateGuard>`.
-/// - `crate = my_crate::actix_rateguard`: the path of the library, for a macro of another crate that expands to this
-///   attribute. Default: the dependency on `actix-rateguard`, even if `Cargo.toml` gives it another name.
+/// - `on_denied = my_response`: a function that returns the `HttpResponse` for a denied request. It is a function
+///   path, or a closure over `&HttpRequest` and `&Decision`. If this response already has rate limit headers, they
+///   are overwritten.
+/// - `limiter = EXPR`: the guard, if the guard is not in the application's data. The expression must dereference to
+///   a `RateGuard`, such as a `static` `LazyLock<RateGuard>`.
+/// - `crate = my_crate::actix_rateguard`: the path of this library. A macro of another crate needs this argument if
+///   the output of the macro contains the attribute. Default: the dependency on `actix-rateguard`, even if
+///   `Cargo.toml` gives it another name.
 ///
 /// # Notes
 ///
@@ -107,20 +113,20 @@ use proc_macro::TokenStream;
 ///   `web::get().to(…)`.
 /// - The check runs before any extractor reads the request or its body, so malformed requests count, too.
 /// - Several attributes on one handler make one decision: a request is admitted only if all limits have room, and a
-///   denied request takes units from none of them. The headers report the tightest limit. Attributes with different
-///   `limiter`s, or with an attribute that is imported under another name than `rate_limit`, make separate decisions,
-///   the top attribute first.
-/// - Attributes above this one apply to the function as the user wrote it. Of the attributes below this one, route
-///   attributes and documentation move to the limited function, lint levels apply to both functions, and all other
-///   attributes stay on the user's function.
-/// - The limited function has the request and its payload as arguments instead of the handler's arguments. So a test
-///   cannot call the handler directly, but must send a request to the application. To call the code from another place,
-///   move it into a separate function.
+///   denied request takes units from none of the limits. The headers report the tightest limit. If two attributes
+///   have different `limiter`s, or if one is imported under another name than `rate_limit`, they make separate
+///   decisions, the top attribute first.
+/// - An attribute above this one applies to the function as the user wrote it. Below this one, a route attribute or
+///   a doc comment moves to the limited function, a lint level applies to both functions, and every other attribute
+///   stays on the user's function.
+/// - The arguments of the limited function are the request and its payload instead of the handler's arguments. So a
+///   test cannot call the handler directly, but must send a request to the application. If other code must call the
+///   handler's code, move this code into a separate function.
 /// - In an `impl`, the handler can use neither `Self` nor the type parameters of the `impl`, because the handler
 ///   becomes a nested function. So write types in full. The functions in the arguments of the attribute can use `Self`,
 ///   as in `key = Self::tenant`, but not the type parameters.
-/// - If a function in the arguments uses `Self` or a type parameter of the handler, explanations of the handler's
-///   limits report that they are unknown, because the functions can run only in the handler.
+/// - If a function in the arguments uses `Self` or a type parameter of the handler, the function can run only in
+///   the handler. Explanations of the handler's limits then report that these limits are unknown.
 /// - If the application has no guard, the handler responds with 500 and logs the reason, because a handler must never
 ///   be unlimited by mistake. The handler also responds with 500 if another limit has the same name and different
 ///   quotas.
@@ -158,7 +164,8 @@ pub fn rate_limit(args: TokenStream, item: TokenStream) -> TokenStream {
     });
     match expanded {
         Ok(expanded) => expanded.into(),
-        // The expansion contains the original item, so the compiler reports only the errors in the macro attribute.
+        // The output always contains the user's function. Without it, the compiler would also report that the
+        // function is missing.
         Err(error) => {
             let error = error.into_compile_error();
             quote::quote!(#error #original).into()
@@ -166,7 +173,7 @@ pub fn rate_limit(args: TokenStream, item: TokenStream) -> TokenStream {
     }
 }
 
-/// Returns both values, or the errors of both results.
+/// Returns the values of two results. If a result is an error, returns the errors of both results as one error.
 fn both<A, B>(a: syn::Result<A>, b: syn::Result<B>) -> syn::Result<(A, B)> {
     match (a, b) {
         (Ok(a), Ok(b)) => Ok((a, b)),

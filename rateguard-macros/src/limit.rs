@@ -1,4 +1,4 @@
-//! Generates the part of a limit that is the same for all requests: a `static` in the limited function.
+//! Generates the part of a limit that is the same for all requests, as a `static` in the limited function.
 
 use actix_rateguard_grammar::{Methods, Quotas, ShadowSpec};
 use proc_macro2::TokenStream;
@@ -11,11 +11,12 @@ use crate::{
     tokens::option,
 };
 
-/// Generates a `'static` reference to the limit. `number` is the position of the limit among the limits of the handler,
-/// from 1.
+/// Generates an expression that is a `'static` reference to the limit. `number` is the position of the limit among
+/// the limits of the handler, from 1.
 ///
 /// Macro hygiene does not apply to items, so the names of the generated items start with `__rateguard`. The items
-/// contain no expression of the user, because a nested item can use neither `Self` nor type parameters.
+/// contain no expression of the user, because an expression in a nested item can use neither `Self` nor type
+/// parameters.
 pub(crate) fn limit(args: &Args, number: usize, is_hoisted: bool) -> TokenStream {
     let name = option(args.name.as_ref().map(|name| quote!(#name)));
     let allowance = allowance(args);
@@ -36,8 +37,8 @@ pub(crate) fn limit(args: &Args, number: usize, is_hoisted: bool) -> TokenStream
     quote!({
         #policy_use
         #attribute_limit
-        // The path of this function contains the path of the handler. `HandlerLimit::new` uses the handler's path as
-        // the default name of the limit.
+        // The path of this function contains the path of the handler, which is the default name of the limit.
+        // `HandlerLimit::new` reads the path.
         fn __rateguard_path() {}
         static __RATEGUARD_LIMIT: ::std::sync::LazyLock<::actix_rateguard::__private::HandlerLimit> =
             ::std::sync::LazyLock::new(|| {
@@ -58,7 +59,7 @@ pub(crate) fn limit(args: &Args, number: usize, is_hoisted: bool) -> TokenStream
     })
 }
 
-/// Generates the value that tells where the quotas come from.
+/// Generates the value that describes the source of the quotas.
 fn allowance(args: &Args) -> TokenStream {
     let quotas = match &args.allowance {
         Allowance::Fixed(quotas) => quotas,
@@ -73,7 +74,7 @@ fn allowance(args: &Args) -> TokenStream {
     quote!(::actix_rateguard::__private::Allowance::Fixed(#quotas))
 }
 
-/// Generates the part of the limit that is in shadow mode.
+/// Generates the value that describes the shadow mode of the limit.
 fn shadow_spec(spec: &ShadowSpec) -> TokenStream {
     match spec {
         ShadowSpec::Whole => quote!(::actix_rateguard::__private::ShadowSpec::Whole),
@@ -84,11 +85,11 @@ fn shadow_spec(spec: &ShadowSpec) -> TokenStream {
     }
 }
 
-/// Generates quotas that are validated at compile time.
+/// Generates the expression for quotas that were validated at compile time.
 fn quotas_expr(quotas: &Quotas) -> TokenStream {
     let quotas = quotas.iter().map(|quota| {
         let limit = quota.limit();
-        // The maximum window has fewer than 2^45 microseconds, so the conversion never fails.
+        // The maximum window has fewer than 2^45 microseconds, so this conversion to 64 bits never fails.
         let window = u64::try_from(quota.window().as_micros()).unwrap_or(u64::MAX);
         let algorithm = variant(quota.algorithm());
         let capacity = quota.capacity();
@@ -102,12 +103,11 @@ fn quotas_expr(quotas: &Quotas) -> TokenStream {
     })
 }
 
-/// Registers the use of a named policy. With this registration, `build` returns an error if the guard does not have the
-/// policy.
+/// Registers the use of a named policy, so that `build` returns an error if the guard does not have the policy.
 fn policy_use(args: &Args) -> TokenStream {
     match (&args.allowance, &args.limiter) {
         (Allowance::Named(name), None) => {
-            // The parser has validated a literal, so the literal is a valid cost.
+            // A literal was validated when it was parsed, so it is a valid cost.
             let cost = match &args.cost {
                 Some(Expr::Lit(number)) => quote!(#number),
                 _ => quote!(1),
@@ -126,8 +126,8 @@ fn policy_use(args: &Args) -> TokenStream {
     }
 }
 
-/// Generates the name of an enum variant. The derived `Debug` of a variant without fields or with a number writes valid
-/// Rust.
+/// Generates the name of an enum variant from the derived `Debug`. For a variant without fields or with a number,
+/// `Debug` writes valid Rust.
 fn variant(value: impl std::fmt::Debug) -> TokenStream {
     format!("{value:?}").parse().unwrap_or_default()
 }

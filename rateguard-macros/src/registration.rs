@@ -1,4 +1,4 @@
-//! Registers limits in the inventory, so a program can list its limits before the first request.
+//! Registers limits in the inventory, so that a program can list its limits before the first request.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
@@ -11,14 +11,14 @@ use crate::{
     values::Key,
 };
 
-/// Generates the inventory entry of a limit. The linker collects the entries of all crates in a program.
+/// Generates the inventory entry for a limit. The linker collects the entries of all crates in a program.
 pub(crate) fn attribute_limit(args: &Args, number: usize, is_hoisted: bool) -> TokenStream {
     let index = number - 1;
     let key = match &args.key {
         Key::Notation(notation) => notation.to_string(),
         Key::Function(_) => "function".to_owned(),
     };
-    // The parser has validated a literal, so the literal is a valid cost.
+    // A literal was validated when it was parsed, so it is a valid cost.
     let cost = option(match &args.cost {
         None => Some(quote!(1)),
         Some(Expr::Lit(number)) => Some(quote!(#number)),
@@ -46,8 +46,8 @@ pub(crate) fn attribute_limit(args: &Args, number: usize, is_hoisted: bool) -> T
     }
 }
 
-/// Whether a nested function can contain the user's expressions: none of them mentions `Self`, or a type or const
-/// parameter of the handler. An expression that does must stay in the limited function itself.
+/// Returns whether a nested function can contain the user's expressions. It can if no expression mentions `Self`,
+/// or a type or const parameter of the handler. Otherwise the expressions must stay in the limited function itself.
 pub(crate) fn can_hoist(args: &Args, generics: &Generics) -> bool {
     let function = match &args.key {
         Key::Function(function) => Some(function),

@@ -1,4 +1,4 @@
-//! Parsers for the values of the arguments of shadow mode: `shadow`, `candidate` and `rollout`.
+//! Parses the values of the arguments for shadow mode: `shadow`, `candidate` and `rollout`.
 
 use actix_rateguard_grammar::{Quotas, ShadowFields};
 use proc_macro2::Span;

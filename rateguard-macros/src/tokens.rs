@@ -1,11 +1,12 @@
-//! Functions for token streams that several modules need.
+//! Contains functions for token streams that several modules need.
 
 use proc_macro_crate::{FoundCrate, crate_name};
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::Path;
 
-/// Generates an `Option` with its full path, because the user may have another type of this name.
+/// Generates an `Option` with its full path, because the user's code may define another type with the name
+/// `Option`.
 pub(crate) fn option(value: Option<TokenStream>) -> TokenStream {
     match value {
         None => quote!(::core::option::Option::None),
@@ -13,10 +14,10 @@ pub(crate) fn option(value: Option<TokenStream>) -> TokenStream {
     }
 }
 
-/// The name of the library in generated code, before [`with_crate_path`] replaces it.
+/// The name of the library in generated code, until [`with_crate_path`] replaces the name.
 const LIBRARY: &str = "actix_rateguard";
 
-/// Returns the path of the library: the argument `crate`, or else the name of the dependency in `Cargo.toml`.
+/// Returns the path of the library. It is the argument `crate`, or else the name of the dependency in `Cargo.toml`.
 pub(crate) fn crate_path(argument: Option<&Path>) -> TokenStream {
     if let Some(path) = argument {
         return path.to_token_stream();
@@ -25,16 +26,17 @@ pub(crate) fn crate_path(argument: Option<&Path>) -> TokenStream {
     quote!(::#name)
 }
 
-/// Returns the name that the compiled crate uses for the library.
+/// Returns the name that the library has in the crate that is being compiled.
 pub(crate) fn dependency_name() -> String {
     match crate_name("actix-rateguard") {
         Ok(FoundCrate::Name(name)) => name,
-        // The library itself has an alias of this name. If `Cargo.toml` is not available, this is the most likely name.
+        // If the library itself is being compiled, the library defines an alias with this name. If `Cargo.toml` is
+        // not available, this name is the most likely one.
         Ok(FoundCrate::Itself) | Err(_) => LIBRARY.to_owned(),
     }
 }
 
-/// Replaces `::actix_rateguard` by this path in generated code.
+/// Replaces `::actix_rateguard` in generated code by this path.
 pub(crate) fn with_crate_path(expansion: TokenStream, path: &TokenStream) -> TokenStream {
     let mut replaced = Vec::<TokenTree>::new();
     for token in expansion {
@@ -47,8 +49,8 @@ pub(crate) fn with_crate_path(expansion: TokenStream, path: &TokenStream) -> Tok
             }
             TokenTree::Ident(ident) if ident == LIBRARY && ends_with_path_start(&replaced) => {
                 replaced.truncate(replaced.len() - 2);
-                // The compiler reports an error in a call at the span of the function path, so the new path keeps the
-                // old span.
+                // If a call is wrong, the compiler reports the error at the span of the function path. So the new
+                // path gets the span of the old path.
                 replaced.extend(path.clone().into_iter().map(|mut token| {
                     token.set_span(ident.span());
                     token
@@ -60,7 +62,7 @@ pub(crate) fn with_crate_path(expansion: TokenStream, path: &TokenStream) -> Tok
     replaced.into_iter().collect()
 }
 
-/// Whether these tokens end with the `::` of a global path.
+/// Returns whether these tokens end with the `::` at the start of a global path.
 fn ends_with_path_start(tokens: &[TokenTree]) -> bool {
     let is_colon =
         |token: &TokenTree| matches!(token, TokenTree::Punct(punct) if punct.as_char() == ':');

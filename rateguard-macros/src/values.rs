@@ -1,4 +1,4 @@
-//! Parsers for the values of arguments.
+//! Parses the values of arguments.
 
 use std::time::Duration;
 
@@ -10,15 +10,15 @@ use syn::{Expr, ExprLit, Lit, LitStr, Path, spanned::Spanned};
 
 use crate::error::error_at;
 
-/// How the key of a request is determined.
+/// The way in which the key of a request is determined.
 pub(crate) enum Key {
-    /// A built-in key.
+    /// The key is a built-in key with this notation.
     Notation(KeyNotation),
-    /// A closure, or the path of a function.
+    /// A closure, or the function with this path, returns the key.
     Function(Expr),
 }
 
-/// The cost of a request: an expression, and the value of the expression if it is a number.
+/// The cost of a request: the expression for it, and its value if the expression is a number.
 pub(crate) struct Cost {
     pub(crate) expr: Expr,
     pub(crate) number: Option<u32>,
@@ -36,10 +36,10 @@ pub(crate) fn algorithm(expr: Expr) -> syn::Result<Algorithm> {
     parsed(expr)
 }
 
-/// Parses a literal that is a whole number.
+/// Parses a literal that must be a whole number.
 fn number(expr: &Expr, expected: QuotaError) -> syn::Result<u32> {
     match expr {
-        // A suffix such as `k` in `5k` is rejected here, because `base10_parse` ignores it.
+        // `base10_parse` ignores a suffix such as `k` in `5k`, so a number with a suffix is rejected here.
         Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) if number.suffix().is_empty() => {
             number.base10_parse().ok()
         }
@@ -91,7 +91,7 @@ pub(crate) fn key(expr: Expr) -> syn::Result<Key> {
     }
 }
 
-/// Returns an error if a part of the key requires a disabled feature.
+/// Returns an error if a part of the key requires a feature that is not enabled.
 fn validate_features(notation: &KeyNotation) -> Result<(), &'static str> {
     notation.parts().iter().try_for_each(|part| match part {
         KeyPart::Identity if !cfg!(feature = "actix-identity") => {
@@ -175,13 +175,14 @@ pub(crate) fn on_error(expr: Expr) -> syn::Result<OnError> {
     parsed(expr)
 }
 
-/// Parses the text of a string literal.
+/// Parses a string literal whose notation the grammar crate defines.
 fn parsed<T: Notation>(expr: Expr) -> syn::Result<T> {
     let text = text(expr, &T::expected())?;
     text.value().parse().map_err(|error| error_at(text.span(), error))
 }
 
-/// Returns a string literal. `expected` is the error message for other expressions.
+/// Returns the string literal that the expression is. For any other expression, returns an error with the message
+/// `expected`.
 fn text(expr: Expr, expected: &str) -> syn::Result<LitStr> {
     match expr {
         Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Ok(text),
@@ -189,7 +190,7 @@ fn text(expr: Expr, expected: &str) -> syn::Result<LitStr> {
     }
 }
 
-/// Parses the path of a module, such as `my_crate::rateguard`.
+/// Parses an expression that must be the path of a module, such as `my_crate::rateguard`.
 pub(crate) fn path(expr: Expr) -> syn::Result<Path> {
     match expr {
         Expr::Path(path) if path.qself.is_none() => Ok(path.path),

@@ -1,4 +1,5 @@
-//! The scope of a limit: which requests the limit applies to, and its rules for missing keys, counting and denials.
+//! The scope of a limit: to which requests the limit applies, and how it treats missing keys, responses and
+//! denials.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -13,13 +14,13 @@ use crate::{
     on_denied::{OnDenied, OnDeniedRef},
 };
 
-/// A function that returns whether a request is exempt from a limit.
+/// A function of the application that returns whether a request is exempt from a limit.
 pub(crate) type Skip = Arc<dyn Fn(&HttpRequest) -> bool + Send + Sync>;
 
-/// The settings of a limit that do not belong to its policy, key or cost.
+/// The settings of a limit that are not part of its policy, its key or its cost.
 #[derive(Clone, Default)]
 pub(crate) struct LimitScope {
-    /// The methods that the limit applies to. Empty: all methods.
+    /// The methods that the limit applies to. If the list is empty, the limit applies to all methods.
     pub(crate) methods: Vec<Method>,
     pub(crate) skip: Option<Skip>,
     pub(crate) missing: MissingKey,
@@ -28,7 +29,7 @@ pub(crate) struct LimitScope {
 }
 
 impl LimitScope {
-    /// Returns why the limit does not apply to this request, or `None` if the limit applies.
+    /// Returns the reason why the limit does not apply to this request, or `None` if the limit applies.
     pub(crate) fn exemption(
         &self,
         overrides: &RouteOverrides,
@@ -48,7 +49,7 @@ impl LimitScope {
         }
     }
 
-    /// Builds the check of a request against this limit.
+    /// Builds the check that compares a request with this limit.
     pub(crate) fn check<'a>(
         &'a self,
         overrides: &RouteOverrides,
@@ -65,7 +66,8 @@ impl LimitScope {
     ///
     /// # Errors
     ///
-    /// The request is exempt, lacks a required key, or has a key that an access list contains.
+    /// [`NotChecked`] if the request is exempt, if it lacks a required key, or if an access list allows or denies
+    /// its key.
     pub(crate) fn key(
         &self,
         context: &LimitContext<'_>,
@@ -84,8 +86,8 @@ impl LimitScope {
             }
             (Caller::Unknown, _) => (client::key(request, None, "no key"), KeySource::Address),
         };
-        // Access lists contain the client's own key, so they are compared with that key, even while the client has a
-        // shared key.
+        // An access list never contains a shared key. So the guard searches the list for the client's own key, even
+        // while it counts the client by a shared key.
         let own_key = client::own_key(request, &key);
         let listed_key = own_key.as_ref().unwrap_or(&key);
         let is_unreliable = || client::resolved(request).is_unreliable_key(listed_key);

@@ -1,36 +1,39 @@
-//! Upper bounds for the headers that RateGuard parses.
+//! Upper bounds for the size of the headers that RateGuard parses.
 //!
-//! Over HTTP/2, a request of 4 KB can carry megabytes of header values: the compression table stores a value once, and
-//! each further byte repeats that value (RFC 7541, section 7.3). RateGuard therefore compares the sizes before it
-//! parses a header. A header above its bound counts as absent.
+//! Over HTTP/2, a request of 4 KB can contain megabytes of header values, because the compression table stores a
+//! value once, and each further byte of the request can repeat this value (RFC 7541, section 7.3). RateGuard
+//! therefore compares the size of a header with its bound before it parses the header. It treats a header above its
+//! bound as if the request did not have this header.
 //!
-//! If RateGuard reads only the first value of a header (`header:NAME`, `bearer`, `Content-Type`), the header has no
-//! bound here. Compression does not multiply a single value, and the HTTP server limits the size of that value.
+//! RateGuard reads only the first value of some headers (`header:NAME`, `bearer`, `Content-Type`). These headers
+//! have no bound in this module, because compression cannot multiply a single value, and the HTTP server limits the
+//! size of this value.
 
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 
-/// The maximum number of values of a header, and of bytes in all of them.
+/// The maximum size of a header: the number of its values, and the total number of bytes in these values.
 #[derive(Clone, Copy)]
 pub(crate) struct HeaderBound {
     values: usize,
     bytes: usize,
 }
 
-/// The bound of `Accept`. Browsers send about 150 bytes, so the bound is far above them.
+/// The bound for `Accept`. Browsers send about 150 bytes, which is far below this bound.
 pub(crate) const ACCEPT: HeaderBound = HeaderBound { values: 8, bytes: 1_024 };
 
-/// The bound of `Cookie`. Browsers store cookies of up to 4,096 bytes. Over HTTP/2 they send each cookie in a field of
-/// its own (RFC 9113, section 8.2.3). Servers commonly reject requests with more than 8 KB of cookies.
+/// The bound for `Cookie`. Browsers store cookies of up to 4,096 bytes. Over HTTP/2, a browser may send each cookie
+/// in its own header field (RFC 9113, section 8.2.3). Many servers reject requests with more than 8 KB of cookies.
 pub(crate) const COOKIE: HeaderBound = HeaderBound { values: 64, bytes: 8_192 };
 
 impl HeaderBound {
-    /// Returns whether the header is within the bound. An absent header is within every bound.
+    /// Returns whether the header does not exceed the bound. If the request does not have the header, the result is
+    /// `true`.
     pub(crate) fn permits(self, headers: &HeaderMap, name: &HeaderName) -> bool {
         self.permits_values(headers.get_all(name))
     }
 
-    /// Returns whether the values are within the bound. Reads at most one value beyond the bound, so a huge header
-    /// costs little.
+    /// Returns whether the values do not exceed the bound. The function stops at the first value that exceeds the
+    /// bound, so a huge header takes little time.
     fn permits_values<'a>(self, values: impl Iterator<Item = &'a HeaderValue>) -> bool {
         let mut bytes_left = self.bytes;
         for (index, value) in values.enumerate() {
@@ -68,7 +71,7 @@ mod tests {
 
     #[test]
     fn bound_reads_at_most_one_value_beyond_it() {
-        // The header is endless, so a check that reads every value would not return.
+        // The header has endlessly many values, so a function that reads all of them would never return.
         for value in ["", "a"] {
             let value = HeaderValue::from_static(value);
             let mut read = 0;

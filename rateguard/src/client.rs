@@ -1,4 +1,4 @@
-//! The client of an HTTP request: the client's address, and the key by which limits count the client.
+//! Determines the client of an HTTP request: the client's address, and the key by which limits count the client.
 
 use std::{
     cell::RefCell,
@@ -22,35 +22,39 @@ use crate::{
     proxy_warning::ProxyWarning, settings::HttpSettings,
 };
 
-/// The rule that a guard uses for the client's address by default.
+/// The rule by which a guard determines the client's address if the application sets no rule.
 static PEER: ClientAddress = ClientAddress::peer();
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The number of requests that a guard inspects for forwarding headers.
+/// The number of requests in which a guard searches for forwarding headers of a proxy.
 const PROXY_PROBE_REQUESTS: u32 = 1_000;
 
-/// The client of an HTTP request, stored in the extensions of the request.
+/// The client of an HTTP request. The extensions of the request contain this value.
 ///
-/// Absent if the peer is the client and has an IPv4 address or no address, because the client is then read from the
-/// peer.
+/// The extensions do not contain this value if the peer is the client and has an IPv4 address or no address. In
+/// this case, each limit reads the client from the peer.
 struct RequestClient {
     client: ResolvedClient,
     ipv6_bits: u8,
     assignment: Option<KeyAssignment>,
 }
 
-/// Assigns keys to an IPv6 client. An IPv4 client needs no assignment, because IPv4 clients never share keys.
+/// The data with which limits assign keys to an IPv6 client. An IPv4 client needs no assignment, because it always
+/// has its own keys.
 struct KeyAssignment {
     networks: Arc<ClientNetworks>,
     caps: NetworkCaps,
-    /// Whether the client may receive a key of its own. `false` for requests that are only explained.
+    /// Whether the client may get a key of its own now. `false` if the request is only explained, because an
+    /// explanation must not change the assignment.
     assign: bool,
-    /// Pairs of a shared key and the client's own key that the shared key replaces.
+    /// Pairs of keys. The first key of a pair is shared, and the second key is the client's own key, which the
+    /// shared key replaces.
     shared: RefCell<Vec<(Key, Key)>>,
 }
 
-/// Determines the client of a request by the guard's rule, and stores the client in the request, where keys read it.
+/// Determines the client of a request by the guard's rule, and stores the client in the request. Keys by address
+/// read the stored client.
 pub(crate) fn resolve(settings: &HttpSettings, request: &HttpRequest) {
     store_client(settings, request, true);
     if settings.client_address.is_peer() {
@@ -58,7 +62,8 @@ pub(crate) fn resolve(settings: &HttpSettings, request: &HttpRequest) {
     }
 }
 
-/// As [`resolve`], for a request that is only explained. Assigns no keys and does not warn of proxies.
+/// Does the same as [`resolve`] for a request that is only explained. The function assigns no keys and logs no
+/// warning about proxies.
 pub(crate) fn resolve_without_warning(settings: &HttpSettings, request: &HttpRequest) {
     store_client(settings, request, false);
 }
@@ -68,7 +73,8 @@ fn store_client(settings: &HttpSettings, request: &HttpRequest, assign: bool) {
     let is_ipv6_peer =
         || request.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_ipv6());
     if *rule == PEER && !is_ipv6_peer() {
-        // Another guard may have stored a client by another rule, so that client must not stay in the request.
+        // Another guard with another rule may have stored a client in the request. This guard must not use that
+        // client, so it is removed.
         request.extensions_mut().remove::<RequestClient>();
         return;
     }
@@ -82,7 +88,7 @@ fn store_client(settings: &HttpSettings, request: &HttpRequest, assign: bool) {
     request.extensions_mut().insert(RequestClient { client, ipv6_bits, assignment });
 }
 
-/// Traces how the guard's rule determines the client of a request.
+/// Returns a trace that shows how the guard's rule determines the client of a request.
 pub(crate) fn trace_address(settings: &HttpSettings, request: &HttpRequest) -> AddressTrace {
     let rule = &settings.client_address;
     let mut steps = AddressTraceRecorder::default();
@@ -91,8 +97,8 @@ pub(crate) fn trace_address(settings: &HttpSettings, request: &HttpRequest) -> A
     steps.into_trace(client, header, network_of(settings, client.address, None))
 }
 
-/// Returns the network by which limits count a client at this address. `bits` is the prefix length for IPv6, by default
-/// the guard's prefix length. Assigns no key.
+/// Returns the network by which limits count a client at this address. `bits` is the prefix length for IPv6.
+/// Without `bits`, the guard's prefix length is used. The function assigns no key.
 pub(crate) fn network_of(
     settings: &HttpSettings,
     address: Option<IpAddr>,
@@ -103,14 +109,14 @@ pub(crate) fn network_of(
     settings.client_networks.keys.counted_as(network, rule.ipv6_caps(), false)
 }
 
-/// Returns the client of this request.
+/// Returns the client of a request, as [`resolve`] has stored it.
 pub(crate) fn resolved(request: &HttpRequest) -> ResolvedClient {
     with_client(request, |it| it.client)
 }
 
-/// Returns the key for the IPv4 address or IPv6 network of this request's client. Keys with different `tag`s are
-/// different. `bits` is the prefix length of the network, by default the guard's prefix length. In a network with too
-/// many clients, the key may be shared.
+/// Returns the key for the IPv4 address or IPv6 network of this request's client. Two keys with different `tag`s
+/// are never equal. `bits` is the prefix length for IPv6. Without `bits`, the guard's prefix length is used. If the
+/// network has too many clients, the client may get a key that it shares with other clients.
 pub(crate) fn key(request: &HttpRequest, bits: Option<u8>, tag: &'static str) -> Key {
     with_client(request, |RequestClient { client, ipv6_bits, assignment }| {
         warn_of_no_address(client.address);
@@ -130,7 +136,8 @@ pub(crate) fn key(request: &HttpRequest, bits: Option<u8>, tag: &'static str) ->
     })
 }
 
-/// Combines several keys of this request into one key. If a part is shared, also records the client's own key.
+/// Combines several keys of this request into one key. If one of the keys is shared, also records the combined key
+/// that the client would have with its own keys.
 pub(crate) fn combined_key(request: &HttpRequest, parts: &[Key]) -> Key {
     let key = Key::combined(parts);
     with_client(request, |client| {
@@ -144,7 +151,8 @@ pub(crate) fn combined_key(request: &HttpRequest, parts: &[Key]) -> Key {
     key
 }
 
-/// Returns the client's own key that `key` replaces, if `key` is shared with other clients of its network.
+/// Returns the client's own key if `key` is a shared key that replaces it. The result is `None` if `key` is not
+/// shared.
 pub(crate) fn own_key(request: &HttpRequest, key: &Key) -> Option<Key> {
     request.extensions().get::<RequestClient>()?.own_key(key)
 }
@@ -156,8 +164,8 @@ impl RequestClient {
     }
 }
 
-/// Logs that the clients of a network share keys. The log message does not name the network, because logs contain no
-/// addresses.
+/// Logs a warning that clients of a network share keys. The log message does not contain the network, because
+/// warnings of RateGuard contain no client addresses.
 fn warn_of_shared_key(log: &ThrottledLog, network: SharedKey) {
     if let Some(requests) = log.try_emit() {
         let SharedKey { bits, of, max_own, .. } = network;
@@ -202,13 +210,15 @@ pub(crate) fn resolve_by_rule(
     rule.trace_address(peer, values, listener)
 }
 
-/// Warns once per guard if requests seem to come through a proxy that is not configured.
+/// Logs a warning, at most once for each guard, if requests seem to come through a proxy that the application has
+/// not configured.
 fn warn_of_proxies(settings: &HttpSettings, request: &HttpRequest) {
     let is_forwarded =
         || [X_FORWARDED_FOR, FORWARDED].iter().any(|name| request.headers().contains_key(name));
     let ProxyWarning { once, probed } = &settings.proxy_warning;
-    // A proxy adds the header to every request, so 1,000 requests without the header prove that there is no proxy. The
-    // workers share the counter without a lock, because a lost update only makes the guard inspect one more request.
+    // A proxy adds the header to every request, so 1,000 requests without the header show that there is no proxy.
+    // The workers count without a lock. A lost update does no harm, because the guard then only inspects one more
+    // request.
     let count = probed.load(Relaxed);
     if count >= PROXY_PROBE_REQUESTS || once.is_completed() {
         return;

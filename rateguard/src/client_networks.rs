@@ -1,8 +1,9 @@
-//! The IPv6 networks of a guard's clients.
+//! Assigns keys to the IPv6 clients of a guard.
 
 use actix_rateguard_core::adapter::{KeySecret, NetworkKeys, ThrottledLog};
 
-/// Assigns keys to the clients of wide IPv6 networks, and limits how often a shared key is logged.
+/// Assigns keys to the clients of large IPv6 networks, and limits how often the warning about a shared key is
+/// logged.
 pub(crate) struct ClientNetworks {
     pub(crate) keys: NetworkKeys,
     pub(crate) log: ThrottledLog,

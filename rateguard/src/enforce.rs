@@ -1,4 +1,4 @@
-//! Enforces limits on an HTTP request, for the middleware and the macro attribute.
+//! Enforces limits on an HTTP request. The middleware and the macro attribute both use this module.
 
 use std::rc::Rc;
 
@@ -17,7 +17,7 @@ use crate::{
     response::Rejection,
 };
 
-/// Builds the one request to the guard that runs all checks.
+/// Builds one request to the guard that contains all checks.
 fn build_request<'a>(
     guard: &'a RateGuard,
     policy_set: &PolicySet,
@@ -26,19 +26,21 @@ fn build_request<'a>(
     let empty = guard.empty_request().default_on_error(policy_set.on_error);
     checks.iter().fold(empty, |request, check| {
         let request = request.and_hashed(&check.policy, check.key, check.cost);
-        // A limit that counts by response may deny a request because of units that the guard refunds later, so such a
-        // denial is no offence. For such a limit, a response that counts is an offence.
+        // If the response determines whether a request counts, the limit may deny a request because of units that
+        // the guard refunds later. Such a denial is therefore not an offence. Instead, each response that counts is
+        // an offence.
         if check.counts_always() && !check.is_shared { request } else { request.exempt_from_ban() }
     })
 }
 
-/// Checks an HTTP request against all of these limits.
+/// Runs all checks for an HTTP request, and admits or rejects the request.
 ///
-/// Stores the decision in the state of the HTTP request, where the handler and the response read it.
+/// Stores the decision in the state of the HTTP request. The handler can read the decision there, and the headers
+/// of the response report it.
 ///
 /// # Errors
 ///
-/// [`Rejection`] if a limit denies, or if the store does not answer and the limit fails closed.
+/// [`Rejection`] if a limit denies the request, or if the store does not answer and a limit fails closed.
 pub(crate) async fn enforce<'a>(
     guard: &'a RateGuard,
     policy_set: &PolicySet,
@@ -50,7 +52,7 @@ pub(crate) async fn enforce<'a>(
         return Ok(Admission::not_limited(guard));
     }
     if checks.iter().all(|it| it.policy.is_in_shadow()) {
-        // The response does not depend on limits in shadow, so the request does not wait for the store.
+        // A limit in shadow mode does not affect the response, so the request does not wait for the store.
         let holds = build_request(guard, policy_set, &checks).check_shadow_only();
         let state = RequestState::of(request);
         state.undecided.set(UndecidedReason::Shadow);
@@ -63,7 +65,7 @@ pub(crate) async fn enforce<'a>(
     {
         return Admission::from_decision(guard, checks, decision, None, request);
     }
-    // Boxed, because the future is large and requests on the fast path above do not need it.
+    // The future is large, and requests that the fast path above decides do not need it. So the future is boxed.
     match Box::pin(check_via_store(guard, policy_set, &checks)).await {
         Ok((decision, reservation)) => {
             Admission::from_decision(guard, checks, decision, reservation, request)
@@ -76,7 +78,8 @@ pub(crate) async fn enforce<'a>(
     }
 }
 
-/// Runs all checks. Reserves the units if a limit counts by response, because the guard may have to refund them.
+/// Runs all checks with a call to the store. If the response determines whether the request counts for some limit,
+/// the guard may have to refund the units, so the function reserves the units.
 async fn check_via_store(
     guard: &RateGuard,
     policy_set: &PolicySet,
@@ -90,27 +93,29 @@ async fn check_via_store(
     Ok((reservation.decision().clone(), Some(reservation.into())))
 }
 
-/// An admitted HTTP request, until its response is complete.
+/// The admission of an HTTP request. It exists until the response is complete, because the guard may then have to
+/// refund or charge units.
 pub(crate) struct Admission<'a> {
     guard: &'a RateGuard,
     checks: LimitChecks<'a>,
-    /// The state of the request, and the index of the decision in that state.
+    /// The state of the request, and the index of the decision in that state. `None` if no limit has decided.
     decision: Option<(Rc<RequestState>, usize)>,
-    /// The units to refund if the response does not count.
+    /// The units that the guard refunds if the response does not make the request count.
     reservation: Option<Box<Reservation>>,
-    /// The state of the request, and the units that the guard may refund to limits in shadow. `None` unless all limits
-    /// are in shadow.
+    /// The state of the request, and the units that the guard may have to refund to limits in shadow mode. `None`
+    /// unless all limits are in shadow mode.
     shadow_holds: Option<(Rc<RequestState>, ShadowHolds)>,
 }
 
 impl<'a> Admission<'a> {
-    /// Admits a request without a decision.
+    /// Admits a request on which no limit has decided.
     pub(crate) fn not_limited(guard: &'a RateGuard) -> Self {
         let checks = SmallVec::new();
         Self { guard, checks, decision: None, reservation: None, shadow_holds: None }
     }
 
-    /// Stores a decision in the state of the request, and admits or rejects the request by that decision.
+    /// Stores a decision in the state of the request. Admits the request if the decision allows it, and otherwise
+    /// rejects it.
     fn from_decision(
         guard: &'a RateGuard,
         checks: LimitChecks<'a>,
@@ -130,20 +135,20 @@ impl<'a> Admission<'a> {
         Err(Rejection::Denied { state, index, on_denied })
     }
 
-    /// Returns whether no limit has decided.
+    /// Returns whether no limit has decided on the request.
     pub(crate) fn is_not_limited(&self) -> bool {
         self.decision.is_none()
     }
 
-    /// Refunds and charges units once the status of the response is final.
+    /// Refunds or charges units after the handler has responded, when the status of the response is final.
     ///
-    /// Refunds the units of limits for which this response does not count, and charges the penalty that the handler
-    /// added. Bans the client after too many responses that count. Then updates the decision in the state of the
-    /// request.
+    /// The function refunds the units of each limit for which this response does not count. It charges the penalty
+    /// that the handler added. It bans the client if the client has had too many responses that count. Then it
+    /// updates the decision in the state of the request.
     pub(crate) async fn on_response(&mut self, status: StatusCode) {
         if let Some((state, holds)) = self.shadow_holds.take() {
             holds.refund(|index| !self.checks[index].count.counts(status.as_u16()));
-            // `take` removes the penalty, so outer limits do not charge it again.
+            // `take` removes the penalty from the state, so limits of an outer middleware do not charge it again.
             let penalty = state.penalty.take();
             if penalty > 0 {
                 self.penalty_request(penalty).debit_shadow_only();
@@ -157,14 +162,14 @@ impl<'a> Admission<'a> {
         let Some(decision) = state.get(*index) else { return };
         let mut update = DecisionUpdate { decision, is_changed: false };
         let reservation = self.reservation.take();
-        // Boxed, because the future is large and most requests do not need it.
+        // The future is large, and most requests do not need it. So the future is boxed.
         Box::pin(self.settle(&mut update, reservation, penalty, status)).await;
         if update.is_changed {
             state.set(*index, update.decision);
         }
     }
 
-    /// Builds the request to the guard that charges the penalty for all limits.
+    /// Builds a request to the guard that charges the penalty for each limit.
     fn penalty_request(&self, penalty: u32) -> Request<'_> {
         self.checks.iter().fold(self.guard.empty_request(), |request, check| {
             request.and_hashed(&check.policy, check.key, penalty)
@@ -200,20 +205,20 @@ impl<'a> Admission<'a> {
         }
     }
 
-    /// Returns the current decision, if a limit has decided.
+    /// Returns the current decision. The result is `None` if no limit has decided.
     pub(crate) fn decision(&self) -> Option<Decision> {
         let (state, index) = self.decision.as_ref()?;
         state.get(*index)
     }
 }
 
-/// The decision on a request, while refunds and charges after the response update it.
+/// The decision on a request. Refunds and charges after the response change this decision.
 struct DecisionUpdate {
     decision: Decision,
     is_changed: bool,
 }
 
-/// The log message for a refund or a charge that failed after the response.
+/// The log message for a refund or charge that failed after the response.
 struct CleanupFailure {
     message: &'static str,
     log: ThrottledLog,
@@ -227,7 +232,7 @@ static PENALTY_FAILURE: CleanupFailure =
     CleanupFailure { message: "failed to charge penalties", log: ThrottledLog::new() };
 
 impl DecisionUpdate {
-    /// Stores the decision after a refund or a charge, or logs the failure.
+    /// Stores the decision that a refund or charge returned. If the refund or charge failed, logs the failure.
     fn apply(&mut self, result: Result<Decision, Unavailable>, failure: &CleanupFailure) {
         match result {
             Ok(decision) => {

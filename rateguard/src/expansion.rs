@@ -1,4 +1,4 @@
-//! The items that the expansion of `#[rate_limit]` names. These items change without notice.
+//! The items that the expansion of `#[rate_limit]` uses. These items are not public API and change without notice.
 
 use std::time::Duration;
 
@@ -15,11 +15,11 @@ pub use crate::{
     inventory::{AttributeLimit, PolicyUse},
 };
 
-/// Builds a quota from values that the macro has validated. `window` is in microseconds.
+/// Builds a quota from values that the macro has already validated. `window` is in microseconds.
 ///
 /// # Panics
 ///
-/// At compile time, if a value is invalid.
+/// If a value is invalid. The panic happens at compile time.
 #[allow(clippy::panic, reason = "it runs at compile time")]
 pub const fn quota(limit: u32, window: u64, algorithm: Algorithm, capacity: u32) -> Quota {
     let Ok(quota) = Quota::new(limit, Duration::from_micros(window)) else {
@@ -37,35 +37,36 @@ pub const fn quota(limit: u32, window: u64, algorithm: Algorithm, capacity: u32)
     }
 }
 
-/// Builds quotas from values that the macro has validated.
+/// Builds a list of quotas that the macro has already validated.
 ///
 /// # Panics
 ///
-/// At the first use of the limit, if the quotas are invalid.
+/// If the quotas are invalid. The panic happens at the first use of the limit.
 #[must_use]
 #[allow(clippy::expect_used, reason = "the attribute validates it")]
 pub fn quotas(quotas: &[Quota]) -> Quotas {
     Quotas::new(quotas.iter().copied()).expect("the attribute validates the quotas")
 }
 
-/// Parses a ban that the macro has validated.
+/// Parses the text of a ban that the macro has already validated.
 ///
 /// # Panics
 ///
-/// At the first use of the limit, if the ban is invalid.
+/// If the ban is invalid. The panic happens at the first use of the limit.
 #[must_use]
 #[allow(clippy::expect_used, reason = "the attribute validates it")]
 pub fn ban(text: &str) -> crate::Ban {
     text.parse().expect("the attribute validates the ban")
 }
 
-/// Returns whether a request is exempt from a limit. The parameter type lets the compiler infer the argument of a
-/// closure.
+/// Returns whether the function `skip` exempts a request from the limit. Because `skip` has a parameter type here,
+/// the compiler can infer the argument type of a closure.
 pub fn skips(request: &HttpRequest, skip: impl FnOnce(&HttpRequest) -> bool) -> bool {
     skip(request)
 }
 
-/// Returns the function for denied requests. The parameter type lets the compiler infer the arguments of a closure.
+/// Returns the function that responds to denied requests. Because the function has a parameter type here, the
+/// compiler can infer the argument types of a closure.
 #[must_use]
 pub fn on_denied(function: OnDeniedFn) -> OnDeniedFn {
     function
@@ -76,7 +77,8 @@ pub fn cost(cost: impl RequestCost, request: &HttpRequest) -> u32 {
     cost.cost(request)
 }
 
-/// Returns the cost of a request in units. The parameter type lets the compiler infer the argument of a closure.
+/// Returns the cost of a request in units. Because the function `cost` has a parameter type here, the compiler can
+/// infer the argument type of a closure.
 pub fn cost_by(request: &HttpRequest, cost: impl FnOnce(&HttpRequest) -> u32) -> u32 {
     cost(request)
 }
@@ -87,7 +89,7 @@ pub fn builtin_key(key: &BuiltinKey, request: &HttpRequest) -> Caller {
     key.caller(request)
 }
 
-/// Reads a key with a function. The value of the function may borrow from the request.
+/// Reads a key from a request with a function. The value that the function returns may borrow from the request.
 pub async fn caller<'a, V, Kind>(
     request: &'a HttpRequest,
     key: impl FnOnce(&'a HttpRequest) -> V,

@@ -1,4 +1,4 @@
-//! Panics for programming errors that RateGuard detects while the application is built.
+//! Panics if the application has a programming error that RateGuard detects while the application is built.
 
 use std::fmt::Display;
 
@@ -6,14 +6,16 @@ use std::fmt::Display;
 ///
 /// # Panics
 ///
-/// If `value` is an error. The panic message is the error, and the location is the location of the caller.
+/// If `value` is an error. The panic message is the text of the error. The panic location is the location of the
+/// caller.
 #[track_caller]
 #[allow(
     clippy::panic,
     reason = "a programming error that is detected while the application is built"
 )]
 pub(crate) fn expect_valid<T>(value: Result<T, impl Display>) -> T {
-    // With a closure, as for `unwrap_or_else`, the panic would have the location of the closure and not of the caller.
+    // This code uses `match`, because with `unwrap_or_else` the panic would have the location of the closure
+    // instead of the location of the caller.
     match value {
         Ok(value) => value,
         Err(error) => panic!("{error}"),

@@ -1,4 +1,4 @@
-//! The result of the limits, which a handler can take as an argument.
+//! The result of a request's checks, which a handler can take as an argument.
 
 use std::convert::Infallible;
 
@@ -10,9 +10,9 @@ use crate::{
     request_state::{RequestState, UndecidedReason},
 };
 
-/// The result of the limits that a request passed before its handler ran.
+/// The result of the limits that checked a request before its handler ran.
 ///
-/// Every request has a result, so the extractor never fails.
+/// The extractor never fails, because every request has a result.
 ///
 /// ```
 /// # use actix_web::{Responder, get};
@@ -28,14 +28,15 @@ use crate::{
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum CheckResult {
-    /// The decision of the tightest limit, which is the limit with the fewest requests left.
+    /// A limit has decided on the request. If several limits have decided, this is the decision of the limit with
+    /// the fewest requests left.
     Decided(Decision),
-    /// No limit has decided on the request.
+    /// No limit has decided on the request, for this reason.
     Undecided(UndecidedReason),
 }
 
 impl CheckResult {
-    /// Returns the decision, if a limit has decided.
+    /// Returns the decision. The result is `None` if no limit has decided.
     #[must_use]
     pub fn decision(&self) -> Option<&Decision> {
         match self {
@@ -44,7 +45,7 @@ impl CheckResult {
         }
     }
 
-    /// Returns the decision, if a limit has decided.
+    /// Returns the decision. The result is `None` if no limit has decided.
     #[must_use]
     pub fn into_decision(self) -> Option<Decision> {
         match self {
@@ -53,8 +54,8 @@ impl CheckResult {
         }
     }
 
-    /// Returns the result of the limits that have checked this request so far. Use this function in middlewares and
-    /// other code outside handlers.
+    /// Returns the result of the limits that have checked this request until now. Use this function in middlewares
+    /// and other code outside handlers.
     #[must_use]
     pub fn of(request: &HttpRequest) -> Self {
         let Some(state) = RequestState::existing(request) else {

@@ -1,4 +1,5 @@
-//! Keeps the policy set of one request, because the policies file may change while the request is in progress.
+//! Stores the policy set for one request. All limits of the request use it, even if the policies file changes while
+//! the request is in progress.
 
 use std::sync::Arc;
 
@@ -6,7 +7,8 @@ use actix_rateguard_core::{RateGuard, adapter::PolicySet};
 use actix_web::{HttpMessage, HttpRequest};
 use smallvec::SmallVec;
 
-/// The id of each guard, with the policy set that the first limit of the guard used for this request.
+/// A list of guards that have checked this request. Each entry has the id of a guard and the policy set that the
+/// first limit of this guard used.
 struct RequestPolicySets(SmallVec<[(usize, Arc<PolicySet>); 1]>);
 
 pub(crate) fn request_policy_set(

@@ -1,4 +1,4 @@
-//! The guard of a web application: the limiter of the core crate, with the settings for HTTP.
+//! The guard of a web application. It consists of the guard of the core crate and the settings for HTTP.
 
 use std::{fmt, ops::Deref, sync::Arc};
 
@@ -7,12 +7,15 @@ use actix_rateguard_headers::RETRY_AFTER;
 
 use crate::{inventory::MiddlewareRegistry, settings::HttpSettings};
 
-/// A rate limiter for a web application: it checks keys against policies, and holds the settings of responses.
+/// A rate limiter for a web application. A guard checks keys against policies, and has the settings for HTTP
+/// responses.
 ///
-/// A clone is cheap and shares all state, so build one guard per application and pass clones of that guard.
+/// A clone is cheap and shares all state with the original, so build one guard for each application and pass clones
+/// of it.
 ///
-/// The guard dereferences to the [`RateGuard`](core::RateGuard) of `actix-rateguard-core`, which does not depend on
-/// HTTP. Handlers, background tasks and queue consumers check, reset and ban keys with the methods of that type.
+/// This type dereferences to the type [`RateGuard`](core::RateGuard) of `actix-rateguard-core`, which does not
+/// depend on HTTP. Handlers, background tasks and queue consumers can call the methods of that type to check, reset
+/// and ban keys.
 ///
 /// ```
 /// # use actix_rateguard::{Key, Policy, RateGuard};
@@ -31,13 +34,13 @@ use crate::{inventory::MiddlewareRegistry, settings::HttpSettings};
 pub struct RateGuard {
     core: core::RateGuard,
     http: Arc<HttpSettings>,
-    /// The middlewares that were started, for the inventory.
+    /// The middlewares that workers have started with this guard, for the inventory.
     middlewares: Arc<MiddlewareRegistry>,
 }
 
 impl RateGuard {
-    /// Returns a guard with default settings that counts in the memory of this process. To change the settings, use
-    /// [`builder`](Self::builder).
+    /// Returns a guard that has the default settings and counts in the memory of this process. To change the
+    /// settings, use [`builder`](Self::builder).
     #[must_use]
     pub fn in_memory() -> Self {
         Self::from(core::RateGuard::in_memory())
@@ -47,8 +50,9 @@ impl RateGuard {
         Self { core, http: Arc::new(http), middlewares: Arc::default() }
     }
 
-    /// The names of the header fields that the limits of this guard write, for `Access-Control-Expose-Headers`. Without
-    /// that header, scripts in browsers cannot read the fields of a response from another origin.
+    /// Returns the names of the header fields that the limits of this guard write, as values for the header
+    /// `Access-Control-Expose-Headers`. Without that header, a script in a browser cannot read these fields in a
+    /// response from another origin.
     ///
     /// ```
     /// # use actix_rateguard::RateGuard;
@@ -71,7 +75,7 @@ impl RateGuard {
     }
 }
 
-/// A guard with the default settings of responses.
+/// Creates a guard that has the default settings for HTTP responses.
 impl From<core::RateGuard> for RateGuard {
     fn from(core: core::RateGuard) -> Self {
         Self::with_settings(core, HttpSettings::default())

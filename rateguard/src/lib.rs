@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 
-// The macro expansion uses the path `::actix_rateguard`. The tests and doctests of this crate use the macro, so this
-// crate needs that name, too.
+// The code that the macro generates uses the path `::actix_rateguard`. The tests and doctests of this crate use the
+// macro, so this path must also exist inside this crate.
 extern crate self as actix_rateguard;
 
 mod applicability;
@@ -74,7 +74,7 @@ pub use self::{
     user::UserId,
 };
 
-/// The items that the expansion of `#[rate_limit]` names. They are not public API, and change without notice.
+/// The items that the expansion of `#[rate_limit]` uses. They are not public API and change without notice.
 #[cfg(feature = "macros")]
 #[doc(hidden)]
 #[path = "expansion.rs"]

@@ -1,4 +1,4 @@
-//! The check of a request against one limit.
+//! The data with which the guard checks a request against one limit.
 
 use std::borrow::Cow;
 
@@ -6,14 +6,14 @@ use smallvec::SmallVec;
 
 use crate::{Count, Key, Policy, on_denied::OnDeniedRef};
 
-/// The check of a request against one limit.
+/// The data with which the guard checks a request against one limit.
 pub(crate) struct LimitCheck<'a> {
     pub(crate) policy: Cow<'a, Policy>,
-    /// The key. [`enforce`](crate::enforce::enforce) replaces it with the hashed key that the store uses.
+    /// The key. [`enforce`](crate::enforce::enforce) replaces it by the hashed key that the store uses.
     pub(crate) key: Key,
     pub(crate) counted_by: KeySource,
-    /// Whether other clients of the same IPv6 network share this key. A shared key is never banned, because the ban
-    /// would apply to all of them.
+    /// Whether other clients of the same IPv6 network also use this key. A shared key is never banned, because the
+    /// ban would affect all of these clients.
     pub(crate) is_shared: bool,
     pub(crate) cost: u32,
     pub(crate) count: Count,
@@ -21,24 +21,24 @@ pub(crate) struct LimitCheck<'a> {
 }
 
 impl LimitCheck<'_> {
-    /// Returns whether the request counts, whatever the status of the response is.
+    /// Returns whether the request counts with every status of the response.
     pub(crate) fn counts_always(&self) -> bool {
         self.count == Count::All
     }
 }
 
-/// The source of the key that a request is counted by.
+/// The source of the key by which a limit counts a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeySource {
-    /// The key of the limit.
+    /// The limit counts the request by the limit's key.
     Key,
-    /// The client's address, because the request has no key.
+    /// The limit counts the request by the client's address, because the request lacks the limit's key.
     Address,
 }
 
 impl KeySource {
-    /// Returns a stable name for programs, in snake case.
+    /// Returns the name of the source in snake case. The name is stable, so a program can depend on it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -48,5 +48,5 @@ impl KeySource {
     }
 }
 
-/// The checks that lead to one decision.
+/// The checks whose results the guard combines into one decision.
 pub(crate) type LimitChecks<'a> = SmallVec<[LimitCheck<'a>; 1]>;

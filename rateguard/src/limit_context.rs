@@ -1,4 +1,4 @@
-//! The guard's side of a limit: the policies, plans and access lists that the limit applies to a request.
+//! The policies, plans and access lists of a guard, as a limit applies them to one request.
 
 use std::{fmt::Display, sync::Arc};
 
@@ -12,33 +12,36 @@ use crate::{
     not_checked::{Exemption, NotChecked, RejectReason},
 };
 
-/// The policies, plans and access lists for the limits of one middleware or handler, for one request.
+/// The policies, plans and access lists that the limits of one middleware or handler apply to one request.
 #[derive(Clone, Copy)]
 pub(crate) struct LimitContext<'a> {
     pub(crate) guard: &'a RateGuard,
     pub(crate) policy_set: &'a PolicySet,
-    /// The access list of the middleware. The lists of the guard take precedence.
+    /// The access list of the middleware. The access lists of the guard take precedence over this list. `None` if
+    /// the limits belong to a handler.
     pub(crate) middleware_access: Option<&'a AccessList>,
     pub(crate) purpose: Purpose,
 }
 
-/// Why a limit is applied to a request.
+/// The purpose for which a limit is applied to a request.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// To check the request. This marks policies and plans as used, registers the names of limits, and logs errors of
-    /// the configuration.
+    /// The limit checks the request. For a check, RateGuard marks policies and plans as used, registers the names
+    /// of limits, and logs configuration errors.
     Enforce,
-    /// To explain the request. This changes and logs nothing.
+    /// An explanation shows what the limit would do. For an explanation, RateGuard neither changes its state nor
+    /// writes log messages.
     Explain,
 }
 
 impl<'a> LimitContext<'a> {
-    /// Returns the guard's policy of this name. `user` is the macro attribute or middleware that names the policy, for
-    /// the log message.
+    /// Returns the guard's policy with this name. `user` describes, for the log message, the macro attribute or
+    /// middleware that uses the policy.
     ///
     /// # Errors
     ///
-    /// [`RejectReason::NoPolicy`] if there is no such policy, because a missing policy must not lift a limit.
+    /// [`RejectReason::NoPolicy`] if the guard has no policy with this name. The request is rejected in this case,
+    /// because a missing policy must not disable a limit.
     pub(crate) fn named_policy(
         &self,
         name: &str,
@@ -60,11 +63,12 @@ impl<'a> LimitContext<'a> {
         })
     }
 
-    /// Registers the name of a limit at the guard.
+    /// Registers the name of a limit at the guard, so that the guard detects other limits with this name.
     ///
     /// # Errors
     ///
-    /// [`RejectReason::NameConflict`] if another limit has the same name and other quotas, ban or shadow settings.
+    /// [`RejectReason::NameConflict`] if another limit has the same name, but a different quota, ban or shadow
+    /// setting.
     #[cfg(feature = "macros")]
     pub(crate) fn register_name(
         &self,
@@ -82,12 +86,12 @@ impl<'a> LimitContext<'a> {
         is_registered.map_err(|()| NotChecked::Misconfigured(RejectReason::NameConflict))
     }
 
-    /// Returns the policy with the quotas of a plan.
+    /// Returns a copy of the policy that has the quotas of a plan.
     ///
     /// # Errors
     ///
-    /// [`Exemption::Plan`] if the plan is unlimited. [`RejectReason::NoPlan`] if the plan is named and the guard has no
-    /// plan of this name.
+    /// [`Exemption::Plan`] if the plan is unlimited. [`RejectReason::NoPlan`] if a function chose the plan by name,
+    /// and the guard has no plan with this name.
     pub(crate) fn with_plan(&self, policy: &Policy, plan: Plan) -> Result<Policy, NotChecked> {
         let plan = match (&plan, self.purpose) {
             (Plan::Named(name), Purpose::Enforce) => self.policy_set.plan(name),
@@ -97,7 +101,7 @@ impl<'a> LimitContext<'a> {
         match plan {
             Some(Plan::Limited(quotas)) => Ok(policy.with_quotas(Arc::clone(quotas))),
             Some(Plan::Unlimited) => Err(NotChecked::Exempt(Exemption::Plan)),
-            // A named plan never refers to another named plan, so the lookup never returns `Named`.
+            // The guard's plans never refer to another plan by name, so the lookup never returns `Named`.
             Some(_) | None => {
                 static LOG: ThrottledLog = ThrottledLog::new();
                 if self.may_log(&LOG) {
@@ -120,7 +124,7 @@ impl<'a> LimitContext<'a> {
         lists.into_iter().chain(self.middleware_access)
     }
 
-    /// Returns the access of the first list with an entry for the request.
+    /// Returns the entry that matches the request in the first access list that has such an entry.
     fn listed(&self, access: impl Fn(&AccessList) -> Access) -> Access {
         let mut entries = self.lists().map(access).filter(|access| *access != Access::Unlisted);
         entries.next().unwrap_or(Access::Unlisted)
@@ -139,11 +143,11 @@ impl<'a> LimitContext<'a> {
         }
     }
 
-    /// As [`check_client`](Self::check_client), for the client of a request.
+    /// Applies the access lists to the address of the client that sent this request.
     ///
     /// # Errors
     ///
-    /// As [`check_client`](Self::check_client).
+    /// The errors are the same as for [`check_client`](Self::check_client).
     pub(crate) fn check_address(&self, request: &HttpRequest) -> Result<(), NotChecked> {
         match self.lists().any(AccessList::has_addresses) {
             true => self.check_client(client::resolved(request)),
@@ -151,8 +155,8 @@ impl<'a> LimitContext<'a> {
         }
     }
 
-    /// Applies the access lists to the key of a request. If `is_unreliable` returns `true`, the key may belong to a
-    /// proxy, and no list allows it.
+    /// Applies the access lists to the key of a request. If `is_unreliable` returns `true`, the client may have
+    /// chosen the address in the key, so an access list can deny the key, but not allow it.
     ///
     /// # Errors
     ///

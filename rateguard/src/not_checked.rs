@@ -1,27 +1,27 @@
-//! Why a limit does not check a request.
+//! The reasons why a limit does not check a request.
 
 use actix_web::Error;
 
 use crate::response::Rejection;
 
-/// Why a limit does not check a request. Enforcement and explanations get the same value.
+/// The reason why a limit does not check a request. Enforcement and explanations both use this type.
 pub(crate) enum NotChecked {
-    /// The limit does not apply, so the request is admitted.
+    /// The limit does not apply to the request, so it admits the request.
     Exempt(Exemption),
-    /// The limit does not admit the client.
+    /// The limit rejects the client without a check of its counts.
     Forbidden(RejectReason),
-    /// The application is misconfigured.
+    /// The application is misconfigured, so the limit rejects the request with 500.
     Misconfigured(RejectReason),
-    /// A function of the limit returned an error, which becomes the response.
+    /// A function of the application, such as a key function, returned an error. This error becomes the response.
     Failed(Error),
 }
 
 impl NotChecked {
-    /// Admits the request if it is exempt.
+    /// Admits the request if it is exempt from the limit.
     ///
     /// # Errors
     ///
-    /// The rejection, if the request is not exempt.
+    /// [`Rejection`] if the request is not exempt.
     pub(crate) fn admit_if_exempt(self) -> Result<(), Rejection> {
         match self {
             Self::Exempt(_) => Ok(()),
@@ -32,50 +32,52 @@ impl NotChecked {
     }
 }
 
-/// Why a limit does not apply to a request.
+/// The reason why a limit does not apply to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Exemption {
-    /// The limit is for other methods.
+    /// The limit does not apply to the method of the request.
     Method,
     /// The limit's `skip` function exempts the request.
     Skip,
-    /// The request looks like a CORS preflight, and the limit does not count preflights.
+    /// The request looks like a CORS preflight, and the middleware does not count preflights.
     Preflight,
-    /// The client's address is allowed by an [`AccessList`](crate::AccessList).
+    /// An [`AccessList`](crate::AccessList) allows the client's address.
     AddressAllowed,
-    /// The key is allowed by an [`AccessList`](crate::AccessList).
+    /// An [`AccessList`](crate::AccessList) allows the key.
     KeyAllowed,
     /// The limit's key function exempts the request ([`Caller::Exempt`](crate::Caller::Exempt)).
     KeyFunction,
-    /// The request has no key, and the limit [skips](crate::MissingKey::Skip) such requests.
+    /// The request has no key, and the limit [skips](crate::MissingKey::Skip) requests without a key.
     NoKey,
-    /// The client's plan is [unlimited](crate::Plan::Unlimited).
+    /// The plan of the client is [unlimited](crate::Plan::Unlimited).
     Plan,
 }
 
-/// Why a request is rejected, independent of the counts.
+/// The reason why a limit rejects a request, whatever its counts are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RejectReason {
-    /// The client's address is denied by an [`AccessList`](crate::AccessList).
+    /// An [`AccessList`](crate::AccessList) denies the client's address.
     AddressDenied,
-    /// The key is denied by an [`AccessList`](crate::AccessList).
+    /// An [`AccessList`](crate::AccessList) denies the key.
     KeyDenied,
-    /// The request has no key, and the limit [denies](crate::MissingKey::Deny) such requests.
+    /// The request has no key, and the limit [denies](crate::MissingKey::Deny) requests without a key.
     NoKey,
-    /// The function for the key or the plan returned an error. The response to that error has this status.
+    /// The function that reads the key or chooses the plan returned an error. The response to that error has this
+    /// status.
     Function(u16),
-    /// The guard has no policy of this name.
+    /// The guard has no policy with the name that the limit uses.
     NoPolicy,
-    /// The guard has no plan of the chosen name.
+    /// The guard has no plan with the name that a function chose.
     NoPlan,
-    /// Another limit registered the same name earlier with different settings. The log message describes the conflict.
+    /// Another limit has registered the same name before, and has different settings. The log message describes the
+    /// conflict.
     NameConflict,
 }
 
 impl Exemption {
-    /// Returns a stable name for programs, in snake case.
+    /// Returns the name of the reason in snake case. The name is stable, so a program can depend on it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -92,7 +94,7 @@ impl Exemption {
 }
 
 impl RejectReason {
-    /// Returns a stable name for programs, in snake case.
+    /// Returns the name of the reason in snake case. The name is stable, so a program can depend on it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! The application's own responses to denied requests.
+//! The functions with which an application creates its own responses to denied requests.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use crate::Decision;
 
-/// The application's response to a denied request.
+/// A function of the application that creates the response to a denied request.
 pub(crate) type OnDenied = Arc<dyn Fn(&HttpRequest, &Decision) -> HttpResponse + Send + Sync>;
 
-/// The `on_denied` function of one limit.
+/// The `on_denied` function that the application has set for one limit.
 pub(crate) enum OnDeniedRef<'a> {
     Shared(&'a OnDenied),
     #[cfg(feature = "macros")]

@@ -1,4 +1,4 @@
-//! Extra units that a handler charges for a request.
+//! Extra units that a handler adds to the cost of a request.
 
 use std::{fmt, rc::Rc};
 
@@ -7,12 +7,12 @@ use futures_util::future::{Ready, ready};
 
 use crate::request_state::RequestState;
 
-/// Charges extra units for a request, for example for a failed login or an expensive search.
+/// Lets a handler charge extra units for a request, for example for a failed login or an expensive search.
 ///
-/// The guard charges the units after the handler has responded, even beyond the limit. It charges only the innermost
-/// limits that apply to the request: the limits of the macro attribute, or else the limits of the innermost middleware.
-/// The headers of the response report the units that are left after the charge. A penalty has no effect where no limit
-/// has decided on the request.
+/// The guard charges the units after the handler has responded, even if they exceed the limit. It charges only the
+/// innermost limits that apply to the request. These are the limits of the handler's macro attributes, or, if none
+/// of them applies, the limits of the innermost middleware with a limit that applies. The headers of the response
+/// report the units that are left after the charge. A penalty has no effect if no limit has decided on the request.
 ///
 /// ```
 /// # use actix_web::{HttpResponse, post, web};
@@ -33,10 +33,10 @@ pub struct Penalty {
 }
 
 impl Penalty {
-    /// The maximum penalty of a request: 10,000 units.
+    /// The maximum penalty for one request: 10,000 units.
     pub const MAX: u32 = 10_000;
 
-    /// Adds units to the penalty of the request. The sum is capped at [`MAX`](Self::MAX).
+    /// Adds units to the penalty of the request. The total penalty of a request is at most [`MAX`](Self::MAX).
     pub fn add(&self, units: u32) {
         let sum = self.state.penalty.get().saturating_add(units);
         self.state.penalty.set(sum.min(Self::MAX));

@@ -1,4 +1,4 @@
-//! Values that a closure or function returns for each request. The function may be sync or async, and may fail.
+//! Closures and functions that return a value for each request. They may be sync or async, and may return an error.
 
 use std::{marker::PhantomData, sync::Arc};
 
@@ -7,11 +7,11 @@ use futures_util::future::LocalBoxFuture;
 
 use crate::Plan;
 
-/// Returns a `T` for a request, such as the [`Caller`](crate::Caller) for [`Limit::key`](crate::Limit::key) or the
-/// [`Plan`](crate::Plan) for [`Limit::plan`](crate::Limit::plan).
+/// A closure or function that returns a `T` for a request. For example, [`Limit::key`](crate::Limit::key) needs a
+/// [`Caller`](crate::Caller), and [`Limit::plan`](crate::Limit::plan) needs a [`Plan`](crate::Plan).
 ///
-/// Implemented for every sync or async closure and function over `&HttpRequest` whose output converts into a `T`
-/// ([`IntoResolved`]). The compiler infers `Kind`.
+/// Every sync or async closure or function over `&HttpRequest` implements this trait if its result converts into a
+/// `T` ([`IntoResolved`]). The compiler infers `Kind`.
 #[diagnostic::on_unimplemented(
     message = "expected a closure or function over `&HttpRequest`, found `{Self}`",
     note = "it may be sync or async; for a key it returns text, a number, a `Key`, a `Caller`, or an `Option` or `Result` of one of them; for a plan it returns a `Quota`, `Quotas`, a `Plan`, or an `Option` or `Result` of one of them"
@@ -21,25 +21,26 @@ pub trait PerRequest<T, Kind>: Send + Sync + 'static {
     fn into_resolver(self) -> RequestResolver<T>;
 }
 
-/// Converts the output of a closure or function into a `T`, or into an error that becomes the response.
+/// The result of a closure or function. The result converts into a `T`, or into an error that becomes the response.
 pub trait IntoResolved<T, Kind> {
-    /// Converts the output.
+    /// Converts the result of the closure or function.
     ///
     /// # Errors
     ///
-    /// The error of the closure or function. The client gets the response of this error, and the handler does not run.
+    /// Returns the error of the closure or function. The client then gets the response to this error, and the
+    /// handler does not run.
     fn into_resolved(self) -> Result<T, Error>;
 }
 
-/// Marks values that convert into a `T` with `Into`.
+/// A type marker for values that convert into a `T` with `Into`.
 #[doc(hidden)]
 pub enum Plain {}
 
-/// Marks an `Option` of a value that converts into a `T` with `Into`.
+/// A type marker for an `Option` whose value converts into a `T` with `Into`.
 #[doc(hidden)]
 pub enum Optional {}
 
-/// Marks a `Result` whose value has the kind `Kind`.
+/// A type marker for a `Result` whose value has the type marker `Kind`.
 #[doc(hidden)]
 pub struct Fallible<Kind>(PhantomData<Kind>);
 
@@ -92,11 +93,11 @@ impl<T> Clone for RequestResolver<T> {
     }
 }
 
-/// Marks sync functions, and values that are not futures.
+/// A type marker for sync functions, and for results that are not futures.
 #[doc(hidden)]
 pub struct Immediate<Kind>(PhantomData<Kind>);
 
-/// Marks async functions, and futures.
+/// A type marker for async functions, and for results that are futures.
 #[doc(hidden)]
 pub struct Awaited<Kind>(PhantomData<Kind>);
 

@@ -1,10 +1,10 @@
-//! The state of the warning about an unconfigured proxy: whether the guard has logged it, and how many requests were
-//! inspected.
+//! The state of the warning about a proxy that the application has not configured. The state records whether the
+//! guard has logged the warning, and in how many requests the guard has searched for the headers of a proxy.
 
 use std::sync::{Once, atomic::AtomicU32};
 
-/// The state of the warning about an unconfigured proxy: whether the guard has logged it, and how many requests were
-/// inspected.
+/// The state of the warning about a proxy that the application has not configured. The state records whether the
+/// guard has logged the warning, and in how many requests the guard has searched for the headers of a proxy.
 pub(crate) struct ProxyWarning {
     pub(crate) once: Once,
     pub(crate) probed: AtomicU32,

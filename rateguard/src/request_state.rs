@@ -1,4 +1,5 @@
-//! The state of a request that its limits share: their decisions, and the penalty that the handler adds.
+//! The state that all limits of a request share: the decisions of the limits, and the penalty that the handler
+//! adds.
 
 use std::{
     cell::{Cell, RefCell},
@@ -14,19 +15,20 @@ use crate::{
     settings::HttpSettings,
 };
 
-/// The state of a request that its limits share. The extensions of the request hold the state.
+/// The state that all limits of a request share. The extensions of the request contain this state.
 #[derive(Default)]
 pub(crate) struct RequestState {
-    /// All decisions on the request. The decision of the outermost limit is the first.
+    /// All decisions on the request, in the order in which the limits decided: from the outermost limit to the
+    /// innermost limit.
     decisions: RefCell<SmallVec<[Decision; 1]>>,
-    /// The extra units to charge.
+    /// The extra units that the handler has added and that the guard has not charged yet.
     pub(crate) penalty: Cell<u32>,
-    /// Why there is no decision, if there is none.
+    /// The reason why no limit has decided, if `decisions` is empty.
     pub(crate) undecided: Cell<UndecidedReason>,
 }
 
 impl RequestState {
-    /// Returns the state of this request. Creates the state if there is none.
+    /// Returns the state of this request. If the request has no state, creates it.
     pub(crate) fn of(request: &HttpRequest) -> Rc<Self> {
         let mut extensions = request.extensions_mut();
         if let Some(state) = extensions.get::<Rc<Self>>() {
@@ -37,29 +39,29 @@ impl RequestState {
         state
     }
 
-    /// Returns the state of this request, if a limit has created it.
+    /// Returns the state of this request. The result is `None` if the request has no state.
     pub(crate) fn existing(request: &HttpRequest) -> Option<Rc<Self>> {
         request.extensions().get::<Rc<Self>>().cloned()
     }
 
-    /// Stores a decision and returns its index.
+    /// Stores a decision and returns its index in the list of decisions.
     pub(crate) fn push(&self, decision: Decision) -> usize {
         let mut decisions = self.decisions.borrow_mut();
         decisions.push(decision);
         decisions.len() - 1
     }
 
-    /// Combines all decisions. The combined decision reports the numbers of the tightest limit.
+    /// Combines all decisions into one decision, which reports the numbers of the tightest limit.
     pub(crate) fn decision(&self) -> Option<Decision> {
         self.decisions.borrow().iter().cloned().reduce(Decision::and)
     }
 
-    /// Returns the decision at this index.
+    /// Returns the decision with this index. The result is `None` if there is no such decision.
     pub(crate) fn get(&self, index: usize) -> Option<Decision> {
         self.decisions.borrow().get(index).cloned()
     }
 
-    /// Replaces the decision at this index.
+    /// Replaces the decision with this index.
     pub(crate) fn set(&self, index: usize, decision: Decision) {
         if let Some(previous) = self.decisions.borrow_mut().get_mut(index) {
             *previous = decision;
@@ -67,20 +69,21 @@ impl RequestState {
     }
 }
 
-/// Why no limit has decided on a request that reached its handler.
+/// The reason why no limit has decided on a request that reached its handler.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UndecidedReason {
-    /// No limit applies: the route has no limit, the request is exempt, or the plan is unlimited.
+    /// No limit applies to the request: the route has no limit, the limits exempt the request, or the client's plan
+    /// is unlimited.
     #[default]
     NotLimited,
-    /// All limits are in shadow, so no limit decides on the response.
+    /// All limits are in shadow mode, so no limit decides whether the request is denied.
     Shadow,
-    /// The store did not answer, and the limit fails open, so the request passed.
+    /// The store did not answer, and the limits fail open, so they admitted the request without a check.
     StoreUnavailable,
 }
 
-/// Writes the decisions on a request into the headers of its response.
+/// Writes the header fields that report the decisions on a request into its response.
 pub(crate) fn write_headers(
     settings: &HttpSettings,
     request: &HttpRequest,
@@ -97,7 +100,7 @@ pub(crate) fn write_headers(
             &combined
         }
     };
-    // Only a denial needs jitter, because only its response has `Retry-After`.
+    // Only the response to a denied request has `Retry-After`, so only such a response needs jitter.
     let jitter = if decision.is_allowed() { 0 } else { jitter(settings, request) };
     write_decision(decision, settings, jitter, headers);
 }

@@ -1,10 +1,11 @@
-//! The output of the functions that a macro attribute names.
+//! The values that key and plan functions of a macro attribute return.
 
 use actix_web::Error;
 
 use crate::per_request::{Awaited, Immediate, IntoResolved};
 
-/// The output of a function that the macro attribute names: a value, or a future that returns a value.
+/// A value that a key or plan function of a macro attribute returns. It is the key or plan, or a future that
+/// returns the key or plan.
 #[diagnostic::on_unimplemented(
     message = "expected the output of a key or plan function, found `{Self}`",
     note = "a key function returns text, a number, a `Key`, a `Caller`, or an `Option` or `Result` of one of them; a plan function returns a `Quota`, `Quotas`, a `Plan`, or an `Option` or `Result` of one of them; both may be async"

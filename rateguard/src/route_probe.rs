@@ -1,13 +1,13 @@
-//! The probe that detects in a test whether a route has a limit.
+//! The probe with which a test detects whether a route has a limit.
 
 use std::{cell::Cell, rc::Rc};
 
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 
-/// Marks a request as a probe. The extensions of the request hold this value.
+/// Marks a request as a probe. The extensions of the marked request contain this value.
 ///
-/// Limits record in the probe whether they apply to the request, and count nothing. The first middleware whose limit
-/// applies responds to the request, and so does every handler with a macro attribute.
+/// Each limit records in this value whether it applies to the request, and counts nothing. A middleware responds to
+/// a probe if one of its limits applies. A handler with a macro attribute always responds to a probe.
 #[derive(Clone, Default)]
 pub(crate) struct RouteProbe(Rc<Cell<bool>>);
 
@@ -17,7 +17,7 @@ impl RouteProbe {
         self.0.get()
     }
 
-    /// Returns the probe of this request. `None` if the request is not a probe.
+    /// Returns the probe in the extensions of this request. The result is `None` if the request is not a probe.
     pub(crate) fn of(request: &HttpRequest) -> Option<Self> {
         request.extensions().get::<Self>().cloned()
     }
@@ -27,7 +27,7 @@ impl RouteProbe {
         self.0.set(self.0.get() || applies);
     }
 
-    /// Returns the response to a probe.
+    /// Returns the response that a limit sends to a probe.
     pub(crate) fn response() -> HttpResponse {
         HttpResponse::NoContent().finish()
     }

@@ -1,4 +1,4 @@
-//! The settings of a guard that only HTTP needs.
+//! The settings of a guard that only HTTP needs. The core crate has all other settings.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,7 +10,7 @@ use crate::{
     on_denied::OnDenied, proxy_warning::ProxyWarning,
 };
 
-/// The settings of a guard that only HTTP needs.
+/// The settings of a guard that only HTTP needs. The core crate has all other settings.
 pub(crate) struct HttpSettings {
     pub(crate) client_address: ClientAddress,
     pub(crate) access: AccessList,
@@ -19,9 +19,9 @@ pub(crate) struct HttpSettings {
     pub(crate) body: RejectionBody,
     pub(crate) on_denied: Option<OnDenied>,
     pub(crate) proxy_warning: ProxyWarning,
-    /// Remembers which IPv6 clients have keys of their own.
+    /// Records which IPv6 clients have keys of their own.
     pub(crate) client_networks: Arc<ClientNetworks>,
-    /// Whether macro attributes without a `limiter` use this guard.
+    /// Whether macro attributes without a `limiter` argument use this guard.
     pub(crate) is_for_attributes: bool,
 }
 
@@ -47,7 +47,7 @@ impl HttpSettings {
         Self { client_networks: Arc::new(ClientNetworks::new(secret)), ..self }
     }
 
-    /// Returns an error if two header dialects write the same fields, or the jitter is out of its range.
+    /// Returns an error if two header dialects write the same fields, or if the jitter is out of its range.
     pub(crate) fn validate(&self) -> Result<(), BuildError> {
         if HeaderDialect::have_conflict(&self.headers) {
             return Err(BuildError::Headers);
@@ -58,7 +58,7 @@ impl HttpSettings {
         Ok(())
     }
 
-    /// Replaces settings with the settings in a policies file.
+    /// Replaces each setting of the guard for which the policies file has a value.
     pub(crate) fn apply(&mut self, file: &adapter::HttpSettings) {
         let adapter::HttpSettings { client_address, headers, retry_jitter, rejection_body } = file;
         if let Some(client_address) = client_address {

@@ -1,10 +1,11 @@
-//! The user that the application has authenticated.
+//! The user whose identity the application has verified.
 
 use std::fmt;
 
-/// The id of the authenticated user, for the key [`user`](crate::key::user).
+/// The id of the authenticated user. The key [`user`](crate::key::user) reads this id.
 ///
-/// After the application's authentication has verified the user, it inserts the `UserId` into the request's extensions:
+/// When the application's authentication has verified the user, it inserts the `UserId` into the request's
+/// extensions:
 ///
 /// ```
 /// # use actix_web::{HttpMessage, dev::ServiceRequest};
@@ -29,7 +30,7 @@ impl UserId {
     }
 }
 
-/// Hides the id, so the debug output of a request does not reveal the user.
+/// The debug output does not contain the id, so a log of the request's extensions does not reveal the user.
 impl fmt::Debug for UserId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("UserId(…)")

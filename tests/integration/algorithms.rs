@@ -1,4 +1,4 @@
-//! The algorithms, through the guard and over HTTP. Random traces of them are in `traces.rs`.
+//! Tests the algorithms with guards and over HTTP. The tests with random traces are in `traces.rs`.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::support::{
     redis_server::RedisServer,
 };
 
-/// Returns for each second whether a memory guard admits a request at that time.
+/// Returns, for each of these times in seconds, whether a guard in memory admits a request at that time.
 fn admitted(rate: &str, seconds: &[u64]) -> Vec<bool> {
     let (guard, clock) = test_util::guard();
     let policy = Policy::new("p", rate).unwrap();
@@ -30,13 +30,13 @@ fn admitted(rate: &str, seconds: &[u64]) -> Vec<bool> {
 fn each_algorithm_admits_requests_by_its_definition() {
     const YES: bool = true;
     const NO: bool = false;
-    // The first request starts a window from 100 to 110. Two requests come exactly at the end of this window.
+    // The first request, at 100, starts a window that ends at 110. Two requests arrive exactly at 110.
     let times = [100, 109, 110, 110, 118, 119, 120];
     assert_eq!(admitted("2/10s", &times), [YES, YES, YES, NO, NO, YES, YES]);
     assert_eq!(admitted("2/10s fixed_window", &times), [YES, YES, YES, YES, NO, NO, YES]);
-    // The counter's windows are 100 to 110 and 110 to 120.
+    // The counter uses the windows from 100 to 110 and from 110 to 120.
     assert_eq!(admitted("2/10s sliding_window_counter", &times), [YES, YES, NO, NO, YES, NO, YES]);
-    // The bucket refills one token every 5 seconds.
+    // The token bucket refills one token every 5 seconds.
     assert_eq!(admitted("2/10s token_bucket", &times), [YES, YES, YES, NO, YES, YES, NO]);
     assert_eq!(admitted("2/10s token_bucket burst 1", &times), [YES, YES, NO, NO, YES, NO, NO]);
     assert_eq!(admitted("2/10s token_bucket burst 3", &times), [YES, YES, YES, YES, YES, YES, NO]);
@@ -47,7 +47,8 @@ fn policy_with(algorithm: Algorithm) -> Policy {
     Policy::new("p", quota.with_algorithm(algorithm).unwrap()).unwrap()
 }
 
-/// Uses up a quota with one algorithm, and then checks with the other, the first, and again the other algorithm.
+/// Uses up a quota with the algorithm `from`. Then changes the algorithm to `to`, back to `from`, and again to `to`,
+/// with a check after each change.
 async fn assert_change_preserves_counts(
     guard: &RateGuard,
     from: Algorithm,
@@ -80,7 +81,7 @@ async fn algorithm_change_applies_immediately_and_preserves_counts() {
             assert_change_preserves_counts(&on_redis, from, to, &key).await;
         }
     }
-    // Every Redis key has an expiry.
+    // Every key in Redis must have an expiry.
     let mut client = server.client();
     let names: Vec<String> = redis::cmd("KEYS").arg("change:*").query(&mut client).unwrap();
     assert_eq!(names.len(), 16);
@@ -109,14 +110,14 @@ async fn quota_change_applies_immediately_without_refill() {
             for rate in ["3/hour", "2/hour", "3/day", "3/2 hours", "1/minute"] {
                 assert!(!check(rate).await.is_allowed(), "{name} {rate}");
             }
-            // A limit that is higher by one unit admits one more request.
+            // The limit is now higher by one unit, so the guard admits one more request.
             assert!(check("4/hour").await.is_allowed(), "{name}");
             assert!(!check("4/hour").await.is_allowed(), "{name}");
         }
     }
 }
 
-/// The store keeps units beyond a lower limit, and still counts them after the limit is raised again.
+/// The store does not discard units above a lower limit, and counts them again after the limit is raised.
 #[tokio::test]
 async fn lower_limit_with_new_algorithm_does_not_refill() {
     let server = RedisServer::start();
@@ -155,7 +156,8 @@ async fn quota_list_change_preserves_counts_by_index() {
             (decision.is_allowed(), left)
         };
         assert_eq!(check("5/hour; 9/day").await, (true, vec![4, 8]));
-        // The policy gets one quota more at the end, then fewer quotas, and then other limits and algorithms.
+        // The policy first gets a third quota, then it has only one quota, and then the limits and algorithms of its
+        // quotas change.
         assert_eq!(check("5/hour; 9/day; 20/365d").await, (true, vec![3, 7, 19]));
         assert_eq!(check("5/hour").await, (true, vec![2]));
         assert_eq!(check("4/hour; 9/2 days; 20/365d").await, (true, vec![0, 6, 18]));
@@ -176,9 +178,9 @@ async fn token_bucket_rate_change_preserves_missing_tokens() {
         };
         while check("1000/day token_bucket").await.is_allowed() {}
         for (rate, wait) in [
-            // The bucket must refill 996 of the 1000 missing tokens, at 5 a day.
+            // With 5 tokens per day, 996 of the 1000 missing tokens must be refilled before the next request fits.
             ("5/day token_bucket", 996 * 86_400 / 5),
-            // The store caps the missing tokens at the maximum debt.
+            // With this slow refill, the store limits the missing tokens to the maximum debt.
             ("1/365d token_bucket", (1_u64 << 52) / 1_000_000),
         ] {
             let retry_after = check(rate).await.retry_after().expect("no refill").as_secs();
@@ -187,7 +189,8 @@ async fn token_bucket_rate_change_preserves_missing_tokens() {
     }
 }
 
-/// The test cannot set the clock of Redis, so it moves the stored time stamps to the future.
+/// The test cannot change the clock of Redis. Instead it moves the stored time stamps to the future, which has the
+/// same effect as a backward clock step.
 #[tokio::test]
 async fn redis_clock_step_back_does_not_deny_keys_permanently() {
     let server = RedisServer::start();
@@ -205,12 +208,14 @@ async fn redis_clock_step_back_does_not_deny_keys_permanently() {
         let names: Vec<String> =
             redis::cmd("KEYS").arg(format!("back:*:{algorithm}")).query(&mut client).unwrap();
         let at: u64 = redis::cmd("HGET").arg(&names[0]).arg(field).query(&mut client).unwrap();
-        // The step of one hour is a multiple of the window, because a counter stores the start of a window.
+        // A counter stores the start of a window. Therefore the test moves the time stamps by one hour, which is a
+        // multiple of the window.
         let future = at + 3_600_000_000;
         let _: u64 =
             redis::cmd("HSET").arg(&names[0]).arg(field).arg(future).query(&mut client).unwrap();
         let _: u64 = redis::cmd("PERSIST").arg(&names[0]).query(&mut client).unwrap();
-        // The client checks again after half of `retry_after`. These checks must not extend the wait.
+        // The client always waits for half of `retry_after` before the next check. The checks that arrive too early
+        // must not extend the wait.
         let start = std::time::Instant::now();
         while let Some(wait) = guard.check(&policy, &Key::global()).await.unwrap().retry_after() {
             assert!(wait <= Duration::from_millis(600), "{algorithm}: {wait:?}");

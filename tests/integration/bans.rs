@@ -1,4 +1,4 @@
-//! Escalating bans of clients that continue after denials, and penalties that add units to a request.
+//! Tests the escalating bans of clients that continue after denials, and the penalties that add units to a request.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
@@ -55,7 +55,7 @@ async fn repeated_denials_start_a_ban_and_next_ban_is_longer() {
         assert_eq!((banned.policy(), banned.limit(), banned.remaining()), ("login", 2, 0));
         assert_eq!((banned.retry_after(), banned.reset_after()), (Some(length), length));
 
-        // During a ban, the guard denies every check of the key, and the checks do not extend the ban.
+        // During a ban, the guard denies every check of the banned key. These checks do not extend the ban.
         clock.advance(20 * SECOND);
         for _ in 0..10 {
             let banned = check(&guard, &policy, &key).await;
@@ -80,7 +80,8 @@ async fn waiting_client_is_never_banned_and_offences_expire() {
         let decision = check(&guard, &policy, &key).await;
         assert_eq!(decision.banned_for(), None);
         clock.advance(decision.retry_after().unwrap_or(Duration::ZERO));
-        // The client gets at most two denials in a minute, and a ban needs three.
+        // With this pause, the client gets at most two denials in a minute. A ban starts only after three denials in
+        // a minute.
         clock.advance(10 * SECOND);
     }
     let ban = async || loop {
@@ -121,7 +122,7 @@ async fn policies_in_one_decision_ban_independently() {
     assert_eq!(both.check().await.unwrap().banned_for(), None);
     let banned = both.check().await.unwrap();
     assert_eq!((banned.policy(), banned.banned_for()), ("tight", Some(30 * SECOND)));
-    // Other users of the tenant are not banned.
+    // The ban applies only to this user, so the guard still admits the tenant of the user.
     assert!(check(&guard, &loose, &tenant).await.is_allowed());
     assert_eq!(both.peek().await.unwrap().statuses().len(), 2);
 }
@@ -145,7 +146,7 @@ async fn ban_starts_once_and_applies_on_every_server() {
     assert!(check(&guards[1], &policy, &key).await.is_allowed());
 }
 
-/// A memory store that injects a fault into the operations that `fault_for` selects.
+/// A memory store with faults. The function `fault_for` chooses the fault for each operation.
 struct FaultyStore<F> {
     store: MemoryStore,
     fault_for: F,
@@ -177,9 +178,9 @@ where
 
 #[derive(Clone, Copy, Debug)]
 enum Fault {
-    /// The store reports an error and does not apply the operation.
+    /// The store returns an error and does not apply the operation.
     FailBeforeApply,
-    /// The store applies the operation, but reports an error.
+    /// The store applies the operation, but returns an error.
     FailAfterApply,
     /// The store applies the operation after this delay.
     Delay(Duration),
@@ -205,7 +206,7 @@ async fn ban_starts_at_next_denial_after_store_failure() {
         for fault in [Fault::FailBeforeApply, Fault::FailAfterApply] {
             let clock = ManualClock::new();
             let fails = AtomicBool::new(true);
-            // The number of counted denials, of which the third starts the ban.
+            // The number of denials that were counted as offences. The third offence starts the ban.
             let denials = AtomicU32::new(0);
             let guard = faulty_guard(clock.clone(), move |operation, requests| {
                 let is_target = operation == at && requests[0].bucket.name() == name;
@@ -217,7 +218,7 @@ async fn ban_starts_at_next_denial_after_store_failure() {
             let (policy, key) = (login(), Key::from("ann"));
             for _ in 0..5 {
                 let decision = check(&guard, &policy, &key).await;
-                // If the key is banned after a check, the check has reported the whole ban as `retry_after`.
+                // If a check started a ban, its decision must report the whole duration of the ban as `retry_after`.
                 if let Some(ban) = guard.peek(&policy, &key).await.unwrap().banned_for() {
                     assert_eq!(decision.retry_after(), Some(ban), "{name} {at:?} {fault:?}");
                 }
@@ -249,11 +250,12 @@ async fn cancelled_check_still_starts_a_ban() {
         for _ in 0..4 {
             assert_eq!(check(&guard, &policy, &key).await.banned_for(), None);
         }
-        // This denial starts the ban.
+        // The denial of this check starts the ban, even if the check is cancelled.
         let _ = tokio::time::timeout(cancelled_after, guard.check(&policy, &key)).await;
         let mut banned = check(&guard, &policy, &key).await.banned_for();
         if banned.is_none() {
-            // The timeout cancelled the check before the store counted the denial.
+            // The ban may be missing only if the timeout cancelled the check before the store counted the denial as
+            // an offence.
             assert!(cancelled_after <= 2 * step, "{cancelled_after:?}");
             banned = check(&guard, &policy, &key).await.banned_for();
         }
@@ -268,7 +270,8 @@ async fn full_store_does_not_ban_keys_that_share_counts() {
     let guard = RateGuard::builder().store(store).build().unwrap();
     let policy = Policy::new("p", "1/minute").unwrap().ban("1/minute for 1h").unwrap();
     for number in 0..2_000 {
-        // The guard denies the second check of each key, by the key's own count or by a count that keys share.
+        // The guard denies the second check of each key. The key may have its own count, or it may share a count with
+        // other keys.
         check(&guard, &policy, &Key::from(number)).await;
         check(&guard, &policy, &Key::from(number)).await;
     }
@@ -388,18 +391,18 @@ async fn penalty_adds_units_to_the_current_request() {
         (response.status, response.numbers().unwrap()[1])
     };
     for path in ["/attribute", "/middleware"] {
-        // The headers report the remaining units after the penalty.
+        // The headers report the units that remain after the penalty.
         assert_eq!(send_post(path, 0, 200).await, (200, 9), "{path}");
         assert_eq!(send_post(path, 4, 401).await, (401, 4), "{path}");
-        // A penalty may exceed the limit.
+        // The penalty may be higher than the limit.
         assert_eq!(send_post(path, 100, 401).await, (401, 0), "{path}");
         assert_eq!(send_post(path, 0, 200).await.0, 429, "{path}");
     }
-    // The outer limit counts the four requests and no penalty.
+    // A penalty counts only in the innermost limit, so the outer limit has counted just the four requests.
     let outer = Policy::new("outer", "500/minute").unwrap();
     let client = actix_rateguard::key::ip().key_of("192.0.2.1").unwrap();
     assert_eq!(guard.peek(&outer, &client).await.unwrap().remaining(), 500 - 4);
-    // If a limit counts only failures, a penalty counts even if the HTTP request succeeds.
+    // If a limit counts only failures, a penalty counts even for an HTTP request that succeeds.
     assert_eq!(send_post("/failures", 0, 200).await, (200, 10));
     assert_eq!(send_post("/failures", 3, 200).await, (200, 7));
     assert_eq!(send_post("/failures", 3, 401).await, (401, 3));
@@ -437,7 +440,7 @@ async fn penalty_counts_in_the_innermost_applicable_limit() {
         send(&app, from_client(1, request)).await.numbers().unwrap()[1]
     };
     assert_eq!(send_post("/inner-skips").await, 10);
-    // The penalty also counts if an inner middleware replaces the response.
+    // A penalty also counts if another middleware replaces the response of the handler.
     assert_eq!(send_post("/inner-fails").await, 0);
 }
 
@@ -457,7 +460,8 @@ async fn failure_limit_bans_for_failures_and_never_for_successes() {
             TestRequest::post().uri("/login-attempts").insert_header(("X-Status", status));
         send(&app, from_client(client, request)).await
     };
-    // Each pending HTTP request holds a unit until the response, so the guard denies some of these requests.
+    // Each HTTP request holds a unit until its response. With 100 concurrent requests, the guard therefore denies
+    // some of them.
     let responses = join_all((0..100).map(|_| send_post(1, "200"))).await;
     assert!(responses.iter().any(|it| it.status == 429));
     for number in 0..2 {

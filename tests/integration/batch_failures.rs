@@ -1,4 +1,4 @@
-//! If the script cannot use a bucket of a batch, the script decides the batch again without that bucket.
+//! If the script cannot use one of the buckets in a batch, it decides the batch again without that bucket.
 
 use crate::support::{lua::SOURCE, redis_server::RedisServer};
 
@@ -6,7 +6,8 @@ const FIXED: &str = "fixed_window 60000000 5 12000000 1";
 const TOKENS: &str = "token_bucket 60000000 5 12000000 1";
 const WRONGTYPE: &str = "WRONGTYPE";
 
-/// Calls the script for the buckets `count` and `broken`. The key of `broken` is a list, which the script cannot use.
+/// Calls the script with the buckets `count` and `broken`. The Redis key of `broken` is a list, so the script cannot
+/// use this bucket.
 ///
 /// `quotas`, `shapes` and `requests` are arguments of the script.
 fn call_script(
@@ -40,7 +41,7 @@ fn with_broken_bucket(server: &RedisServer) -> redis::Connection {
     connection
 }
 
-/// Reads the numbers of a reply that also has an error text with this part.
+/// Returns the numbers of a reply that consists of numbers and an error text. The error text must contain `error`.
 fn reply_numbers(reply: redis::Value, error: &str) -> Vec<i64> {
     let (bytes, texts): (Vec<u8>, Vec<String>) = match reply {
         redis::Value::Array(values) => {
@@ -60,8 +61,8 @@ fn key_expiry_is_preserved_when_batch_is_rerun() {
     let server = RedisServer::start();
     let mut connection = with_broken_bucket(&server);
     use_up_count(&mut connection);
-    // The batch has a denied check that converts the count to tokens, a peek with another quota, and a check of the
-    // unusable bucket.
+    // The first check is denied, and converts the count to tokens. The peek has a different quota for the same
+    // bucket. The second check uses the bucket that the script cannot use.
     let higher = FIXED.replace(" 5 ", " 6 ");
     let shapes = ["check 0 1 1 1", "peek 0 1 2 1", "check 0 1 3 1"];
     let reply = call_script(&mut connection, &[TOKENS, &higher, FIXED], &shapes, "1 1 2 1 3 2");
@@ -81,7 +82,7 @@ fn units_count_once_when_batch_is_rerun() {
     let server = RedisServer::start();
     let mut connection = with_broken_bucket(&server);
     let shapes = ["check 0 1 1 1", "check 0 1 2 1"];
-    // Requests with two quotas of one key alternate, as when processes have different settings.
+    // Two quotas alternate for one key, as if two processes had different settings.
     let reply = call_script(&mut connection, &[FIXED, TOKENS], &shapes, "1 1 2 1 1 1 1 2");
     let numbers = reply_numbers(reply, WRONGTYPE);
     let remaining: Vec<_> = numbers[1..13].chunks(4).map(|it| it[1]).collect();
@@ -99,7 +100,8 @@ fn check_before_reset_is_denied_when_batch_is_rerun() {
     assert_eq!(numbers[1], 0, "expected a denial of the first check");
 }
 
-/// A batch that fails as a whole is sent again, so its resets and refunds would be applied twice.
+/// If the script fails for a whole batch, the batch is sent again. Its resets and refunds would then be applied
+/// twice, so a reset must not fail the batch.
 #[test]
 fn failed_expiry_fails_no_reset_in_its_batch() {
     let server = RedisServer::start();
@@ -107,7 +109,8 @@ fn failed_expiry_fails_no_reset_in_its_batch() {
     call_script(&mut connection, &[TOKENS], &["debit 0 1 1 5"], "1 1");
     let _: () =
         redis::cmd("ACL").arg(&["SETUSER", "default", "-pexpire"]).query(&mut connection).unwrap();
-    // A reset of a token bucket does not change the expiry of its key. The key of the check is new.
+    // The script cannot set expiries now. The reset of a token bucket needs no new expiry, but the check uses a new
+    // key, which needs one.
     let shapes = ["reset 0 1 1 1", "check 0 1 1 1"];
     let reply = call_script(&mut connection, &[TOKENS], &shapes, "1 1 2 2");
     let numbers = reply_numbers(reply, "can't run this command");

@@ -1,4 +1,4 @@
-//! When the dispatcher sends a batch, and which requests share a batch.
+//! Tests at which time the dispatcher sends a batch, and which requests are in the same batch.
 
 use std::{
     pin::pin,
@@ -29,7 +29,7 @@ async fn burst(guard: &RateGuard) {
     join_all((0..TASKS).map(check)).await;
 }
 
-/// Returns how often the guard has called the script since the server's start.
+/// Returns how many times the script has been called since the start of the server.
 fn script_calls(server: &RedisServer) -> u64 {
     let info: String = run(&mut server.client(), "INFO commandstats");
     let calls = |line: &str| -> Option<u64> {
@@ -43,7 +43,7 @@ fn script_calls(server: &RedisServer) -> u64 {
 async fn requests_during_four_calls_in_flight_share_next_batch() {
     let server = RedisServer::start();
     let guard = server.guard("five");
-    // After this burst, the guard is connected and has loaded the script.
+    // During these first checks, the guard connects and loads the script.
     burst(&guard).await;
     for _ in 0..8 {
         let before = script_calls(&server);
@@ -52,15 +52,15 @@ async fn requests_during_four_calls_in_flight_share_next_batch() {
         let elapsed;
         {
             let mut burst = pin!(burst(&guard));
-            // The server is frozen, so no check has a reply yet, and all checks are pending.
+            // The frozen server sends no replies, so all checks are still pending.
             assert!(poll!(burst.as_mut()).is_pending());
             server.thaw();
             elapsed = start.elapsed();
             burst.await;
         }
         let calls = script_calls(&server) - before;
-        // The dispatcher sends four batches first, then two batches of 32. It sends one more batch for each millisecond
-        // without a reply.
+        // The dispatcher first sends four batches, and then two batches with 32 requests each. After that, it sends
+        // one more batch for each millisecond without a reply.
         let max_calls = 6 + elapsed.as_millis() as u64;
         assert!(
             (1..=max_calls).contains(&calls),
@@ -69,7 +69,8 @@ async fn requests_during_four_calls_in_flight_share_next_batch() {
     }
 }
 
-/// A blocked runtime cannot run the task that wakes the dispatcher, so the dispatcher must not depend on this task.
+/// The task that wakes the dispatcher cannot run while the runtime is blocked. The request must be sent without this
+/// task.
 #[tokio::test]
 async fn request_is_sent_although_a_later_task_blocks_runtime() {
     let server = RedisServer::start();
@@ -80,7 +81,7 @@ async fn request_is_sent_although_a_later_task_blocks_runtime() {
         let before = script_calls(&server);
         let mut check = pin!(guard.check(&policy, &key));
         let result = match poll!(check.as_mut()) {
-            // The reply came before this thread continued.
+            // The reply arrived before this thread continued, so the check is already complete.
             Poll::Ready(result) => result,
             Poll::Pending => {
                 let start = Instant::now();
@@ -95,7 +96,8 @@ async fn request_is_sent_although_a_later_task_blocks_runtime() {
     }
 }
 
-/// The task that wakes the dispatcher stays on a runtime that does not run any more.
+/// The task that wakes the dispatcher was spawned on the first runtime. This runtime no longer runs, so the task
+/// never runs.
 #[test]
 fn stalled_runtime_does_not_delay_requests_of_other_runtimes() {
     let server = RedisServer::start();
@@ -114,7 +116,8 @@ fn stalled_runtime_does_not_delay_requests_of_other_runtimes() {
         other.block_on(join_all(keys.iter().map(|key| guard.check(&policy, key))));
         start.elapsed()
     };
-    // Without a wake-up, the dispatcher reads its queue only after 5 ms. A shorter wait shows a wake-up.
+    // If no task wakes the dispatcher, it reads its queue only after 5 ms. A shorter wait shows that another task
+    // woke the dispatcher.
     let max_wait = Duration::from_millis(4);
     let start = Instant::now();
     while (0..50).filter(|_| pair() < max_wait).count() < 25 {
@@ -123,7 +126,8 @@ fn stalled_runtime_does_not_delay_requests_of_other_runtimes() {
     drop(stalled);
 }
 
-/// The size of a batch depends on how the runtime schedules the tasks, so one round with few calls is enough.
+/// The number of requests in a batch depends on how the runtime schedules the tasks. Therefore the test repeats the
+/// round until one round has few script calls.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn looping_tasks_use_at_most_one_call_per_three_checks() {
     const ROUNDS: u32 = 30;
@@ -154,7 +158,7 @@ async fn looping_tasks_use_at_most_one_call_per_three_checks() {
     }
 }
 
-/// The single request comes at different times before or after the replies to the burst, and is the last request.
+/// In each round, the single request is sent at a different time, before or after the replies to the burst.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn single_request_after_a_burst_is_answered() {
     let server = RedisServer::start();
@@ -167,7 +171,7 @@ async fn single_request_after_a_burst_is_answered() {
             async move { burst(&guard).await }
         });
         if round % 3 == 0 {
-            // The request comes right after the replies to the burst.
+            // In these rounds, the single request is sent right after the replies to the burst.
             pending_burst.await.unwrap();
             assert!(guard.check(&policy, &key).await.unwrap().is_allowed());
         } else {

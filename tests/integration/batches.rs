@@ -1,4 +1,4 @@
-//! The script makes equal decisions for a batch of requests and for the same requests one by one.
+//! The script must make the same decisions for a batch of requests as for the same requests in separate calls.
 
 use std::{cell::RefCell, collections::VecDeque, time::Duration};
 
@@ -22,7 +22,7 @@ use crate::{
     traces::{Logs, rules},
 };
 
-/// One bucket of a request.
+/// A bucket that a request uses.
 #[derive(Clone, Debug)]
 struct Part {
     key: u8,
@@ -36,21 +36,21 @@ enum Request {
         operation: Operation,
         parts: Vec<Part>,
         cost: u32,
-        /// Whether the quotas have twice their limit, as during a rollout of a higher limit.
+        /// Whether each quota has twice its limit. This happens during the rollout of a higher limit.
         is_raised: bool,
     },
-    /// Refunds one unit that a request of an earlier batch took.
+    /// Refunds one unit that a request in an earlier batch took.
     Refund,
 }
 
 #[derive(Clone, Debug)]
 enum Step {
     Batch(Vec<Request>),
-    /// Advances the clock by a fraction of the first quota's window, in thousandths.
+    /// Advances the clock by this many thousandths of the first quota's window.
     Advance(u64),
 }
 
-/// Units that a request took, with the receipts from the single call and from the batch.
+/// The units that a request took. They have one receipt from the separate call and one receipt from the batch.
 struct Hold {
     buckets: Vec<(u8, usize)>,
     quotas: Vec<Quota>,
@@ -103,13 +103,13 @@ fn quota(rule: &Rule, is_raised: bool) -> Quota {
     }
 }
 
-/// A request with its buckets and quotas, which the test sends alone and in a batch.
+/// A request with its buckets and quotas. The test sends each request once in a separate call and once in a batch.
 struct PreparedRequest {
     operation: Operation,
     buckets: Vec<(u8, usize)>,
     quotas: Vec<Quota>,
     costs: Vec<(u32, bool)>,
-    /// The units to refund, or `None` if the operation is no refund.
+    /// The units to refund; `None` if the operation is not a refund.
     hold: Option<Hold>,
 }
 
@@ -126,7 +126,7 @@ impl PreparedRequest {
                 };
                 for part in parts {
                     let bucket = (part.key, part.rule.index(rules.len()));
-                    // A request must not have the same bucket twice.
+                    // A request may contain each bucket only once.
                     if !prepared.buckets.contains(&bucket) {
                         prepared.buckets.push(bucket);
                         prepared.quotas.push(quota(&rules[bucket.1], *is_raised));
@@ -170,7 +170,8 @@ impl PreparedRequest {
             .collect()
     }
 
-    /// Returns the units of an admitted check that took units from all its buckets, or `None`.
+    /// Returns the units that the request took, if it was an admitted check with a cost for all of its buckets.
+    /// Otherwise returns `None`.
     fn hold(self, one: &Verdict, batched: &Verdict) -> Option<Hold> {
         let took = self.operation == Operation::Check
             && one.is_allowed()
@@ -240,7 +241,8 @@ fn run_steps(
     Ok(())
 }
 
-/// Compares batches with single requests for this script, and describes the first difference.
+/// Compares the results of batches and of separate calls for the script `source`. Returns a description of the first
+/// difference.
 pub fn difference(source: &str, logs: Logs, cases: u32) -> Option<String> {
     let (server, source) = (RedisServer::start(), with_test_clock(source));
     let connections = RefCell::new((server.client(), server.client(), 0));

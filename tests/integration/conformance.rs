@@ -1,4 +1,5 @@
-//! The public conformance suite for stores: built-in stores and a custom store pass it, and defective stores fail it.
+//! Tests the public conformance suite for stores. The built-in stores and a correct custom store must pass the suite,
+//! and stores with a defect must fail it.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -44,10 +45,10 @@ async fn redis_store_conforms() {
     conformance(guard.store(), Time::Real, &ALGORITHMS).await;
 }
 
-/// The admitted units of each call, sorted by the time and the number of the call.
+/// The number of units that each call took, sorted by the time and the number of the call.
 type AdmittedUnits = BTreeMap<(Duration, u64), u32>;
 
-/// A simple custom store, which has a log of the admitted units for each bucket behind one lock.
+/// A simple custom store. For each bucket, it stores a log of the admitted units. One lock protects all logs.
 struct LogStore {
     clock: ManualClock,
     admitted: Mutex<HashMap<String, AdmittedUnits>>,
@@ -142,7 +143,7 @@ async fn custom_log_store_conforms() {
     conformance(&store, Time::Manual(clock), &[Algorithm::SlidingWindow]).await;
 }
 
-/// A function that applies an operation to the memory store with a defect.
+/// Applies an operation to the memory store, but with a defect.
 type Defect = fn(&MemoryStore, Operation, &[BucketRequest<'_>]) -> Result<Verdict, StoreError>;
 
 struct DefectiveStore(MemoryStore, Defect);
@@ -157,7 +158,8 @@ impl Store for DefectiveStore {
     }
 }
 
-/// Applies an operation to the memory store and returns the result at once, because this store never waits.
+/// Applies an operation to the memory store and returns the result, which is ready immediately because this store
+/// never waits.
 fn apply_to_memory(
     store: &MemoryStore,
     operation: Operation,

@@ -1,4 +1,5 @@
-//! Ways to deploy Redis: a Unix socket, an application's pool, a user with minimal permissions, and a demoted primary.
+//! Tests several ways to deploy Redis: a Unix socket, the connection pool of an application, a user with minimal
+//! permissions, and a primary that is demoted.
 
 use actix_rateguard::{Key, Policy, RateGuard, StoreError};
 use futures_util::future::join_all;
@@ -9,7 +10,7 @@ use crate::support::{
     redis_server::{RedisServer, total_connections},
 };
 
-/// The commands that the README lists for the guard's Redis user.
+/// The Redis commands that, according to the README, the guard's user must be allowed to run.
 pub const COMMANDS: &[&str] = &[
     "evalsha", "eval", "time", "type", "del", "pexpire", "pttl", "append", "getrange", "set",
     "setrange", "strlen", "hget", "hmget", "hset", "role",
@@ -28,7 +29,7 @@ fn policies() -> Vec<Policy> {
         .collect()
 }
 
-/// Runs every operation of the guard with every algorithm and with bans.
+/// Uses every operation of the guard, with every algorithm and with bans.
 pub async fn use_all_operations(guard: &RateGuard) {
     for policy in policies() {
         let key = Key::from("ann");
@@ -65,7 +66,7 @@ async fn redis_pool_supplies_settings_but_no_connections() {
         .runtime(deadpool_redis::Runtime::Tokio1)
         .build()
         .unwrap();
-    // The only connection of the pool is in use, so the guard must use a connection of its own.
+    // The test holds the only connection of the pool, so the guard must open its own connection.
     let _connection = pool.get().await.unwrap();
     let guard = RateGuard::redis_pool(pool.clone()).deadline(TEST_TIMEOUT).build().unwrap();
     use_all_operations(&guard).await;
@@ -86,13 +87,14 @@ async fn least_privileged_user_runs_all_operations_on_one_connection() {
     let url = format!("redis://limiter:secret@127.0.0.1:{}", redis.port());
     let guard = RateGuard::redis(&url).prefix("app").deadline(TEST_TIMEOUT).build().unwrap();
     use_all_operations(&guard).await;
-    // The pause is longer than the interval between heartbeats, so the guard also sends heartbeats as this user.
+    // The pause is longer than the interval between two heartbeats, so the guard also sends heartbeats as this user.
     tokio::time::sleep(std::time::Duration::from_millis(2_500)).await;
     use_all_operations(&guard).await;
     assert_eq!(total_connections(&mut client) - before, 1);
     assert!(guard.health().is_good());
 
-    // The user has no permission for keys with another prefix. The guard does not reconnect after this error.
+    // The user has no permission for keys with another prefix. An error about permissions must not make the guard
+    // reconnect.
     let other = RateGuard::redis(&url).prefix("other").deadline(TEST_TIMEOUT).build().unwrap();
     for _ in 0..10 {
         let unavailable = other.check(&policies()[0], &Key::global()).await.unwrap_err();
@@ -114,7 +116,8 @@ async fn demoted_primary_is_detected_without_writes() {
         redis::cmd("REPLICAOF").arg(host).arg(port).exec(&mut client).unwrap();
     };
     replicate("127.0.0.1", &primary.port().to_string());
-    // The guard sends no writes and gets no read-only error, so the heartbeat has to detect the demotion.
+    // The guard sends no commands that write, so it gets no read-only error. Only a heartbeat can detect the
+    // demotion.
     eventually("the demotion is detected", || (!guard.health().is_good()).then_some(()));
     replicate("NO", "ONE");
     eventually("the server is used again", || guard.health().is_good().then_some(()));

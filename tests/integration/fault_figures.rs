@@ -1,7 +1,7 @@
-//! Measures the cost of faults and the time until decisions resume.
+//! Measures how much a fault delays checks, and how long it takes until the store decides again.
 //!
-//! `scripts/test fault_figures -- --nocapture` prints the figures of the README. The assertions only check the order of
-//! magnitude.
+//! The command `scripts/test fault_figures -- --nocapture` prints the figures for the README. The assertions only
+//! check the order of magnitude.
 
 #![allow(clippy::print_stdout, reason = "it prints figures")]
 
@@ -19,7 +19,7 @@ fn policy() -> Policy {
     Policy::new("p", "1000000000/day fixed_window").unwrap()
 }
 
-/// Waits for a decision, and returns the duration of the wait.
+/// Waits until the store decides a check, and returns the duration of this wait.
 async fn wait_for_decision(guard: &RateGuard) -> Duration {
     let start = Instant::now();
     let (policy, key) = (policy(), Key::global());
@@ -30,11 +30,11 @@ async fn wait_for_decision(guard: &RateGuard) -> Duration {
     start.elapsed()
 }
 
-/// Waits until 20 checks in a row fail.
+/// Waits until 20 successive checks have failed.
 async fn wait_for_failure(guard: &RateGuard) {
     let (policy, key) = (policy(), Key::global());
     let start = Instant::now();
-    // After this many failures, the circuit breaker is open, too.
+    // After 20 failures, the circuit breaker is also open.
     let mut failed = 0;
     while failed < 20 {
         failed = if guard.check(&policy, &key).await.is_err() { failed + 1 } else { 0 };
@@ -77,7 +77,7 @@ async fn frozen_redis_costs_one_deadline_then_microseconds() {
     while start.elapsed() < Duration::from_secs(1) {
         waits.push(timed().await.0);
     }
-    // The circuit breaker is open, so only its probes wait for the deadline.
+    // While the circuit breaker is open, only the checks that serve as probes wait for the deadline.
     let probes = waits.iter().filter(|wait| **wait > DEADLINE / 2).count();
     let p90 = quantile(&mut waits, 0.9);
     print("checks one by one, while Redis is frozen", waits.clone());
@@ -153,7 +153,7 @@ async fn decisions_resume_soon_after_every_fault() {
     }
     max_times.push(print("after a password change", times));
 
-    // Many waiting checks cause one probe, and do not open a connection each.
+    // Many checks wait for Redis, but the guard must not open a connection for each of them.
     redis.kill();
     wait_for_failure(&guard).await;
     redis.restart();

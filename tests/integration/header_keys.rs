@@ -1,4 +1,4 @@
-//! Keys from header values with any bytes and any length that the application server accepts.
+//! Tests keys that are made from header values, with all bytes and lengths that the application server accepts.
 
 use std::{
     collections::HashSet,
@@ -19,7 +19,7 @@ use crate::support::{
     wire::{self, WireResponse},
 };
 
-/// Max bytes that actix-web accepts for the head of an HTTP request.
+/// The maximum number of bytes that actix-web accepts for the head of an HTTP request.
 const MAX_HEAD_BYTES: usize = 128 << 10;
 
 #[get("/attribute")]
@@ -40,7 +40,7 @@ async fn address() -> &'static str {
     "ok"
 }
 
-/// Each path with the length of its Redis keys.
+/// The paths, each with the length of the Redis keys of its limit.
 const PATHS: [(&str, usize); 3] = [
     ("/attribute", "hostile:{}:strange::keys".len() + 32),
     ("/middleware", "hostile:{}:middle".len() + 32),
@@ -70,7 +70,7 @@ fn unusual_values() -> Vec<Vec<u8>> {
     let max_value_bytes = MAX_HEAD_BYTES - head("/attribute", b"").len();
     let longest = |byte: u8, less: usize| vec![byte; max_value_bytes - less];
     let mut values = vec![
-        // These values have nearly the max length, and differ only in the last byte or in the length.
+        // These values have almost the maximum length. Some of them differ only in the last byte or in the length.
         longest(b'x', 200),
         [longest(b'x', 201), b"y".to_vec()].concat(),
         longest(b'x', 1_000),
@@ -98,7 +98,7 @@ fn unusual_values() -> Vec<Vec<u8>> {
     values
 }
 
-/// Returns the length and the last 20 bytes of a value, because some values are too long to print.
+/// Returns a short description of a value: its length and its last 20 bytes. Some values are too long to print.
 fn summary(value: &[u8]) -> impl Debug + use<> {
     let end = value[value.len().saturating_sub(20)..].escape_ascii().to_string();
     (value.len(), end)
@@ -111,7 +111,7 @@ fn any_header_value_becomes_one_short_key() {
     let values = unusual_values();
     assert_eq!(values.iter().collect::<HashSet<_>>().len(), values.len());
     for (path, _) in PATHS {
-        // All values use one connection, so one worker handles them all.
+        // All values are sent on one connection, so the same worker handles all of them.
         let mut stream = wire::connect(server.address());
         for value in &values {
             for expected in [200, 429] {
@@ -159,12 +159,13 @@ fn oversized_or_malformed_headers_are_rejected_without_crash() {
             let response = send(path, value);
             let is_rejected = match response {
                 WireResponse::Status(status) => (400..500).contains(&status),
-                // The server closed the connection before it read the whole head.
+                // The server may close the connection before it has read the whole head.
                 WireResponse::Closed => value.len() >= MAX_HEAD_BYTES,
             };
             assert!(is_rejected, "{path} {:?}: {response:?}", summary(value));
         }
-        // Without a value, `header:` and `key::header` use the address as the key. The closure uses the empty value.
+        // If the header has no value, `header:` and `key::header` use the client's address as the key, and the
+        // closure uses the empty value.
         for (value, expected) in [("", 200), (" \t ", 429), ("", 429), ("other", 200)] {
             assert_eq!(
                 send(path, value.as_bytes()),
@@ -173,7 +174,7 @@ fn oversized_or_malformed_headers_are_rejected_without_crash() {
             );
         }
     }
-    // The two workers still reply, and actix-web had to start no other worker.
+    // The two workers still respond, and actix-web did not have to replace a worker that crashed.
     for _ in 0..20 {
         assert_eq!(send("/address", b"x"), WireResponse::Status(200));
     }

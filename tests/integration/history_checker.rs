@@ -1,7 +1,7 @@
-//! Checks recorded histories of several processes on one Redis server.
+//! Checks the histories that several processes recorded on one Redis server.
 //!
-//! The checker replays a history on the sequential model, one operation after another, at the times that Redis
-//! reported. The history is valid if the model gives the same results.
+//! The checker replays a history on the sequential model: it applies one operation after another, at the time that
+//! Redis reported for the operation. The history is valid if the model returns the recorded results.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -13,28 +13,28 @@ use rateguard_tests::history::{Call, DEBIT_RESET_KEY, Event, LIMITS, Part};
 
 use crate::model::{self, ModelReceipt, Rule, World, exceeds_quota};
 
-/// The kind of difference between a history and the model.
+/// The kinds of differences between a history and the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Violation {
-    /// The store admitted a request although a bucket had no room.
+    /// The store admitted a request although one of its buckets had no room.
     OverAdmission,
-    /// The store denied a request although all buckets had room.
+    /// The store denied a request although all of its buckets had room.
     FalseDenial,
-    /// The reported status of a bucket differs from that of the model.
+    /// The reported status of a bucket differs from the status in the model.
     Status,
-    /// A refund returned units that the refunded check did not take from the bucket.
+    /// A refund returned units that its check had not taken from the bucket.
     Receipt,
 }
 
-/// A violation, and the event in which the replay found it.
+/// A violation, and the event at which the replay found it.
 #[derive(Debug)]
 pub struct ViolationReport {
     pub violation: Violation,
-    /// The event and the reason.
+    /// The text of the event, and the reason for the violation.
     pub details: String,
 }
 
-/// The rules of each limit, one for each quota.
+/// For each limit, the rules of its quotas.
 static RULES: LazyLock<Vec<Vec<Rule>>> = LazyLock::new(|| {
     let rule = |quota: &Quota| Rule {
         algorithm: quota.algorithm(),
@@ -51,15 +51,15 @@ pub fn rule(part: &Part) -> Rule {
     RULES[part.limit][part.quota_index]
 }
 
-/// Identifies a bucket by its key and by one number for the limit and the quota.
+/// Returns a unique id for the bucket: the number of its key, and one number that stands for the limit and the quota.
 pub fn bucket(part: &Part) -> (u8, usize) {
     (part.key, part.limit * Quotas::MAX + part.quota_index)
 }
 
-/// The units that each call took from its buckets. A later call can refund these units once.
+/// The units that each call took from its buckets. A later call can refund these units only once.
 type RefundableUnits = BTreeMap<Call, Vec<(Part, ModelReceipt)>>;
 
-/// The state of a replay: the model, and the units that can be refunded.
+/// The state of a replay: the model, and the units that can still be refunded.
 #[derive(Clone, Default)]
 struct Replay {
     world: World,
@@ -113,9 +113,11 @@ impl Replay {
         Ok(())
     }
 
-    /// Replays events of the same microsecond: tries all orders of the processes until one gives the recorded results.
+    /// Replays events that have the same time. The function tries all orders of the processes until the results for
+    /// one order equal the recorded results.
     ///
-    /// The events of one process are in one batch, and the script decides a batch in the order of the event numbers.
+    /// Events of one process with the same time were in one batch. The script decides the requests of a batch in the
+    /// order of their numbers.
     fn step_in_any_order(&mut self, processes: &[&[&Event]]) -> Result<(), ViolationReport> {
         if let [events] = processes {
             return events.iter().try_for_each(|event| self.step(event));
@@ -137,7 +139,7 @@ impl Replay {
     }
 }
 
-/// Replays the events of a history on the model, sorted by time, and returns the first difference as an error.
+/// Replays a history on the model, in the order of the event times. Returns the first difference as an error.
 pub fn replay(history: &[Event]) -> Result<(), ViolationReport> {
     let mut replay = Replay::default();
     let mut events: Vec<&Event> = history.iter().collect();
@@ -150,10 +152,10 @@ pub fn replay(history: &[Event]) -> Result<(), ViolationReport> {
     Ok(())
 }
 
-/// Checks without the model that no bucket admitted more units than its quota allows.
+/// Checks that no bucket admitted more units than its quota allows. This check does not use the model.
 ///
-/// The function skips the key with debits and resets, because debits may exceed the limit. It returns the number of
-/// admissions that it has checked.
+/// The function does not check the key that has debits and resets, because debits may exceed the limit. It returns
+/// the number of admissions that it has checked.
 pub fn check_limits(history: &[Event]) -> Result<usize, ViolationReport> {
     let mut buckets: BTreeMap<_, Vec<(u64, u64, Call)>> = BTreeMap::new();
     let mut admissions = 0;

@@ -1,6 +1,6 @@
-//! Linearizability: the results of several processes on one Redis server equal those of a sequential model.
+//! Tests linearizability: several processes that use one Redis server get the same results as a sequential model.
 //!
-//! So the store admits no request beyond a limit, and denies no request that has room.
+//! Therefore the store admits no request beyond a limit, and it denies no request for which there is room.
 
 use std::{collections::BTreeMap, sync::OnceLock, time::Duration};
 
@@ -20,15 +20,15 @@ const PROCESSES: u64 = 8;
 const TASKS: usize = 2;
 const OPERATIONS: usize = 500;
 
-/// The operations of all processes, sorted by the time on the clock of Redis.
+/// The operations that all processes recorded, sorted by the time on the clock of Redis.
 struct RecordedHistory {
     history: Vec<Event>,
-    /// The keys in Redis at the end, each with its remaining lifetime in milliseconds.
+    /// The keys that are in Redis at the end, each with its remaining lifetime in milliseconds.
     remaining_keys: Vec<(String, i64)>,
     seed: u64,
 }
 
-/// Records the history once. All tests share this history and only read it.
+/// Returns the recorded history. The first call records it. All tests share this history and do not change it.
 fn recorded() -> &'static RecordedHistory {
     static RECORDED: OnceLock<RecordedHistory> = OnceLock::new();
     RECORDED.get_or_init(|| {
@@ -42,7 +42,7 @@ fn recorded() -> &'static RecordedHistory {
         recorders.iter_mut().for_each(HistoryRecorder::go);
         let mut history: Vec<Event> =
             recorders.into_iter().flat_map(HistoryRecorder::history).collect();
-        // The script decides all requests of a batch at one time, in the order of their numbers.
+        // The script decides all requests of a batch at the same time, in the order of their numbers.
         history.sort_by_key(|event| (event.at, event.call.process, event.call.number));
         let mut client = server.client();
         let keys: Vec<String> = redis::cmd("KEYS").arg("*").query(&mut client).unwrap();
@@ -60,12 +60,13 @@ impl RecordedHistory {
         })
     }
 
-    /// Says how to record a similar history. An equal history is not possible, because the timing differs in each run.
+    /// Returns a hint that says how to repeat the same operations. Their results may differ, because the timing
+    /// differs in each run.
     fn reproduction_hint(&self) -> String {
         format!("to request the same operations again: RATEGUARD_SEED={}", self.seed)
     }
 
-    /// Returns the indices of matching events, spread over the first third of the history.
+    /// Returns the indices of about ten events that `wanted` selects, spread over the first third of the history.
     #[track_caller]
     fn event_indices(&self, wanted: impl Fn(usize, &Event) -> bool) -> Vec<usize> {
         let has_unique_time = |index: usize| {
@@ -79,7 +80,7 @@ impl RecordedHistory {
         all.iter().copied().step_by(all.len() / 10).collect()
     }
 
-    /// Changes an event with `alter`, and asserts that the replay reports this violation at the event.
+    /// Changes an event with `alter`, and asserts that the replay reports the violation `violation` for this event.
     #[track_caller]
     fn assert_found(&self, violation: Violation, index: usize, alter: impl FnOnce(&mut Event)) {
         let mut altered = self.history[..=index].to_vec();
@@ -109,7 +110,8 @@ fn every_key_left_by_a_history_has_an_expiry() {
     let recorded = recorded();
     assert!(recorded.remaining_keys.len() >= 2, "{:?}", recorded.remaining_keys);
     for (key, lifetime) in &recorded.remaining_keys {
-        // PTTL is -1 for a key without an expiry, and -2 for a key that has expired since `KEYS`.
+        // PTTL returns -1 for a key without an expiry. It returns -2 for a key that has expired after the command
+        // `KEYS`.
         assert_ne!(*lifetime, -1, "{key}; {}", recorded.reproduction_hint());
     }
 }
@@ -150,7 +152,7 @@ fn history_covers_every_outcome() {
     }
 }
 
-/// Counts the events of each outcome.
+/// Counts how many events have each kind of outcome.
 fn outcomes(history: &[Event]) -> BTreeMap<&'static str, usize> {
     let mut outcomes = BTreeMap::new();
     let mut denied = BTreeMap::new();
@@ -227,7 +229,8 @@ fn checker_finds_altered_bucket_status() {
 fn checker_finds_missing_admission() {
     let recorded = recorded();
     let history = &recorded.history;
-    // Whether the admission still counts at the next operation on the same log, so a difference is visible.
+    // Returns whether the admitted units still count at the next operation on the same log. Only then, the replay can
+    // notice that the admission is missing.
     let is_visible = |index: usize, part: &Part| {
         let next = history[index + 1..]
             .iter()

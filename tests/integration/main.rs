@@ -1,6 +1,6 @@
-//! Integration tests of the public API, linked as one program to save build time.
+//! Integration tests of the public API. All tests are linked into one program, because this saves build time.
 //!
-//! Each module tests one behaviour. Tests that need no Redis server are in `without_redis/`.
+//! Each module tests one behaviour. The tests in `without_redis/` need no Redis server.
 
 #![allow(
     clippy::expect_used,

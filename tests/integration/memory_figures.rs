@@ -1,7 +1,7 @@
-//! Measures the memory of Redis that a key uses.
+//! Measures how much memory Redis uses for a key.
 //!
-//! `scripts/test memory_figures -- --nocapture` prints the table of the README. The assertions only check the order of
-//! magnitude.
+//! The command `scripts/test memory_figures -- --nocapture` prints the table for the README. The assertions only
+//! check the order of magnitude.
 
 #![allow(clippy::print_stdout, reason = "it prints figures")]
 
@@ -11,7 +11,8 @@ use crate::support::{TEST_TIMEOUT, redis_server::RedisServer};
 
 const LIMITS: [u32; 5] = [1, 5, 10, 100, 1_000];
 
-/// Returns the bytes that Redis uses for the only key: the name, the entries and the overhead of Redis.
+/// Returns the number of bytes that Redis uses for the only key, including its name, its entries and the overhead of
+/// Redis.
 fn key_bytes(client: &mut redis::Connection) -> u64 {
     let names: Vec<String> = redis::cmd("KEYS").arg("*").query(client).unwrap();
     let [name] = &names[..] else { panic!("{names:?}") };
@@ -22,9 +23,10 @@ async fn is_admitted(guard: &RateGuard, policy: &Policy, key: &Key) -> bool {
     guard.check(policy, key).await.unwrap().is_allowed()
 }
 
-/// Measures a key with one request, with `limit` requests, and after further denials.
+/// Returns the memory of a key after one admitted request, after `limit` admitted requests, and after 100 more denied
+/// requests.
 async fn measure(algorithm: Algorithm, log: LogEncoding, limit: u32) -> [u64; 3] {
-    // Each measurement has its own server with only one key.
+    // Each measurement starts its own Redis server, so the server has only one key.
     let redis = RedisServer::start();
     let mut client = redis.client();
     let settings = redis.settings("rateguard").log_encoding(log);
@@ -63,7 +65,8 @@ async fn memory_per_key_is_bounded_and_denials_add_none() {
         }
         let full = row.iter().map(|(_, full)| format!("{full:>9}"));
         println!("{name:<24}{:>12}{}", row[0].0, full.collect::<String>());
-        // Max bytes for each entry of a log. A hash has no entries, so it must not grow.
+        // The maximum number of bytes for each log entry. The other algorithms store a hash with a fixed number of
+        // fields, so its size must not grow.
         let max_entry_bytes = match (algorithm, log) {
             (Algorithm::SlidingWindow, LogEncoding::SortedSet) => 180,
             (Algorithm::SlidingWindow, _) => 30,

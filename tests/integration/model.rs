@@ -1,4 +1,5 @@
-//! The reference model of every algorithm: the model stores each time stamp, and finds each wait by search.
+//! A simple reference model of every algorithm. The model stores the time stamp of each request, and finds each wait
+//! by a search.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -7,7 +8,7 @@ use actix_rateguard::{
     store::{BucketStatus, Operation},
 };
 
-/// A quota as plain numbers.
+/// A quota whose values are plain numbers.
 #[derive(Clone, Copy, Debug)]
 pub struct Rule {
     pub algorithm: Algorithm,
@@ -26,7 +27,8 @@ impl Rule {
         }
     }
 
-    /// Returns the longest wait of a request in microseconds, if no debit exceeded the limit.
+    /// Returns the longest possible wait of a request in microseconds. This is true only if no debit has exceeded the
+    /// limit.
     pub fn longest_wait(self) -> u64 {
         match self.algorithm {
             Algorithm::SlidingWindowCounter => 2 * self.window,
@@ -35,9 +37,10 @@ impl Rule {
         }
     }
 
-    /// Returns the maximum number of tokens that may be missing from a token bucket, multiplied by the window.
+    /// Returns the maximum number of tokens that can be missing from a token bucket, multiplied by the window.
     pub fn max_missing(self) -> u128 {
-        // Stores divide this number by the greatest common divisor of window and limit. `MAX_DEBT` limits the quotient.
+        // Stores divide this product by the greatest common divisor of window and limit. `MAX_DEBT` is the maximum of
+        // the quotient.
         let (mut divisor, mut rest) = (self.window, self.limit);
         while rest > 0 {
             (divisor, rest) = (rest, divisor % rest);
@@ -46,28 +49,29 @@ impl Rule {
     }
 }
 
-/// The units that one operation took, without the refunded units.
+/// The units that an operation took and that have not been refunded.
 #[derive(Clone, Debug)]
 struct Taken {
     /// The number of the operation that took the units.
     number: u64,
     at: u64,
     units: u64,
-    /// Whether the operation started a fixed window.
+    /// Whether the operation started a new fixed window.
     starts_window: bool,
 }
 
-/// One bucket with all units ever taken, except the expired units of a sliding-window log.
+/// The model of one bucket. It contains all units that were ever taken, except the expired units of a sliding-window
+/// log.
 #[derive(Clone, Default)]
 pub struct Model {
     taken: Vec<Taken>,
-    /// The missing tokens of a token bucket multiplied by the window, and the time of the last change. After that time,
-    /// the number decreases by `limit` in each microsecond.
+    /// The missing tokens of a token bucket, multiplied by the window, and the time at which this product was
+    /// computed. After that time, the product decreases by `limit` in each microsecond.
     missing: (u128, u64),
     reset_at: Option<u64>,
 }
 
-/// The data that the model needs for a refund.
+/// The receipt of an operation. The model needs it for a refund.
 #[derive(Clone, Copy, Debug)]
 pub struct ModelReceipt {
     number: u64,
@@ -80,7 +84,8 @@ impl Model {
         missing.saturating_sub(u128::from(now.saturating_sub(at)) * u128::from(rule.limit))
     }
 
-    /// Returns the units that count at `now` if no operation takes more until then. This code defines each algorithm.
+    /// Returns the units that count at the time `now`, if no other operation takes units before. This function
+    /// defines each algorithm.
     fn used(&self, rule: Rule, now: u64) -> u64 {
         let window = rule.window;
         let sum = |counts: &dyn Fn(u64) -> bool| {
@@ -108,7 +113,7 @@ impl Model {
         }
     }
 
-    /// Returns the wait in microseconds until the bucket has room for `units`, or `None` if they never fit.
+    /// Returns the wait in microseconds until the bucket has room for `units`, or `None` if it will never have room.
     fn wait_for(&self, rule: Rule, now: u64, units: u64) -> Option<u64> {
         if units == 0 {
             return Some(0);
@@ -128,7 +133,7 @@ impl Model {
         Some(enough)
     }
 
-    /// Changes each later time stamp to `now`. Time stamps are later if the clock was set back.
+    /// Replaces each time stamp after `now` by `now`. Such time stamps exist if the clock was set back.
     fn clamp_future(&mut self, now: u64) {
         for taken in &mut self.taken {
             taken.at = taken.at.min(now);
@@ -147,14 +152,16 @@ impl Model {
     }
 
     fn refund(&mut self, rule: Rule, now: u64, units: u64, receipt: ModelReceipt) {
-        // The reset removed these units, so there is nothing to refund. A log has no entry of them either.
+        // A reset has already removed these units, so there is nothing to refund. If the bucket is a log, its entries
+        // are gone too, and the code below finds nothing.
         if rule.algorithm != Algorithm::SlidingWindow && Some(receipt.at) <= self.reset_at {
             return;
         }
         if let Some(taken) = self.taken.iter_mut().find(|it| it.number == receipt.number) {
             taken.units -= units.min(taken.units);
         }
-        // A token bucket has already refilled some of the units. The refund must return only the others.
+        // A token bucket has already refilled some of these units over time. The refund must return only the other
+        // units.
         let refilled = u128::from(now.saturating_sub(receipt.at)) * u128::from(rule.limit);
         let back = (u128::from(units) * u128::from(rule.window)).saturating_sub(refilled);
         self.missing = (self.missing(rule, now).saturating_sub(back), now);
@@ -171,18 +178,18 @@ impl Model {
     }
 }
 
-/// One bucket's part of an operation.
+/// The part of an operation that concerns one bucket.
 #[derive(Clone, Debug)]
 pub struct Part {
-    /// The key, and a number for the quota.
+    /// The number of the key, and a number that stands for the quota.
     pub bucket: (u8, usize),
     pub rule: Rule,
     pub cost: u64,
-    /// The receipt of the refunded check, or `None` if the operation is no refund.
+    /// The receipt of the check that is refunded; `None` if the operation is not a refund.
     pub receipt: Option<ModelReceipt>,
 }
 
-/// The result of an operation on the model.
+/// The result that the model gives for an operation.
 #[derive(Debug)]
 pub struct ModelOutcome {
     pub allowed: bool,
@@ -190,7 +197,7 @@ pub struct ModelOutcome {
     pub receipts: Vec<ModelReceipt>,
 }
 
-/// The state of the model: all buckets.
+/// The state of the model, which consists of all buckets.
 #[derive(Clone, Default)]
 pub struct World {
     buckets: BTreeMap<(u8, usize), Model>,
@@ -229,9 +236,9 @@ impl World {
     }
 }
 
-/// Returns whether the newest of these admissions exceeds the quota.
+/// Returns whether the newest admission in `taken` exceeds the quota.
 ///
-/// Each admission has a time and a number of units. The times must never decrease.
+/// Each item has the time of an admission and its number of units. The items must be sorted by time.
 pub fn exceeds_quota(rule: Rule, taken: &[(u64, u64)]) -> bool {
     let (newest, _) = *taken.last().unwrap();
     let sum = |taken: &[(u64, u64)]| taken.iter().map(|(_, units)| units).sum::<u64>();
@@ -241,7 +248,8 @@ pub fn exceeds_quota(rule: Rule, taken: &[(u64, u64)]) -> bool {
     match rule.algorithm {
         Algorithm::SlidingWindow => within(rule.window) > rule.limit,
         Algorithm::TokenBucket => taken.iter().enumerate().any(|(index, (first, _))| {
-            // From any admission on, the bucket admits at most its capacity and the tokens refilled since then.
+            // After any admission, a token bucket admits at most its capacity plus the tokens that have been refilled
+            // after that admission.
             let refilled = u128::from(newest - first) * u128::from(rule.limit);
             u128::from(sum(&taken[index..])) * u128::from(rule.window)
                 > u128::from(rule.capacity * rule.window) + refilled

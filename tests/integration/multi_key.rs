@@ -1,4 +1,5 @@
-//! Cross-slot checks: requests with several keys that one script call cannot reach together, as on Redis Cluster.
+//! Tests cross-slot checks. Such a check has several keys that one call of the script cannot access together, as on
+//! Redis Cluster.
 
 use std::sync::{
     Arc,
@@ -36,7 +37,7 @@ async fn cross_slot_denial_refunds_earlier_keys() {
         assert_eq!((denied.is_allowed(), denied.policy()), (false, "tenant"));
         assert_eq!(left(&denied), [1, 3, 0]);
     }
-    // The first key denies the request, so the guard takes no unit from the second key.
+    // The first key denies the request, so the guard takes no units from the second key.
     let denied = guard
         .request(&per_user, &user)
         .cost(2)
@@ -76,7 +77,8 @@ async fn cross_slot_checks_never_exceed_limits() {
     assert_eq!(admitted, 25);
 }
 
-/// A memory store with cross-slot keys, whose checks of the tenant fail on demand.
+/// A memory store in which the buckets of the policies `user` and `tenant` are in different slots. Checks of the
+/// tenant fail while `fails_for_tenants` is set.
 struct CrossSlotStore {
     store: MemoryStore,
     fails_for_tenants: AtomicBool,
@@ -135,14 +137,15 @@ async fn cross_slot_denial_starts_no_ban_for_refunded_units() {
     }
     let tenant = guard.peek(&per_tenant, &tenant).await.unwrap();
     assert_eq!((tenant.banned_for(), tenant.remaining()), (None, 5));
-    // Only denials of this key alone count for the ban, so the ban starts after these checks.
+    // The denied cross-slot checks above are not offences. Only denied checks of this key alone count, so the fifth
+    // of them starts the ban.
     for _ in 0..4 {
         assert_eq!(guard.check(&per_user, &user).await.unwrap().banned_for(), None);
     }
     assert!(guard.check(&per_user, &user).await.unwrap().banned_for().is_some());
 }
 
-/// A memory store with cross-slot keys and one unreachable key.
+/// A memory store with cross-slot keys. One of the keys cannot be reached.
 struct PartlyUnreachableStore(MemoryStore, Key);
 
 impl Store for PartlyUnreachableStore {
@@ -182,7 +185,7 @@ async fn full_key_is_denied_although_another_key_is_unreachable() {
         for denial in [request.peek().await.unwrap(), request.check().await.unwrap()] {
             assert!(!denial.is_allowed());
             assert_eq!((denial.limit(), denial.remaining()), (2, 0));
-            // The decision reports no status for the unreachable key.
+            // The decision has no status for the key that cannot be reached.
             let limits: Vec<_> = denial.statuses().iter().map(|it| it.quota().limit()).collect();
             assert!(
                 limits.iter().filter(|limit| **limit == 2).count() == 1 && limits.len() < 3,
@@ -190,7 +193,7 @@ async fn full_key_is_denied_although_another_key_is_unreachable() {
             );
         }
     }
-    // If no reachable key denies the request, the check fails, and the guard takes no units.
+    // If no other key denies the request, the whole check fails, and the guard takes no units.
     for request in [
         guard.request(&many, &free).and(&many, &unreachable),
         guard.request(&many, &unreachable).and(&many, &free),

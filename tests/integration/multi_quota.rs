@@ -1,4 +1,4 @@
-//! Several quotas, several keys and costs in one decision.
+//! Tests decisions with several quotas, with several keys, and with costs.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ fn all_quotas_must_have_room_and_tightest_is_reported() {
     let denied = check();
     assert_eq!(denied.quota().to_string(), "2/second");
     assert_eq!(denied.retry_after(), Some(Duration::from_secs(1)));
-    // The guard took no unit from the other quotas for the denied check.
+    // For a denied check, the guard takes no units from any quota.
     assert_eq!(denied.statuses()[1].remaining(), 1);
 
     clock.advance(Duration::from_secs(1));
@@ -54,11 +54,11 @@ async fn multi_key_request_is_one_decision_on_every_store() {
         };
         assert!(check("ann", 2).await.is_allowed());
         assert!(check("ann", 1).await.is_allowed());
-        // Ann has no units left. The guard denies her check, and takes no unit from the tenant.
+        // Ann has no units left. The guard denies her check and takes no units from the tenant.
         let denied = check("ann", 1).await;
         assert_eq!((denied.is_allowed(), denied.policy()), (false, "user"));
         assert_eq!(denied.statuses()[1].remaining(), 2);
-        // The tenant has too few units for Bob's check. The guard denies it, and takes no unit from Bob.
+        // The tenant has too few units for Bob's check. The guard denies the check and takes no units from Bob.
         let denied = check("bob", 3).await;
         assert_eq!((denied.is_allowed(), denied.policy()), (false, "tenant"));
         assert_eq!(denied.statuses()[0].remaining(), 2);
@@ -138,7 +138,7 @@ fn retry_after_matches_the_cost() {
         assert!(check(cost).is_allowed());
         clock.advance(Duration::from_secs(2));
     }
-    // The time is 6 s. The first 4 units expire at 10 s, the next 3 at 12 s, and the last 3 at 14 s.
+    // The clock shows 6 s. The first 4 units expire at 10 s, the next 3 units at 12 s, and the last 3 units at 14 s.
     for (cost, wait) in [(1, 4), (4, 4), (5, 6), (8, 8), (10, 8)] {
         assert_eq!(check(cost).retry_after(), Some(Duration::from_secs(wait)), "{cost}");
     }
@@ -192,7 +192,7 @@ async fn attribute_accepts_quota_lists_and_costs() {
 
     assert_eq!(get(&app, 1, "/costly").await.numbers().unwrap()[..2], [10, 6]);
     assert_eq!(statuses(&app, 1, "/costly", 2).await, [200, 429]);
-    // The headers of a denial report the remaining units, although these units are too few for the cost.
+    // The headers of a denial report the remaining units, even if they are too few for the cost of the request.
     assert_eq!(get(&app, 1, "/costly").await.numbers().unwrap()[..2], [10, 2]);
 
     assert_eq!(get(&app, 1, "/words?a+b+c").await.numbers().unwrap()[1], 2);
@@ -204,7 +204,7 @@ async fn attribute_accepts_quota_lists_and_costs() {
     assert!(too_large.body.contains("larger than its rate limit"), "{}", too_large.body);
 
     assert_eq!(get(&app, 1, "/closure?abc").await.numbers().unwrap()[1], 2);
-    // An empty query costs nothing.
+    // A request whose query is empty has no cost.
     assert_eq!(statuses(&app, 1, "/closure?", 9).await, [200; 9]);
 }
 
@@ -219,7 +219,8 @@ async fn stacked_attributes_make_one_decision() {
     };
     assert_eq!(send_request("a").await.status, 200);
     for _ in 0..5 {
-        // The limit of the second attribute denies the request, so the limit of the first counts no unit.
+        // The limit of the second attribute denies the request. Therefore the limit of the first attribute must not
+        // count it.
         assert_eq!(send_request("a").await.numbers().unwrap()[..2], [2, 0]);
     }
     assert_eq!(
@@ -254,7 +255,7 @@ async fn middleware_accepts_several_limits_and_costs() {
     assert_eq!(send_request("ann", "/").await.status, 200);
     assert_eq!(send_request("ann", "/").await.numbers().unwrap()[..2], [1, 0]);
     assert_eq!(send_request("bob", "/big").await.status, 200);
-    // The limit of all users denies Carl.
+    // Carl's own limit has room, but the limit for all users together denies his request.
     assert_eq!(send_request("carl", "/").await.numbers().unwrap()[..2], [4, 0]);
 }
 
@@ -292,7 +293,8 @@ fn denied_requests_use_no_slots_in_memory() {
         };
         assert!(is_allowed(0));
         assert!((1..1_000).all(|user| !is_allowed(user)));
-        // The store keeps no slots for denied keys, so later keys have room.
+        // Keys that are denied must not use up the capacity of the store. Therefore the store has room for later
+        // keys.
         let admitted = (2_000_u32..2_090)
             .filter(|user| guard.allows(&invented, &Key::from(*user)).now_or_never().unwrap())
             .count();

@@ -1,4 +1,5 @@
-//! Mutation tests of the script: each test injects a defect, which a property test of the script must detect.
+//! Mutation tests of the Lua script. Each test injects a defect into the script, and a property test must detect the
+//! defect.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -19,13 +20,13 @@ use crate::{
     traces::{Logs, difference},
 };
 
-/// Asserts that random traces detect this mutation.
+/// Asserts that a test with random traces detects this mutation.
 #[track_caller]
 fn detected_by_traces(old: &str, new: &str) {
     assert_detected(Logs::Packed, old, new);
 }
 
-/// Asserts that random traces detect this mutation if the logs are sorted sets.
+/// Asserts that a test with random traces detects this mutation if the script stores logs as sorted sets.
 #[track_caller]
 fn detected_by_sorted_set_traces(old: &str, new: &str) {
     assert_detected(Logs::Sorted, old, new);
@@ -34,33 +35,33 @@ fn detected_by_sorted_set_traces(old: &str, new: &str) {
 #[track_caller]
 fn assert_detected(logs: Logs, old: &str, new: &str) {
     let source = replace_once(SOURCE, old, new);
-    // Any test would detect a syntax error, so the mutated script must be valid.
+    // Any test would detect a syntax error. Therefore the changed script must be valid.
     let server = RedisServer::start();
     let load = redis::cmd("SCRIPT").arg("LOAD").arg(&source).query::<String>(&mut server.client());
     load.expect("the mutated script is valid Lua");
     assert!(difference(&source, logs).is_some(), "no test detects the mutation");
 }
 
-/// Asserts that random changes of algorithm and limit detect this mutation.
+/// Asserts that a test with random changes of the algorithm and the limit detects this mutation.
 #[track_caller]
 fn detected_by_quota_changes(old: &str, new: &str) {
     let difference = quota_changes::difference(&replace_once(SOURCE, old, new));
     assert!(difference.is_some(), "no test detects the mutation");
 }
 
-/// Asserts that random batches detect this mutation with packed logs or with sorted sets.
+/// Asserts that a test with random batches detects this mutation, either with packed logs or with sorted sets.
 #[track_caller]
 fn detected_by_batches(old: &str, new: &str) {
     let source = replace_once(SOURCE, old, new);
     let detects = |logs| {
         let difference = || batches::difference(&source, logs, 1_000);
-        // A script error is a difference, too.
+        // An error of the script also counts as a detected difference.
         catch_unwind(AssertUnwindSafe(difference)).map_or(true, |it| it.is_some())
     };
     assert!(detects(Logs::Packed) || detects(Logs::Sorted), "no test detects the mutation");
 }
 
-/// Asserts that this mutation gives keys a wrong lifetime.
+/// Asserts that a key gets a wrong lifetime because of this mutation.
 #[track_caller]
 fn detected_by_lifetimes(old: &str, new: &str) {
     let source = replace_once(SOURCE, old, new);
@@ -69,14 +70,15 @@ fn detected_by_lifetimes(old: &str, new: &str) {
     assert!(wrong.is_some(), "no test detects the mutation");
 }
 
-/// Asserts that this mutation deletes the time of a reset too soon.
+/// Asserts that the script deletes the time of a reset too early because of this mutation.
 #[track_caller]
 fn detected_by_reset_time(old: &str, new: &str) {
     assert_eq!(stores_reset_time(SOURCE), Some(true));
     assert_eq!(stores_reset_time(&replace_once(SOURCE, old, new)), Some(false));
 }
 
-/// Returns whether a bucket stores the time of its reset while earlier units might still be refunded.
+/// Returns whether a bucket stores the time of its reset as long as a client might refund units from before the
+/// reset.
 fn stores_reset_time(source: &str) -> Option<bool> {
     let server = RedisServer::start();
     let (mut client, mut ttl) = (server.client(), server.client());
@@ -88,15 +90,16 @@ fn stores_reset_time(source: &str) -> Option<bool> {
     }
     let lifetime: i64 =
         redis::cmd("PTTL").arg(bucket.storage_key("reset")).query(&mut ttl).unwrap();
-    // A client may refund the 4 tokens from before the reset for an hour, so the key must live that long. The token
-    // taken after the reset is refilled in 15 minutes.
+    // For one hour, a client may refund the 4 tokens that were taken before the reset, so the key must live for one
+    // hour. The token that was taken after the reset needs only 15 minutes to be refilled.
     Some(lifetime > 3_500_000)
 }
 
 const QUOTAS: [&str; 4] =
     ["4/hour", "4/hour sliding_window_counter", "4/hour fixed_window", "4/hour token_bucket"];
 
-/// Finds an operation after which a key expires too early or too late for its counted units.
+/// Finds an operation that gives a key a wrong lifetime: the key would expire long before or long after the units
+/// that it counts.
 fn wrong_lifetime(source: &str, logs: Logs) -> Option<String> {
     let server = RedisServer::start();
     let mut client = server.client();
@@ -113,7 +116,7 @@ fn wrong_lifetime(source: &str, logs: Logs) -> Option<String> {
                 script = script.with_sorted_sets();
             }
             let [before, after]: [Quota; 2] = [before, after].map(|it| it.parse().unwrap());
-            // The first quota has a shorter window, so a change of the quota must extend the lifetime of the key.
+            // The first quota has a shorter window. The second quota must therefore extend the lifetime of the key.
             let short = Quota::new(4, Duration::from_secs(60)).unwrap();
             let short = short.with_algorithm(before.algorithm()).unwrap();
             let mut taken = BucketRequest::new(bucket, short, 2);
@@ -122,7 +125,7 @@ fn wrong_lifetime(source: &str, logs: Logs) -> Option<String> {
             taken.cost = 1;
             let mut next = BucketRequest::new(bucket, after, 3);
             let (request, max_lifetime) = match operation {
-                // This check has another quota than the check before, and the script denies it.
+                // This check has a different quota than the first check, and the script denies it.
                 Operation::Check => (next, 7_201_000),
                 Operation::Debit => {
                     next.cost = 1;
@@ -133,8 +136,8 @@ fn wrong_lifetime(source: &str, logs: Logs) -> Option<String> {
             script.call(operation, &[request], None).ok()?;
             let name = bucket.storage_key(&prefix);
             let lifetime: i64 = redis::cmd("PTTL").arg(&name).query(&mut ttl).unwrap();
-            // The key must live until its units expire. A token bucket refills one token in 15 minutes, or in 15
-            // seconds with the shorter window.
+            // The key must live until its units expire. A token bucket with the long window refills one token in 15
+            // minutes, and with the short window in 15 seconds.
             let min_lifetime = match (operation, request.quota.algorithm()) {
                 (Operation::Refund, actix_rateguard::Algorithm::TokenBucket) => 14_000,
                 (Operation::Refund, _) => 30_000,
@@ -156,7 +159,7 @@ fn key_expiry_matches_counted_units_after_every_change() {
     }
 }
 
-/// Defines one test for each mutation, named after the defect that it injects.
+/// Defines one test for each mutation. The name of the test describes the defect.
 macro_rules! mutations {
     ($($name:ident: $detected_by:ident($old:expr, $new:expr);)*) => {$(
         #[test]
@@ -167,7 +170,7 @@ macro_rules! mutations {
 }
 
 mutations! {
-    // Code that all algorithms share.
+    // Mutations of code that all algorithms share.
     denial_counts_some_buckets:
         detected_by_traces("if is_admitted and part.cost > 0 and not", "if (is_admitted or part.quota.capacity - part.quota.operations.used(bucket) >= part.cost) and part.cost > 0 and not");
     last_quota_alone_decides:
@@ -193,7 +196,7 @@ mutations! {
     key_expiry_is_too_short:
         detected_by_lifetimes("math.ceil(micros / 1000)", "math.ceil(micros / 1000000)");
 
-    // Batches.
+    // Mutations of the code for batches.
     batch_refund_uses_receipt_of_another_request:
         detected_by_batches("receipt = receipt + 2 * #shape.parts", "receipt = receipt");
     batch_uses_quota_of_first_request:
@@ -207,7 +210,7 @@ mutations! {
     batch_reuses_wait_of_another_request:
         detected_by_batches("  local time = times[n]\n", "  local _, time = next(times)\n");
 
-    // sliding_window
+    // Mutations of `sliding_window`.
     log_counts_units_one_tick_too_long:
         detected_by_traces("count_after(bucket, cutoff, 1, counted)", "count_after(bucket, cutoff - 1, 1, counted)");
     log_counts_expired_units:
@@ -245,7 +248,7 @@ mutations! {
     log_key_expires_before_longer_window:
         detected_by_lifetimes("if call('PTTL', bucket.key) * 1000 < needed then", "if call('PTTL', bucket.key) * 1000 > needed then");
 
-    // sliding_window_sorted_set
+    // Mutations of `sliding_window_sorted_set`.
     sorted_set_units_are_not_unique:
         detected_by_sorted_set_traces("unit == 1 and name or name .. ':' .. unit", "name");
     sorted_set_calls_are_not_unique:
@@ -265,7 +268,7 @@ mutations! {
     sorted_set_key_expires_before_longer_window:
         detected_by_lifetimes("sorted_set.refresh_expiry = extend_expiry", "sorted_set.refresh_expiry = function() end");
 
-    // sliding_window_counter
+    // Mutations of `sliding_window_counter`.
     counter_weight_is_one_tick_ahead:
         detected_by_traces("math.ceil(state.previous * (state.window - elapsed) / state.window)", "math.ceil(state.previous * (state.window - elapsed - 1) / state.window)");
     counter_drops_previous_window:
@@ -281,7 +284,7 @@ mutations! {
     counter_expiry_is_too_short:
         detected_by_lifetimes("expire_after(bucket.key, 2 * bucket.window - bucket.elapsed)", "expire_after(bucket.key, bucket.window / 8)");
 
-    // fixed_window
+    // Mutations of `fixed_window`.
     fixed_window_lasts_one_tick_too_long:
         detected_by_traces("if bucket.start + bucket.quota.window <= now then", "if bucket.start + bucket.quota.window < now then");
     fixed_window_admits_one_unit_too_many:
@@ -293,7 +296,7 @@ mutations! {
     fixed_window_has_no_expiry:
         detected_by_lifetimes("'count', bucket.count)\n    expire_after(bucket.key, bucket.start + bucket.quota.window - now)", "'count', bucket.count)");
 
-    // token_bucket
+    // Mutations of `token_bucket`.
     token_bucket_admits_one_token_too_many:
         detected_by_traces("local max_debt = math.max(0, quota.capacity - tokens) * quota.units", "local max_debt = math.max(0, quota.capacity - tokens + 1) * quota.units");
     token_bucket_refills_twice_as_fast:

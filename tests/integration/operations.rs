@@ -1,4 +1,4 @@
-//! The operations besides check on every store: peek, reset, refund, settle and debit.
+//! Tests the operations peek, reset, refund, settle and debit on every store.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use actix_rateguard::{
 
 use crate::support::redis_server::{RedisServer, packed_log_len};
 
-/// Returns a policy with this algorithm. The policy's name ends with the algorithm's name.
+/// Returns a policy whose quota has this algorithm. The name of the policy ends with the name of the algorithm.
 fn policy(name: &str, rate: &str, algorithm: Algorithm) -> Policy {
     let quota: Quota = rate.parse().unwrap();
     Policy::new(format!("{name}-{algorithm}"), quota.with_algorithm(algorithm).unwrap()).unwrap()
 }
 
-/// Runs a test with each store and each algorithm.
+/// Runs a test for each combination of a store and an algorithm.
 async fn for_each_store(test: impl AsyncFn(&RateGuard, Algorithm)) {
     let server = RedisServer::start();
     for guard in [RateGuard::in_memory(), server.guard("operations")] {
@@ -65,9 +65,10 @@ async fn refund_returns_the_units_of_its_check() {
         let second = guard.request(&policy, &key).cost(3).reserve().await.unwrap();
         let denied = guard.request(&policy, &key).cost(1).reserve().await.unwrap();
         assert!(!denied.decision().is_allowed());
-        // The store took no units for the denied check, so the refund returns none.
+        // The store took no units for the denied check, so a refund of this check returns no units.
         assert_eq!(denied.refund().await.unwrap().remaining(), 0);
-        // A token bucket has already refilled a part of a token, so the count may be off by one token.
+        // A token bucket may already have refilled a part of a token. The remaining count may then be lower by one
+        // token.
         let remaining = first.refund().await.unwrap().remaining();
         assert!(
             remaining == 2 || remaining == 1 && algorithm == Algorithm::TokenBucket,
@@ -91,12 +92,12 @@ async fn settle_corrects_the_reserved_cost() {
             let reservation = guard.request(&policy, &key).cost(reserved).reserve().await.unwrap();
             let decision = reservation.settle(used).await.unwrap();
             assert!(decision.is_allowed());
-            // A token bucket refills during the test, so its count may be off by up to 3 tokens.
+            // A token bucket refills during the test, so its count may differ by up to 3 tokens.
             let slack = u32::from(algorithm == Algorithm::TokenBucket) * 3;
             assert!(decision.remaining().abs_diff(left) <= slack, "{algorithm} {decision:?}");
             assert!(remaining().await.abs_diff(left) <= slack, "{algorithm}");
         }
-        // The actual cost exceeds the limit, and `settle` still counts the whole cost.
+        // The actual cost is higher than the limit, but `settle` must count the whole cost.
         let reservation = guard.request(&policy, &key).cost(5).reserve().await.unwrap();
         let decision = reservation.settle(500).await.unwrap();
         assert_eq!((decision.is_allowed(), decision.remaining()), (true, 0));
@@ -154,11 +155,11 @@ async fn sliding_window_denies_costs_above_ten_thousand() {
         let denied = guard.request(&log, &key).cost(10_001).check().await.unwrap();
         assert!(denied.is_too_costly() && denied.remaining() == 30_000);
         assert!(guard.request(&log, &key).cost(10_000).check().await.unwrap().is_allowed());
-        // A debit may cost more than a check, because the store counts a debit in several parts.
+        // A debit may have a higher cost than a check, because the store splits a debit into several parts.
         let debited = guard.request(&log, &key).cost(15_000).debit().await.unwrap();
         assert_eq!(debited.remaining(), 5_000);
-        // The retry time is for another request with the same cost. The log never admits this cost, so the time is
-        // `None`.
+        // The retry time in this status is the wait for another request with the same cost. The log never admits such
+        // a cost, so there is no retry time.
         assert_eq!(debited.statuses()[0].retry_after(), None);
         let both = Policy::new("both", "100000/hour; 20000/hour token_bucket").unwrap();
         let debited = guard.request(&both, &key).cost(15_000).debit().await.unwrap();
@@ -181,10 +182,12 @@ async fn token_bucket_debt_is_capped() {
             assert_eq!((debited.is_allowed(), debited.remaining()), (true, 0));
             debited.reset_after()
         };
-        // The bucket refills one token in a year. The minute allows for the refill during the test.
+        // The bucket needs a year to refill one token. The difference of up to one minute is the refill during the
+        // test.
         let (year, minute) = (Quota::MAX_WINDOW, Duration::from_secs(60));
         assert!((140 * year - minute..=140 * year).contains(&debt_of(140).await));
-        // The store caps the debt at the refill of 2^52 microseconds, which is 142.8 tokens.
+        // The debt of a bucket is limited to the tokens that are refilled in 2^52 microseconds, which is 142.8 tokens
+        // here.
         let max = Duration::from_micros(Quota::MAX_DEBT);
         assert!(max < 143 * year);
         for tokens in [3, 1_000, u32::MAX] {
@@ -194,7 +197,7 @@ async fn token_bucket_debt_is_capped() {
     }
 }
 
-/// A store that replies without any bucket status.
+/// A store whose replies contain no bucket status.
 struct EmptyReplyStore;
 
 impl Store for EmptyReplyStore {
@@ -235,7 +238,7 @@ async fn redis_refunds_a_huge_cost_completely() {
     let reservation = guard.request(&policy, &key).cost(9_999).reserve().await.unwrap();
     assert_eq!(reservation.decision().remaining(), 1);
     assert_eq!(reservation.refund().await.unwrap().remaining(), 10_000);
-    // After a debit beyond the limit, the log still has at most as many entries as the limit.
+    // Although the debit exceeds the limit, the log must not have more entries than the limit.
     guard.request(&policy, &key).cost(u32::MAX).debit().await.unwrap();
     let names: Vec<String> = redis::cmd("KEYS").arg("*").query(&mut server.client()).unwrap();
     assert_eq!(packed_log_len(&mut server.client(), &names[0]), 10_000);
@@ -253,7 +256,7 @@ async fn concurrent_refunds_restore_exact_counts() {
                 if !reservation.decision().is_allowed() {
                     return 0;
                 }
-                // Every second task refunds its reservation.
+                // Half of the tasks refund their reservations.
                 if task % 2 == 0 {
                     reservation.refund().await.unwrap();
                     return 0;
@@ -284,7 +287,7 @@ async fn store_failure_applies_the_strictest_failure_mode() {
         assert!(!both.check().await.unwrap_err().lets_pass());
         assert!(!both.allows().await);
     }
-    // The guard counts failed checks as open or closed, but does not count failures of peek and reset.
+    // The guard counts failed checks as open or closed. It does not count failures of peek and reset.
     assert!(guard.peek(&open, &key).await.is_err() && guard.reset(&closed, &key).await.is_err());
     assert_eq!((guard.failures().open, guard.failures().closed), (2, 4));
     store.work();

@@ -1,4 +1,4 @@
-//! Limits that count only responses with certain outcomes.
+//! Tests limits that count a request only if its response has a certain outcome.
 
 use std::{
     sync::{
@@ -52,7 +52,7 @@ async fn attribute_counts_only_configured_responses() {
     let guard = RateGuard::in_memory();
     let app = app!(guard, login, exact, success);
     assert_eq!(statuses(&app, 1, "/login/200", 9).await, [200; 9]);
-    // The headers report the numbers after the refund.
+    // The headers report the numbers after the refund of the request.
     assert_eq!(get(&app, 1, "/login/302").await.numbers(), Some([3, 3, 0]));
     assert_eq!(get(&app, 1, "/login/401").await.numbers().unwrap()[..2], [3, 2]);
     assert_eq!(statuses(&app, 1, "/login/500", 3).await, [500, 500, 429]);
@@ -61,7 +61,7 @@ async fn attribute_counts_only_configured_responses() {
     assert_eq!(statuses(&app, 1, "/exact/404", 5).await, [404; 5]);
     assert_eq!(statuses(&app, 1, "/exact/401", 3).await, [401, 401, 429]);
 
-    // Each of the two limits counts by its own rule.
+    // Two limits apply to this request, and each of them counts by its own rule.
     assert_eq!(statuses(&app, 1, "/success/404", 2).await, [404; 2]);
     assert_eq!(get(&app, 1, "/success/200").await.numbers().unwrap()[..2], [2, 1]);
     assert_eq!(statuses(&app, 1, "/success/404", 2).await, [404, 429]);
@@ -79,7 +79,7 @@ async fn middleware_counts_only_configured_responses() {
                 web::scope("/api")
                     .wrap(limit)
                     .route("/{status}", web::get().to(status))
-                    // The limit counts an error of an inner middleware like an error response.
+                    // If an inner middleware returns an error, the limit counts it like an error response.
                     .service(web::resource("/inner/error").wrap_fn(|request, service| {
                         let response = service.call(request);
                         async {
@@ -118,7 +118,7 @@ async fn error_through_nested_limits_reports_the_tightest() {
     assert_eq!((failed.status, &failed.numbers().unwrap()[..2]), (404, &[5, 5][..]));
 }
 
-/// An error that implements `error_response` but not `status_code`.
+/// An error type that implements `error_response`, but not `status_code`.
 #[derive(Debug)]
 struct ResponseOnlyError;
 
@@ -151,7 +151,7 @@ async fn error_is_counted_by_its_response_status() {
     let first = get(&app, 1, "/").await;
     assert_eq!((first.status, &*first.body, first.numbers().unwrap()[1]), (401, "no", 1));
     assert_eq!(statuses(&app, 1, "/", 2).await, [401, 429]);
-    // The middleware must still send the response of an error that gives its response only once.
+    // This error can create its response only once. The middleware must still send this response.
     let once = web::resource("/").wrap_fn(|request, service| {
         let response = service.call(request);
         async {
@@ -172,7 +172,8 @@ async fn error_is_counted_by_its_response_status() {
     assert_eq!((first.status, &*first.body, first.numbers().unwrap()[1]), (401, "once", 1));
 }
 
-/// Of 40 concurrent HTTP requests whose responses count, the limit lets exactly the allowed number reach the handler.
+/// Sends 40 concurrent HTTP requests whose responses count. Only as many requests as the limit allows may reach the
+/// handler.
 #[actix_web::test]
 async fn outcome_limit_is_exact_under_concurrency() {
     let server = RedisServer::start();
@@ -195,8 +196,8 @@ async fn outcome_limit_is_exact_under_concurrency() {
         .await;
         let requests = (0..40).map(|_| send(&app, from_client(1, TestRequest::get().uri("/"))));
         let open = async {
-            // After 300 ms, all HTTP requests wait for the guard or the handler. On a slower machine, fewer are
-            // concurrent.
+            // After 300 ms, each HTTP request waits for the guard or for the handler. On a slow machine, fewer
+            // requests are concurrent.
             tokio::time::sleep(Duration::from_millis(300)).await;
             gate.add_permits(1_000);
         };

@@ -1,4 +1,4 @@
-//! Several processes on one Redis share one exact limit.
+//! Tests that several processes on one Redis share one exact limit.
 
 use actix_rateguard::Algorithm;
 
@@ -7,7 +7,7 @@ use crate::support::{process::LoadGenerator, redis_server::RedisServer};
 const PROCESSES: usize = 4;
 const TASKS: usize = 8;
 
-/// Runs four processes, and returns the number of admitted checks for each key.
+/// Runs four processes, and returns for each key the number of checks that were admitted in all processes.
 fn admitted_by_all(
     server: &RedisServer,
     prefix: &str,

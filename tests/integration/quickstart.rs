@@ -1,4 +1,4 @@
-//! The quickstart example from the README, over sockets.
+//! Tests the quickstart example of the README over real connections.
 
 use crate::support::{
     process::Quickstart,
@@ -6,7 +6,7 @@ use crate::support::{
     server::get,
 };
 
-/// Sends six requests to the servers in turn, and checks that the sixth is rejected.
+/// Sends six requests to these servers in turn, and asserts that the sixth request is rejected.
 fn assert_sixth_is_rejected(servers: &[&Quickstart]) {
     for request in 0..6_u64 {
         let server = servers[request as usize % servers.len()];
@@ -33,7 +33,7 @@ fn sixth_search_per_minute_is_rejected() {
     assert!(index.body.contains(&format!("curl -i '{}'", server.url("/search?q=rust"))));
     assert_eq!(index.number("x-ratelimit-limit"), 100);
     assert_sixth_is_rejected(&[&server]);
-    // The limit does not affect other pages.
+    // The limit must not apply to other pages.
     assert_eq!(get(&server.url("/")).status, 200);
 }
 
@@ -53,6 +53,6 @@ fn unreachable_redis_fails_open_and_throttles_the_log() {
     }
     let log = server.log();
     let lines: Vec<_> = log.lines().filter(|line| line.contains("store check failed")).collect();
-    // The guard logs at most one line for each cause in 10 s.
+    // For each cause, the guard logs at most one line in 10 seconds.
     assert!((1..=4).contains(&lines.len()), "{log}");
 }

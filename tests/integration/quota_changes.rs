@@ -1,5 +1,5 @@
-//! Random changes of algorithm and limit: the memory store and the script with both log encodings agree, and no change
-//! refills a limit.
+//! Tests random changes of the algorithm and the limit. The memory store and the script with both log encodings must
+//! make the same decisions, and no change may give a client additional units.
 
 use std::{cell::RefCell, time::Duration};
 
@@ -23,10 +23,10 @@ use crate::{
     trace_runner::START,
 };
 
-/// One year in microseconds. With this window, nothing expires while a test runs.
+/// One year in microseconds. With this window, no unit expires during a test.
 const YEAR: u64 = 31_536_000_000_000;
 
-/// A quota, and the checks with this quota. Durations are in microseconds.
+/// A quota, and the checks that are made with this quota. Durations are in microseconds.
 #[derive(Clone, Copy, Debug)]
 struct Change {
     algorithm: Algorithm,
@@ -34,7 +34,7 @@ struct Change {
     window: u64,
     checks: u8,
     cost: u32,
-    /// The time since the previous change.
+    /// The time between the previous change and this change.
     delay: u64,
 }
 
@@ -45,7 +45,8 @@ impl Change {
     }
 }
 
-/// Changes with one window. With a shorter window, one store may delete expired entries that another still counts.
+/// Generates changes that have the same window. If a window became shorter, one store might delete entries that
+/// another store still counts.
 fn changes(window: u64, max_delay: u64) -> impl Strategy<Value = Vec<Change>> {
     let algorithms =
         prop::sample::select(Algorithm::NAMES.map(|(algorithm, _)| algorithm).to_vec());
@@ -58,7 +59,8 @@ fn changes(window: u64, max_delay: u64) -> impl Strategy<Value = Vec<Change>> {
     vec(change, 1..20)
 }
 
-/// Compares the memory store and the script with both log encodings, and calls `observe` after each check.
+/// Makes the same checks on the memory store and on the script with both log encodings. Fails if their decisions
+/// differ, and calls `observe` after each check.
 fn run_changes(
     source: &str,
     redis: &mut redis::Connection,
@@ -105,7 +107,7 @@ fn outcome_of(verdict: &Verdict) -> (bool, Vec<BucketStatus>) {
     (verdict.is_allowed(), verdict.statuses().collect())
 }
 
-/// Runs random changes and returns the first failure.
+/// Runs random changes, and returns a description of the first failure.
 fn find_failure(
     source: &str,
     changes: impl Strategy<Value = Vec<Change>>,
@@ -122,7 +124,7 @@ fn find_failure(
     result.err().map(|failure| failure.to_string())
 }
 
-/// Returns the first difference between this script and the memory store after random changes.
+/// Returns the first difference between this script and the memory store for random changes.
 pub fn difference(source: &str) -> Option<String> {
     let windows = prop_oneof![Just(1_000_u64), Just(60_000_000), 1_000_u64..1_000_000, Just(YEAR)];
     let changes = windows.prop_flat_map(|window| changes(window, window / 3));
@@ -134,7 +136,8 @@ fn memory_and_script_agree_after_every_quota_change() {
     assert_eq!(difference(SOURCE), None);
 }
 
-/// While time stands still, the store admits no check that raises the admitted units above the current limit.
+/// The clock does not move. The store must not admit a check after which the admitted units would exceed the current
+/// limit.
 #[test]
 fn algorithm_and_limit_changes_never_refill() {
     let new_observer = || -> Box<dyn FnMut(Change, bool) -> TestCaseResult> {

@@ -1,4 +1,4 @@
-//! The keys, values, expiries and commands in Redis.
+//! Tests which keys, values, expiries and commands the store uses in Redis.
 
 use std::{
     collections::HashMap,
@@ -17,7 +17,7 @@ fn keys(client: &mut redis::Connection, pattern: &str) -> Vec<String> {
     redis::cmd("KEYS").arg(pattern).query(client).unwrap()
 }
 
-/// The number of calls of each command since the start of the server.
+/// Returns, for each command, how many times it has been called since the start of the server.
 fn calls(client: &mut redis::Connection) -> HashMap<String, u64> {
     let info: String = redis::cmd("INFO").arg("commandstats").query(client).unwrap();
     info.lines()
@@ -47,7 +47,7 @@ async fn packed_log_has_a_readable_name_and_an_expiry() {
 
     assert_eq!(packed_log_len(&mut client, name), 3);
     let expires: i64 = redis::cmd("PTTL").arg(name).query(&mut client).unwrap();
-    // The key lives for the window of 10 s, a twenty-fifth of the window, and 1 s.
+    // The key must expire after the window of 10 s, plus a twenty-fifth of the window, plus 1 s.
     let elapsed = i64::try_from(started.elapsed().as_millis()).unwrap();
     assert!((11_400 - elapsed..=11_400).contains(&expires), "{expires} after {elapsed} ms");
 }
@@ -102,7 +102,7 @@ async fn check_takes_one_round_trip() {
     let server = RedisServer::start();
     let guard = server.guard("trips");
     let policy = Policy::new("p", "10/hour").unwrap();
-    // The first check loads the script, so the test counts only the commands of later checks.
+    // The first check loads the script. The test counts only the commands after this check.
     guard.check(&policy, &Key::global()).await.unwrap();
     let mut client = server.client();
     let before = calls(&mut client);
@@ -114,9 +114,9 @@ async fn check_takes_one_round_trip() {
         *after.get_mut(name).unwrap() -= calls;
     }
     assert_eq!(after["evalsha"], 100);
-    // Redis also counts the commands that the script runs.
+    // In its statistics, Redis includes the commands that the script runs.
     let script = ["time", "getrange", "set"];
-    // The test sends INFO, and the guard's heartbeat sends ROLE once a second.
+    // The test sends INFO, and the heartbeat of the guard sends ROLE once per second.
     let others = ["info", "role"];
     after.retain(|name, calls| {
         *calls > 0 && !script.contains(&&**name) && !others.contains(&&**name)
@@ -145,7 +145,7 @@ async fn every_redis_key_has_an_expiry() {
     let names = keys(&mut client, "expiry:*");
     assert!(names.len() >= 100, "{}", names.len());
     for name in names {
-        // PTTL is -1 for a key without an expiry, and -2 for a deleted key.
+        // PTTL returns -1 for a key without an expiry, and -2 for a key that has been deleted.
         let expires: i64 = redis::cmd("PTTL").arg(&name).query(&mut client).unwrap();
         assert_ne!(expires, -1, "{name}");
     }
@@ -161,7 +161,7 @@ async fn expiry_is_the_counted_time_plus_one_second() {
         let (seconds, micros): (i64, i64) = redis::cmd("TIME").query(&mut client).unwrap();
         seconds * 1_000 + micros / 1_000
     };
-    // The counter's window ends at each full hour, and the test must not run across this time.
+    // A window of the counter ends at each full hour. The test must not run at that time.
     while now() % HOUR > HOUR - 2_000 {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -177,15 +177,16 @@ async fn expiry_is_the_counted_time_plus_one_second() {
     for (name, counts_for) in [
         ("sliding_window", HOUR + HOUR / 25),
         ("fixed_window", HOUR),
-        // The unit counts until the end of the next window.
+        // The counter counts the unit until the end of the next window.
         ("sliding_window_counter", 2 * HOUR - before % HOUR),
-        // The unit counts until the token is refilled.
+        // The token bucket counts the unit until the token has been refilled.
         ("token_bucket", HOUR / 4),
     ] {
         let names = keys(&mut client, &format!("lives:*}}:{name}"));
         let expires: i64 = redis::cmd("PTTL").arg(&names[0]).query(&mut client).unwrap();
         let elapsed = counts_for + 1_000 - expires;
-        // The test allows 2 ms for rounding, the duration of the checks, and up to 60 s after the checks.
+        // The difference may be 2 ms because of rounding. The checks and the rest of the test may add their duration,
+        // but at most 60 s.
         assert!((-2..=counted + 60_000).contains(&elapsed), "{name}: {expires}");
     }
 }
@@ -199,7 +200,7 @@ async fn backward_server_clock_step_locks_out_no_client() {
     let mut client = server.client();
     guard.check(&policy, &Key::global()).await.unwrap();
     let name = keys(&mut client, "clock:*").remove(0);
-    // The test adds log entries from a time when the clock was one hour ahead.
+    // These log entries have a time that is one hour in the future, as after a backward clock step of one hour.
     let (seconds, _): (u64, u64) = redis::cmd("TIME").query(&mut client).unwrap();
     for member in ["x", "y"] {
         let _: u64 = redis::cmd("ZADD")
@@ -211,7 +212,7 @@ async fn backward_server_clock_step_locks_out_no_client() {
     }
     let _: u64 = redis::cmd("PEXPIRE").arg(&name).arg(3_601_000).query(&mut client).unwrap();
 
-    // The script also shortens the expiry when it denies a request.
+    // The script must also shorten the expiry of the key when it denies a request.
     let wait = guard.check(&policy, &Key::global()).await.unwrap().retry_after().expect("denied");
     assert!(wait.as_millis() <= 500, "{wait:?}");
     let expires: i64 = redis::cmd("PTTL").arg(&name).query(&mut client).unwrap();
@@ -275,9 +276,9 @@ async fn longer_window_counts_requests_of_the_shorter_window() {
             let name =
                 keys(&mut client, &format!("longer:*}}:{before_name}-{after_name}")).remove(0);
             let expires: i64 = redis::cmd("PTTL").arg(&name).query(&mut client).unwrap();
-            // With the shorter window, the key would have expired within one minute.
+            // With the expiry for the shorter window, the key would have expired within one minute.
             assert!(expires > 3_600_000, "{name}: {expires}");
-            // A denied check does not postpone the retry time.
+            // A denied check must not make the retry time later.
             tokio::time::sleep(Duration::from_millis(2)).await;
             let second = guard.check(&long, &Key::global()).await.unwrap().retry_after().unwrap();
             assert!(second < first, "{name}: {first:?}, then {second:?}");
@@ -301,14 +302,16 @@ async fn full_server_rejects_new_keys_and_loses_none() {
         }
     }
     let key = full.expect("50,000 keys do not fit into 3 MB");
-    // The server may have free memory again, so the test reduces `maxmemory`. The local fallback then limits a new key.
+    // The server may have free memory again, so the test lowers `maxmemory`. Then the local fallback decides checks
+    // of a new key.
     let _: () = run(&mut server.client(), "CONFIG SET maxmemory 1");
     let new = Key::from("new");
     for is_allowed in [true, false] {
         let decision = guard.check(&policy, &new).await.unwrap();
         assert_eq!((decision.is_allowed(), decision.is_local()), (is_allowed, true));
     }
-    // The server has stored no rejected key, and the stored keys still have their counts.
+    // The server must not have stored the keys that it had no memory for. The other keys must still have their
+    // counts.
     let mut client = server.client();
     assert_eq!(keys(&mut client, "full:*").len(), key as usize);
     assert!(!guard.check(&policy, &Key::from(0)).await.unwrap().is_allowed());
@@ -327,7 +330,7 @@ async fn failing_key_does_not_fail_its_batch() {
     let name = keys(&mut client, "together:*").remove(0);
     let _: () = redis::cmd("SET").arg(&name).arg("hello, world!").query(&mut client).unwrap();
     assert!(guard.check(&policy, full).await.unwrap().is_allowed());
-    // Most of these concurrent checks share a batch.
+    // The dispatcher sends most of these concurrent checks in the same batch.
     let together = join_all((0..60).map(|number| guard.check(&policy, &all_kinds[number % 3])));
     let mut admitted = 0;
     for (number, result) in together.await.into_iter().enumerate() {
@@ -340,7 +343,8 @@ async fn failing_key_does_not_fail_its_batch() {
     assert_eq!(admitted, 1);
     assert!(!guard.check(&policy, good).await.unwrap().is_allowed());
 
-    // Without free memory, the store decides a check that writes nothing, and the local fallback decides the others.
+    // Redis has no free memory now. It can still decide a check that writes nothing. The local fallback decides the
+    // other checks.
     let _: () = redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg(1).query(&mut client).unwrap();
     let new: Vec<_> = (0..60_u32).map(Key::from).collect();
     let checks = new.iter().flat_map(|new| [new, full]);
@@ -365,9 +369,10 @@ async fn forbidden_command_leaves_all_quotas_unchanged() {
         for key in [&one, &other] {
             assert!(guard.check(&policy, key).await.unwrap().is_allowed());
         }
-        // The script writes the two logs first. Then HSET fails for the other two buckets, which are hashes.
+        // Without permission for HSET, the script can still write the two logs. It then fails at the other two
+        // buckets, which are hashes.
         let _: () = run(&mut client, "ACL SETUSER default -hset");
-        // The test sends one check alone, and then concurrent checks, most of which share a batch.
+        // The test first sends a single check. Then it sends concurrent checks, most of which are in the same batch.
         assert!(guard.check(&policy, &one).await.is_err());
         let together = (0..60).map(|number| guard.check(&policy, [&one, &other][number % 2]));
         for result in join_all(together).await {
@@ -386,7 +391,7 @@ async fn forbidden_command_leaves_all_quotas_unchanged() {
     }
 }
 
-/// In one batch, a bucket that the script cannot read follows a bucket that the script has already changed.
+/// Tests a batch in which the script cannot read a bucket, after it has already changed another bucket.
 #[tokio::test]
 async fn unreadable_key_does_not_revert_counts_in_its_batch() {
     let server = RedisServer::start();
@@ -422,7 +427,7 @@ async fn foreign_redis_value_is_an_error_and_stays_unchanged() {
     let value: String = redis::cmd("GET").arg(&name).query(&mut client).unwrap();
     assert_eq!(value, "not ours");
 
-    // A hash of another application is an error, too, and stays unchanged.
+    // A hash that belongs to another application must cause an error too, and must not change.
     let _: () = redis::cmd("DEL").arg(&name).query(&mut client).unwrap();
     let _: () = redis::cmd("HSET").arg(&name).arg("user").arg("bob").query(&mut client).unwrap();
     for rate in ["1/minute", "1/minute fixed_window", "1/minute token_bucket"] {

@@ -1,4 +1,5 @@
-//! Guards whose store is down or slow: circuit breaker, `max_in_flight`, local fallback and failing closed.
+//! Tests guards whose store is down or slow: the circuit breaker, `max_in_flight`, the local fallback, and failing
+//! closed.
 
 use std::{
     sync::{
@@ -20,7 +21,7 @@ use futures_util::future::join_all;
 
 use crate::support::app::{get, statuses};
 
-/// A store that replies after 1 ms, and counts its calls.
+/// A store that replies after 1 ms and counts how often it is called.
 #[derive(Clone)]
 struct RemoteStore {
     store: FaultyStore,
@@ -60,7 +61,7 @@ fn policy() -> Policy {
     Policy::new("p", "1000000/day").unwrap()
 }
 
-// Tokio's clock is paused, so no reply is late on a busy machine.
+// The clock of Tokio is paused, so a busy machine cannot make a reply late.
 #[tokio::test(start_paused = true)]
 async fn hung_store_opens_the_breaker_after_a_few_deadlines() {
     let remote = RemoteStore::new();
@@ -68,7 +69,7 @@ async fn hung_store_opens_the_breaker_after_a_few_deadlines() {
     let (policy, key) = (policy(), Key::global());
     assert!(guard.check(&policy, &key).await.is_ok());
     remote.store.hang();
-    // Concurrent checks wait for the deadline at the same time.
+    // The checks are concurrent, so together they wait for only one deadline.
     for result in join_all((0..1_000).map(|_| guard.check(&policy, &key))).await {
         assert_eq!(result.unwrap_err().cause(), StoreError::Timeout);
     }
@@ -76,7 +77,7 @@ async fn hung_store_opens_the_breaker_after_a_few_deadlines() {
     for _ in 0..10_000 {
         assert_eq!(guard.check(&policy, &key).await.unwrap_err().cause(), StoreError::Timeout);
     }
-    // The open breaker lets a few checks through as probes.
+    // While the breaker is open, a few checks still reach the store as probes.
     let probes = remote.calls.load(Relaxed) - calls;
     assert!(probes < 1_000, "{probes}");
     assert_eq!(guard.failures().open, 11_000);
@@ -128,7 +129,7 @@ async fn checks_beyond_max_in_flight_are_decided_locally() {
     let decisions: Vec<_> = results.into_iter().map(Result::unwrap).collect();
     assert_eq!(decisions.iter().filter(|it| !it.is_local()).count(), 10);
     assert_eq!(guard.failures().local, 90);
-    // The guard frees the permits of cancelled checks.
+    // A cancelled check must release its permit.
     for _ in 0..100 {
         let _ = tokio::time::timeout(Duration::ZERO, guard.check(&policy, &key)).await;
     }
@@ -136,7 +137,8 @@ async fn checks_beyond_max_in_flight_are_decided_locally() {
     assert!(results.iter().all(|result| !result.as_ref().unwrap().is_local()));
 }
 
-/// Returns a guard with local fallback for this number of replicas, and the guard's store.
+/// Returns a guard with local fallback, and the store of this guard. `replicas` is the number of application servers
+/// that share each limit.
 fn local_fallback(replicas: u32) -> (FaultyStore, RateGuard) {
     let store = FaultyStore::new(MemoryStore::new().clock(ManualClock::new()));
     let guard = RateGuard::builder().store(store.clone()).on_error(OnError::Local);
@@ -163,7 +165,7 @@ async fn local_fallback_counts_earlier_checks_against_its_share() {
     }
     let failures = guard.failures();
     assert_eq!((failures.local, failures.open, failures.closed), (9, 0, 0));
-    // After the recovery, the store decides again.
+    // When the store works again, it decides again.
     store.work();
     let decision = guard.check(&policy, &used).await.unwrap();
     assert_eq!((decision.is_local(), decision.remaining()), (false, 16));
@@ -307,7 +309,7 @@ async fn new_ban_continues_in_local_fallback() {
     }
 }
 
-// Tokio's clock is paused, so no reply is late on a busy machine.
+// The clock of Tokio is paused, so a busy machine cannot make a reply late.
 #[tokio::test(start_paused = true)]
 async fn cross_slot_checks_open_the_breaker() {
     struct CrossSlotStore(RemoteStore);
@@ -352,7 +354,8 @@ async fn ban_checks_do_not_open_the_breaker() {
             let _ = guard.check(&banning, &Key::from(number)).await;
         }
     }
-    // If only one store call of a check with a ban is late, the store is not down, so the breaker stays closed.
+    // A check with a ban calls the store several times. If only one of these calls is late, the store is not down, so
+    // the breaker must stay closed.
     let results =
         join_all((0..20).map(async |_| guard.check(&policy(), &Key::global()).await)).await;
     assert!(results.iter().any(Result::is_ok), "{results:?}");

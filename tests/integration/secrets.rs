@@ -1,4 +1,4 @@
-//! Passwords, API keys and user ids appear in no output.
+//! Tests that passwords, API keys and user ids do not appear in any output.
 
 use std::{error::Error, fmt::Debug, fs, time::Duration};
 
@@ -20,7 +20,8 @@ use crate::support::{
     redis_server::RedisServer,
 };
 
-/// A text that occurs nowhere else, so the test finds each leak of this text.
+/// A secret text that the program does not contain anywhere else. If a test finds it in an output, the secret has
+/// leaked.
 const SENTINEL: &str = "Zx9-sentinel-7Qw";
 
 macro_rules! handlers {
@@ -43,7 +44,7 @@ handlers! {
     by_all "/all" (key = "user+header:X-Api-Key+bearer");
 }
 
-/// Returns an HTTP request with the secret in the path, the query and the headers.
+/// Returns an HTTP request whose path, query and headers contain the secret.
 fn request(path: &str) -> TestRequest {
     let path = path.replace("{secret}", SENTINEL);
     let request = TestRequest::get()
@@ -59,7 +60,7 @@ fn debug_text(value: &dyn Debug) -> String {
     format!("{value:?} {value:#?}")
 }
 
-/// Returns the texts of an error and of all its sources.
+/// Returns the message of an error, together with the messages of all its sources.
 fn error_text(error: &dyn Error) -> String {
     let mut text = format!("{error:?} {error}");
     let mut source = error.source();
@@ -89,7 +90,7 @@ async fn secret_appears_in_no_response_log_error_or_dump() {
             .prefix(prefix)
             .key_secret(SENTINEL)
             .deadline(Duration::from_secs(10))
-            // Without a cache, each check reaches the store.
+            // Without the denial cache, each check is sent to the store.
             .denial_cache_ttl(Duration::ZERO)
             .headers([HeaderDialect::XRateLimit, HeaderDialect::Draft])
             .rejection_body(RejectionBody::ProblemDetails)
@@ -156,7 +157,7 @@ async fn secret_appears_in_no_response_log_error_or_dump() {
         debug_text(&key::header("X-Api-Key")),
     ]);
 
-    // The test searches the RDB file and the slow log of the Redis server.
+    // The secret must not be in the RDB file and the slow log of the Redis server.
     redis::cmd("AUTH").arg(SENTINEL).exec(&mut client).unwrap();
     redis::cmd("SAVE").exec(&mut client).unwrap();
     let dump = fs::read(redis.folder().join("dump.rdb")).unwrap();
@@ -173,7 +174,8 @@ async fn secret_appears_in_no_response_log_error_or_dump() {
         calls.iter().filter(|it| it[0].starts_with("EVAL")).collect::<Vec<_>>()
     ));
 
-    // The Redis server dies, starts again without a password, and then requires another password.
+    // The Redis server dies. Then it starts again without a password, and after that it requires a different
+    // password.
     drop(client);
     redis.kill();
     for path in PATHS {
@@ -202,7 +204,7 @@ async fn secret_appears_in_no_response_log_error_or_dump() {
     outputs
         .push(error_text(&RateGuard::builder().key_secret(&SENTINEL[..15]).build().unwrap_err()));
 
-    // The first 15 bytes of the secret are a leak, too.
+    // An output that contains only the first 15 bytes of the secret is a leak too.
     let part = &SENTINEL[..15];
     for text in &outputs {
         assert!(!text.contains(part), "{text}");

@@ -1,4 +1,4 @@
-//! Redis with Sentinel: the current primary decides, also after a failover.
+//! Tests Redis with Sentinel. The current primary must decide checks, also after a failover.
 
 use std::{
     sync::{
@@ -21,20 +21,20 @@ use crate::{
 };
 
 const DEADLINE: Duration = Duration::from_secs(1);
-/// Max duration of a check: the deadline, and 4 s for a busy machine.
+/// The maximum duration of a check: the deadline, plus 4 s for a busy machine.
 const MAX_DURATION: Duration = Duration::from_secs(5);
 
 fn policy() -> Policy {
     Policy::new("p", "1000000/hour").unwrap()
 }
 
-/// Returns how many units of the global key this server has counted.
+/// Returns how many units of the global key are counted on this server.
 async fn counted(server: &RedisServer, prefix: &str) -> u32 {
     let guard = server.guard(prefix);
     1_000_000 - guard.peek(&policy(), &Key::global()).await.unwrap().remaining()
 }
 
-/// A thread that checks one key every millisecond until [`stop`](Self::stop).
+/// A thread that sends a check of one key every millisecond, until [`stop`](Self::stop) is called.
 struct Load {
     decided: Arc<AtomicU64>,
     failed: Arc<AtomicU64>,
@@ -68,19 +68,19 @@ impl Load {
         Self { decided, failed, stop, thread }
     }
 
-    /// Waits until the guard has decided more than 50 further checks.
+    /// Waits until the store has decided more than 50 additional checks.
     fn wait_for_decisions(&self) {
         let before = self.decided.load(SeqCst);
         eventually("decisions", || (self.decided.load(SeqCst) > before + 50).then_some(()));
     }
 
-    /// Waits until a further check fails.
+    /// Waits until one more check fails.
     fn wait_for_failure(&self) {
         let before = self.failed.load(SeqCst);
         eventually("a failed check", || (self.failed.load(SeqCst) > before).then_some(()));
     }
 
-    /// Stops the load, and returns the numbers of decided and failed checks.
+    /// Stops the load. Returns the number of decided checks and the number of failed checks.
     fn stop(self) -> [u64; 2] {
         self.stop.store(true, SeqCst);
         let longest = self.thread.join().unwrap();
@@ -111,7 +111,7 @@ async fn promoted_replica_continues_with_the_replicated_counts() {
     println!("the guard used the new primary after {:?}", started.elapsed());
     assert!(guard.health().is_good());
 
-    // The old primary starts again and becomes a replica, so the guard does not use the old primary.
+    // The old primary starts again as a replica, so the guard must not use it.
     servers.primary.restart_with_data();
     eventually("the old primary is a replica", || {
         let role: Vec<redis::Value> =
@@ -122,8 +122,8 @@ async fn promoted_replica_continues_with_the_replicated_counts() {
     load.wait_for_decisions();
     let [decided, failed] = load.stop();
     let counted = u64::from(counted(&servers.replica, "dies").await);
-    // The new primary has the counts of replicated checks only. One of them may be a check that failed when the old
-    // primary died.
+    // The new primary has the counts of all checks that were replicated in time. One of these checks may have failed
+    // for the guard, because the old primary died before it replied.
     println!("{decided} decided, {} counted, {failed} failed", counted - 100);
     assert!((100..=100 + decided + 1).contains(&counted), "{decided} {counted}");
 }
@@ -149,7 +149,8 @@ async fn primary_replaced_in_the_sentinels_is_abandoned() {
     let guard = RateGuard::redis(servers.url()).prefix("left").deadline(DEADLINE).build().unwrap();
     let load = Load::start(&guard);
     load.wait_for_decisions();
-    // The first server still replies as a primary, so only the sentinels tell the guard about the new primary.
+    // The old server still replies and is still a primary. Only the sentinels report that the primary is now a
+    // different server.
     for sentinel in &servers.sentinels {
         let mut client = sentinel.client();
         sentinel_command("REMOVE").exec(&mut client).unwrap();
@@ -173,7 +174,7 @@ async fn outdated_sentinel_does_not_block_failover() {
         RateGuard::redis(servers.url()).prefix("missed").deadline(DEADLINE).build().unwrap();
     let load = Load::start(&guard);
     load.wait_for_decisions();
-    // The first sentinel in the URL does not learn of the change, and still names the old primary.
+    // The first sentinel in the URL does not get the new configuration, so it still names the old primary.
     for sentinel in &servers.sentinels[1..] {
         let mut client = sentinel.client();
         sentinel_command("REMOVE").exec(&mut client).unwrap();
@@ -186,7 +187,7 @@ async fn outdated_sentinel_does_not_block_failover() {
     load.wait_for_failure();
     load.wait_for_decisions();
 
-    // A new guard finds the new primary, too, after the old primary has become a replica.
+    // The old primary is now a replica. A newly created guard must also find the new primary.
     servers.primary.restart_with_data();
     let mut demote = redis::cmd("REPLICAOF");
     let replica = servers.replica.port();

@@ -1,4 +1,5 @@
-//! Closing a guard: checks in flight are completed, then the connections are closed.
+//! Tests the shutdown of a guard. The guard first completes the checks that are in flight, and then closes its
+//! connections.
 
 use std::time::{Duration, Instant};
 
@@ -36,7 +37,7 @@ async fn closed_guard_disconnects_and_returns_the_closed_error() {
     assert!(unavailable.lets_pass());
     assert_eq!(clone.health().cause(), Some(StoreError::Closed));
     assert!(!clone.allows(&policy().on_error(OnError::Closed), &key).await);
-    // A second call of `close` has no effect.
+    // A second call of `close` must not have any effect.
     clone.close().await;
 }
 
@@ -53,7 +54,7 @@ async fn closed_memory_guard_counts_nothing() {
     assert_eq!(other.peek(&policy(), &Key::global()).await.unwrap().remaining(), 5);
 }
 
-/// A memory store that replies after a delay.
+/// A memory store that sends each reply after a delay.
 struct SlowStore(MemoryStore, Duration);
 
 impl Store for SlowStore {

@@ -1,21 +1,23 @@
 //! Short chaos tests: four application servers handle a load while the test injects faults into their Redis server. A
-//! run fails if the recorded decisions violate a guarantee. `scripts/storm` runs the same test for any duration.
+//! test fails if the recorded decisions violate a guarantee. The script `scripts/storm` runs such a test for any
+//! duration.
 
 #![allow(clippy::print_stdout, reason = "the test prints figures")]
 
 use std::{env, process::Command};
 
-/// The approximate duration in seconds. The test always completes a started fault and the recovery, so it may run
-/// longer.
+/// The approximate duration of a test in seconds. The program always waits for the end of the current fault and for
+/// the recovery, so a test may take longer.
 const SECONDS: &str = "12";
 
-/// Runs the chaos test with this seed and these faults; the defaults are a random seed and all faults.
+/// Runs the chaos test with this seed and these faults. Without these arguments, the seed is random and all default
+/// faults are injected.
 fn run(seed: Option<&str>, faults: Option<&str>) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_storm"));
-    // The program starts the server's executable from the program's own folder, so the file must exist.
+    // The program starts `storm_server` from the folder of the program, so this file must exist.
     assert!(std::path::Path::new(env!("CARGO_BIN_EXE_storm_server")).exists());
-    // Parallel tests may leave Redis without a processor for longer than a deadline, so the test allows undecided
-    // checks.
+    // Because of tests that run in parallel, Redis may get no processor for longer than the deadline. Therefore
+    // undecided checks are not a failure of this test.
     command.args(["--seconds", SECONDS, "--judge-undecided", "false"]);
     for (name, value) in [("--seed", seed), ("--faults", faults)] {
         command.args(value.into_iter().flat_map(|value| [name, value]));

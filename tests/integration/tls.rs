@@ -1,4 +1,4 @@
-//! Redis over TLS, with certificates that the test signs.
+//! Tests Redis over TLS. The test itself signs the certificates.
 
 use std::{
     process::{Command, Stdio},
@@ -15,7 +15,7 @@ use crate::support::{
     skipped,
 };
 
-/// A TLS server that requires client certificates.
+/// A Redis server that accepts TLS connections only from clients with a certificate.
 struct TlsServer {
     redis: RedisServer,
     port: u16,
@@ -24,12 +24,12 @@ struct TlsServer {
 }
 
 impl TlsServer {
-    /// Starts a server, or returns `None` if the build has no TLS, such as the builds on PyPI.
+    /// Starts a server. Returns `None` if the Redis build has no TLS support, like the builds on PyPI.
     fn start() -> Option<Self> {
         Self::start_with(&[])
     }
 
-    /// Starts a server with further command-line arguments.
+    /// Starts a server with additional command line arguments.
     fn start_with(args: &[&str]) -> Option<Self> {
         if !has_tls() {
             skipped("this build of the server has no TLS");
@@ -65,7 +65,7 @@ impl TlsServer {
         format!("rediss://127.0.0.1:{}", self.port)
     }
 
-    /// The TLS settings of a trusted client.
+    /// The TLS settings of a client that the server trusts.
     fn tls(&self) -> RedisTls {
         let [certificate, key] = signed_by(&self.authority);
         RedisTls::new().ca_certificates(self.authority.pem()).client_certificate(certificate, key)
@@ -73,7 +73,8 @@ impl TlsServer {
 }
 
 fn has_tls() -> bool {
-    // Without certificates, no server with a TLS port starts. Only a build with TLS reports the missing certificate.
+    // A server with a TLS port cannot start without certificates. Only a build with TLS support reports that the
+    // certificates are missing.
     let output = Command::new(program())
         .args(["--port", "0", "--tls-port", &free_port().to_string()])
         .stdin(Stdio::null())
@@ -82,7 +83,7 @@ fn has_tls() -> bool {
     String::from_utf8_lossy(&output.stdout).contains("No tls-cert-file configured")
 }
 
-/// Sends a check, and returns the remaining units.
+/// Sends a check, and returns the number of remaining units.
 async fn remaining(guard: &RateGuard) -> Result<u32, StoreError> {
     let policy = Policy::new("p", "9/hour").unwrap();
     guard.check(&policy, &Key::global()).await.map(|it| it.remaining()).map_err(|it| it.cause())
@@ -106,7 +107,7 @@ async fn cluster_nodes_are_connected_over_tls() {
     all.exec(&mut server.redis.client()).unwrap();
     let url = server.url().replace("rediss", "rediss+cluster");
     let guard = RateGuard::redis(url).tls(server.tls()).deadline(TEST_TIMEOUT).build().unwrap();
-    // The node detects only after a moment that it serves all cluster slots, so the first checks may fail.
+    // The node needs a moment until it serves all cluster slots, so the first checks may fail.
     let started = Instant::now();
     while remaining(&guard).await != Ok(8) {
         assert!(started.elapsed() < TEST_TIMEOUT);
@@ -127,7 +128,8 @@ async fn untrusted_certificates_are_rejected_without_panic() {
     let [untrusted_certificate, untrusted_key] = signed_by(&untrusted);
     let trusting = || RedisTls::new().ca_certificates(server.authority.pem());
     for tls in [
-        // This client trusts only the system's certificate authorities, and none of them has signed the certificate.
+        // This client trusts only the certificate authorities of the operating system. None of them has signed the
+        // certificate of the server.
         RedisTls::new().client_certificate(certificate.clone(), key.clone()),
         RedisTls::new().ca_certificates(untrusted.pem()).client_certificate(certificate, key),
         trusting(),

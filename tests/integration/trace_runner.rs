@@ -1,4 +1,4 @@
-//! Runs a trace of operations on a store and on the model, and compares their results.
+//! Applies a trace of operations to a store and to the model, and compares their results.
 
 use std::collections::BTreeMap;
 
@@ -12,63 +12,67 @@ use crate::model::{ModelReceipt, Part, Rule, World, exceeds_quota};
 
 #[derive(Clone, Debug)]
 pub enum Step {
-    /// One operation on one or several keys.
+    /// An operation on one or several keys.
     Apply { operation: Operation, keys: Vec<u8>, cost: u64 },
-    /// Refunds a part of the cost, in thousandths, for one of the last four admitted checks.
+    /// Refunds a part of an earlier check. `index` selects one of the last four admitted checks, and `thousandths` is
+    /// the refunded share of its cost.
     Refund { index: usize, thousandths: u64 },
-    /// Advances the clock by a fraction of the first quota's window, in thousandths.
+    /// Advances the clock by this many thousandths of the first quota's window.
     Advance { thousandths: u64 },
     /// Advances the clock by one microsecond.
     Tick,
-    /// Repeats the last denied check 1 µs before the retry time, and again at the retry time.
+    /// Sends the last denied check again, first 1 µs before its retry time, and then at its retry time.
     WaitForRetry,
-    /// Sets the clock back by a fraction of the first quota's window, in thousandths.
+    /// Sets the clock back by this many thousandths of the first quota's window.
     SetBack { thousandths: u64 },
 }
 
-/// A store whose clock the test sets.
+/// A store that a trace is applied to. The test sets the clock of the store.
 pub trait TracedStore {
-    /// Whether the store retains expired entries until the next admission.
+    /// Whether the store does not delete expired entries before the next admission.
     ///
-    /// Otherwise the store may have deleted entries that a backward clock step makes valid again. After such a step,
-    /// the runner only checks invariants: the limit, the longest wait, and admission after the wait.
+    /// If this is `false`, the store may have deleted entries that count again after a backward clock step. After
+    /// such a step, the runner then checks only three rules: no bucket exceeds its limit, no wait is longer than
+    /// possible, and a check after the wait is admitted.
     const RETAINS_EXPIRED: bool;
 
     fn apply(&mut self, operation: Operation, requests: &[BucketRequest<'_>], now: u64) -> Verdict;
 }
 
-/// The first time of a trace in microseconds since the Unix epoch. Backward clock steps do not reach 0.
+/// The start time of each trace, in microseconds since the Unix epoch. It is so large that backward clock steps do
+/// not reach 0.
 pub const START: u64 = 1_800_000_000_000_000;
-/// The last time of a trace in microseconds, in the year 2255. Lua's numbers are exact only up to 2^53.
+/// The latest time of a trace in microseconds, which is in the year 2255. Numbers in Lua are exact only up to 2^53.
 const END: u64 = 1 << 53;
 
-/// An admitted check that may be refunded.
+/// An admitted check that can be refunded.
 struct Reservation {
     keys: Vec<u8>,
     cost: u64,
     receipts: Vec<(Receipt, ModelReceipt)>,
-    /// The time of the check on the monotonic clock, which is never set back.
+    /// The time of the check on a monotonic clock, which backward clock steps do not change.
     monotonic_time: u64,
 }
 
-/// A run of a trace on a store and on the model.
+/// The state while a trace is applied to a store and to the model.
 struct TraceRun<'a, S> {
     rules: &'a [Rule],
     store: &'a mut S,
     world: World,
     now: u64,
-    /// The sum of all backward clock steps, in microseconds.
+    /// The total duration of all backward clock steps, in microseconds.
     set_back: u64,
     reservations: Vec<Reservation>,
-    /// The admissions of each bucket: the time on the monotonic clock, and the units.
+    /// The admissions of each bucket. Each entry has the time on the monotonic clock and the number of units.
     usage: BTreeMap<(u8, usize), Vec<(u64, u64)>>,
-    /// Whether the store may exceed the limit: after a debit, or after a refund that follows a backward clock step.
+    /// Whether the store may now admit more than the limit. A debit can cause this, and so can a refund after a
+    /// backward clock step.
     may_exceed_limit: bool,
     steps: usize,
 }
 
 impl<S: TracedStore> TraceRun<'_, S> {
-    /// Applies an operation to the store and to the model, and compares the results.
+    /// Applies an operation to the store and to the model, and asserts that their results are equal.
     fn apply(
         &mut self,
         operation: Operation,
@@ -93,7 +97,8 @@ impl<S: TracedStore> TraceRun<'_, S> {
         let verdict = self.store.apply(operation, &requests, self.now);
         let expected = self.world.apply(operation, &parts, self.now);
 
-        // After a backward clock step, only a log that retains expired entries counts the same units as the model.
+        // After a backward clock step, the store and the model count the same units only if the store has a log and
+        // does not delete expired entries.
         let is_log = self.rules.iter().all(|rule| rule.algorithm == Algorithm::SlidingWindow);
         if self.set_back == 0 || S::RETAINS_EXPIRED && is_log {
             prop_assert_eq!(
@@ -141,7 +146,8 @@ impl<S: TracedStore> TraceRun<'_, S> {
         }
         let reservation = self.reservations.remove(index);
         let refunded = reservation.cost * thousandths / 1_000;
-        // After a backward clock step, the store may no longer count the units, so the refund may free other units.
+        // After a backward clock step, the units of this check may not be counted any more. The refund may then free
+        // other units.
         self.may_exceed_limit |= self.set_back > 0;
         let receipts = Some(&*reservation.receipts);
         self.apply(Operation::Refund, &reservation.keys, refunded, receipts)?;
@@ -162,7 +168,7 @@ impl<S: TracedStore> TraceRun<'_, S> {
         let longest = self.rules.iter().map(|rule| rule.longest_wait()).max().unwrap();
         for step in trace {
             if self.now + longest.max(self.rules[0].window) > END {
-                // The next step may end after `END`.
+                // The time after the next step may be later than `END`.
                 break;
             }
             match step {
@@ -200,7 +206,8 @@ impl<S: TracedStore> TraceRun<'_, S> {
                     }
                     self.apply(*operation, keys, *cost, None)?;
                     if *operation == Operation::Reset {
-                        // The model cannot order a reset and a check in the same microsecond, so the clock advances.
+                        // The model cannot distinguish the order of a reset and a check at the same time, so the
+                        // clock advances by 1 µs.
                         self.now += 1;
                     }
                 }
@@ -212,7 +219,7 @@ impl<S: TracedStore> TraceRun<'_, S> {
                     let denied = last_denied.take().filter(|(_, _, then)| *then > self.now);
                     if let Some((keys, cost, then)) = denied {
                         if then > END {
-                            // Debits have made the retry time later than `END`.
+                            // Because of debits, the retry time is later than `END`.
                             break;
                         }
                         self.now = then - 1;
@@ -229,14 +236,14 @@ impl<S: TracedStore> TraceRun<'_, S> {
     }
 }
 
-/// Returns the wait of a request in microseconds, or `None` if the store never admits the request.
+/// Returns the wait of a request in microseconds, or `None` if the store will never admit the request.
 fn wait(verdict: &Verdict) -> Option<u64> {
     verdict
         .statuses()
         .try_fold(0, |wait, level| Some(wait.max(level.retry_after?.as_micros() as u64)))
 }
 
-/// Runs a trace on a store and on the model, and returns the number of operations.
+/// Applies a trace to a store and to the model, and returns the number of operations.
 pub fn run_trace<S: TracedStore>(
     rules: &[Rule],
     trace: &[Step],

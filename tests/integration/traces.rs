@@ -1,7 +1,8 @@
-//! Random traces of all operations with costs, several quotas and several keys, compared with a model that stores every
-//! timestamp.
+//! Tests with random traces. A trace contains all operations, with costs, several quotas and several keys. The
+//! results are compared with a model that stores every timestamp.
 //!
-//! A failure prints the smallest failing trace, and the seed that generates the same traces again.
+//! If a test fails, it prints the smallest failing trace, and the seed with which the same traces are generated
+//! again.
 
 use std::{
     cell::{Cell, RefCell},
@@ -39,7 +40,8 @@ pub fn rules() -> impl Strategy<Value = Vec<Rule>> {
     let rule =
         (algorithms, limits, windows, 1_u64..60).prop_map(|(algorithm, limit, window, burst)| {
             match algorithm {
-                // With a window of one year, a token bucket cannot count many missing tokens, so the limit stays low.
+                // With a window of one year, the store can count only few missing tokens of a token bucket. Therefore
+                // the limit is low.
                 Algorithm::TokenBucket => {
                     Rule { algorithm, limit: limit.min(40), window, capacity: burst }
                 }
@@ -88,7 +90,7 @@ pub fn traces_with_clock_steps() -> impl Strategy<Value = Vec<Step>> {
     vec(prop_oneof![4 => traces(), 1 => back], 1..6).prop_map(|parts| parts.concat())
 }
 
-/// The script with packed logs.
+/// The script, which stores logs in the packed encoding.
 struct Packed<'a>(Script<'a>);
 
 impl TracedStore for Packed<'_> {
@@ -99,7 +101,7 @@ impl TracedStore for Packed<'_> {
     }
 }
 
-/// The script with sorted sets as logs.
+/// The script, which stores logs as sorted sets.
 struct Sorted<'a>(Script<'a>);
 
 impl TracedStore for Sorted<'_> {
@@ -120,14 +122,14 @@ fn call(
     reply.expect("the script replies")
 }
 
-/// The encoding in which the script stores logs.
+/// The encodings in which the script can store logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Logs {
     Packed,
     Sorted,
 }
 
-/// The seed of this run: `RATEGUARD_SEED`, or a random one.
+/// Returns the seed of this run: the value of `RATEGUARD_SEED`, or a random number.
 pub fn seed() -> u64 {
     match env::var("RATEGUARD_SEED") {
         Ok(seed) => seed.parse().expect("RATEGUARD_SEED is a number"),
@@ -144,7 +146,7 @@ pub fn cases(cases: u32) -> Config {
     Config { cases, failure_persistence: None, ..Config::default() }
 }
 
-/// Tests a property with random traces, and returns the number of operations for each algorithm.
+/// Tests a property with random traces. Returns the number of operations for each algorithm.
 pub fn run(
     config: Config,
     traces: impl Strategy<Value = Vec<Step>>,
@@ -167,7 +169,7 @@ pub fn run(
     Ok(steps.into_inner())
 }
 
-/// Asserts that the traces have at least `min` operations for every algorithm.
+/// Asserts that the traces contained at least `min` operations for every algorithm.
 pub fn assert_steps(steps: Result<BTreeMap<&'static str, usize>, String>, min: usize) {
     let steps = steps.unwrap_or_else(|failure| panic!("{failure}"));
     for (_, name) in Algorithm::NAMES {
@@ -175,7 +177,7 @@ pub fn assert_steps(steps: Result<BTreeMap<&'static str, usize>, String>, min: u
     }
 }
 
-/// Runs traces on the script; the error describes the first difference from the model.
+/// Applies random traces to the script on Redis. The error describes the first difference from the model.
 fn run_on_redis(
     source: &str,
     logs: Logs,
@@ -206,7 +208,8 @@ fn run_with_encoding(
     }
 }
 
-/// Runs a trace with a log that the script cannot read or write at once, and that repeatedly loses most entries.
+/// Applies a trace with a long log to the script. The log is too long for a single read or write, and it repeatedly
+/// loses most of its entries.
 fn run_long_log_on_redis(source: &str, logs: Logs) -> Result<usize, String> {
     let algorithm = Algorithm::SlidingWindow;
     let rules = [Rule { algorithm, limit: 300, window: 1_000_000, capacity: 300 }];
@@ -229,16 +232,17 @@ fn run_long_log_on_redis(source: &str, logs: Logs) -> Result<usize, String> {
     let mut connection = server.client();
     let source = with_test_clock(source);
     let script = Script::new(&mut connection, &source, "long".to_owned());
-    // An unreadable reply causes a panic, which is a difference, too.
+    // An invalid reply causes a panic. Such a panic also counts as a difference.
     let result = catch_unwind(AssertUnwindSafe(|| run_with_encoding(script, logs, &rules, &trace)));
     result.map_err(|_| "the reply is invalid".to_owned())?.map_err(|failure| failure.to_string())
 }
 
-/// Returns the first difference between this script and the model.
+/// Returns the first difference between this script and the model, or `None`.
 pub fn difference(source: &str, logs: Logs) -> Option<String> {
-    // The caller does not need the smallest failing trace, so the runner does not search for it.
+    // The caller does not need the smallest failing trace, so the test does not search for it.
     let config = |count| Config { max_shrink_iters: 0, ..cases(count) };
-    // Some mutations differ only in traces with backward clock steps, mostly in the first few, so a few run early.
+    // Some mutations cause a difference only in traces with backward clock steps, and mostly in the first few of
+    // them. Therefore a few of these traces run early.
     run_long_log_on_redis(source, logs)
         .and_then(|_| run_on_redis(source, logs, config(10), traces()))
         .and_then(|_| run_on_redis(source, logs, config(20), traces_with_clock_steps()))

@@ -1,4 +1,4 @@
-//! The tracing span of a check, as a test subscriber records it.
+//! Tests the tracing span of a check. A subscriber of the test records the span.
 
 use std::{
     collections::BTreeMap,
@@ -26,16 +26,16 @@ use crate::support::{
     redis_server::{RedisServer, free_port, url},
 };
 
-/// The fields of a span that a subscriber has recorded.
+/// The fields of a recorded span.
 type Fields = BTreeMap<&'static str, String>;
 
-/// A subscriber that records the fields of all spans of this library, unless it is disabled.
+/// A subscriber that records the fields of all spans of this library. A disabled subscriber records nothing.
 #[derive(Clone, Default)]
 struct SpanRecorder {
     spans: Arc<Mutex<Vec<(&'static Metadata<'static>, Fields)>>>,
-    /// The stack of entered spans.
+    /// The ids of the entered spans, as a stack.
     entered: Arc<Mutex<Vec<u64>>>,
-    /// The number of spans that the library created although the subscriber is disabled.
+    /// The number of spans that the library created although the subscriber was disabled. It must be 0.
     unwanted: Arc<AtomicU64>,
     is_disabled: bool,
 }
@@ -94,10 +94,10 @@ impl Subscriber for SpanRecorder {
 }
 
 impl SpanRecorder {
-    /// Waits until spans of this library reach this subscriber.
+    /// Waits until this subscriber receives the spans of this library.
     ///
-    /// Another test's thread may register the span's callsite while this subscriber is being installed. Then
-    /// `tracing-core` may store the interest of the earlier subscribers only.
+    /// While this subscriber is being installed, a thread of another test may register the callsite of the span. Then
+    /// `tracing-core` may store only the interest of the earlier subscribers.
     fn wait_for_interest(&self) {
         if self.is_disabled {
             return;
@@ -111,7 +111,7 @@ impl SpanRecorder {
         });
     }
 
-    /// Runs an action on this thread, and returns the fields of its spans.
+    /// Runs an action on this thread, and returns the fields of the spans that the action created.
     fn record_spans(&self, action: impl AsyncFnOnce()) -> Vec<Fields> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         with_default(self.clone(), || {
@@ -149,7 +149,8 @@ fn decided(outcome: &str, mode: &str, remaining: &str) -> Fields {
     ])
 }
 
-/// Removes and returns the field `store_seconds`. Its value differs in each run, so tests cannot compare it.
+/// Removes the field `store_seconds` and returns its value. The value differs in each run, so it cannot be compared
+/// with an expected value.
 fn take_store_seconds(fields: &mut Fields) -> Option<f64> {
     fields.remove("store_seconds").map(|seconds| seconds.parse().unwrap())
 }
@@ -195,7 +196,7 @@ fn redis_check_span_records_store_seconds() {
         let (guard, key) = (redis.guard("tracing"), Key::from(SENTINEL));
         guard.check(&policy(), &key).await.unwrap();
         let _ = guard.request(&policy(), &key).reserve().await.unwrap();
-        // `check_or_wait` calls the store in a separate task, and the span must still have the duration.
+        // `check_or_wait` calls the store in a separate task. The span must contain the duration of this call too.
         guard.check_or_wait(&policy(), &key, Duration::ZERO).await.unwrap();
     });
     for span in &mut spans {

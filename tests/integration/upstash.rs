@@ -1,4 +1,5 @@
-//! The Upstash store over its REST interface: exact limits, connection reuse, cancellation and TLS.
+//! Tests the Upstash store, which uses the REST interface of Upstash: exact limits, reuse of connections, cancelled
+//! checks, and TLS.
 
 use std::{sync::Arc, thread, time::Duration};
 
@@ -37,7 +38,7 @@ async fn upstash_store_passes_conformance() {
     let guard = rest.guard("conformance");
     let all = Algorithm::NAMES.map(|(algorithm, _)| algorithm);
     conformance(guard.store(), Time::Real, &all).await;
-    // The guard sends only script calls, and sends the script's source only once.
+    // The guard must send only calls of the script, and it must send the source of the script only once.
     let commands = rest.commands();
     assert_eq!(commands[..2], ["EVALSHA", "EVAL"]);
     assert!(commands[2..].iter().all(|command| command == "EVALSHA"));
@@ -90,7 +91,7 @@ async fn dropped_check_cancels_its_http_request() {
     for round in 1..4 {
         let check = tokio::time::timeout(Duration::from_millis(100), remaining(&guard));
         assert!(check.await.is_err());
-        // The guard aborts the HTTP request long before the deadline.
+        // The guard must cancel the HTTP request long before its deadline.
         eventually("the request is cancelled", || (rest.aborted() == round).then_some(()));
     }
     rest.set_fault(Fault::None);
@@ -123,7 +124,8 @@ fn dropped_guard_closes_its_connections() {
     eventually("all connections are closed", || (rest.open() == 0).then_some(()));
 }
 
-/// Starts a TLS server that requires client certificates from the authority that has signed its own certificate.
+/// Starts a TLS server that requires client certificates. The same authority signs these certificates and the
+/// certificate of the server.
 fn start_tls_server(redis: &RedisServer, authority: &Authority) -> RestServer {
     let read = |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
     let mut roots = RootCertStore::empty();

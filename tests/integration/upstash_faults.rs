@@ -1,4 +1,4 @@
-//! Upstash is down, slow or hung, or sends an invalid response.
+//! Tests an Upstash service that is down, slow or hung, or that sends invalid responses.
 
 #![allow(clippy::print_stdout, reason = "the tests print figures")]
 
@@ -23,20 +23,21 @@ use crate::support::{
 };
 
 const DEADLINE: Duration = Duration::from_millis(100);
-/// Max duration of a check: the deadline, and 1.4 s for a busy machine.
+/// The maximum duration of a check: the deadline, plus 1.4 s for a busy machine.
 const MAX_DURATION: Duration = Duration::from_millis(1_500);
 
 async fn remaining(guard: &RateGuard) -> Result<u32, StoreError> {
     let policy = Policy::new("p", "1000000/hour").unwrap();
     let decision = guard.check(&policy, &Key::global()).await.map_err(|it| it.cause())?;
-    // A local decision does not report the store's error, so `LOCAL` represents it.
+    // If the guard decides in memory, the decision does not contain the error of the store. In the result, `LOCAL`
+    // then stands for a local decision.
     if decision.is_local() { Err(LOCAL) } else { Ok(decision.remaining()) }
 }
 
-/// Represents a local decision in the results of [`remaining`].
+/// This error stands for a local decision in the results of [`remaining`].
 const LOCAL: StoreError = StoreError::Overloaded;
 
-/// Sends checks until the store decides one, and returns the remaining units.
+/// Sends checks until the store decides one of them, and returns the number of remaining units.
 async fn eventually_remaining(guard: &RateGuard) -> u32 {
     let start = Instant::now();
     loop {
@@ -103,7 +104,8 @@ async fn faulty_responses_map_to_store_errors_and_recover() {
     let guard = rest.guard("responses");
     let respond = |status: &str, body: &str| Fault::Send(response(status, "", body));
     let error = |text: &str| respond("400 Bad Request", &format!(r#"{{"error":"{text}"}}"#));
-    // This decision is valid, but the guard rejects a response with long whitespace or headers before the decision.
+    // This decision is valid. However, the guard must reject a response that has very long whitespace or headers
+    // before the decision.
     let decision = r#"{"result":[1,1700000000000000,9,60,0]}"#;
     let long = "x".repeat(200_000);
     let faults = [
@@ -129,7 +131,8 @@ async fn faulty_responses_map_to_store_errors_and_recover() {
         (error("ERR max requests limit exceeded. Limit: 5, Usage: 5."), LOCAL),
         (error("OOM command not allowed when used memory > 'maxmemory'."), LOCAL),
         (error("READONLY You can't write against a read only replica."), StoreError::NotReady),
-        // The server sends this error even for EVAL. EVAL needs no loaded script, so the error is invalid.
+        // The service returns this error even for EVAL. EVAL does not need a loaded script, so the error makes no
+        // sense.
         (error("NOSCRIPT No matching script."), StoreError::InvalidReply),
     ];
     for (number, (fault, cause)) in faults.into_iter().enumerate() {
@@ -189,7 +192,7 @@ async fn timed_out_checks_are_not_counted_on_arrival() {
     let checks = join_all((0..5).map(|_| remaining(&guard))).await;
     assert_eq!(checks, [Err(StoreError::Timeout); 5]);
     rest.set_fault(Fault::None);
-    // At least the check with an open connection reaches the server.
+    // At least one check, which uses the open connection, reaches the server after its deadline.
     eventually("a late check arrives", || (rest.commands().len() > commands).then_some(()));
     assert_eq!(eventually_remaining(&guard).await, before - 1);
 }
@@ -200,7 +203,8 @@ async fn closed_connection_is_replaced_without_double_counting() {
     let rest = RestServer::start(&redis.url());
     let guard = rest.guard("closed");
     for round in 1..=50 {
-        // If a check fails while the connection closes, the server has not received the check and does not count it.
+        // If a check fails because the connection is being closed, the server has not received the check. Such a
+        // check is not counted.
         assert_eq!(eventually_remaining(&guard).await, 1_000_000 - round);
         rest.disconnect();
     }
@@ -214,7 +218,7 @@ async fn thousand_waiting_checks_share_connections_after_recovery() {
     assert_eq!(remaining(&guard).await, Ok(999_999));
     drop(rest);
     eventually("the guard is unhealthy", || (!guard.health().is_good()).then_some(()));
-    // Another thread starts the server, because the checks occupy the runtime.
+    // The checks keep the runtime busy, so another thread starts the server.
     let url = redis.url();
     let server = thread::spawn(move || {
         thread::sleep(Duration::from_millis(200));
@@ -259,6 +263,6 @@ async fn token_and_url_appear_in_no_log_or_error() {
     assert!(!output.contains(TOKEN) && !output.contains(&port), "{output}");
     assert_eq!(log_lines::from_all_targets_with(TOKEN), Vec::<String>::new());
     assert_eq!(log_lines::from_all_targets_with(&rest.url()), Vec::<String>::new());
-    // The guard logs the cause, but not the token.
+    // The log must contain the cause of the error, but not the token.
     assert!(!log_lines::with("rejected the user or the password").is_empty());
 }

@@ -1,4 +1,4 @@
-//! Checks that wait for free capacity instead of being denied.
+//! Tests checks that wait for free capacity instead of being denied immediately.
 
 use std::{
     sync::{Arc, Mutex},
@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::support::{TEST_TIMEOUT, redis_server::RedisServer};
 
-/// A guard in memory that uses Tokio's clock.
+/// Returns a guard in memory whose store uses the clock of Tokio.
 fn guard() -> RateGuard {
     RateGuard::builder().store(MemoryStore::new().clock(TokioClock::new())).build().unwrap()
 }
@@ -30,7 +30,7 @@ async fn check_waits_exactly_until_capacity_is_free() {
         let decision = guard.check_or_wait(&policy, &Key::global(), 60 * SECOND).await.unwrap();
         assert!(decision.is_allowed());
         let waited = start.elapsed();
-        // Tokio's timers round up to whole milliseconds, so the wait may be longer.
+        // The timers of Tokio round up to whole milliseconds, so the actual wait may be a little longer.
         assert!(
             waited >= expected * SECOND && waited < expected * SECOND + SECOND / 10,
             "{waited:?}"
@@ -88,7 +88,8 @@ async fn short_waits_do_not_overtake_a_long_wait() {
     let costly = guard.request(&policy, &key).cost(4);
     assert!(guard.check(&policy, &key).await.unwrap().is_allowed());
     let start = Instant::now();
-    // These checks arrive later. The bucket has room for their one unit, but they must not overtake the costly check.
+    // These checks arrive after the costly check. The bucket has room for each of them, but they must not overtake
+    // the costly check.
     let short_waits = async {
         for _ in 0..50 {
             tokio::time::sleep(SECOND / 10).await;
@@ -131,7 +132,7 @@ async fn waiting_guards_on_one_redis_share_the_limit() {
     let waits = (0..20).map(|number| guards[number % 2].check_or_wait(&policy, &key, TEST_TIMEOUT));
     let decisions = join_all(waits).await;
     assert!(decisions.into_iter().all(|decision| decision.unwrap().is_allowed()));
-    // The limit admits 5 checks in each window of 500 ms, so 20 checks need four windows.
+    // The limit admits 5 checks in each window of 500 ms. Therefore 20 checks need four windows.
     assert!(start.elapsed() >= Duration::from_millis(1_500), "{:?}", start.elapsed());
 }
 
@@ -144,13 +145,13 @@ async fn cancelled_check_is_refunded() {
     let mut expected = 999;
     for round in 0..100_u64 {
         let check = guard.check_or_wait(&policy, &key, SECOND);
-        // Each round cancels the check at another moment between the store request and the reply.
+        // Each round cancels the check at a different time between the call of the store and its reply.
         let timeout = Duration::from_micros(round * 12);
         if tokio::time::timeout(timeout, check).await.is_ok() {
             expected -= 1;
         }
     }
-    // Redis counts completed checks. The guard refunds cancelled checks after a while.
+    // Redis counts a check that completed. The guard refunds a cancelled check, but this may take some time.
     let start = std::time::Instant::now();
     while guard.peek(&policy, &key).await.unwrap().remaining() != expected {
         assert!(start.elapsed() < TEST_TIMEOUT, "{expected} should remain");
@@ -228,7 +229,8 @@ async fn requeued_waiter_does_not_block_other_keys() {
     assert!(guard.allows(&a, &key).await && guard.allows(&b, &key).await);
     let both = guard.request(&a, &key).and(&b, &key);
     let others = async {
-        // When policy `a` has capacity, policy `b` has none. Later `b` has capacity, and `a` has none again.
+        // At first, policy `a` will get free capacity, but then `b` has none. When `b` has free capacity again, `a`
+        // has none.
         tokio::time::sleep(3_599 * SECOND).await;
         assert!(guard.allows(&b, &key).await);
         tokio::time::sleep(2 * SECOND).await;
@@ -263,7 +265,7 @@ async fn queued_store_failures_are_counted() {
     assert!(futures_util::future::join(waiter, queued).await.0.unwrap().is_allowed());
 }
 
-/// A store whose calls panic.
+/// A store that panics when it is called.
 struct PanickingStore;
 
 impl Store for PanickingStore {

@@ -1,12 +1,13 @@
-//! Histories of operations on one Redis server, as text: processes record them, and tests check that they are
-//! consistent.
+//! The text format of a history. A history has all operations on one Redis server. Processes record it, and tests
+//! check that it is consistent.
 
 use std::{fmt, str::FromStr, time::Duration};
 
 use actix_rateguard::store::{BucketStatus, Operation};
 
-/// The limits of the recorded operations: each algorithm alone, and several quotas together. The buckets of `day`
-/// become full and stay full; the buckets of the other limits become empty again during a test.
+/// The rate limits that the recorded operations use: one for each algorithm, and some with several quotas. Once the
+/// limit `day` is used up, it stays used up until the end of a test. Each other limit has free capacity again during
+/// a test.
 pub const LIMITS: [(&str, &str); 7] = [
     ("log", "6/200ms"),
     ("counter", "8/300ms sliding_window_counter"),
@@ -20,26 +21,26 @@ pub const LIMITS: [(&str, &str); 7] = [
     ("day", "30/day; 80/7d"),
 ];
 
-/// The number of keys that each limit has.
+/// The number of keys with which the operations use each limit.
 pub const KEYS: u8 = 3;
 
-/// The only key that [`Operation::Debit`] and [`Operation::Reset`] use. Other keys have no debits, so their buckets
-/// never exceed the limit.
+/// The number of the only key with [`Operation::Debit`] and [`Operation::Reset`]. Operations on other keys cannot
+/// exceed a limit, because only a debit can.
 pub const DEBIT_RESET_KEY: u8 = KEYS - 1;
 
-/// The unique id of a call.
+/// Identifies a call by its process and by its number within that process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Call {
-    /// The id of the process.
+    /// The id of the process that made the call.
     pub process: u64,
     /// The number of the call within its process.
     pub number: u64,
 }
 
-/// One operation and its result, as the process that requested the operation recorded them.
+/// An operation and its result, recorded by the process that requested the operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// When Redis executed the operation, in microseconds by the clock of Redis.
+    /// The time at which Redis executed the operation, on the clock of Redis, in microseconds.
     pub at: u64,
     /// The id of the call.
     pub call: Call,
@@ -47,20 +48,20 @@ pub struct Event {
     pub operation: Operation,
     /// For a refund, the check whose units are returned; `None` for other operations.
     pub refund_of: Option<Call>,
-    /// Whether Redis admitted the operation. For a peek: whether Redis would admit a check.
+    /// Whether Redis admitted the operation. For a peek, this is whether Redis would admit a check.
     pub is_allowed: bool,
-    /// The buckets of the operation.
+    /// The buckets that the operation uses.
     pub parts: Vec<Part>,
 }
 
-/// One bucket of an operation.
+/// A bucket that an operation uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// The index in [`LIMITS`].
+    /// The index of the limit in [`LIMITS`].
     pub limit: usize,
-    /// The index of the quota in its limit.
+    /// The index of the quota among the quotas of the limit.
     pub quota_index: usize,
-    /// The number of the key; less than [`KEYS`].
+    /// The number of the key, which is less than [`KEYS`].
     pub key: u8,
     /// The number of units that the operation requests.
     pub cost: u32,
@@ -76,7 +77,7 @@ const OPERATIONS: [(Operation, &str); 5] = [
     (Operation::Reset, "reset"),
 ];
 
-/// Formats the event as one line of words. `-` is a missing value.
+/// Formats the event as one line of words. The word `-` stands for a missing value.
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let operation = OPERATIONS.iter().find(|(operation, _)| *operation == self.operation);
@@ -100,7 +101,7 @@ impl fmt::Display for Event {
     }
 }
 
-/// The error for a line that is not a valid event.
+/// The error for a line of text that is not a valid event.
 #[derive(Debug)]
 pub struct InvalidEvent;
 

@@ -1,11 +1,11 @@
-//! Helpers that the integration tests in `integration/` share with the programs that the tests start.
+//! Code that the integration tests in `integration/` share with the programs that these tests start.
 
 pub mod attack;
 pub mod fuzz;
 pub mod history;
 pub mod storm;
 
-/// The result that a `load_generator` process prints.
+/// The result that the program `load_generator` prints.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Tally {
     /// The number of admitted checks for each key.
@@ -15,7 +15,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Formats the tally as one line: `unanswered`, then the number of admitted checks for each key.
+    /// Formats the tally as one line: `unanswered`, and then the number of admitted checks for each key.
     #[must_use]
     pub fn to_line(&self) -> String {
         let numbers: Vec<_> =

@@ -1,8 +1,8 @@
--- Reads the arguments of the script. `prelude.lua` documents the arguments.
+-- Reads the arguments of the script. The comment at the start of `prelude.lua` documents these arguments.
 
 local operations = {}
 
--- Returns the operations of an algorithm, and creates them on first use.
+-- Returns the operations of an algorithm. Creates the operations when the algorithm is used for the first time.
 local function operations_of(algorithm)
   local cached = operations[algorithm]
   if not cached then
@@ -15,7 +15,7 @@ end
 -- The position in ARGV of the last argument that the script has read.
 local position = 4
 
--- Returns the next argument.
+-- Reads the next argument from ARGV, and returns the argument.
 local function argument()
   position = position + 1
   return ARGV[position]
@@ -47,27 +47,29 @@ for i = 1, tonumber(argument()) do
       quota = quota,
       cost = cost,
       is_check_only = is_check_only,
-      -- A cost above the maximum never fits, so the script denies the check and reports the wait -1.
+      -- A cost above the maximum never fits, so the script denies the check, and reports -1 as the wait.
       exceeds_max_cost = cost > quota.capacity or quota.is_log and cost > MAX_LOG_COST,
     }
   end
   shapes[i] = {
     operation = operation,
     is_check = operation == 'check' or operation == 'peek',
-    -- The client no longer waits after the deadline, so the request must not take units.
+    -- After its deadline, a request must not take units, because the client no longer waits for the reply.
     is_late = deadline > 0 and now > deadline,
     parts = parts,
   }
 end
 
--- The list of requests, and the position in ARGV before the receipts of the refunds.
+-- `requests` is the list of requests. `first_receipt` is the position in ARGV directly before the receipts of the
+-- refunds.
 local requests = argument()
 local first_receipt = position
 
--- The positions of the keys of the current request.
+-- The positions in KEYS of the buckets of the current request.
 local indices = {}
 
--- For each request, sets `indices` to the positions of its keys, and calls `callback` with its shape.
+-- Calls `callback` for each request, with the shape of the request. Before each call, `indices` is filled with the
+-- positions in KEYS of the buckets of the request.
 local function each_request(callback)
   if requests == '' then
     for index = 1, #KEYS do

@@ -1,4 +1,4 @@
-//! The state of a bucket for every algorithm, and the operations that decide requests.
+//! Holds the state of a bucket for any of the algorithms, and decides requests with this state.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use super::{
 };
 use crate::{Algorithm, Quota, bucket_status::BucketStatus};
 
-/// The maximum number of units that a conversion adds to a log. If the quota's capacity is larger, the capacity is the
-/// maximum.
+/// The maximum number of units that a conversion adds to a log. If the capacity of the quota is larger, the
+/// conversion adds at most the capacity.
 const MAX_CONVERTED_ENTRIES: u32 = 10_000;
 
-/// The state of a bucket, in the format of the algorithm of its last quota.
+/// The state of a bucket. The variant is the algorithm of the last quota that was applied to the bucket.
 pub(crate) enum BucketState {
     SlidingWindow(SlidingWindowLog),
     SlidingWindowCounter(SlidingWindowCounterState),
@@ -20,7 +20,7 @@ pub(crate) enum BucketState {
     TokenBucket(TokenBucketState),
 }
 
-/// Evaluates an expression with the state, for any algorithm.
+/// Binds `$state` to the state of the current algorithm, and evaluates `$body` with it.
 macro_rules! with_state {
     ($bucket:expr, $state:ident => $body:expr) => {
         match $bucket {
@@ -33,7 +33,7 @@ macro_rules! with_state {
 }
 
 impl BucketState {
-    /// Returns the state of a bucket without units.
+    /// Returns the state of a bucket that has no units.
     pub(crate) fn empty(algorithm: Algorithm) -> Self {
         match algorithm {
             Algorithm::SlidingWindow => Self::SlidingWindow(SlidingWindowLog::default()),
@@ -47,8 +47,9 @@ impl BucketState {
 
     /// Updates the state to the time `now` and to this quota.
     ///
-    /// If the quota has another algorithm, `settle` converts the state, also for a denial. Otherwise each denial would
-    /// convert the old state again with the current time, and the wait would never end.
+    /// If the quota has another algorithm than the state, `settle` replaces the state with a converted state, even if
+    /// the request is then denied. Otherwise each denied request would convert the old state again, as if the units
+    /// were taken at the time of this request, and the wait would never end.
     pub(crate) fn settle(&mut self, quota: Quota, now: Micros) {
         if self.algorithm() != quota.algorithm() {
             *self = self.convert(quota, now);
@@ -56,7 +57,7 @@ impl BucketState {
         with_state!(self, state => state.settle(quota, now));
     }
 
-    /// Returns the time until `units` more fit, or `None` if they never fit. Call `settle` first.
+    /// Returns the time until `units` more units fit, or `None` if they never fit. Call `settle` first.
     pub(crate) fn wait_for(&self, quota: Quota, now: Micros, units: u32) -> Option<Micros> {
         match units {
             0 => Some(0),
@@ -65,10 +66,10 @@ impl BucketState {
         }
     }
 
-    /// Adds the units. Call `settle` first.
+    /// Adds the units to the bucket. Call `settle` first.
     pub(crate) fn add(&mut self, quota: Quota, now: Micros, units: u32) {
-        // A log stores at most the capacity for one request. More units would change no wait, because all units of a
-        // request expire at the same time.
+        // For one request, a log stores at most as many units as the capacity. Units above the capacity would not
+        // change any wait, because all units of a request expire at the same time.
         let units = match self {
             Self::SlidingWindow(_) => units.min(quota.capacity()),
             _ => units,
@@ -82,8 +83,9 @@ impl BucketState {
         }
     }
 
-    /// Refunds units that were taken at `taken_at`. Does nothing if the state has another algorithm than the quota,
-    /// because a conversion loses the times of the units.
+    /// Refunds units that were taken at `taken_at`. Does nothing if the algorithm of the state differs from the
+    /// algorithm of the quota, because the state is then converted, and a converted state no longer has the times of
+    /// the units.
     pub(crate) fn refund(&mut self, quota: Quota, now: Micros, units: u32, taken_at: Micros) {
         if self.algorithm() == quota.algorithm() {
             with_state!(self, state => state.refund(quota, now, units, taken_at));
@@ -94,12 +96,12 @@ impl BucketState {
         with_state!(self, state => state.reset(now));
     }
 
-    /// Whether the bucket has no units that count. Call `settle` first.
+    /// Returns true if no unit of the bucket counts. Call `settle` first.
     pub(crate) fn is_empty(&self, quota: Quota) -> bool {
         with_state!(self, state => state.used(quota) == 0)
     }
 
-    /// Returns the status of the bucket for a request of `units`. Call `settle` first.
+    /// Returns the status of the bucket for a request that costs `units`. Call `settle` first.
     pub(crate) fn status(&self, quota: Quota, now: Micros, units: u32) -> BucketStatus {
         let used = with_state!(self, state => state.used(quota));
         let remaining = quota.capacity().saturating_sub(used);
@@ -114,12 +116,13 @@ impl BucketState {
         }
     }
 
-    /// Returns the status of the bucket for a request of `units`, without a change that a later request can observe.
+    /// Returns the status of the bucket for a request that costs `units`. No later request can observe a change of
+    /// the state.
     pub(crate) fn peek(&mut self, quota: Quota, now: Micros, units: u32) -> BucketStatus {
         let mut copy = match self {
             Self::SlidingWindow(log) if quota.algorithm() == Algorithm::SlidingWindow => {
-                // A log may be large, so settle the log itself and not a copy. `settle` removes no entry, so later
-                // requests observe no change.
+                // Settle the log and not a copy of the log, because a log may be large. `settle` removes no entry, so
+                // later requests observe no change.
                 log.settle(quota, now);
                 return self.status(quota, now, units);
             }
@@ -132,10 +135,12 @@ impl BucketState {
         copy.status(quota, now, units)
     }
 
-    /// Converts the state to the quota's algorithm. The same number of units count, as if they were taken now.
+    /// Converts the state to the algorithm of the quota. The number of units that count stays the same, but all of
+    /// them count as taken now.
     ///
-    /// Units beyond the capacity count too. Otherwise clients would get these units back if the limit is raised again.
-    /// [`MAX_CONVERTED_ENTRIES`] bounds the units of a log, because a log in Redis has one entry for each unit.
+    /// Units above the capacity count too. Otherwise a client would get these units back when an operator raises the
+    /// limit again. A log has an upper bound for the converted units, [`MAX_CONVERTED_ENTRIES`], because a log in
+    /// Redis has one entry for each unit.
     fn convert(&mut self, quota: Quota, now: Micros) -> Self {
         let used = with_state!(self, state => {
             state.settle(quota, now);

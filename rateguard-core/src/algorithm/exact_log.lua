@@ -1,15 +1,15 @@
--- The operations that sliding_window and sliding_window_sorted_set share: everything except to read and to write the
--- entries of the log.
+-- Defines the operations that sliding_window and sliding_window_sorted_set share. Each of the two algorithms has its
+-- own code to read and to write the entries of its log.
 --
 -- The buckets of both algorithms have these fields:
---   newest   the time of the newest stored unit; 0 if there is none
---   live     the number of live units, with the added units
---   stored   the number of live units in Redis; they are the newest units there
+--   newest   the time of the newest unit in Redis; 0 if there is none
+--   live     the number of live units: `stored` plus `added`
+--   stored   the number of live units in Redis; they are the newest units in the log
 --   added    the number of units that this script call adds
---   times    the times that `cached_time` has read
+--   times    a cache of the times that `cached_time` has read
 
--- Returns the time of the n-th stored unit, counted from the newest. Calls `read_time` only once for each unit, because
--- many requests of a batch wait for the same unit.
+-- Returns the time of the n-th unit in Redis. The newest unit has the number 1. The script calls `read_time` at most
+-- once for each unit, because many requests of a batch wait for the same unit to expire.
 local function cached_time(bucket, n, read_time)
   local times = bucket.times
   if not times then
@@ -24,7 +24,7 @@ local function cached_time(bucket, n, read_time)
   return time
 end
 
--- The expiry may have been set for a shorter window.
+-- Sets a later expiry if the current expiry is too early, because the expiry may have been set for a shorter window.
 local function extend_expiry(bucket)
   if bucket.live > 0 then
     local needed = bucket.newest + bucket.quota.window - now
@@ -34,8 +34,8 @@ local function extend_expiry(bucket)
   end
 end
 
--- Returns a table with the shared operations. `time_of(bucket, n)` returns the time of the n-th stored unit, counted
--- from the newest.
+-- Returns a table with the shared operations. `time_of(bucket, n)` must return the time of the n-th unit in Redis.
+-- The newest unit has the number 1.
 local function exact_log(time_of)
   return {
     used = function(bucket)
@@ -43,14 +43,14 @@ local function exact_log(time_of)
     end,
 
     wait_for = function(bucket, units)
-      -- The oldest `excess` units must expire first. `excess` is larger than `units` only if the limit was lowered, or
-      -- a debit exceeded the capacity.
+      -- The request fits after the oldest `excess` units have expired. `excess` is larger than `units` only after the
+      -- limit was lowered, or after a debit took units beyond the capacity.
       local excess = bucket.live + units - bucket.quota.capacity
       if excess <= 0 then
         return 0
       end
       if excess > bucket.stored then
-        -- The last excess unit is one that this batch adds now.
+        -- The last of the excess units was added in this batch, so it expires one window from now.
         return bucket.quota.window
       end
       return time_of(bucket, bucket.stored - excess + 1) + bucket.quota.window - now

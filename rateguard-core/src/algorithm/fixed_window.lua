@@ -1,4 +1,5 @@
--- fixed_window: a counter that starts at the first request and is reset one window later. O(1).
+-- fixed_window: a counter with a window that starts at the first request. The counter is reset when the window ends.
+-- The cost is O(1).
 
 function algorithms.fixed_window()
   local fixed_window = {}
@@ -14,7 +15,8 @@ function algorithms.fixed_window()
     end
     bucket.start, bucket.count = numbers[1], numbers[2]
     if bucket.start > now then
-      -- The clock was set back. The window begins now, so it ends one window from now at the latest.
+      -- The clock was set back, so the start is in the future. Let the window start now, so that it ends at most one
+      -- window from now.
       bucket.start = now
       bucket.changed = true
     end
@@ -52,7 +54,7 @@ function algorithms.fixed_window()
   end
 
   function fixed_window.refresh_expiry(bucket)
-    -- The expiry may be too early if the quota has a longer window now, or the clock was set back.
+    -- The expiry may be too early if the window of the quota has become longer, or if the clock was set back.
     local needed = bucket.start + bucket.quota.window - now
     if bucket.count > 0 and (bucket.changed or call('PTTL', bucket.key) * 1000 < needed) then
       fixed_window.save(bucket)

@@ -1,12 +1,14 @@
-//! The fixed window: a counter that starts at the first request and is reset one window later.
+//! The fixed window algorithm: a counter with a window that starts at the first request. The counter is reset when
+//! the window ends.
 //!
-//! Each window admits at most `limit` units. However, clients can take up to twice the limit in less than the duration
-//! of a window, around the end of a window. For this reason the sliding window is the default.
+//! Each window admits at most `limit` units. However, a client can take up to twice the limit in a short time, if it
+//! takes the limit at the end of one window and again at the start of the next window. For this reason the sliding
+//! window is the default.
 
 use super::{LimiterState, Micros, micros};
 use crate::Quota;
 
-/// The units that were admitted since the start of the window.
+/// The counter of a bucket: the units that were taken since `start`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FixedWindowState {
     start: Micros,

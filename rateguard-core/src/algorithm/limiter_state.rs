@@ -1,31 +1,31 @@
-//! The operations of every algorithm on the state of a bucket.
+//! Defines the operations that each algorithm implements for the state of a bucket.
 
 use super::Micros;
 use crate::Quota;
 
-/// The state of a bucket for one algorithm. The default value is the state of an empty bucket.
+/// The state of a bucket for one algorithm. The default value is the state of a bucket that has no units.
 pub(crate) trait LimiterState: Default {
-    /// Updates the state to the time `now`, and stops counting expired units. If the clock was set back, units from the
-    /// future count as taken at `now`.
+    /// Updates the state to the time `now`, so that expired units no longer count. If the clock was set back, units
+    /// with a later time than `now` count as taken at `now`.
     fn settle(&mut self, quota: Quota, now: Micros);
 
-    /// Returns the number of units that count.
+    /// Returns the number of units that currently count.
     fn used(&self, quota: Quota) -> u32;
 
-    /// Returns the time until `units` more fit. `units` is between 1 and the quota's capacity.
+    /// Returns the time until `units` more units fit. The caller passes a value from 1 to the capacity of the quota.
     fn wait_for(&self, quota: Quota, now: Micros, units: u32) -> Micros;
 
-    /// Adds the units, even beyond the capacity.
+    /// Adds the units, even if the sum is then larger than the capacity.
     fn add(&mut self, quota: Quota, now: Micros, units: u32);
 
-    /// Removes at most `units` of the units that were taken at `taken_at`. Does nothing if they no longer count.
+    /// Removes up to `units` units that were taken at `taken_at`. Does nothing if these units no longer count.
     fn refund(&mut self, quota: Quota, now: Micros, units: u32, taken_at: Micros);
 
-    /// Removes all units. Units that were taken until now cannot be refunded afterwards.
+    /// Removes all units. After a reset, units that were taken before the reset can no longer be refunded.
     fn reset(&mut self, _now: Micros) {
         *self = Self::default();
     }
 
-    /// Returns the time at which all units have expired. From then on, the store can drop the state.
+    /// Returns the time at which all units have expired. After this time, the store can drop the state.
     fn expires_at(&self, quota: Quota) -> Micros;
 }

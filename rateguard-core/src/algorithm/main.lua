@@ -1,4 +1,4 @@
--- Decides the requests of the batch, and writes the changed buckets to Redis.
+-- Decides all requests of the batch, and writes the buckets that have changed to Redis.
 
 -- Returns the algorithm that wrote this key, or nil if another application wrote it.
 local function algorithm_of(key)
@@ -13,14 +13,16 @@ local function algorithm_of(key)
   end
 end
 
--- Reads the state of the bucket at `now`. Returns false if another application wrote the key.
+-- Reads the state of the bucket, and settles the state to the time `now`. Returns false if another application wrote
+-- the key.
 local function load_bucket(bucket)
   local quota = bucket.quota
   local algorithm_operations = quota.operations
   if algorithm_operations.load(bucket) then
     return true
   end
-  -- Another algorithm wrote this key, so convert the state: the units that count now count as taken now.
+  -- Another algorithm may have written this key. In this case, convert the state: the units that count now are
+  -- treated as taken now.
   local algorithm = algorithm_of(bucket.key)
   local previous_operations = algorithm and operations_of(algorithm)
   local previous = algorithm and previous_operations.new(bucket.key, quota)
@@ -28,21 +30,25 @@ local function load_bucket(bucket)
     return false
   end
   algorithm_operations.empty(bucket)
-  -- Units beyond the capacity count too. Otherwise clients would get these units back if the limit is raised again. For
-  -- a log, the number is bounded, because a log has one entry for each unit.
+  -- Units above the capacity count too. Otherwise a client would get these units back when an operator raises the
+  -- limit again. A log has an upper bound for the converted units, because a log has one entry for each unit.
   local used = previous_operations.used(previous)
   bucket.converted = quota.is_log and min(used, max(quota.capacity, MAX_LOG_COST)) or used
   algorithm_operations.add(bucket, bucket.converted)
   return true
 end
 
--- The loaded buckets, and the error codes of the buckets that failed. The index is the position of the key in KEYS.
+-- `buckets` has the loaded buckets, and `failures` has the error codes of the buckets that failed. The index in both
+-- tables is the position of the key in KEYS.
 local buckets, failures = {}, {}
--- The position of the key that the next command uses. If the command fails, the script marks this key as failed.
+-- The position in KEYS of the key that the next command uses. If the command fails, the script marks the bucket of
+-- this key as failed.
 local current
--- The buckets whose added units are already in Redis. If another bucket fails, the script refunds these units.
+-- The buckets whose added units are already in Redis. If a command for another bucket fails, the script refunds these
+-- units before it decides the batch again.
 local saved
--- The refunds that are already applied, by request id. If the script decides the batch again, it skips these refunds.
+-- The ids of the refund requests that the script has already applied. If the script decides the batch again, it does
+-- not apply these refunds a second time.
 local refunded = {}
 local error_texts = {}
 local reply, reply_length
@@ -52,14 +58,14 @@ local function append(number)
   reply[reply_length] = number
 end
 
--- Writes the pending changes of a bucket, and removes the bucket from `buckets`.
+-- Writes the changes of a bucket to Redis, and removes the bucket from `buckets`.
 local function save(index)
   local bucket = buckets[index]
   local algorithm_operations = bucket.quota.operations
   current = index
   if bucket.converted then
-    -- Write the converted state after a denial too. Otherwise each denial would convert the key again with the current
-    -- time, and the wait would never end.
+    -- Write the converted state even if the request was denied. Otherwise each denied request would convert the key
+    -- again, as if the units were taken at the time of this request, and the wait would never end.
     if bucket.is_checked then
       call('DEL', bucket.key)
       if algorithm_operations.used(bucket) > 0 then
@@ -77,15 +83,17 @@ local function save(index)
   buckets[index] = nil
 end
 
--- Returns the bucket of this key, loaded for this quota.
+-- Returns the bucket of the key at position `index` in KEYS. Loads the bucket if it is not loaded yet, or if it is
+-- loaded for another quota.
 local function bucket_for(index, quota)
   local bucket = buckets[index]
   if bucket then
     if bucket.quota == quota then
       return bucket
     end
-    -- An earlier request has another quota for this key, for example while application servers change a limit. Save the
-    -- bucket, and load the key again for the new quota.
+    -- An earlier request of the batch used another quota for this key. For example, an operator changes a limit, and
+    -- only some of the application servers have the new limit. Save the bucket, and load the key again for the new
+    -- quota.
     save(index)
   end
   current = index
@@ -100,8 +108,8 @@ end
 local function add(bucket, units, id)
   local quota, additions = bucket.quota, bucket.additions
   if quota.is_log then
-    -- A log stores at most the capacity for one request. More units would change no wait, because all units of a
-    -- request expire at the same time.
+    -- For one request, a log stores at most as many units as the capacity. Units above the capacity would not change
+    -- any wait, because all units of a request expire at the same time.
     units = min(units, quota.capacity)
   end
   if not additions then
@@ -113,7 +121,8 @@ local function add(bucket, units, id)
   quota.operations.add(bucket, units)
 end
 
--- Refunds the units that this attempt added to a bucket and wrote, because the script decides the batch again.
+-- Refunds the units that this attempt has already written for a bucket. The next attempt decides all requests of the
+-- batch again, so the units would otherwise count twice.
 local function roll_back(saved_bucket)
   local quota, additions = saved_bucket.quota, saved_bucket.additions
   for i = 1, #additions, 2 do
@@ -125,7 +134,8 @@ local function roll_back(saved_bucket)
   end
 end
 
--- Appends the remaining units and both waits of this part to the reply.
+-- Appends the status of one bucket of a request to the reply: the remaining units, the wait until one more unit
+-- remains, and the wait until the cost fits.
 local function append_status(bucket, part)
   local quota, cost = part.quota, part.cost
   local algorithm_operations = quota.operations
@@ -139,7 +149,8 @@ local function append_status(bucket, part)
   end
   local reset = 0
   if remaining + 1 == cost and wait > 0 then
-    -- Both waits end when the same unit expires, so one search is sufficient.
+    -- The wait for one more unit is equal to the wait for the cost, because both end when the same unit expires. The
+    -- script therefore searches for this unit only once.
     reset = wait
   elseif used > 0 then
     reset = algorithm_operations.wait_for(bucket, remaining + 1)
@@ -148,8 +159,9 @@ local function append_status(bucket, part)
   reply_length = reply_length + 3
 end
 
--- Applies a reset or a refund. Both operations write the key directly, so pending changes are saved first. A refund
--- ignores converted units, because their times are lost.
+-- Applies a reset or a refund. These operations write directly to Redis, so the script first saves the earlier
+-- changes of the bucket. A refund does nothing for a converted bucket, because the conversion has lost the times of
+-- the units.
 local function change_key(index, operation, part, by, at)
   local bucket = buckets[index]
   local is_converted = bucket.converted
@@ -167,10 +179,12 @@ local function change_key(index, operation, part, by, at)
   bucket_for(index, part.quota)
 end
 
--- The id of the next request, and the position in ARGV before the receipts of the next refund.
+-- `id` is the id of the next request. `receipt` is the position in ARGV directly before the receipts of the next
+-- refund.
 local id, receipt
 
--- Decides one request: `shape` has its operation, quotas and costs, and `indices` has the positions of its keys.
+-- Decides one request. `shape` has the operation, the quotas and the costs of the request. `indices` has the
+-- positions of the request's keys in KEYS.
 local function decide(shape)
   local parts, operation = shape.parts, shape.operation
   if shape.is_late then
@@ -238,15 +252,16 @@ local function decide_next(shape)
   end
 end
 
--- Decides all requests, and saves the changed buckets.
+-- Decides all requests of the batch, and saves the buckets that have changed.
 local function decide_all()
-  -- Do not clear `expiries`: an earlier attempt may have written some of these keys, and they need their expiries.
+  -- Do not clear `expiries`. An earlier attempt may have written some of these keys without an expiry, so this
+  -- attempt must set their expiries.
   buckets, saved = {}, {}
   reply, reply_length = { now }, 1
   id, receipt = tonumber(ARGV[2]), first_receipt
   if ARGV[4] == 'mixed' then
-    -- A mixed batch writes keys before the script has decided all requests. Load all keys first, so a key that cannot
-    -- be used fails before the first write.
+    -- In a mixed batch, the script writes some keys before it has decided all requests. Load all keys first. If a key
+    -- cannot be loaded, the script then fails before its first write.
     each_request(load_buckets)
   end
   each_request(decide_next)
@@ -258,15 +273,17 @@ local function decide_all()
     local millis = expiries[KEYS[index]]
     if millis then
       current = index
-      -- An earlier attempt may have written the key of a failed bucket. If PEXPIRE is the command that failed, it fails
-      -- again here, and the other buckets must not fail with it.
+      -- For a failed bucket, use `pcall`, so that an error of PEXPIRE does not stop the script. An earlier attempt
+      -- may have written the key, so the key needs an expiry. PEXPIRE may be the command that failed before, and it
+      -- would then fail again.
       local run = failures[index] and redis.pcall or call
       run('PEXPIRE', KEYS[index], millis)
     end
   end
 end
 
--- Marks the current bucket as failed. In the next attempt, only the requests that use this bucket fail.
+-- Marks the bucket of the current key as failed. In the next attempt, only the requests that use a failed bucket get
+-- an error.
 local function mark_failed(text)
   local text_number = 0
   for i, error_text in ipairs(error_texts) do
@@ -280,7 +297,8 @@ local function mark_failed(text)
   end
   failures[current] = -1 - text_number
   if string.find(text, 'OOM', 1, true) then
-    -- Redis is out of memory, so it would also reject the writes of other buckets. Mark all buckets with unsaved units.
+    -- Redis is out of memory, so it would also reject the writes for the other buckets. Mark all buckets that have
+    -- unsaved units as failed.
     for index, bucket in pairs(buckets) do
       if bucket.additions then
         failures[index] = -1 - text_number
@@ -289,9 +307,9 @@ local function mark_failed(text)
   end
 end
 
--- Returns the error as a reply. Before Redis 7, an error is a text that begins with a position in the script
--- (`@user_script: 7:`). If the script raises such a text again, the server parses it and returns the original error
--- code.
+-- Returns the error as a reply of the script. Before Redis 7, an error is a text that begins with a position in the
+-- script (`@user_script: 7:`). For such a text, the script raises the error again, because Redis then extracts the
+-- original error code from the text.
 local function as_reply(failure)
   if type(failure) == 'table' then
     return failure
@@ -306,7 +324,7 @@ local function encode_reply()
     return reply
   end
   local packed = {}
-  -- Encode chunks of 1,000 numbers, because Lua's `unpack` returns at most a few thousand values.
+  -- Encode at most 1,000 numbers at a time, because `unpack` in Lua can return only a few thousand values.
   for first = 1, reply_length, 1000 do
     local last = min(first + 999, reply_length)
     packed[#packed + 1] = struct.pack('>' .. string.rep('i8', last - first + 1), unpack(reply, first, last))
@@ -318,7 +336,8 @@ local function encode_reply()
   return { bytes, unpack(error_texts) }
 end
 
--- If a bucket fails, the script decides the batch again without this bucket, until no other bucket fails.
+-- If a command for a bucket fails, the script marks this bucket as failed and decides the batch again. It repeats
+-- this until no command fails.
 while true do
   local is_done, failure = pcall(decide_all)
   if is_done then

@@ -1,8 +1,9 @@
-//! The algorithms: pure functions of a state, a quota and a time. They read no clock and no store, so tests can use any
-//! time.
+//! The rate limiting algorithms. They are pure functions of a state, a quota and a time, and use no clock and no
+//! store, so a test can pass any time.
 //!
-//! Each algorithm has a Rust file, and for Redis a Lua file of the same name with the same behaviour. The code that all
-//! algorithms share is in `bucket_state.rs`, and for Redis in `prelude.lua`, `arguments.lua` and `main.lua`.
+//! Each algorithm has a Rust file and a Lua file with the same name and the same behaviour. Redis runs the Lua file.
+//! The code that all algorithms share is in `bucket_state.rs` for Rust, and in `prelude.lua`, `arguments.lua` and
+//! `main.lua` for Lua. Both Lua logs of the sliding window also share `exact_log.lua`.
 
 mod bucket_state;
 mod fixed_window;
@@ -13,15 +14,17 @@ mod token_bucket;
 
 pub(crate) use self::{bucket_state::BucketState, limiter_state::LimiterState};
 
-/// Microseconds since an arbitrary fixed time, or a duration in microseconds.
+/// A time or a duration in microseconds. A time is counted from an arbitrary fixed start.
 pub(crate) type Micros = u64;
 
-/// Returns the window in microseconds. The value is less than 2^45, so sums of a time and a window do not overflow.
+/// Returns the window of the quota in microseconds. The value is less than 2^45, so the sum of a time and a window
+/// does not overflow.
 fn micros(quota: crate::Quota) -> Micros {
     quota.window_micros()
 }
 
-/// The Lua script that runs every algorithm in Redis. The arguments of the script name the algorithm of each quota.
+/// The source of the Lua script. The script contains all algorithms, and its arguments name the algorithm of each
+/// quota.
 #[cfg(any(feature = "redis", feature = "upstash"))]
 pub(crate) const SCRIPT: &str = concat!(
     include_str!("prelude.lua"),

@@ -1,31 +1,34 @@
--- sliding_window: the exact algorithm. It admits at most `limit` units in any interval of one window.
+-- sliding_window: the exact algorithm. It admits at most `limit` units in any interval that is as long as the window.
 --
--- The log is a string. Each admitted unit is an entry of 13 bytes, and the oldest entry is the first.
---   7 bytes  the server's time in microseconds
---   4 bytes  the number of live units including this one; 0 unless this is the last unit with its time
---   2 bytes  the class of the window (see `class_of`); 0 unless this is the last unit with its time
--- A unit at t counts during [t, t + window). The script sometimes removes expired entries at the start of a long log.
--- After a refund, the last entries of a long log may be void. The last void entry has the time 0, and its count is the
--- number of void entries, so a load finds the newest valid entry.
+-- The log is a string in Redis. Each admitted unit is an entry of 13 bytes. The oldest entry is the first one.
+--   7 bytes  the time of the server in microseconds
+--   4 bytes  the number of live units, including this unit
+--   2 bytes  the class of the window (see `class_of`)
+-- The script reads the number and the class only in the newest entry, so both may be 0 in the other entries. A unit
+-- that is taken at t counts during [t, t + window). The script removes the expired entries at the start of a long log
+-- only from time to time. After a refund, a long log may end with void entries. The last void entry has the time 0. In
+-- place of the number of live units, it has the number of void entries, so the script can find the newest valid entry.
 --
--- Costs O(1) for each unit, and O(log n) if many of n units have expired since the last request. A refund moves at most
--- 4,096 later entries. After the clock was set back, the script rewrites the entries from the future.
+-- The cost is O(1) for each unit. If many of n units have expired since the last request, the script also needs
+-- O(log n) to find the oldest live unit. A refund moves at most 4,096 later entries. After the clock was set back, the
+-- script rewrites the entries from the future.
 
 function algorithms.sliding_window()
   local FORMAT, ENTRY = '>I7I4I2', 13
-  -- The script loads this many of the newest entries, with one GETRANGE from this offset to the end. The offset is a
-  -- text, because Redis would convert a number to a text first.
+  -- The script loads the newest 32 entries with one GETRANGE, from this offset to the end of the string. The offset
+  -- is a text, because Redis would first have to convert a number to a text.
   local TAIL_ENTRIES, TAIL_OFFSET = 32, '-416'
-  -- The script writes a log of up to this many live units as a whole, because after APPEND the string uses twice the
-  -- memory.
+  -- If a log has at most this many live units, the script writes the whole log with SET. After APPEND, the string
+  -- would use twice the memory.
   local MAX_REWRITTEN = 128
-  -- The maximum number of entries that a refund moves. The server needs at most about 0.1 ms to move them.
+  -- The maximum number of entries that a refund moves. Redis needs at most about 0.1 ms to move this many entries.
   local MAX_MOVED = 4096
 
   local pack, entry_at, cut = struct.pack, struct.unpack, string.sub
 
-  -- Returns the class of the quota's window. Windows of the same class differ by about 1 %, and no window has class 0.
-  -- The script sets the expiry for a window that is 4 % longer, so it need not set the expiry again for each request.
+  -- Returns the class of the quota's window. Windows of the same class differ by at most about 1 %, and no window has
+  -- the class 0. The script sets each expiry for a window that is 4 % longer, so it does not have to set the expiry
+  -- again for each request.
   local function class_of(quota)
     local class = quota.class or 1 + floor(math.log(quota.window) * 100)
     quota.class = class
@@ -36,25 +39,27 @@ function algorithms.sliding_window()
     return window * 1.04
   end
 
-  -- Returns the number of the time interval that contains `time`. The script sets the expiry once in each interval.
-  -- Intervals are short, so the expiry is long enough until the interval ends.
+  -- Returns the number of the time interval that contains `time`. The script sets the expiry only once in each
+  -- interval. The intervals are so short that this expiry is late enough for the whole interval.
   local function interval(time, class)
     return floor(time / max(math.exp((class - 1) / 100) * 0.02, 400000))
   end
 
-  -- Returns the entries from `first` to `last`. Position 1 is the newest entry, so `first` is not less than `last`.
+  -- Reads the entries with the numbers `first` to `last` from Redis. The newest entry has the number 1, so `first` is
+  -- at least `last`.
   local function entries(bucket, first, last)
     local void = bucket.void
     return call('GETRANGE', bucket.key, -ENTRY * (first + void), -ENTRY * (last + void - 1) - 1)
   end
 
-  -- Replaces the log and sets its expiry, so the end of the script must not set another expiry for the key.
+  -- Replaces the whole log in Redis, and sets its expiry. Removes the key from `expiries`, so that the script does
+  -- not set another expiry at its end.
   local function write(bucket, log, millis)
     call('SET', bucket.key, log, 'PX', millis)
     expiries[bucket.key] = nil
   end
 
-  -- Returns the expiry in milliseconds for a log whose newest unit is added now.
+  -- Returns the expiry in milliseconds for a log to which a unit is added now.
   local function log_lifetime(quota)
     local millis = quota.log_lifetime or whole(lifetime(extended(quota.window)))
     quota.log_lifetime = millis
@@ -66,7 +71,7 @@ function algorithms.sliding_window()
     return #entry == ENTRY and (entry_at(FORMAT, entry)) or 0
   end
 
-  -- Returns the time of the n-th stored unit, counted from the newest.
+  -- Returns the time of the n-th unit in Redis. The newest unit has the number 1.
   local function time_of(bucket, n)
     local offset = #bucket.tail - ENTRY * n
     if offset >= 0 then
@@ -75,13 +80,14 @@ function algorithms.sliding_window()
     return cached_time(bucket, n, read_time)
   end
 
-  -- Returns how many of the last `high` units are later than `time`. At least `low` units are later.
+  -- Returns how many of the newest `high` units have a later time than `time`. The caller guarantees that at least
+  -- `low` of them have a later time.
   local function count_after(bucket, time, low, high)
     if high > low and time_of(bucket, high) > time then
       return high
     end
-    -- Most units are usually later than `time`, so search from the oldest unit and double the distance each time. Then
-    -- use a binary search.
+    -- Usually, most of the units have a later time than `time`. Search from the oldest unit, and double the distance
+    -- with each step. Then use a binary search in the remaining range.
     local step = 1
     while high - step > low and time_of(bucket, high - step) <= time do
       high, step = high - step, step * 2
@@ -98,8 +104,8 @@ function algorithms.sliding_window()
     return low
   end
 
-  -- Sets the time of entries from the future to `now`, after the clock was set back. Otherwise these entries would
-  -- count for longer than one window.
+  -- Sets the time of all entries from the future to `now`. Such entries exist only after the clock was set back.
+  -- Otherwise they would count for longer than one window.
   local function clamp_future_entries(bucket, counted)
     local future = count_after(bucket, now, 1, counted)
     local moved = string.rep(pack(FORMAT, now, 0, 0), future - 1) .. pack(FORMAT, now, counted, 0)
@@ -133,7 +139,7 @@ function algorithms.sliding_window()
       newest, counted, class = entry_at(FORMAT, tail, #tail - ENTRY + 1)
     end
     if counted == 0 or newest >= 9007199254740992 then
-      -- Another application wrote this string, so it is not a log.
+      -- The string is not a log, so another application wrote it.
       return false
     end
     bucket.tail = tail
@@ -180,7 +186,8 @@ function algorithms.sliding_window()
         call('SETRANGE', key, length - ENTRY, pack(FORMAT, 0, bucket.void, 0))
       end
     end
-    -- Remove the expired entries only when they exceed an eighth of the live entries, because this rewrites the log.
+    -- To remove expired entries, the script must rewrite the log. It therefore removes them only when their number
+    -- exceeds an eighth of the number of live entries.
     if length > ENTRY * (live + live / 8 + TAIL_ENTRIES) then
       write(bucket, entries(bucket, live, 1), log_lifetime(bucket.quota))
     elseif class ~= bucket.class or interval(now, class) ~= interval(bucket.newest, class) then
@@ -197,7 +204,7 @@ function algorithms.sliding_window()
   function sliding_window.refund(bucket, units, _, taken_at)
     local key, live = bucket.key, bucket.live
     local later = count_after(bucket, taken_at, 0, live)
-    -- Units with the same time expire at the same time, so the script can refund any of them.
+    -- All units with the same time expire at the same time, so it does not matter which of them the script refunds.
     local refunded = min(units, count_after(bucket, taken_at - 1, later, live) - later)
     if refunded == 0 then
       return
@@ -208,15 +215,15 @@ function algorithms.sliding_window()
     end
     local tail = bucket.tail
     if later > MAX_MOVED then
-      -- Too many entries would have to move, so refund the oldest units instead: the script only lowers the count of
-      -- live units. This admits no excess requests, because the remaining units expire later than the refunded ones
-      -- would.
+      -- The refund would have to move too many later entries. The script therefore only writes a lower count of live
+      -- units, which removes the oldest units instead of the refunded units. This admits no excess request, because
+      -- the remaining units expire later than the removed ones.
       local newest, _, class = entry_at(FORMAT, tail, #tail - ENTRY + 1)
       local offset = call('STRLEN', key) - ENTRY * (bucket.void + 1)
       call('SETRANGE', key, offset, pack(FORMAT, newest, live - refunded, class))
       return
     end
-    -- The later entries overwrite the refunded entries. The new count is written into the newest remaining entry.
+    -- Move the later entries over the refunded entries. The newest remaining entry gets the new count of live units.
     local moved = later > 0 and entries(bucket, later, 1) or entries(bucket, refunded + 1, refunded + 1)
     local newest = entry_at(FORMAT, moved, #moved - ENTRY + 1)
     moved = cut(moved, 1, -ENTRY - 1)
@@ -227,7 +234,7 @@ function algorithms.sliding_window()
       write(bucket, log, lifetime(newest + extended(bucket.quota.window) - now))
       return
     end
-    -- The expiry need not change, because the script set it for this newest entry or for a later one.
+    -- Do not change the expiry. The script has set it for the newest remaining entry, or for a later entry.
     local length = call('STRLEN', key)
     local class = later > 0 and bucket.class or 0
     call('SETRANGE', key, length - ENTRY * (slots + bucket.void), moved .. pack(FORMAT, newest, live - refunded, class))

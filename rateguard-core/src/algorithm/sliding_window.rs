@@ -1,25 +1,26 @@
-//! The exact sliding window: a log of the admitted requests.
+//! The exact sliding window algorithm, which stores a log of the admitted requests.
 //!
-//! A request at `t` counts during `[t, t + window)`. The guard admits a request if the sum of its units and of the
-//! units that count does not exceed the limit, so no interval of one window has more than `limit` admitted units. The
-//! log needs one entry for each request that counts, for any cost.
+//! A request at the time `t` counts during `[t, t + window)`. The guard admits a request if its units and the units
+//! that already count are together at most the limit. No interval that is as long as the window therefore has more
+//! than `limit` admitted units. The log has at most one entry for each request that counts, and a higher cost needs
+//! no further entry.
 
 use std::collections::VecDeque;
 
 use super::{LimiterState, Micros, micros};
 use crate::Quota;
 
-/// The admitted requests of one bucket, oldest first.
+/// The admitted requests of one bucket. The oldest request is the first entry.
 #[derive(Debug, Default)]
 pub(crate) struct SlidingWindowLog {
     entries: VecDeque<Entry>,
-    /// The number of expired entries at the front of `entries`. `add` removes them when it admits a request, so a
-    /// denial changes no entry.
+    /// The number of expired entries at the front of `entries`. Only `add` removes these entries, so a denied request
+    /// removes no entry.
     expired: usize,
-    /// The units of all live entries. An entry is live until it expires.
+    /// The sum of the units of all live entries. An entry is live until it expires.
     live_units: u64,
-    /// The times of the first live entry and of the last entry; 0 if there is none. With these times, most checks read
-    /// no entry, and are therefore fast.
+    /// `first` is the time of the first live entry, and `last` is the time of the last entry. A time is 0 if there is
+    /// no such entry. Most checks need only these times and no entry, and are therefore fast.
     first: Micros,
     last: Micros,
 }
@@ -36,8 +37,8 @@ impl LimiterState for SlidingWindowLog {
         if self.expired == 0 && self.last <= now && now < self.first + window {
             return;
         }
-        // If the clock was set back, entries from the future count as taken now. Otherwise they would count for longer
-        // than one window.
+        // If the clock was set back, some entries are from the future. They count as taken now, because they would
+        // otherwise count for longer than one window.
         for entry in self.entries.iter_mut().rev().take_while(|entry| entry.at > now) {
             entry.at = now;
         }
@@ -47,7 +48,7 @@ impl LimiterState for SlidingWindowLog {
             self.live_units -= u64::from(entry.units);
             self.expired += 1;
         }
-        // Expired entries count again if the clock was set back or the window became longer.
+        // If the clock was set back, or if the window has become longer, some expired entries count again.
         while let Some(before) = self.expired.checked_sub(1)
             && let Some(entry) = self.entries.get(before)
             && now < entry.at + window
@@ -63,13 +64,13 @@ impl LimiterState for SlidingWindowLog {
     }
 
     fn wait_for(&self, quota: Quota, now: Micros, units: u32) -> Micros {
-        // The oldest `excess` units must expire first. `excess` is larger than `units` only if the limit was lowered,
-        // or a debit exceeded the capacity.
+        // The request fits after the oldest `excess` units have expired. `excess` is larger than `units` only after
+        // the limit was lowered, or after a debit took units beyond the capacity.
         let mut excess =
             (self.live_units + u64::from(units)).saturating_sub(quota.capacity().into());
         let last = match excess {
             0 => None,
-            // Every entry has at least one unit.
+            // The first live entry has at least one unit, so no later entry has to expire.
             1 => Some(self.first),
             _ => {
                 let mut last = None;
@@ -105,7 +106,7 @@ impl LimiterState for SlidingWindowLog {
     }
 
     fn refund(&mut self, _: Quota, _: Micros, units: u32, taken_at: Micros) {
-        // Several entries of one microsecond expire at the same time, so `refund` can remove any of them.
+        // All entries with the same time expire at the same time, so it does not matter which of them is refunded.
         let Ok(index) = self.entries.binary_search_by_key(&taken_at, |entry| entry.at) else {
             return;
         };
@@ -128,7 +129,7 @@ impl LimiterState for SlidingWindowLog {
 }
 
 impl SlidingWindowLog {
-    /// Sets `first` and `last` from the entries.
+    /// Updates `first` and `last` after a change of the entries.
     fn update_times(&mut self) {
         let at = |entry: Option<&Entry>| entry.map_or(0, |entry| entry.at);
         self.first = at(self.entries.get(self.expired));
@@ -146,7 +147,7 @@ mod tests {
         rate.parse().unwrap()
     }
 
-    /// Takes the units if they fit, or returns the time until they fit.
+    /// Takes the units if they fit. Otherwise returns the time until they fit.
     fn check(
         log: &mut SlidingWindowLog,
         quota: Quota,
@@ -192,7 +193,7 @@ mod tests {
         for second in 0..5 {
             assert_eq!(check(&mut log, before, second * SECOND, 1), Ok(()));
         }
-        // Four of the entries at 0, 1, 2, 3 and 4 s must expire. The fourth expires at 13 s.
+        // There are entries at 0, 1, 2, 3 and 4 s, and four of them must expire. The fourth entry expires at 13 s.
         assert_eq!(check(&mut log, after, 5 * SECOND, 1), Err(8 * SECOND));
         assert_eq!(check(&mut log, after, 13 * SECOND - 1, 1), Err(1));
         assert_eq!(check(&mut log, after, 13 * SECOND, 1), Ok(()));
@@ -221,10 +222,10 @@ mod tests {
         assert_eq!(log.used(quota), 5);
         log.refund(quota, SECOND, 9, SECOND);
         assert_eq!((log.used(quota), log.entries.len()), (1, 1));
-        // No unit was taken at 2 s.
+        // A refund for the time 2 s changes nothing, because no unit was taken at this time.
         log.refund(quota, SECOND, 9, 2 * SECOND);
         assert_eq!(log.used(quota), 1);
-        // A refund of expired units changes no count.
+        // A refund of units that have expired does not change the number of units that count.
         log.settle(quota, 10 * SECOND);
         assert_eq!(log.used(quota), 0);
         log.refund(quota, 10 * SECOND, 1, 0);

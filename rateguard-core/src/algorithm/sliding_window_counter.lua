@@ -1,5 +1,6 @@
--- sliding_window_counter: one counter for the window that begins at `start`, and one for the previous window. The
--- script multiplies the previous counter by the part of the previous window that still counts. O(1).
+-- sliding_window_counter: one counter for the window that begins at `start`, and one counter for the previous window.
+-- The script multiplies the previous counter by the fraction of the previous window that still counts. The cost is
+-- O(1).
 
 function algorithms.sliding_window_counter()
   local sliding_window_counter = {}
@@ -12,7 +13,7 @@ function algorithms.sliding_window_counter()
     return state.current + math.ceil(state.previous * (state.window - elapsed) / state.window)
   end
 
-  -- Moves to the window of `now`.
+  -- Moves the counters to the window that contains `now`.
   local function roll(bucket)
     bucket.elapsed = math.fmod(now, bucket.window)
     local start = now - bucket.elapsed
@@ -21,7 +22,7 @@ function algorithms.sliding_window_counter()
     elseif bucket.start < start then
       bucket.previous, bucket.current = 0, 0
     elseif bucket.start > start then
-      -- The clock was set back. The units count in the earlier window, so no unit is lost.
+      -- The clock was set back to an earlier window. Do not change the counters, so that no unit is lost.
       bucket.changed = true
     end
     bucket.start = start
@@ -45,8 +46,8 @@ function algorithms.sliding_window_counter()
     bucket.window, bucket.start, bucket.current, bucket.previous = unpack(numbers)
     roll(bucket)
     if bucket.window ~= bucket.quota.window then
-      -- The quota has another window, so the counters have the wrong duration. Count the units as if they were taken
-      -- now.
+      -- The window of the quota has changed, so the counters are for windows of the old duration. Count their units
+      -- as if they were all taken now.
       local converted = weighted(bucket, bucket.elapsed)
       sliding_window_counter.empty(bucket)
       bucket.current = converted
@@ -71,15 +72,17 @@ function algorithms.sliding_window_counter()
       return 0
     end
     if state.current > max_units then
-      -- The weight of the current units decreases only in the next window, so the wait ends after the current window.
+      -- The current units count in full until the current window ends, and count less only in the next window. The
+      -- wait therefore ends in the next window.
       local next_window = { window = state.window, elapsed = 0, current = 0, previous = state.current }
       return state.window - state.elapsed + wait_for(next_window, max_units)
     end
-    -- The maximum weight of the previous units at which the request fits.
+    -- The request fits when the previous units are multiplied by this fraction or by a smaller one.
     local fitting = (max_units - state.current) / state.previous
     local elapsed = math.ceil(state.window * (1 - fitting))
     elapsed = math.min(math.max(elapsed, state.elapsed + 1), state.window)
-    -- The estimate may differ from the exact time by some microseconds, so search the exact time.
+    -- Because of rounding, the estimate may differ from the exact time by some microseconds. Search for the exact
+    -- time.
     while weighted(state, elapsed) > max_units do
       elapsed = elapsed + 1
     end
@@ -118,7 +121,8 @@ function algorithms.sliding_window_counter()
   function sliding_window_counter.refund(bucket, units, _, taken_at)
     local numbers, window = read(bucket, 'reset_at'), bucket.quota.window
     if not numbers or numbers[1] ~= window or taken_at <= numbers[5] then
-      -- After a change of the window or after a reset, the counters no longer have these units.
+      -- The counters no longer contain these units, because the window has changed or because a reset has removed
+      -- them.
       return
     end
     local _, start, current, previous = unpack(numbers)
@@ -130,7 +134,7 @@ function algorithms.sliding_window_counter()
   end
 
   function sliding_window_counter.reset(bucket)
-    -- The key expires at the same time as before. Until the key expires, `reset_at` prevents a refund of units that
+    -- A reset does not change the expiry of the key. Until the key expires, `reset_at` prevents refunds of units that
     -- were taken before the reset.
     write_numbers(bucket.key, 'sliding_window_counter', 'current', 0, 'previous', 0, 'reset_at', now)
   end

@@ -1,53 +1,55 @@
-//! The sliding window with two counters: one for the current window and one for the previous window.
+//! The sliding window algorithm with two counters: one for the current window, and one for the previous window.
 //!
-//! Windows begin at whole multiples of their duration. The algorithm assumes that the clients took the units of the
-//! previous window at a constant rate. It multiplies the previous counter by the part of the previous window that the
-//! sliding window still covers, and rounds up. If the rate was not constant, the algorithm admits too many or too few
-//! units, but never more than twice the limit in one window. Source: Cloudflare, "How we built rate limiting capable of
-//! scaling to millions of domains" (2017).
+//! Each window begins at a multiple of the window's duration. The algorithm assumes that clients took the units of
+//! the previous window at a constant rate. It multiplies the previous counter by the fraction of the previous window
+//! that the sliding window still covers, and rounds up. If the rate was not constant, the algorithm admits too many
+//! or too few units, but never more than twice the limit in one window. Source: Cloudflare, "How we built rate
+//! limiting capable of scaling to millions of domains" (2017).
 
 use super::{LimiterState, Micros, micros};
 use crate::Quota;
 
-/// The units of the window that begins at `start`, and of the previous window.
+/// The two counters of a bucket: the units of the window that begins at `start`, and the units of the previous
+/// window.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SlidingWindowCounterState {
     window: Micros,
     start: Micros,
     current: u32,
     previous: u32,
-    /// The time since `start`.
+    /// The time that has passed since `start`.
     elapsed: Micros,
-    /// The time of the last reset. `refund` ignores units that were taken until then, because the reset has already
-    /// removed them.
+    /// The time of the last reset. `refund` ignores units that were taken at this time or earlier, because the reset
+    /// has already removed them.
     reset_at: Option<Micros>,
 }
 
 impl SlidingWindowCounterState {
-    /// Returns the number of units that count when the time `elapsed` has passed since the start of the window.
+    /// Returns the number of units that count after the time `elapsed` since the start of the window.
     fn weighted(&self, elapsed: Micros) -> u32 {
-        // The Lua script also uses floating point, so both results are equal. Below 2^53 the product is exact, and most
-        // quotas are below.
+        // The Lua script also uses floating point numbers, so both results are equal. The product is exact if it is
+        // less than 2^53, which is true for most quotas.
         let remaining = (self.window - elapsed) as f64;
         let of_previous = (f64::from(self.previous) * remaining / self.window as f64).ceil();
         self.current.saturating_add(of_previous as u32)
     }
 
-    /// Returns the time until at most `max_units` units count.
+    /// Returns the time until no more than `max_units` units count.
     fn wait_until_at_most(&self, max_units: u32) -> Micros {
         if self.weighted(self.elapsed) <= max_units {
             return 0;
         }
         if self.current > max_units {
-            // The weight of the current units decreases only in the next window, so the wait ends after the current
-            // window.
+            // The current units count in full until the current window ends, and count less only in the next window.
+            // The wait therefore ends in the next window.
             return self.window - self.elapsed + self.next_window().wait_until_at_most(max_units);
         }
-        // The maximum weight of the previous units at which the request fits.
+        // The request fits when the previous units are multiplied by this fraction or by a smaller one.
         let fitting = f64::from(max_units - self.current) / f64::from(self.previous);
         let estimate = (self.window as f64 * (1.0 - fitting)).ceil() as Micros;
         let mut elapsed = estimate.clamp(self.elapsed + 1, self.window);
-        // The estimate may differ from the exact time by some microseconds, so search the exact time.
+        // Because of rounding, the estimate may differ from the exact time by some microseconds. Search for the exact
+        // time.
         while self.weighted(elapsed) > max_units {
             elapsed += 1;
         }
@@ -57,19 +59,19 @@ impl SlidingWindowCounterState {
         elapsed - self.elapsed
     }
 
-    /// Moves to the window that begins at `start`.
+    /// Moves the counters to the window that begins at `start`.
     fn roll(&mut self, start: Micros, elapsed: Micros) {
         if self.start + self.window == start {
             *self = self.next_window();
         } else if self.start < start {
             (self.current, self.previous) = (0, 0);
         }
-        // If the clock was set back, the units count in the earlier window, so no unit is lost.
+        // If the clock was set back to an earlier window, the counters do not change, so no unit is lost.
         self.start = start;
         self.elapsed = elapsed;
     }
 
-    /// Returns the state at the start of the next window, without new units.
+    /// Returns the state at the start of the next window, if no request takes units until then.
     fn next_window(&self) -> Self {
         Self {
             window: self.window,
@@ -88,8 +90,8 @@ impl LimiterState for SlidingWindowCounterState {
         let elapsed = now % window;
         let start = now - elapsed;
         if self.window != window {
-            // The quota has another window, so the counters have the wrong duration. Count the units as if they were
-            // taken now.
+            // The window of the quota has changed, so the counters are for windows of the old duration. Count their
+            // units as if they were all taken now.
             let converted = if self.window == 0 {
                 0
             } else {
@@ -119,7 +121,8 @@ impl LimiterState for SlidingWindowCounterState {
 
     fn refund(&mut self, quota: Quota, _: Micros, units: u32, taken_at: Micros) {
         if self.window != micros(quota) || Some(taken_at) <= self.reset_at {
-            // After a change of the window or after a reset, the counters no longer have these units.
+            // The counters no longer contain these units, because the window has changed or because a reset has
+            // removed them.
             return;
         }
         let counter = if taken_at >= self.start {

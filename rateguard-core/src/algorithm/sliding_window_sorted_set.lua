@@ -1,18 +1,20 @@
--- sliding_window_sorted_set: the log of sliding_window as a sorted set, so operators can read the log with Redis
--- commands.
+-- sliding_window_sorted_set: the same algorithm as sliding_window, but the log is a sorted set, which operators can
+-- read with Redis commands.
 --
--- The log is a sorted set with one member for each admitted unit. The score is the server's time in microseconds. The
--- first unit of a request has the name `process-request`: the id of the process and the id of the request. Further
--- units have the names `process-request:2` and so on, so a refund can find the units of its request. A unit at t counts
--- during [t, t + window). Costs O(log n) for each unit, where n is the number of live members. A member that has
--- expired costs O(log n) more, and so does a member from the future after the clock was set back.
+-- The sorted set has one member for each admitted unit. The score is the time of the server in microseconds. The
+-- first unit of a request has the name `process-request`, which consists of the id of the process and the id of the
+-- request. Further units of the request have the names `process-request:2`, `process-request:3` and so on, so a
+-- refund can find the units of its request. A unit that is taken at t counts during [t, t + window).
+--
+-- The cost is O(log n) for each unit, where n is the number of live members. The script also needs O(log n) to remove
+-- each expired member, and to move each member from the future after the clock was set back.
 
 function algorithms.sliding_window_sorted_set()
-  -- The request id for converted units. No request has this id, because the ids of requests start at 1.
+  -- The request id in the names of converted units. No request has this id, because the ids of requests start at 1.
   local CONVERSION = 0
 
-  -- Calls `callback` with the names of a request's units, in chunks of 1,000. Lua's `unpack` has a limit of a few
-  -- thousand.
+  -- Calls `callback` with the names of the units of a request. Each call gets at most 1,000 names, because `unpack`
+  -- in Lua can return only a few thousand values.
   local function each_name_chunk(name, units, callback)
     for first = 1, units, 1000 do
       local names = {}
@@ -56,8 +58,8 @@ function algorithms.sliding_window_sorted_set()
       return false
     end
     bucket.newest = tonumber(last[2]) or 0
-    -- If the clock was set back, units from the future count as taken now. Otherwise they would count for longer than
-    -- one window.
+    -- If the clock was set back, some units are from the future. They count as taken now, because they would
+    -- otherwise count for longer than one window.
     if bucket.newest > now then
       for _, name in ipairs(call('ZRANGEBYSCORE', key, '(' .. whole(now), '+inf')) do
         call('ZADD', key, whole(now), name)
@@ -76,8 +78,8 @@ function algorithms.sliding_window_sorted_set()
 
   function sorted_set.save(bucket)
     local key, window = bucket.key, bucket.quota.window
-    -- Call ZADD first, because ZADD needs memory: a Redis server without memory rejects ZADD before the script has
-    -- changed the key.
+    -- Call ZADD before the other commands, because ZADD needs memory. If Redis has no memory left, it rejects ZADD,
+    -- and the script has not changed the key yet.
     if bucket.converted then
       add_members(key, CONVERSION, bucket.converted)
     end

@@ -1,11 +1,11 @@
--- token_bucket: the debt of the bucket, which is the number of missing tokens until the bucket is full. A token
--- consists of many fractions (`units`), so the refill in fractions per microsecond is an integer and is never rounded.
--- O(1).
+-- token_bucket: the script stores the debt of the bucket, which is the number of tokens that are missing until the
+-- bucket is full. The debt is stored in fractions of a token. One token consists of so many fractions (`units`) that
+-- the refill in fractions per microsecond is an integer, and is never rounded. The cost is O(1).
 
 function algorithms.token_bucket()
   local token_bucket = {}
 
-  -- The maximum debt, 2^52. Integers below 2^53 are exact in Lua.
+  -- The maximum debt, 2^52. Lua represents integers below 2^53 exactly.
   local MAX_DEBT = 4503599627370496
 
   function token_bucket.new(key, quota)
@@ -26,7 +26,8 @@ function algorithms.token_bucket()
       return true
     end
     if bucket.at > now then
-      -- The clock was set back. The refill continues from now, so the bucket does not wait for the old time.
+      -- The clock was set back, so `at` is in the future. Let the refill continue from now, so that it does not stop
+      -- until `at`.
       bucket.at = now
       bucket.changed = true
     end
@@ -34,8 +35,8 @@ function algorithms.token_bucket()
     bucket.at = now
     local has_other_rate = bucket.units ~= quota.units or bucket.refill ~= quota.refill
     if quota.algorithm == 'token_bucket' and has_other_rate then
-      -- The quota has another rate. Convert the debt to fractions of the new quota, so the same number of tokens is
-      -- missing.
+      -- The rate of the quota has changed. Convert the debt to fractions for the new rate, so that the number of
+      -- missing tokens stays the same.
       bucket.debt = math.min(math.ceil(bucket.debt / bucket.units * quota.units), MAX_DEBT)
       bucket.units, bucket.refill = quota.units, quota.refill
       bucket.changed, bucket.rate_changed = true, true
@@ -65,8 +66,9 @@ function algorithms.token_bucket()
   function token_bucket.save(bucket)
     local units, refill = bucket.quota.units, bucket.quota.refill
     write_numbers(bucket.key, 'token_bucket', 'debt', bucket.debt, 'at', bucket.at, 'units', units, 'refill', refill)
-    -- The key must not expire while an earlier request can refund tokens from before the reset. After a full refill,
-    -- such a refund is always 0.
+    -- The key has the time of the last reset, which prevents refunds of tokens that were taken before the reset. The
+    -- key must therefore not expire while such a refund could still return tokens. After the time of a full refill,
+    -- every refund returns 0 tokens.
     local reset_needed = bucket.reset_at + bucket.quota.capacity * units / refill - now
     expire_after(bucket.key, math.max(bucket.debt / refill, reset_needed))
   end
@@ -79,19 +81,20 @@ function algorithms.token_bucket()
 
   function token_bucket.refund(bucket, tokens, _, taken_at)
     if bucket.rate_changed or bucket.debt == 0 or taken_at <= bucket.reset_at then
-      -- The bucket is full already, or after a change of the rate or a reset the debt no longer has these tokens.
+      -- There is nothing to refund: the bucket is full, or the debt no longer contains these tokens because of a
+      -- reset or a change of the rate.
       return
     end
-    -- The refill may already have returned these tokens, so subtract the refill since `taken_at`. The refund may be too
-    -- small if the refill returned tokens of other requests, but it is never too large.
+    -- Since `taken_at`, the refill may already have returned these tokens, so subtract this refill from the refund.
+    -- If the refill returned tokens of other requests, the refund is too small. The refund is never too large.
     local refilled = math.max(0, now - taken_at) * bucket.refill
     local refunded = math.max(0, tokens * bucket.units - refilled)
     write_numbers(bucket.key, 'token_bucket', 'debt', math.max(0, bucket.debt - refunded), 'at', bucket.at)
   end
 
   function token_bucket.reset(bucket)
-    -- The key expires at the same time as before. Until the key expires, `reset_at` prevents a refund of tokens that
-    -- were taken before the reset.
+    -- A reset does not change the expiry of the key. Until the key expires, `reset_at` prevents refunds of tokens
+    -- that were taken before the reset.
     write_numbers(bucket.key, 'token_bucket', 'debt', 0, 'at', now, 'reset_at', now)
   end
 

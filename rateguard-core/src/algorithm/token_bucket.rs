@@ -1,24 +1,25 @@
-//! The token bucket, stored as a debt: the tokens that are missing until the bucket is full.
+//! The token bucket algorithm. It stores the debt of the bucket, which is the number of tokens that are missing until
+//! the bucket is full.
 //!
-//! This is the generic cell rate algorithm (ITU-T I.371) in integers. It admits a burst of at most `burst` tokens, and
-//! at most `burst + rate × t` tokens in any time `t`. A token consists of many fractions, so the refill in fractions
-//! per microsecond is an integer and is never rounded.
+//! This is the generic cell rate algorithm (ITU-T I.371) with integers. It admits a burst of at most `burst` tokens,
+//! and at most `burst + rate × t` tokens in any interval of the duration `t`. One token consists of so many fractions
+//! that the refill in fractions per microsecond is an integer, and is never rounded.
 
 use super::{LimiterState, Micros};
 use crate::{Algorithm, Quota};
 
-/// The debt of the bucket at the time `at`.
+/// The state of a bucket: its debt at the time `at`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TokenBucketState {
-    /// The missing tokens until the bucket is full, in fractions of a token.
+    /// The number of tokens that are missing until the bucket is full, in fractions of a token.
     debt: u64,
-    /// The time of the last update of `debt`.
+    /// The time at which `debt` was last updated.
     at: Micros,
-    /// For the last quota: the fractions per token, and the refill in fractions per microsecond. Both are 0 before the
-    /// first quota.
+    /// The number of fractions of one token, and the refill in fractions per microsecond. Both belong to the last
+    /// quota, and both are 0 before the first quota.
     token: (u64, u64),
-    /// The time of the last reset. `refund` ignores tokens that were taken until then, because the reset has already
-    /// returned them.
+    /// The time of the last reset. `refund` ignores tokens that were taken at this time or earlier, because the reset
+    /// has already returned them.
     reset_at: Option<Micros>,
 }
 
@@ -28,8 +29,9 @@ impl LimiterState for TokenBucketState {
         self.debt = self.debt.saturating_sub(elapsed.saturating_mul(self.token.1));
         self.at = now;
         if quota.algorithm() == Algorithm::TokenBucket && self.token != quota.token() {
-            // The quota has another rate. Convert the debt to fractions of the new quota, so the same number of tokens
-            // is missing. The Lua script also uses floating point here, so both results are equal.
+            // The rate of the quota has changed. Convert the debt to fractions for the new rate, so that the number
+            // of missing tokens stays the same. The Lua script also uses floating point numbers here, so both results
+            // are equal.
             let (units, _) = quota.token();
             let missing = match self.token.0 {
                 0 => 0.0,
@@ -63,12 +65,14 @@ impl LimiterState for TokenBucketState {
     fn refund(&mut self, quota: Quota, now: Micros, tokens: u32, taken_at: Micros) {
         let (units, refill) = quota.token();
         if self.token != (units, refill) || Some(taken_at) <= self.reset_at {
-            // After a change of the rate or after a reset, the debt no longer has these tokens.
+            // The debt no longer contains these tokens, because the rate has changed or because a reset has returned
+            // them.
             return;
         }
         self.settle(quota, now);
-        // The refill may already have returned these tokens, so subtract the refill since `taken_at`. The refund may be
-        // too small if the refill returned tokens of other requests, but it is never too large.
+        // Since `taken_at`, the refill may already have returned these tokens, so subtract this refill from the
+        // refund. If the refill returned tokens of other requests, the refund is too small. The refund is never too
+        // large.
         let refilled = now.saturating_sub(taken_at).saturating_mul(refill);
         let taken = u64::from(tokens).saturating_mul(units);
         self.debt = self.debt.saturating_sub(taken.saturating_sub(refilled));
@@ -81,8 +85,9 @@ impl LimiterState for TokenBucketState {
     fn expires_at(&self, quota: Quota) -> Micros {
         let (_, refill @ 1..) = self.token else { return 0 };
         let full_at = self.at.saturating_add(self.debt.div_ceil(refill));
-        // The store must not drop the time of a reset while an earlier request can refund its tokens. After a full
-        // refill, such a refund is always 0.
+        // The state has the time of the last reset, which prevents refunds of tokens that were taken before the
+        // reset. The store must therefore not drop the state while such a refund could still return tokens. After the
+        // time of a full refill, every refund returns 0 tokens.
         let (units, refill) = quota.token();
         let full_refill = (u64::from(quota.capacity()) * units).div_ceil(refill);
         self.reset_at.map_or(full_at, |reset_at| full_at.max(reset_at.saturating_add(full_refill)))

@@ -1,63 +1,67 @@
-//! Records how the address of a client was determined.
+//! Records how the address of a client is determined.
 
 use std::{fmt, net::IpAddr};
 
 use super::{Network, ResolvedClient};
 
-/// Receives the steps of the search for a client's address. The implementation for `()` ignores all steps, so a search
-/// without a trace costs nothing extra.
+/// Receives the steps of the search for a client's address. The implementation for `()` ignores all steps, so a
+/// search without a trace has no additional cost.
 pub trait TraceListener {
-    /// The peer of the connection, and whether that peer is a trusted proxy.
+    /// Receives the peer of the connection, and whether this peer is a trusted proxy.
     fn peer(&mut self, _peer: Option<IpAddr>, _is_trusted: bool) {}
 
-    /// An entry of the header, the address in the entry if there is one, and whether that address is a trusted proxy.
+    /// Receives an entry of the header, the address in the entry if it has one, and whether this address belongs to
+    /// a trusted proxy.
     fn hop(&mut self, _entry: &[u8], _address: Option<IpAddr>, _is_trusted: bool) {}
 
-    /// The search stops because the header is longer than the part that is read.
+    /// Receives the end of the search at the maximum number of lines or bytes, before the header was read
+    /// completely.
     fn too_long(&mut self) {}
 }
 
 impl TraceListener for () {}
 
-/// The maximum number of recorded hops. A header may have thousands of entries, and a trace must stay readable.
+/// The maximum number of recorded hops. A header may have thousands of entries, and a trace must be short enough to
+/// read.
 const MAX_HOPS: usize = 32;
-/// The maximum number of recorded characters of an entry.
+/// The maximum number of characters that are recorded of an entry.
 const MAX_ENTRY_CHARS: usize = 100;
 
-/// The steps of the search for a client's address, for the diagnostics of an HTTP adapter.
+/// The steps of the search for a client's address. An HTTP adapter shows them in its diagnostics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AddressTrace {
-    /// The peer of the connection; `None` for a Unix socket.
+    /// The peer of the connection; `None` for a Unix socket, which has no peer address.
     pub peer: Option<IpAddr>,
-    /// Whether the peer is a trusted proxy. The header is read only in this case.
+    /// Whether the peer is a trusted proxy. The header is read only if it is one.
     pub is_peer_trusted: bool,
-    /// The name of the header of the trusted proxies; `None` if no header is ever read.
+    /// The name of the header in which the proxies send addresses; `None` if the rule never reads a header.
     pub header: Option<String>,
-    /// The entries of the header that were read, from right to left. At most 32 entries are recorded.
+    /// The entries of the header that the search read, from right to left. At most 32 entries are recorded.
     pub hops: Vec<Hop>,
-    /// The number of entries that were read but are not in `hops`.
+    /// The number of entries that the search read but did not record in `hops`.
     pub hops_omitted: usize,
-    /// The reason why the search stopped.
+    /// The reason why the search for the client's address stopped.
     pub end: StopReason,
-    /// The address of the client.
+    /// The address that the search found for the client.
     pub address: Option<IpAddr>,
-    /// Whether `address` belongs to a trusted proxy, because no client was found behind the proxy. Any client may have
-    /// sent such a request, so an [`AccessList`](crate::AccessList) does not allow it by its address.
+    /// Whether `address` belongs to a trusted proxy. This is the case if the search found no client behind the
+    /// proxy. Any client may have sent such a request, so an [`AccessList`](crate::AccessList) does not allow it by
+    /// its address.
     pub is_proxy: bool,
-    /// The address or network that counts as one client for the key `"ip"`, such as `2001:db8::/64`. If the wide
-    /// network around it has [too many clients](crate::ClientAddress::max_ipv6_keys_per_48), this is a shared key such
-    /// as `2001:db8::/48, shared key 17 of 256`.
+    /// The address or network that is one client for the key `"ip"`, such as `2001:db8::/64`. If the /48 or /32
+    /// around it has [too many clients](crate::ClientAddress::max_ipv6_keys_per_48), this is a shared key such as
+    /// `2001:db8::/48, shared key 17 of 256`.
     pub network: String,
 }
 
-/// One entry of the header.
+/// One entry of the header that the search read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Hop {
-    /// The first 100 characters of the entry.
+    /// The first 100 characters of the entry in the header.
     pub text: String,
-    /// The address; `None` if the entry is not an address.
+    /// The address in the entry; `None` if the entry is not an address.
     pub address: Option<IpAddr>,
     /// Whether the address belongs to a trusted proxy.
     pub is_trusted: bool,
@@ -67,22 +71,23 @@ pub struct Hop {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StopReason {
-    /// No proxy is trusted, so the peer is the client.
+    /// No proxy is trusted, so the peer counts as the client.
     NoProxies,
-    /// The peer is not a trusted proxy, so the peer is the client.
+    /// The peer is not a trusted proxy, so the peer counts as the client.
     PeerIsNoProxy,
-    /// The last hop that was read is not a trusted proxy, so this hop is the client.
+    /// The last hop that was read is not a trusted proxy, so this hop counts as the client.
     HopIsNoProxy,
-    /// The last entry that was read is not an address, so the hop before it counts as the client.
+    /// The last entry that was read is not an address, so the hop before that entry counts as the client.
     NotAnAddress,
     /// All hops are trusted proxies, so the last hop that was read counts as the client.
     NothingLeft,
-    /// The header is longer than the part that is read, so the last hop that was read counts as the client.
+    /// The header has more lines or bytes than the search reads, so the last hop that was read counts as the
+    /// client.
     TooLong,
 }
 
 impl StopReason {
-    /// The name of the reason in snake case, such as `no_proxies`.
+    /// Returns the name of the reason in snake case, such as `no_proxies`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -113,7 +118,7 @@ impl fmt::Display for StopReason {
     }
 }
 
-/// Records the steps of one search for an [`AddressTrace`].
+/// Records the steps of one search, and creates an [`AddressTrace`] from them.
 #[derive(Default)]
 pub struct AddressTraceRecorder {
     peer: Option<IpAddr>,
@@ -138,7 +143,8 @@ impl TraceListener for AddressTraceRecorder {
         };
         let text = String::from_utf8_lossy(entry.trim_ascii());
         let hop = Hop { text: text.chars().take(MAX_ENTRY_CHARS).collect(), address, is_trusted };
-        // The last hop is always recorded, since it explains why the search stopped.
+        // The last hop explains why the search stopped, so it is always recorded. If the list is full, the last hop
+        // replaces the hop before it.
         self.hops.truncate(MAX_HOPS - 1);
         self.hops.push(hop);
     }
@@ -149,7 +155,8 @@ impl TraceListener for AddressTraceRecorder {
 }
 
 impl AddressTraceRecorder {
-    /// Creates the trace of the search that found this client. `header` is `None` if the rule never reads a header.
+    /// Creates the trace of a search. `client` is the result of the search. `header` is `None` if the rule never
+    /// reads a header.
     pub fn into_trace(
         self,
         client: ResolvedClient,
@@ -187,7 +194,7 @@ impl fmt::Display for AddressTrace {
             let header = self.header.as_deref().unwrap_or_default();
             match hop.address {
                 Some(address) => writeln!(f, "{header} {address}: {}", trusted(hop.is_trusted))?,
-                // The text is escaped, since a client may have sent control characters.
+                // The text is escaped, because the entry of a client may contain control characters.
                 None => writeln!(f, "{header} {:?}: not an address", hop.text)?,
             }
         }

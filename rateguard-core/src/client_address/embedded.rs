@@ -1,13 +1,13 @@
-//! IPv4 addresses that are embedded in IPv6 addresses.
+//! Finds the IPv4 address that is embedded in an IPv6 address.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Returns the IPv4 address in an IPv4-mapped or NAT64 address, and any other address unchanged.
+/// Returns the IPv4 address in an IPv4-mapped or NAT64 address. Returns any other address unchanged.
 ///
-/// A dual-stack socket reports IPv4 clients with IPv4-mapped addresses (`::ffff:192.0.2.7`). NAT64 addresses come from
-/// a translator in the server's own network, because networks do not route the NAT64 prefixes to each other (RFC 6052,
-/// section 3.1, and RFC 8215). So a client cannot forge either kind of address, and an access list can allow the IPv4
-/// address in it.
+/// A dual-stack socket reports an IPv4 client with an IPv4-mapped address (`::ffff:192.0.2.7`). A NAT64 address
+/// comes from a translator in the server's own network, because networks do not route the NAT64 prefixes to each
+/// other (RFC 6052, section 3.1, and RFC 8215). So a client cannot forge an IPv4-mapped or NAT64 address, and an
+/// access list can allow the IPv4 address in it.
 pub fn canonical(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V6(v6) => {
@@ -17,10 +17,12 @@ pub fn canonical(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Returns the IPv4 client of a NAT64 translator, from `64:ff9b::/96` or a /96 of `64:ff9b:1::/48`.
+/// Returns the address of an IPv4 client behind a NAT64 translator, from an address in `64:ff9b::/96` or in a /96
+/// of `64:ff9b:1::/48`.
 ///
-/// In `64:ff9b:1::/48`, a translator may also use a prefix shorter than 96 bits (RFC 6052, section 2.2). Then a part of
-/// the IPv4 address is before bit 96, and bits 64 to 95 are usually not zero, so the result is `None`.
+/// In `64:ff9b:1::/48`, a translator may also use a prefix that is shorter than 96 bits (RFC 6052, section 2.2). In
+/// this case, a part of the IPv4 address is before bit 96, and bits 64 to 95 are usually not zero, so the result is
+/// `None`.
 fn translated(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let is_translated = matches!(
         address.segments(),
@@ -29,21 +31,23 @@ fn translated(address: Ipv6Addr) -> Option<Ipv4Addr> {
     is_translated.then(|| low_bits(address))
 }
 
-/// Whether a network that starts at this address belongs to NAT64 translators.
+/// Returns whether a network that starts at this address contains addresses of NAT64 translators.
 pub(super) fn is_of_translators(first: Ipv6Addr) -> bool {
     translated(first).is_some() || matches!(first.segments(), [0x64, 0xff9b, 1, ..])
 }
 
-/// Returns the IPv4 address of a client that uses the tunnel 6to4 (`2002::/16`, RFC 3056) or Teredo (`2001::/32`, RFC
-/// 4380).
+/// Returns the IPv4 address of a client that uses a tunnel: 6to4 (`2002::/16`, RFC 3056) or Teredo (`2001::/32`,
+/// RFC 4380).
 ///
-/// With 6to4, the owner of one IPv4 address has 65,536 networks of 64 bits, so such a client is counted and denied by
-/// its IPv4 address. Any tunnel relay can write any IPv4 address, so this address is neither allowed nor trusted.
+/// With 6to4, the owner of one IPv4 address has 65,536 networks with a /64 prefix, so such a client is counted and
+/// denied by its IPv4 address. Any tunnel relay can write any IPv4 address, so this address is neither allowed nor
+/// trusted.
 pub(crate) fn tunnel_endpoint(address: IpAddr) -> Option<Ipv4Addr> {
     let IpAddr::V6(v6) = address else { return None };
     match v6.segments() {
         [0x2002, high, low, ..] => Some(Ipv4Addr::from(u32::from(high) << 16 | u32::from(low))),
-        // Teredo inverts the bits of the client's address, because NAT devices may rewrite addresses that they see.
+        // Teredo inverts the bits of the client's address, because NAT devices may rewrite every address that they
+        // find in a packet.
         [0x2001, 0, ..] => Some(Ipv4Addr::from(!u32::from(low_bits(v6)))),
         _ => None,
     }
@@ -66,10 +70,10 @@ mod tests {
             ("64:ff9b::192.0.2.7", "192.0.2.7"),
             ("64:ff9b:1::192.0.2.7", "192.0.2.7"),
             ("64:ff9b:1:abcd::192.0.2.7", "192.0.2.7"),
-            // NAT64 prefixes of 48 and of 64 bits, followed by 192.0.2.7.
+            // These addresses have a NAT64 prefix of 48 or 64 bits, followed by 192.0.2.7.
             ("64:ff9b:1:c000:2:700::", "64:ff9b:1:c000:2:700::"),
             ("64:ff9b:1:0:c0:2:700:0", "64:ff9b:1:0:c0:2:700:0"),
-            // Addresses that are similar to NAT64 addresses.
+            // These addresses are similar to NAT64 addresses, but are none.
             ("64:ff9b:2::192.0.2.7", "64:ff9b:2::192.0.2.7"),
             ("64:ff9b::1:0:192.0.2.7", "64:ff9b::1:0:192.0.2.7"),
             ("64:ff9c::192.0.2.7", "64:ff9c::192.0.2.7"),

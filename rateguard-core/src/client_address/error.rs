@@ -1,4 +1,4 @@
-//! The error for invalid settings of the client's address.
+//! Defines the error for an invalid setting of the client's address.
 
 use std::{error::Error, fmt};
 
@@ -15,11 +15,11 @@ pub struct ClientAddressError {
 pub(super) enum AddressProblem {
     /// The text is neither an address nor a network.
     Proxy,
-    /// The network contains all addresses.
+    /// The network contains all addresses, so every peer would be a trusted proxy.
     AllAddresses,
     /// The text is not a valid header name.
     Header,
-    /// The prefix length is out of range.
+    /// The prefix length is not from 32 to 128.
     Prefix,
 }
 

@@ -1,4 +1,4 @@
-//! The header in which proxies send the address of the client.
+//! Reads the header in which proxies send the address of the client.
 
 use std::{
     borrow::Cow,
@@ -10,19 +10,19 @@ use actix_rateguard_grammar::is_token;
 
 use super::embedded::canonical;
 
-/// A header in which proxies send addresses, with its syntax.
+/// A header in which proxies send addresses. The variant determines the syntax of the value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Header {
-    /// `Forwarded`, in the syntax of RFC 7239.
+    /// The header `Forwarded`, with the syntax of RFC 7239.
     Forwarded,
-    /// Any other header with one address or a comma-separated list of addresses.
+    /// Any other header. Its value is an address or a comma-separated list of addresses.
     Addresses(Cow<'static, str>),
 }
 
 impl Header {
     pub(super) const X_FORWARDED_FOR: Self = Self::Addresses(Cow::Borrowed("x-forwarded-for"));
 
-    /// Returns the header with this name; `None` if the name is invalid.
+    /// Returns the header that has this name; `None` if the name is invalid.
     pub(super) fn named(name: &str) -> Option<Self> {
         is_token(name).then(|| match name.to_ascii_lowercase() {
             name if name == "forwarded" => Self::Forwarded,
@@ -37,8 +37,9 @@ impl Header {
         }
     }
 
-    /// Returns the comma-separated entries of a line, from right to left, and subtracts their lengths from
-    /// `bytes_left`. If the next entry is longer than `bytes_left`, the last item is `None` instead of this entry.
+    /// Returns the comma-separated entries of a line from right to left, and subtracts the length of each entry
+    /// from `bytes_left`. If the next entry is longer than `bytes_left`, the iterator returns `None` in place of
+    /// this entry and ends.
     pub(super) fn entries<'a, 'b>(
         &self,
         line: &'a [u8],
@@ -51,7 +52,8 @@ impl Header {
             let readable = &unread[unread.len().saturating_sub(*bytes_left)..];
             let (before, entry) = last_entry(readable, has_quotes);
             if before.is_none() && readable.len() < unread.len() {
-                // A truncated entry is not used: `1.2.3.4` may be the end of `101.2.3.4`.
+                // This entry has more bytes than may be read. Its last bytes may look like another address:
+                // `1.2.3.4` may be the end of `101.2.3.4`. So the entry is not used.
                 rest = None;
                 *bytes_left = 0;
                 return Some(None);
@@ -88,18 +90,18 @@ impl Header {
     }
 }
 
-/// Returns the text before the last comma, if there is a comma, and the last entry of a line.
+/// Returns the text before the last comma, or `None` if the line has no comma, and the entry after the last comma.
 ///
-/// Quoted strings are also parsed from the right. So a client that does not close a quoted string cannot hide the entry
-/// that a proxy appended.
+/// Quoted strings are also parsed from right to left. So a client that does not close a quoted string cannot hide
+/// the entry that a proxy appended.
 fn last_entry(line: &[u8], has_quotes: bool) -> (Option<&[u8]>, &[u8]) {
     let mut is_quoted = false;
     for (index, byte) in line.iter().enumerate().rev() {
         match byte {
             b'"' if has_quotes => {
                 let escapes = line[..index].iter().rev().take_while(|it| **it == b'\\').count();
-                // Read from the right, the first quote is the end of a string, and the next quote without an escape is
-                // its start.
+                // From right to left, the first quote is the end of a string, and the next quote without an escape
+                // is its start.
                 is_quoted = !is_quoted || escapes % 2 == 1;
             }
             b',' if !is_quoted => return (Some(&line[..index]), &line[index + 1..]),
@@ -109,7 +111,7 @@ fn last_entry(line: &[u8], has_quotes: bool) -> (Option<&[u8]>, &[u8]) {
     (None, line)
 }
 
-/// Parses an address, which may have brackets, a port or a zone.
+/// Parses an address that may have brackets, a port or a zone.
 fn address(text: &[u8]) -> Option<IpAddr> {
     let text = str::from_utf8(text).ok()?;
     let bracketed = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
@@ -122,16 +124,16 @@ fn address(text: &[u8]) -> Option<IpAddr> {
     Some(canonical(address))
 }
 
-/// Whether this is a zone identifier, such as the name of an interface (RFC 4007, section 11).
+/// Returns whether the text is a zone identifier, such as the name of an interface (RFC 4007, section 11).
 fn is_zone(text: &str) -> bool {
     !text.is_empty()
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
 }
 
-/// Splits an entry at the semicolons outside of quoted strings.
+/// Splits an entry at every semicolon that is outside of a quoted string.
 ///
-/// `None` if a quoted string is not closed. `last_entry` parses from the right, so such an entry may include text that
-/// the client sent.
+/// The result is `None` if a quoted string is not closed. `last_entry` parses from right to left, so such an entry
+/// may include text that the client sent.
 fn pairs(entry: &[u8]) -> Option<Vec<&[u8]>> {
     let (mut is_quoted, mut is_escaped) = (false, false);
     let pairs = entry.split(|byte| {

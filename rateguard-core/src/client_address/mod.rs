@@ -1,4 +1,4 @@
-//! Determines the address of a client behind proxies from the address of the peer and the lines of a header.
+//! Determines the address of a client behind proxies: from the address of the peer, and from the lines of a header.
 
 mod address_trace;
 mod embedded;
@@ -29,12 +29,12 @@ pub use self::{
 pub(crate) use self::{embedded::tunnel_endpoint, network::parse_network};
 use self::{error::AddressProblem, header::Header};
 
-/// The rule that determines the address of a client. An HTTP adapter uses it for the key `"ip"` and for requests
-/// without another key.
+/// The rule that determines the address of a client. An HTTP adapter counts requests by this address if the key is
+/// `"ip"`, or if the request has no other key.
 ///
-/// By default, the client is the TCP peer, and no header is read, since a client can send any header. Behind proxies,
-/// the TCP peer of every request is a proxy. In this case, list the proxies, and name the header in which the proxies
-/// send the address of the client:
+/// By default, the client is the TCP peer, and no header is read, because a client can send any header. Behind
+/// proxies, the TCP peer of every request is a proxy. In this case, list the proxies, and name the header in which
+/// the proxies send the address of the client:
 ///
 /// ```
 /// # use actix_rateguard_core::ClientAddress;
@@ -44,21 +44,24 @@ use self::{error::AddressProblem, header::Header};
 /// # Ok::<(), actix_rateguard_core::ClientAddressError>(())
 /// ```
 ///
-/// The header is read only if the peer is a trusted proxy. The lines of the header are read from right to left, since
-/// each proxy appends an address at the right end. The first address that does not belong to a trusted proxy is the
-/// client.
+/// The header is read only if the peer is a trusted proxy. The lines of the header are read from right to left,
+/// because each proxy appends an address at the right end. The first address that does not belong to a trusted
+/// proxy is the client.
 ///
-/// The search stops at an entry that is not an address. The search also stops after the last 8 lines or the last 1,024
-/// bytes of the header, since an HTTP/2 request may have megabytes of header lines. The client is then the last proxy
-/// that was found.
+/// The search stops at an entry that is not an address. The search also stops after the last 8 lines or the last
+/// 1,024 bytes of the header, because an HTTP/2 request may have megabytes of header lines. In both cases, the last
+/// trusted proxy that the search found counts as the client.
 ///
-/// If no client is found, the address belongs to a trusted proxy, and any client may have sent the request. Such
-/// requests are counted and denied by this address, but no [`AccessList`](crate::AccessList) allows them.
+/// If the search finds no client, the address belongs to a trusted proxy, and any client may have sent the request.
+/// Such requests are counted and denied by the address of the proxy, but no [`AccessList`](crate::AccessList)
+/// allows them.
 ///
-/// IPv4-mapped addresses and addresses of NAT64 (`64:ff9b::/96` of RFC 6052, and networks of 96 bits in
-/// `64:ff9b:1::/48` of RFC 8215) are replaced by the IPv4 address that they contain. Clients of the tunnels 6to4
-/// (`2002::/16`, RFC 3056) and Teredo (`2001::/32`, RFC 4380) are also counted and denied by their IPv4 address. This
-/// address is neither allowed nor trusted, since every tunnel relay can write any IPv4 address.
+/// An IPv4-mapped address is replaced by the IPv4 address that it contains. So is an address of NAT64
+/// (`64:ff9b::/96` of RFC 6052, and networks of 96 bits in `64:ff9b:1::/48` of RFC 8215).
+///
+/// A client of the tunnels 6to4 (`2002::/16`, RFC 3056) and Teredo (`2001::/32`, RFC 4380) is also counted and
+/// denied by the IPv4 address in its tunnel address. This IPv4 address is neither allowed nor trusted, because
+/// every tunnel relay can write any IPv4 address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientAddress {
     proxies: Vec<IpNet>,
@@ -68,9 +71,9 @@ pub struct ClientAddress {
     ipv6_caps: NetworkCaps,
 }
 
-/// The maximum number of lines of the header that are read.
+/// The maximum number of header lines that the search reads.
 const MAX_LINES: usize = 8;
-/// The maximum number of bytes of the header that are read.
+/// The maximum number of header bytes that the search reads.
 const MAX_BYTES: usize = 1_024;
 
 impl ClientAddress {
@@ -86,8 +89,8 @@ impl ClientAddress {
         }
     }
 
-    /// Creates a rule that uses the address that these trusted proxies send in a header: `X-Forwarded-For`, or the
-    /// header that [`header`](Self::header) sets.
+    /// Creates a rule that trusts these proxies and uses the address that they send in a header. The header is
+    /// `X-Forwarded-For`, or the one that [`header`](Self::header) sets.
     ///
     /// Each proxy is an IP address or a network such as `10.0.0.0/8`.
     ///
@@ -101,18 +104,19 @@ impl ClientAddress {
         Ok(Self { proxies: proxies.collect::<Result<_, _>>()?, ..Self::peer() })
     }
 
-    /// Creates a rule that uses the address that any peer sends in the header.
+    /// Creates a rule that trusts every peer and uses the address that the peer sends in the header.
     ///
-    /// **Dangerous:** a client that can connect to the server can choose its own address. Use this rule only if the
-    /// server accepts no connections except from proxies.
+    /// **Dangerous:** if a client can connect to the server, it can choose its own address. Use this rule only if
+    /// the server accepts no connections except from proxies.
     #[must_use]
     pub fn trusting_every_peer_dangerously() -> Self {
         let all = [IpNet::from(ipnet::Ipv4Net::default()), IpNet::from(ipnet::Ipv6Net::default())];
         Self { proxies: all.to_vec(), ..Self::peer() }
     }
 
-    /// Sets the header that the proxies send: `X-Forwarded-For` (the default), `Forwarded` (RFC 7239), or any other
-    /// header that contains only addresses, such as `X-Real-IP` or `CF-Connecting-IP`. No other header is read.
+    /// Sets the header in which the proxies send the address of the client. It is `X-Forwarded-For` (the default),
+    /// `Forwarded` (RFC 7239), or any other header that contains only addresses, such as `X-Real-IP` or
+    /// `CF-Connecting-IP`. No other header is read.
     ///
     /// # Errors
     ///
@@ -123,23 +127,23 @@ impl ClientAddress {
         Ok(self)
     }
 
-    /// Trusts the header of all peers that connect over a Unix socket. By default, the header of such a peer is not
-    /// read, so all requests over Unix sockets share one key.
+    /// Trusts every peer that connects over a Unix socket, so that the header of the peer is read. By default, this
+    /// header is not read, so all requests over Unix sockets share one key.
     #[must_use]
     pub fn trust_unix_sockets(mut self) -> Self {
         self.trusts_unix_sockets = true;
         self
     }
 
-    /// Sets the number of leading bits of an IPv6 address that identify one client, from 32 to 128. Default: 64, since
-    /// one customer gets at least a /64 network (RFC 6177), and often a /56.
+    /// Sets the number of leading bits of an IPv6 address that identify one client, from 32 to 128. Default: 64,
+    /// because one customer gets at least a /64 network (RFC 6177), and often a /56.
     ///
     /// [`max_ipv6_keys_per_48`](Self::max_ipv6_keys_per_48) and [`max_ipv6_keys_per_32`](Self::max_ipv6_keys_per_32)
     /// limit the number of clients in one wide network.
     ///
     /// # Errors
     ///
-    /// [`ClientAddressError`] if `bits` is out of range.
+    /// [`ClientAddressError`] if `bits` is not from 32 to 128.
     pub fn ipv6_prefix(mut self, bits: u8) -> Result<Self, ClientAddressError> {
         if !IPV6_PREFIXES.contains(&bits) {
             return Err(ClientAddressError::new(&bits.to_string(), AddressProblem::Prefix));
@@ -148,61 +152,64 @@ impl ClientAddress {
         Ok(self)
     }
 
-    /// Sets the maximum number of clients in one IPv6 /48 network that have keys of their own at the same time, in one
-    /// process. Default: 1,024. 0 disables the maximum.
+    /// Sets the maximum number of clients in one IPv6 /48 network that have keys of their own at the same time.
+    /// Each process counts these clients separately. Default: 1,024. 0 disables the maximum.
     ///
     /// Without a maximum, the owner of a /48 could act as 65,536 clients, each with full limits. A normal site uses
-    /// fewer than 1,024 of its /64 networks, so the default does not affect it. Above the maximum, further clients of
-    /// the /48 share other keys, a quarter as many as the maximum (256 by default). A request with a shared key may be
-    /// denied because of the requests of other clients, so such a denial does not count as an offence that leads to a
-    /// [ban](crate::Policy::ban). A client loses its own key 1 to 2 minutes after its last request.
+    /// fewer than 1,024 of its /64 networks, so the default does not affect a normal site.
+    ///
+    /// Above the maximum, further clients of the /48 get shared keys. The number of shared keys is a quarter of the
+    /// maximum (256 by default). A request with a shared key may be denied because of the requests of other
+    /// clients, so such a denial does not count as an offence that leads to a [ban](crate::Policy::ban). A client
+    /// loses its own key 1 to 2 minutes after its last request.
     #[must_use]
     pub fn max_ipv6_keys_per_48(mut self, max: u32) -> Self {
         self.ipv6_caps.set(0, max);
         self
     }
 
-    /// Sets the maximum number of clients in one IPv6 /32 network that have keys of their own at the same time, in one
-    /// process. Default: 16,384. 0 disables the maximum.
+    /// Sets the maximum number of clients in one IPv6 /32 network that have keys of their own at the same time.
+    /// Each process counts these clients separately. Default: 16,384. 0 disables the maximum.
     ///
-    /// A /32 is the typical network of a provider. Above the maximum, further clients of the /32 share other keys, a
-    /// sixteenth as many as the maximum (1,024 by default). A mobile network may have all its phones in one /32, each
-    /// phone with its own /64. Increase the maximum if one process serves more than 16,384 such phones within a minute.
+    /// A /32 is the typical network of a provider. Above the maximum, further clients of the /32 get shared keys.
+    /// The number of shared keys is a sixteenth of the maximum (1,024 by default). A mobile network may have all
+    /// its phones in one /32, each phone with its own /64. Increase the maximum if one process serves more than
+    /// 16,384 such phones within a minute.
     #[must_use]
     pub fn max_ipv6_keys_per_32(mut self, max: u32) -> Self {
         self.ipv6_caps.set(1, max);
         self
     }
 
-    /// Whether the rule never reads a header.
+    /// Returns whether the rule always uses the address of the peer and never reads a header.
     #[doc(hidden)]
     pub fn is_peer(&self) -> bool {
         self.proxies.is_empty() && !self.trusts_unix_sockets
     }
 
-    /// The name of the header, in lower case.
+    /// Returns the name of the header, in lower case.
     #[doc(hidden)]
     pub fn header_name(&self) -> &str {
         self.header.name()
     }
 
-    /// The number of leading bits of an IPv6 address that identify one client.
+    /// Returns the number of leading bits of an IPv6 address that identify one client.
     #[doc(hidden)]
     pub fn ipv6_bits(&self) -> u8 {
         self.ipv6_prefix
     }
 
-    /// The maximum numbers of clients in wide IPv6 networks that have keys of their own.
+    /// Returns the maximum numbers of clients in a /48 and in a /32 that have keys of their own.
     #[doc(hidden)]
     pub fn ipv6_caps(&self) -> NetworkCaps {
         self.ipv6_caps
     }
 
-    /// Returns the address of the client that sent a request. `peer` is `None` for a Unix socket, and `lines` are the
-    /// lines of the header in the order of the request.
+    /// Returns the address of the client that sent a request. `peer` is `None` for a Unix socket, and `lines` are
+    /// the lines of the header in the order in which the request has them.
     ///
-    /// An IPv4-mapped or NAT64 address is returned as the IPv4 address that it contains. `None` if the request has no
-    /// address.
+    /// An IPv4-mapped or NAT64 address is returned as the IPv4 address that it contains. The result is `None` if
+    /// the peer is a Unix socket and the header has no address.
     ///
     /// ```
     /// # use actix_rateguard_core::ClientAddress;
@@ -219,7 +226,8 @@ impl ClientAddress {
         self.trace_address(peer, lines, &mut ()).address
     }
 
-    /// Returns the client as [`address`](Self::address) does, and reports each step of the search to a listener.
+    /// Finds the client's address as [`address`](Self::address) does, and reports each step of the search to a
+    /// listener.
     #[doc(hidden)]
     pub fn trace_address<'a>(
         &self,
@@ -259,18 +267,20 @@ impl ClientAddress {
                 }
             }
         }
-        // If all addresses are trusted, the leftmost address is the client, because no other address is left.
+        // If the rule trusts all addresses, the leftmost address counts as the client, because no address in the
+        // header can be untrusted.
         let is_client = has_hops && self.trusts_every_address();
         ResolvedClient { address: last, is_proxy: !is_client }
     }
 
-    /// Whether a resolved address belongs to a trusted proxy and so is not the client.
+    /// Returns whether an address that the search found belongs to a trusted proxy and so is not the address of the
+    /// client.
     #[doc(hidden)]
     pub fn is_proxy(&self, address: IpAddr) -> bool {
         self.trusts(address) && !self.trusts_every_address()
     }
 
-    /// The networks of the trusted proxies; empty if all addresses are trusted.
+    /// Returns the networks of the trusted proxies. The list is empty if the rule trusts all addresses.
     #[doc(hidden)]
     pub fn proxies(&self) -> &[IpNet] {
         if self.trusts_every_address() { &[] } else { &self.proxies }
@@ -295,7 +305,7 @@ impl Default for ClientAddress {
 mod tests {
     use super::*;
 
-    /// Returns the client of a request from this peer with these header lines.
+    /// Returns the client that `rule` finds for a request from this peer with these header lines.
     fn client(rule: &ClientAddress, peer: &str, lines: &[&str]) -> String {
         let lines = lines.iter().map(|line| line.as_bytes());
         rule.address(peer.parse().ok(), lines).map_or("none".to_owned(), |it| it.to_string())
@@ -305,25 +315,25 @@ mod tests {
     fn client_is_the_last_address_that_is_not_a_trusted_proxy() {
         let rule = ClientAddress::behind(["10.0.0.0/8", "2001:db8::1"]).unwrap();
         for (peer, lines, expected) in [
-            // The header of a peer that is not trusted is ignored.
+            // The rule ignores the header of a peer that is not trusted.
             ("192.0.2.1", &["198.51.100.1"][..], "192.0.2.1"),
             ("10.0.0.1", &["198.51.100.1"], "198.51.100.1"),
             ("::ffff:10.0.0.1", &["198.51.100.1"], "198.51.100.1"),
             ("2001:db8::1", &["198.51.100.1"], "198.51.100.1"),
             ("2001:db8::2", &["198.51.100.1"], "2001:db8::2"),
-            // The entries that the client sent are on the left of the entries of proxies.
+            // The client's own entries are on the left, and each proxy appends its entry on the right.
             ("10.0.0.1", &["1.1.1.1, 198.51.100.1"], "198.51.100.1"),
             ("10.0.0.1", &["1.1.1.1, 198.51.100.1, 10.0.0.9"], "198.51.100.1"),
             ("10.0.0.1", &["1.1.1.1", "198.51.100.1", "10.0.0.9, 10.0.0.8"], "198.51.100.1"),
-            // If all addresses are proxies, the leftmost address is returned.
+            // If all addresses belong to proxies, the rule returns the leftmost address.
             ("10.0.0.1", &["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
             ("10.0.0.1", &[], "10.0.0.1"),
-            // An entry that is not an address stops the search at the last valid hop.
+            // The search stops at an entry that is not an address, and the rule returns the last valid hop.
             ("10.0.0.1", &["198.51.100.1, unknown"], "10.0.0.1"),
             ("10.0.0.1", &["198.51.100.1, , 10.0.0.2"], "10.0.0.2"),
             ("10.0.0.1", &["198.51.100.1, 10.0.0.999, 10.0.0.2"], "10.0.0.2"),
             ("10.0.0.1", &[""], "10.0.0.1"),
-            // Valid and invalid notations of addresses.
+            // These entries write an address in valid and invalid notations.
             ("10.0.0.1", &["198.51.100.1:4711"], "198.51.100.1"),
             ("10.0.0.1", &["[2001:db8::7]:4711"], "2001:db8::7"),
             ("10.0.0.1", &["[2001:db8::7]"], "2001:db8::7"),
@@ -359,11 +369,11 @@ mod tests {
             // An entry with two `for` parameters is invalid.
             (&["for=1.1.1.1;for=198.51.100.1"], "10.0.0.1"),
             (&["for=\"198.51.100.1"], "10.0.0.1"),
-            // A quoted string that a client has not closed ends before the entry of the proxy.
+            // If a client does not close a quoted string, the string ends before the entry of the proxy.
             (&["for=1.1.1.1;x=\", for=198.51.100.1"], "198.51.100.1"),
             (&["for=1.1.1.1;x=\"\\, for=198.51.100.1;host=\"a\\\"b, c\""], "198.51.100.1"),
-            // If a proxy does not close a quoted string, its entry is invalid, together with the client's text in that
-            // string.
+            // If a proxy does not close a quoted string, its entry is invalid, and so is the client's text inside
+            // that string.
             (&["for=1.1.1.1;host=a, for=198.51.100.1;host=\"a"], "10.0.0.1"),
             (&["for=\"1.1.1.1", "for=198.51.100.1, for=10.0.0.2"], "198.51.100.1"),
         ] {

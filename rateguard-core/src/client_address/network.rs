@@ -1,4 +1,4 @@
-//! The network that counts as one client.
+//! Determines the network that is counted as one client.
 
 use std::{
     fmt,
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{Key, key::KeyNetwork};
 
-/// The addresses that count as one client: an IPv4 address or an IPv6 network.
+/// The addresses that are counted as one client: an IPv4 address, or an IPv6 network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Network {
     /// An IPv4 address.
@@ -26,28 +26,29 @@ pub enum Network {
         /// The prefix length of the network in bits.
         bits: u8,
     },
-    /// A key that several IPv6 clients of a wide network share.
+    /// A shared key. Several IPv6 clients of one wide network are counted under this key.
     SharedV6(SharedKey),
-    /// The connection has no address, as on a Unix socket.
+    /// The connection has no address, for example because it uses a Unix socket.
     None,
 }
 
 impl Network {
-    /// Returns the network of an address. `bits` is the prefix length for IPv6 addresses. An IPv6 address that contains
-    /// an IPv4 address counts as this IPv4 address, so `bits` does not apply to it.
+    /// Returns the network that contains an address. `bits` is the prefix length for IPv6 addresses. An IPv6
+    /// address that contains an IPv4 address is counted as this IPv4 address, so `bits` does not apply to it.
     pub fn of(address: Option<IpAddr>, bits: u8) -> Self {
         let Some(address) = address.map(canonical) else { return Self::None };
         match tunnel_endpoint(address).map_or(address, IpAddr::V4) {
             IpAddr::V4(v4) => Self::V4(v4),
             IpAddr::V6(v6) => Self::V6 {
-                // Callers validate the prefix length, so `Ipv6Net::new` does not fail.
+                // All callers validate the prefix length before, so `Ipv6Net::new` does not fail.
                 first: Ipv6Net::new(v6, bits).map_or(v6, |network| network.network()),
                 bits,
             },
         }
     }
 
-    /// Returns the key of this network. A network has a different key for each tag, so kinds of keys do not collide.
+    /// Returns the key for this network. Keys with different tags are different, so keys for different purposes do
+    /// not collide.
     pub fn key(self, tag: &'static str) -> Key {
         match self {
             Self::V4(v4) => Key::tagged(tag, [b"4".as_slice(), &v4.octets()])
@@ -84,10 +85,11 @@ impl fmt::Display for Network {
     }
 }
 
-/// Parses an address or a network. An IPv4-mapped or NAT64 address is returned as the IPv4 address in it.
+/// Parses an address or a network. An IPv4-mapped or NAT64 address is returned as the IPv4 address that it
+/// contains.
 ///
-/// `None` if the text is invalid, or if it is a network of NAT64 addresses with a prefix of at most 96 bits. NAT64
-/// clients are compared by their IPv4 addresses, so such a network would match all IPv4 clients or none.
+/// The result is `None` if the text is invalid, or if it is a network of NAT64 addresses with a prefix of at most
+/// 96 bits. A NAT64 client is compared by its IPv4 address, so such a network would match all IPv4 clients or none.
 pub(crate) fn parse_network(text: &str) -> Option<IpNet> {
     let network = text
         .parse::<IpNet>()
@@ -98,7 +100,7 @@ pub(crate) fn parse_network(text: &str) -> Option<IpNet> {
     if v6.prefix_len() <= 96 && is_of_translators(v6.network()) {
         return None;
     }
-    // The addresses of clients are canonical, so the network must be canonical, too.
+    // The network is compared with canonical client addresses, so the network must be canonical, too.
     match canonical(IpAddr::V6(v6.network())) {
         IpAddr::V4(v4) if v6.prefix_len() >= 96 => {
             Ipv4Net::new(v4, v6.prefix_len() - 96).ok().map(IpNet::V4)
@@ -107,7 +109,7 @@ pub(crate) fn parse_network(text: &str) -> Option<IpNet> {
     }
 }
 
-/// Parses the address or the network of a proxy.
+/// Parses the address of a proxy, or the network that contains proxies.
 pub(super) fn parse_proxy(text: &str) -> Result<IpNet, ClientAddressError> {
     let network =
         parse_network(text).ok_or_else(|| ClientAddressError::new(text, AddressProblem::Proxy))?;
@@ -131,7 +133,7 @@ mod tests {
         assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
         let wide = |address: &str| Network::of(address.parse().ok(), 48);
         assert_eq!(wide("2001:db8:1:2::1"), wide("2001:db8:1:3::1"));
-        // Networks with the same first address and different prefix lengths are different clients.
+        // Two networks with the same first address and different prefix lengths are different clients.
         assert_ne!(wide("2001:db8:1::").key("ip"), of("2001:db8:1::").key("ip"));
     }
 
@@ -167,13 +169,14 @@ mod tests {
             ("64:ff9b::192.0.2.7", Some("192.0.2.7/32")),
             ("64:ff9b::192.0.2.7/120", Some("192.0.2.0/24")),
             ("64:ff9b:1:2::10.1.2.3/104", Some("10.0.0.0/8")),
-            // NAT64 networks with a prefix of at most 96 bits are invalid.
+            // A NAT64 network with a prefix of at most 96 bits is invalid.
             ("64:ff9b::/96", None),
             ("64:ff9b::/64", None),
             ("64:ff9b:1::/48", None),
             ("64:ff9b:1:c000::/64", None),
             ("64:ff9b::/32", None),
-            // 6to4 networks, and networks that also contain other addresses, are unchanged.
+            // A 6to4 network, or a network that also contains other addresses than NAT64 addresses, is valid and
+            // unchanged.
             ("2002:c000:207::/48", Some("2002:c000:207::/48")),
             ("::/0", Some("::/0")),
         ] {

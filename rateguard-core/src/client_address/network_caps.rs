@@ -1,33 +1,35 @@
-//! The maximum number of clients in one wide IPv6 network that have keys of their own.
+//! Limits the number of clients in one wide IPv6 network that have keys of their own.
 
-/// The prefix lengths of the wide networks with a maximum, the longer prefix first. A customer gets at most a /48 (RFC
-/// 6177), and a provider gets at least a /32 (RIPE-738).
+/// The prefix lengths of the wide networks that have a maximum, the longer prefix first. A customer gets at most a
+/// /48 (RFC 6177), and a provider gets at least a /32 (RIPE-738).
 pub(super) const TIERS: [u8; 2] = [48, 32];
 
-/// The maximum numbers of clients in one wide IPv6 network that have keys of their own at the same time.
+/// For each size of a wide IPv6 network, the maximum number of its clients that have keys of their own at the same
+/// time.
 ///
-/// The other clients of the network share a fixed number of keys. So the owner of a network can create only a limited
+/// Further clients of the network share a fixed number of keys. So the owner of a network can create only a limited
 /// number of keys, and every client is still served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NetworkCaps {
-    /// The maximum for each of [`TIERS`]. 0 disables the maximum.
+    /// The maximum for each of the [`TIERS`]. 0 disables the maximum.
     max_own: [u32; TIERS.len()],
 }
 
 impl NetworkCaps {
-    /// 1,024 clients for a /48: a site uses fewer /64 networks, and so many keys take only 200 KB in Redis. 16,384
-    /// clients for a /32: one process serves at most so many phones of a large mobile network within a minute.
+    /// The maximum is 1,024 clients for a /48, because a site uses fewer /64 networks, and 1,024 keys take only 200
+    /// KB in Redis. The maximum is 16,384 clients for a /32, because one process serves at most this number of
+    /// phones of a large mobile network within a minute.
     pub(super) const DEFAULT: Self = Self { max_own: [1_024, 16_384] };
 
-    /// For each of [`TIERS`], the maximum number of own keys divided by the number of shared keys.
+    /// For each of the [`TIERS`], the maximum number of own keys divided by the number of shared keys.
     const OWN_PER_SHARED: [u32; TIERS.len()] = [4, 16];
 
-    /// Sets the maximum for the tier with this index in [`TIERS`].
+    /// Sets the maximum for the networks whose prefix length has this index in [`TIERS`].
     pub(super) fn set(&mut self, tier: usize, max_own: u32) {
         self.max_own[tier] = max_own;
     }
 
-    /// Returns the tiers that have a maximum and whose networks contain several clients.
+    /// Returns the tiers that have a maximum and that are wider than the network of one client.
     pub(super) fn tiers(
         self,
         client_bits: u8,
@@ -39,19 +41,20 @@ impl NetworkCaps {
         })
     }
 
-    /// The maximum number of tracked clients in all networks together: enough for eight full /32 networks.
+    /// Returns the maximum number of tracked clients in all networks together. It is enough for eight full /32
+    /// networks.
     pub(super) fn max_tracked(self) -> usize {
         8 * self.max_own[1].max(Self::DEFAULT.max_own[1]) as usize
     }
 }
 
-/// The maximum for networks of one size.
+/// The maximum for networks with one prefix length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct CappedTier {
     /// The prefix length of these networks in bits.
     pub(super) bits: u8,
-    /// The maximum number of clients in a network that are counted under a key of their own.
+    /// The maximum number of clients in one of these networks that have keys of their own.
     pub(super) max_own: u32,
-    /// The number of keys that all further clients of the network share.
+    /// The number of shared keys for all further clients of one of these networks.
     pub(super) shared: u32,
 }

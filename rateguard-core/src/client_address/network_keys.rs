@@ -1,4 +1,4 @@
-//! Assigns own or shared keys to the clients of wide IPv6 networks.
+//! Assigns a key to each client in a wide IPv6 network: a key of its own, or a key that several clients share.
 
 use std::{
     net::Ipv6Addr,
@@ -17,24 +17,26 @@ use super::{
 };
 use crate::{Key, key::KeySecret, keyed_hash::random_u128s};
 
-/// A client loses its own key after 1 to 2 periods without a request.
+/// The duration of a period. A client loses its own key after 1 to 2 periods without a request.
 const PERIOD: Duration = Duration::from_secs(60);
 
 const SHARDS: usize = 16;
 
-/// Tracks the clients of one process that had keys of their own in the last 1 to 2 minutes.
+/// Tracks the clients of one process that have used keys of their own in the last 1 to 2 minutes.
 ///
-/// A client is the network of an IPv6 address, by default its /64. A new client gets a key of its own if both its /48
-/// and its /32 have fewer clients with own keys than the [maximum](NetworkCaps). Every other client gets one of the
-/// shared keys of the full /48 or /32. A hash that clients cannot predict chooses the shared key.
+/// A client is the network of an IPv6 address, by default its /64. A /48 or /32 network is full if the number of
+/// its clients with own keys has reached the [maximum](NetworkCaps). A new client gets its own key if neither its
+/// /48 nor its /32 is full. Otherwise the client gets one of the shared keys of the full network. A hash that
+/// clients cannot predict chooses the shared key.
 ///
-/// The total number of tracked clients has a maximum, too (see [`NetworkCaps`]). Above this maximum, every new client
-/// gets a shared key of its /32. So an attacker with many /32 networks cannot exhaust the memory, and other clients are
-/// still served.
+/// The total number of tracked clients has a maximum, too (see [`NetworkCaps`]). Above this maximum, every new
+/// client gets a shared key of its /32. So an attacker with many /32 networks cannot exhaust the memory, and all
+/// clients are still served.
 pub struct NetworkKeys {
     start: Instant,
     hash: NetworkHash,
-    /// Each client is in the shard of its /32, so one lock covers all counts of a client.
+    /// The tracked clients. Each client is in the shard of its /32, so one lock protects all counts that affect a
+    /// client.
     shards: [Mutex<TrackedClients>; SHARDS],
     /// The number of tracked clients in all shards.
     tracked: AtomicUsize,
@@ -51,7 +53,7 @@ impl Default for NetworkKeys {
 }
 
 impl NetworkKeys {
-    /// Creates an instance that tracks no clients yet.
+    /// Creates an instance that tracks no clients.
     pub fn new() -> Self {
         let mut random = random_u128s();
         Self {
@@ -64,13 +66,14 @@ impl NetworkKeys {
         }
     }
 
-    /// Derives the seed from a secret. All processes with the same secret then choose the same shared key for a client.
+    /// Derives the seed of the hash from a secret. All processes with the same secret then choose the same shared
+    /// key for a client.
     pub fn with_secret(self, secret: &KeySecret) -> Self {
         Self { seed: secret.seal(&Key::tagged("shared network keys", [""; 0])).digest(), ..self }
     }
 
-    /// Returns the network or the shared key that counts the requests of a client. If `assign` is true, a new client
-    /// gets a key of its own if possible. If `assign` is false, no state changes.
+    /// Returns the client's own network, or the shared key under which its requests are counted. If `assign` is
+    /// true, a new client gets a key of its own if possible. If `assign` is false, the call changes no state.
     pub fn counted_as(&self, client: Network, caps: NetworkCaps, assign: bool) -> Network {
         self.counted_at(client, caps, assign, self.start.elapsed())
     }
@@ -89,8 +92,8 @@ impl NetworkKeys {
         }
     }
 
-    /// Returns the tier of the full network whose shared keys the client must use. `None` if the client has or gets its
-    /// own key.
+    /// Returns the full network whose shared keys the client must use, as its tier. `None` if the client has its
+    /// own key or can get one.
     fn full_tier(
         &self,
         first: Ipv6Addr,
@@ -104,7 +107,7 @@ impl NetworkKeys {
         let client = self.hash.of(first, bits, bits);
         let period = now.as_secs() / PERIOD.as_secs();
 
-        // One shard contains all counts that matter for a client.
+        // The shard of the client's /32 contains the counts of its /48 and of its /32.
         let index = self.hash.of(first, 32, bits) as usize % SHARDS;
         let mut shard = self.shard(index, period);
         if shard.is_current(client) {
@@ -132,7 +135,7 @@ impl NetworkKeys {
         None
     }
 
-    /// Locks a shard and removes the clients that have expired before this period.
+    /// Locks a shard and removes the clients that have expired when this period begins.
     fn shard(&self, index: usize, period: u64) -> MutexGuard<'_, TrackedClients> {
         // No code panics while the lock is held, so the lock is never poisoned.
         let mut shard = self.shards[index].lock().unwrap_or_else(PoisonError::into_inner);
@@ -140,8 +143,8 @@ impl NetworkKeys {
         shard
     }
 
-    /// Removes expired clients from all shards, at most once in each period. Returns whether another client can be
-    /// tracked.
+    /// Removes expired clients from all shards, at most once in each period. Returns whether the maximum allows
+    /// another tracked client.
     fn clean(&self, period: u64, max_tracked: usize) -> bool {
         if self.cleaned.fetch_max(period, Relaxed) < period {
             (0..SHARDS).for_each(|index| drop(self.shard(index, period)));
@@ -154,27 +157,28 @@ impl NetworkKeys {
         let parts = [self.seed.as_slice(), &[bits, wide_bits], &first.octets()];
         let digest = Key::tagged("shared network key", parts).digest();
         let random = u128::from_be_bytes(digest) >> 64;
-        // `random` is below 2^64, so the index is below the number of shared keys.
+        // `random` is below 2^64, so `number` is below the number of shared keys.
         let number = ((random * u128::from(shared)) >> 64) as u32;
         let first = Ipv6Addr::from_bits(prefix(first, wide_bits));
         SharedKey { first, bits: wide_bits, client_bits: bits, number, of: shared, max_own }
     }
 }
 
-/// Returns the first `bits` bits of an address, followed by zeros. `bits` is from 32 to 128.
+/// Returns an address that has the first `bits` bits of this address, followed by zeros. `bits` is from 32 to 128.
 fn prefix(address: Ipv6Addr, bits: u8) -> u128 {
     address.to_bits() & u128::MAX.checked_shl(128 - u32::from(bits)).unwrap_or(0)
 }
 
-/// A keyed hash of networks. Two networks have the same hash with a probability of 2^-64.
+/// A keyed hash of networks. Two different networks have the same hash with a probability of 2^-64.
 struct NetworkHash {
-    /// The secret factors of a multilinear hash. The in-memory store hashes buckets in the same way.
+    /// The secret random factors of a multilinear hash. The in-memory store uses the same kind of hash for its
+    /// buckets.
     factors: [u128; 4],
 }
 
 impl NetworkHash {
-    /// Returns the hash of a network: the first `bits` bits of this address. `client_bits` is the prefix length of the
-    /// clients that are counted in the network.
+    /// Returns the hash of a network, which is the first `bits` bits of this address. `client_bits` is the prefix
+    /// length of the clients that are counted in the network.
     fn of(&self, address: Ipv6Addr, bits: u8, client_bits: u8) -> u64 {
         let network = prefix(address, bits);
         let sizes = u128::from(bits) << 8 | u128::from(client_bits);
@@ -194,7 +198,8 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
     const CAPS: NetworkCaps = NetworkCaps::DEFAULT;
 
-    /// Returns the /64 with this number in 2001:db8:1::/48. Numbers above 65,535 are in the following /48 networks.
+    /// Returns the /64 network that has this number in 2001:db8:1::/48. Numbers above 65,535 belong to the next /48
+    /// networks.
     fn client(number: u64) -> Network {
         let network = (0x2001_0db8_0001 << 16) + number;
         Network::V6 { first: Ipv6Addr::from_bits(u128::from(network) << 64), bits: 64 }
@@ -209,7 +214,7 @@ mod tests {
         let keys = NetworkKeys::new();
         assert!((0..1_024).all(|number| has_own_key(&keys, client(number), SECOND)));
         assert!((1_024..5_000).all(|number| !has_own_key(&keys, client(number), SECOND)));
-        // Half of these clients continue to send requests.
+        // In the minutes 1 to 4, only the first 512 clients send further requests.
         for minute in 1..5 {
             let now = minute * PERIOD;
             assert!((0..512).all(|number| has_own_key(&keys, client(number), now)));
@@ -219,7 +224,7 @@ mod tests {
         assert!((3_000..4_000).all(|number| !has_own_key(&keys, client(number), now)));
         assert!((0..512).all(|number| has_own_key(&keys, client(number), now)));
         assert_eq!(keys.tracked.load(Relaxed), 1_024);
-        // Clients without requests for two periods are no longer tracked.
+        // A client without requests for two periods loses its own key, so the new clients get keys of their own.
         assert!((9_000..10_024).all(|number| has_own_key(&keys, client(number), 7 * PERIOD)));
         assert_eq!(keys.tracked.load(Relaxed), 1_024);
     }
@@ -239,7 +244,8 @@ mod tests {
     fn clients_above_the_tracking_maximum_get_shared_keys() {
         let keys = NetworkKeys::new();
         let max = CAPS.max_tracked();
-        // Each /32 has one client, and there are more clients than can be tracked.
+        // Each of these clients is in another /32 network. The number of clients is above the maximum of tracked
+        // clients.
         let of_provider = |number: usize| Network::V6 {
             first: Ipv6Addr::from_bits((number as u128 + 1) << 96),
             bits: 64,
@@ -248,14 +254,14 @@ mod tests {
             .filter(|number| has_own_key(&keys, of_provider(*number), SECOND))
             .count();
         assert_eq!((own, keys.tracked.load(Relaxed)), (max, max));
-        // Each of the other clients gets a shared key of its own /32.
+        // Above the maximum, each client gets a shared key of its /32.
         let Network::SharedV6(shared) = keys.counted_at(of_provider(max), CAPS, true, SECOND)
         else {
             panic!("the client got a key of its own")
         };
         assert_eq!((shared.bits, shared.of), (32, 1_024));
-        // Expired clients of all shards make room for new clients. The new clients are all in one shard, and they are
-        // more than this shard had before.
+        // Later, expired clients of all shards make room for new clients. All new clients are in one shard, and
+        // this shard had fewer clients before.
         let is_in_first_shard = |client: &Network| match client {
             Network::V6 { first, .. } => {
                 (keys.hash.of(*first, 32, 64) as usize).is_multiple_of(SHARDS)

@@ -1,4 +1,4 @@
-//! The client of a request, and whether its address is reliable.
+//! Defines the result of the search for a client's address, and whether the address is reliable.
 
 use std::net::IpAddr;
 
@@ -7,18 +7,18 @@ use actix_rateguard_grammar::IPV6_PREFIXES;
 use super::{Network, tunnel_endpoint};
 use crate::Key;
 
-/// The client of a request.
+/// The client that sent a request, as far as the search could find it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResolvedClient {
-    /// The [canonical](super::canonical) address; `None` if the connection has no address.
+    /// The [canonical](super::canonical) address of the client; `None` if the connection has no address.
     pub address: Option<IpAddr>,
-    /// Whether `address` belongs to a trusted proxy, because no client was found behind the proxy.
+    /// Whether `address` belongs to a trusted proxy, because the search found no client behind the proxy.
     pub is_proxy: bool,
 }
 
 impl ResolvedClient {
-    /// Whether `key` is the key of this address, and an access list must not allow the address. This is the case if the
-    /// address belongs to a proxy, or if a tunnel relay can choose it.
+    /// Returns whether `key` is the key of this address and an access list must not allow the address. An access
+    /// list must not allow an address if the address belongs to a proxy or if a tunnel relay can choose it.
     pub fn is_unreliable_key(self, key: &Key) -> bool {
         let is_unreliable = self.is_proxy || self.address.and_then(tunnel_endpoint).is_some();
         let is_address = |bits| Network::of(self.address, bits).key("ip") == *key;
@@ -53,7 +53,8 @@ mod tests {
             let (address, is_proxy) = resolve(&rule, peer, lines);
             assert_eq!((address.as_str(), is_proxy), expected, "{peer} {lines:?}");
         }
-        // If all addresses are trusted, the leftmost address is the client, unless the header was not read completely.
+        // If the rule trusts all addresses, the leftmost address is the client, unless the header was not read
+        // completely.
         let all = ClientAddress::trusting_every_peer_dangerously();
         for (lines, expected) in [
             (&["198.51.100.1, 10.0.0.2"][..], ("198.51.100.1", false)),
@@ -70,7 +71,7 @@ mod tests {
         let rule = ClientAddress::behind(["10.0.0.0/8"]).unwrap();
         let client = ("198.51.100.1".to_owned(), false);
         let lost = |address: &str| (address.to_owned(), true);
-        // At most 8 lines are read.
+        // The search reads at most 8 lines.
         let lines = |proxies: usize| {
             let mut lines = vec!["198.51.100.1"];
             lines.resize(1 + proxies, "10.0.0.2");
@@ -78,8 +79,9 @@ mod tests {
         };
         assert_eq!(lines(7), client);
         assert_eq!(lines(8), lost("10.0.0.2"));
-        // At most the last 1,024 bytes are read, in one line or several. Proxies append their entries at the end, so a
-        // client cannot push these entries out of the part that is read.
+        // The search reads at most the last 1,024 bytes of the header, in one line or several. Proxies append their
+        // entries at the end, so these entries are always in the part that is read, even if a client sends a long
+        // header.
         let proxies = ",10.0.0.2".repeat(112);
         let line = |padding: usize| format!("{}198.51.100.1{proxies}", " ".repeat(padding));
         assert_eq!(line(4).len(), 1_024);
@@ -93,7 +95,7 @@ mod tests {
         assert_eq!(resolve(&rule, "10.0.0.1", &[&flood, "198.51.100.1"]), client);
         let flood = format!("{flood}198.51.100.1");
         assert_eq!(resolve(&rule, "10.0.0.1", &[&flood]), client);
-        // A truncated entry is not used as an address.
+        // The search does not use a truncated entry as an address.
         let cut = format!("1{}", line(4));
         assert_eq!(resolve(&rule, "10.0.0.1", &[&cut]), lost("10.0.0.2"));
         let all = ClientAddress::trusting_every_peer_dangerously();

@@ -1,20 +1,20 @@
-//! The clients of the current and the previous period.
+//! Stores the clients with a request in the current or the previous period.
 
 use crate::keyed_hash::HashedMap;
 
-/// The clients that have keys of their own, grouped by the period of their last request.
+/// Tracks the clients that have keys of their own, in two groups for the periods in which they have sent the last
+/// request.
 #[derive(Default)]
 pub(super) struct TrackedClients {
     period: u64,
-    /// The clients with a request in the current period.
+    /// The clients that have sent a request in the current period.
     current: Generation,
-    /// The clients with a request in the previous period and no request in the current period.
+    /// The clients that have sent a request in the previous period but not in the current period.
     previous: Generation,
 }
 
 impl TrackedClients {
-    /// Makes `period` the current period and removes the clients that have expired. Returns the number of removed
-    /// clients.
+    /// Starts the period `period` and removes the clients that have expired. Returns the number of removed clients.
     pub(super) fn advance_to(&mut self, period: u64) -> usize {
         let elapsed = period.saturating_sub(self.period);
         if elapsed == 0 {
@@ -39,7 +39,8 @@ impl TrackedClients {
         self.previous.clients.contains_key(&client)
     }
 
-    /// Adds a client to the current period. `wides` are the hashes of the wide networks that contain the client.
+    /// Records a request of a client in the current period. `wides` are the hashes of the wide networks that
+    /// contain the client.
     pub(super) fn add(&mut self, client: u64, wides: impl Iterator<Item = u64> + Clone) {
         if self.is_previous(client) {
             self.previous.remove(client, wides.clone());
@@ -47,18 +48,18 @@ impl TrackedClients {
         self.current.add(client, wides);
     }
 
-    /// The number of clients in a wide network that have keys of their own.
+    /// Returns the number of clients in a wide network that have keys of their own.
     pub(super) fn own_keys(&self, wide: u64) -> u32 {
         let own_keys = |generation: &Generation| generation.own_keys.get(&wide).copied();
         own_keys(&self.current).unwrap_or(0) + own_keys(&self.previous).unwrap_or(0)
     }
 }
 
-/// The clients whose last request was in one period.
+/// The clients whose last request was in the same period.
 #[derive(Default)]
 struct Generation {
     clients: HashedMap<u64, ()>,
-    /// The number of these clients in each wide network.
+    /// For each wide network, the number of these clients in it.
     own_keys: HashedMap<u64, u32>,
 }
 

@@ -1,4 +1,4 @@
-//! `[access]`: addresses and keys that are exempt from limits or always denied.
+//! Parses the table `[access]`, which has the addresses and keys that are exempt from limits or always denied.
 
 use std::{mem::take, sync::Arc};
 
@@ -46,12 +46,13 @@ fn addresses(
     for address in list(value, EXPECTED, diagnostics) {
         let list = take(to);
         let added = parse_with(address, EXPECTED, diagnostics, |address| add(list, [address]));
-        // After an error, the list is empty. This does no harm, because the whole file is rejected.
+        // After an error, the access list is empty. This has no effect, because the whole file is rejected.
         *to = added.map(|it| it.value).unwrap_or_default();
     }
 }
 
-/// A key in its notation, and its value. The value can be a secret, so no error message contains it.
+/// The notation and the value of a key in an access list. The value can be a secret, so no error message contains
+/// it.
 #[derive(Default)]
 struct ParsedKey {
     key: Option<Located<Arc<dyn KeyRecipe>>>,

@@ -1,19 +1,19 @@
-//! Collects all errors of a policies file, so a user can correct them together.
+//! Collects all errors of a policies file, so that a user can correct all of them together.
 
 use std::{collections::HashSet, fmt::Display};
 
 use super::error::Diagnostic;
 use crate::key::{KeyRecipes, plain_recipe};
 
-/// The maximum number of diagnostics. Without a maximum, a file in another format could fill the log.
+/// The maximum number of reported diagnostics. Without a maximum, a file in another format could fill the log.
 const MAX_DIAGNOSTICS: usize = 50;
 
-/// The diagnostics of a text that are found so far.
+/// The diagnostics that have been found in a text until now.
 pub(super) struct Diagnostics<'t> {
     text: &'t str,
-    /// Creates keys from their notations while the file is parsed.
+    /// The function that creates keys from their notations while the file is parsed.
     pub(super) key_recipes: KeyRecipes,
-    /// The byte offsets and messages.
+    /// The byte offset and the message of each diagnostic.
     list: Vec<(usize, String)>,
 }
 
@@ -22,12 +22,12 @@ impl<'t> Diagnostics<'t> {
         Self { text, key_recipes: plain_recipe, list: Vec::new() }
     }
 
-    /// Uses the key recipes of an HTTP adapter.
+    /// Sets the function with which an HTTP adapter creates keys from their notations.
     pub(super) fn with_key_recipes(self, key_recipes: KeyRecipes) -> Self {
         Self { key_recipes, ..self }
     }
 
-    /// Adds an error at a byte offset of the text.
+    /// Adds an error that is at a byte offset of the text.
     pub(super) fn add(&mut self, offset: usize, message: impl Display) {
         self.list.push((offset.min(self.text.len()), message.to_string()));
     }
@@ -36,8 +36,8 @@ impl<'t> Diagnostics<'t> {
         self.list.len()
     }
 
-    /// Returns the first 50 diagnostics in the order of their offsets, without duplicates. If there are more than 50,
-    /// one more diagnostic tells how many are omitted.
+    /// Returns the first 50 diagnostics in the order of their offsets, without duplicates. If there are more than
+    /// 50, an additional diagnostic reports how many are omitted.
     pub(super) fn into_list(mut self) -> Vec<Diagnostic> {
         let mut unique = HashSet::new();
         self.list.retain(|diagnostic| unique.insert(diagnostic.clone()));
@@ -58,7 +58,8 @@ impl<'t> Diagnostics<'t> {
     }
 }
 
-/// Returns the line and the column of a byte offset, both from 1. The column counts characters.
+/// Returns the line and the column of a byte offset. Both numbers start at 1, and the column is a number of
+/// characters.
 fn position(text: &str, offset: usize) -> (usize, usize) {
     let before: String =
         text.char_indices().take_while(|(index, _)| *index < offset).map(|(_, it)| it).collect();

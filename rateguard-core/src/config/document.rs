@@ -1,4 +1,4 @@
-//! The tables of a policies file.
+//! Parses the tables of a policies file.
 
 use actix_rateguard_grammar::{Quotas, check_name};
 use toml::de::DeTable;
@@ -20,12 +20,12 @@ pub(super) struct Document {
     pub(super) access: AccessList,
     pub(super) plans: Vec<(String, Plan)>,
     pub(super) policies: Vec<FilePolicy>,
-    /// The names of all policies and plans in the file, including invalid policies and plans. So an invalid policy is
-    /// not also reported as missing.
+    /// The names of all policies and plans in the file, including the invalid ones. So a policy that is invalid is
+    /// not reported as missing, too.
     pub(super) names: Names,
-    /// Whether the text is valid TOML. If not, the other fields are empty.
+    /// Whether the text is valid TOML. If not, all other fields are empty.
     pub(super) is_toml: bool,
-    /// The names of the tables and the byte offsets at which the tables start.
+    /// The names of the tables in the file, with the byte offset at which each table starts.
     table_offsets: Vec<(&'static str, usize)>,
 }
 
@@ -49,18 +49,18 @@ impl Document {
     pub(super) fn read(text: &str, diagnostics: &mut Diagnostics<'_>) -> Self {
         let mut document = Self::default();
         if text.trim().is_empty() {
-            // An editor or a full disk can leave an empty file. An empty file must not remove all limits, so it is an
-            // error.
+            // An editor or a full disk can leave an empty file. All limits would be lost if an empty file were
+            // valid, so it is an error.
             diagnostics.add(0, "the file is empty; a file without settings must contain a comment");
             return document;
         }
         let (table, errors) = DeTable::parse_recoverable(text);
         for error in &errors {
-            // Only the message is used, because the full error also quotes a line of the file, and the line can contain
-            // a secret.
+            // The diagnostic contains only the message of the error, because the full error also quotes a line of
+            // the file, and this line can contain a secret.
             diagnostics.add(error.span().map_or(0, |span| span.start), error.message());
         }
-        // After a syntax error, the parsed tables can differ from what the user meant, so they are not read.
+        // After a syntax error, the parsed tables may differ from the user's intention, so they are not read.
         if errors.is_empty() {
             document.is_toml = true;
             read(&mut document, FIELDS, table.get_ref(), diagnostics);
@@ -68,12 +68,12 @@ impl Document {
         document
     }
 
-    /// Returns the offset of a table, or 0 if the file does not have this table.
+    /// Returns the byte offset of a table, or 0 if the file does not have this table.
     pub(super) fn offset_of(&self, table: &str) -> usize {
         self.table_offsets.iter().find(|(name, _)| *name == table).map_or(0, |(_, offset)| *offset)
     }
 
-    /// Returns the offset of a policy's name. If the file does not have this policy, returns the offset of
+    /// Returns the byte offset of a policy's name. If the file does not have this policy, returns the offset of
     /// `[policies]`.
     pub(super) fn offset_of_policy(&self, name: &str) -> usize {
         let policy = self.policies.iter().find(|it| it.policy.name() == name);

@@ -1,4 +1,4 @@
-//! Errors of policies files.
+//! Defines the errors of policies files.
 
 use std::{
     error::Error,
@@ -7,7 +7,8 @@ use std::{
     sync::Arc,
 };
 
-/// The reason why a policies file was rejected. After a failed reload, the earlier policies stay active.
+/// The reason why a policies file was rejected. After a failed reload, the policies that were active before stay
+/// active.
 #[derive(Clone)]
 pub struct PoliciesFileError {
     path: PathBuf,
@@ -30,19 +31,19 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    /// The line, from 1.
+    /// Returns the line number of the error, from 1.
     #[must_use]
     pub fn line(&self) -> usize {
         self.line
     }
 
-    /// The column in characters, from 1.
+    /// Returns the column of the error in characters, from 1.
     #[must_use]
     pub fn column(&self) -> usize {
         self.column
     }
 
-    /// The message. It names the valid values, so a user can correct the file.
+    /// Returns the message. It contains the valid values, so that a user can correct the file.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
@@ -60,7 +61,7 @@ impl PoliciesFileError {
         Self { path: path.to_owned(), problem: FileProblem::Unreadable(Arc::new(error)) }
     }
 
-    /// Creates the error for a file that another thread has been reading for more than a second.
+    /// Creates the error for a reload that has waited for more than a second while another thread reads the file.
     pub(super) fn busy(path: &Path) -> Self {
         Self { path: path.to_owned(), problem: FileProblem::Busy }
     }
@@ -69,13 +70,13 @@ impl PoliciesFileError {
         Self { path: path.to_owned(), problem: FileProblem::Invalid(diagnostics) }
     }
 
-    /// The path of the file.
+    /// Returns the path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The diagnostics in the order of their positions. Empty if the file could not be read.
+    /// Returns the diagnostics in the order of their positions. The slice is empty if the file could not be read.
     #[must_use]
     pub fn diagnostics(&self) -> &[Diagnostic] {
         match &self.problem {
@@ -85,8 +86,8 @@ impl PoliciesFileError {
     }
 }
 
-/// Writes a line such as `rateguard.toml:3:8: …` for each diagnostic, as compilers do, or the reason why the file could
-/// not be read.
+/// Writes one line for each diagnostic, such as `rateguard.toml:3:8: …`, as compilers do. If the file could not be
+/// read, writes the reason.
 impl fmt::Display for PoliciesFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.path.display();
@@ -106,7 +107,7 @@ impl fmt::Display for PoliciesFileError {
     }
 }
 
-// `Display` already contains the I/O error, so there is no `source`.
+// The output of `Display` already contains the I/O error, so `source` does not return it again.
 crate::debug_as_display::debug_as_display!(PoliciesFileError);
 
 impl Error for PoliciesFileError {}

@@ -1,4 +1,4 @@
-//! Reads tables with a fixed set of fields.
+//! Reads TOML tables that have a fixed set of fields.
 
 use actix_rateguard_grammar::escape_for_display;
 use toml::{
@@ -14,10 +14,12 @@ pub(super) type Value<'t> = Spanned<DeValue<'t>>;
 /// A parsed value with the byte offset at which it starts in the text.
 pub(super) type Located<T> = actix_rateguard_grammar::Located<T, usize>;
 
-/// A function that parses the value of a field, or adds diagnostics if the value is invalid.
+/// A function that parses the value of a field and stores it. If the value is invalid, the function adds
+/// diagnostics.
 pub(super) type Reader<T> = fn(&mut T, &Value<'_>, &mut Diagnostics<'_>);
 
-/// Reads all fields of a table. Error messages list the names in `fields` as the valid fields.
+/// Reads all fields of a table. If a field is unknown, the error message lists the names in `fields` as the valid
+/// names.
 pub(super) fn read<T>(
     to: &mut T,
     fields: &[(&'static str, Reader<T>)],
@@ -43,8 +45,8 @@ pub(super) fn read<T>(
     }
 }
 
-/// Returns the end of an error message about an unknown name: a suggestion if a valid name is similar, and all valid
-/// names.
+/// Returns the end of an error message about an unknown name. It contains the most similar valid name, if there is
+/// one, and all valid names.
 pub(super) fn expected_one_of(unknown: &str, names: &[&str]) -> String {
     let suggestion = suggest(unknown, names.iter().copied())
         .map_or(String::new(), |name| format!("did you mean `{name}`? "));

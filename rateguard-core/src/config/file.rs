@@ -1,4 +1,4 @@
-//! The policies file of a guard. When the file changes, its new policies replace the active policies.
+//! Manages the policies file of a guard. When the file changes, its new policies replace the active policies.
 
 use std::{
     io,
@@ -37,16 +37,17 @@ pub(crate) struct PoliciesFile {
     watch: Watch,
 }
 
-/// The fingerprints of file contents. A thread holds the lock while it reads and validates the file, so on a slow disk
-/// other threads may have to wait.
+/// The fingerprints of the file's contents. A thread holds the lock on them while it reads and validates the file,
+/// so on a slow disk other threads may have to wait.
 struct Fingerprints {
-    /// The fingerprint of the content that contains the active policies.
+    /// The fingerprint of the content from which the active policies come.
     active: FileFingerprint,
-    /// The fingerprint of the content that was validated last.
+    /// The fingerprint of the content that was validated last. It can be invalid content.
     last: FileFingerprint,
 }
 
-/// The status of the file. A thread holds this lock only for single assignments, so readers never wait for a disk.
+/// The status of the file. A thread locks the status only for single assignments, so a reader of the status never
+/// waits for a disk.
 struct FileState {
     generation: u64,
     since: SystemTime,
@@ -63,9 +64,9 @@ impl FileState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reloaded {
-    /// The policies of the file have replaced the earlier policies.
+    /// The policies of the file have replaced the previously active policies.
     Changed,
-    /// The content of the file is that of the active policies, so nothing changed.
+    /// The active policies already come from this content of the file, so nothing changed.
     Unchanged,
 }
 
@@ -73,18 +74,18 @@ pub enum Reloaded {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PoliciesFileStatus {
-    /// The path of the file.
+    /// The path of the policies file.
     pub path: PathBuf,
-    /// How many contents of the file have been active in this process, including the current content.
+    /// The number of different contents that have become active in this process, including the active content.
     pub generation: u64,
-    /// The time at which the current content became active.
+    /// The time at which the active content became active.
     pub since: SystemTime,
-    /// The reason why the latest content was rejected; `None` if the latest content is active.
+    /// The reason why the latest content of the file was rejected; `None` if the latest content is active.
     pub error: Option<PoliciesFileError>,
 }
 
 impl PoliciesFile {
-    /// Calls `poll` repeatedly in a separate thread until it returns `None`. See [`Watch::start`].
+    /// Starts a thread that calls `poll` repeatedly until it returns `None`. See [`Watch::start`].
     pub(crate) fn watch(
         &self,
         poll: impl Fn(Option<FileFingerprint>) -> Option<FileFingerprint> + Send + 'static,
@@ -96,7 +97,7 @@ impl PoliciesFile {
         self.watch.stop();
     }
 
-    /// Reads a file at start. Returns the file and the settings that cannot change later.
+    /// Reads a file when the guard is built. Returns the file and the settings that cannot change later.
     pub(crate) fn open(
         path: PathBuf,
         interval: Duration,
@@ -138,8 +139,8 @@ impl PoliciesFile {
 
     /// Reads the file and replaces the active policies if the file is valid.
     pub(crate) fn reload(&self, registry: &NameRegistry) -> Result<Reloaded, PoliciesFileError> {
-        // The file is read while the lock is held. Otherwise a reload could replace newer content that another reload
-        // has read.
+        // The thread locks the fingerprints before it reads the file. Otherwise two reloads could read the file,
+        // and the one with the older content could finish last.
         let Some(mut fingerprints) = lock_timeout(&self.fingerprints) else {
             let error = PoliciesFileError::busy(&self.path);
             log::error!(target: "rateguard", "{error}");
@@ -149,8 +150,8 @@ impl PoliciesFile {
         self.apply(&mut fingerprints, content, registry)
     }
 
-    /// Reads the file and returns its fingerprint. New content is validated and applied only when a second poll finds
-    /// the same content, because an editor may not have written the whole file at the first poll.
+    /// Reads the file and returns its fingerprint. New content is validated and applied only when a second poll
+    /// finds the same content, because an editor may be writing the file during the first poll.
     pub(crate) fn poll(
         &self,
         previous: Option<FileFingerprint>,
@@ -160,7 +161,7 @@ impl PoliciesFile {
         let content = content(&self.path);
         let fingerprint = FileFingerprint::of(&content);
         if previous == Some(fingerprint) && fingerprints.last != fingerprint {
-            // `apply` logs an error and stores it in the status.
+            // The result can be ignored, because `apply` logs an error and stores it in the status.
             let _ = self.apply(&mut fingerprints, content, registry);
         }
         fingerprint
@@ -193,8 +194,8 @@ impl PoliciesFile {
                 Ok(Reloaded::Changed)
             }
             Err(error) => {
-                // An error for the same content is logged again only if the reason is different. Otherwise every reload
-                // would log it.
+                // An error for content that was validated before is logged again only if the reason is different.
+                // Otherwise every reload would log the same error.
                 let logged = lock(&self.state).error.replace(error.clone());
                 let is_logged = logged.is_some_and(|it| it.to_string() == error.to_string());
                 if !(is_validated && is_logged) {
@@ -241,12 +242,13 @@ impl PoliciesFile {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // While the lock is held, threads only make single assignments, so the value is consistent even after a panic.
+    // While a thread holds the lock, it only makes single assignments. So the value is consistent even if the
+    // thread panicked.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Waits for a lock for at most [`MAX_LOCK_WAIT`]. Another thread can hold the lock longer if the disk does not
-/// respond.
+/// Waits for a lock for at most [`MAX_LOCK_WAIT`]. If the disk does not respond, another thread can hold the lock
+/// for a longer time.
 fn lock_timeout<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
     let start = Instant::now();
     loop {
@@ -281,7 +283,7 @@ mod tests {
         let (file, _) =
             PoliciesFile::open(path.clone(), Duration::ZERO, from_builder, plain_recipe).unwrap();
         let mut fingerprint = None;
-        // The contents are valid and invalid, and include the first half of a file.
+        // Some of these contents are valid, others are invalid, and some are the first half of a file.
         for (content, expected) in [
             (text(1), 1),
             ("[policies.a]\nlimit = 2\nwindow = 6".to_owned(), 1),
@@ -301,7 +303,7 @@ mod tests {
             assert_eq!(limit(&file), expected);
         }
         assert_eq!(file.status().generation, 4);
-        // A manual reload applies the content immediately.
+        // A reload that the program requests applies new content immediately.
         fs::write(&path, text(5)).unwrap();
         assert_eq!(file.reload(&registry).unwrap(), Reloaded::Changed);
         assert_eq!(limit(&file), 5);
@@ -317,14 +319,14 @@ mod tests {
             PoliciesFile::open(path.clone(), Duration::ZERO, from_builder, plain_recipe).unwrap();
         let reader = lock(&file.fingerprints);
         assert_eq!(file.status().generation, 1);
-        // A second reader does not wait longer than the maximum.
+        // While another thread holds the lock, a reload returns an error after the maximum wait.
         let (registry, start) = (NameRegistry::default(), Instant::now());
         let error = thread::scope(|scope| scope.spawn(|| file.reload(&registry)).join().unwrap());
         let error = error.unwrap_err().to_string();
         let expected = format!("another thread is still reading {}; ", path.display());
         assert!(error.starts_with(&expected), "{error}");
         assert!((MAX_LOCK_WAIT..60 * MAX_LOCK_WAIT).contains(&start.elapsed()));
-        // The status has no error, because the file is not invalid.
+        // The content of the file is valid, so the status has no error.
         assert!(file.status().error.is_none());
         drop(reader);
         assert_eq!(file.reload(&registry).unwrap(), Reloaded::Unchanged);

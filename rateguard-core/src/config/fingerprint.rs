@@ -1,4 +1,4 @@
-//! Reads a policies file and detects changes of its content.
+//! Reads a policies file and computes the fingerprint with which changes of its content are detected.
 
 use std::{
     fs::{self, File},
@@ -8,11 +8,12 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-/// The maximum size of a policies file: 1 MiB. A typical file has a few kilobytes, so a larger file is a mistake.
+/// The maximum size of a policies file: 1 MiB. A typical file has a few kilobytes, so a larger file must be a
+/// mistake.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// The hash of a file's content, or the kind of the error if the file cannot be read. If two fingerprints are equal,
-/// the file has not changed.
+/// The hash of a file's content, or the kind of the error if the file cannot be read. If two fingerprints are
+/// equal, the content of the file has not changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FileFingerprint {
     Content([u8; 32]),
@@ -28,19 +29,19 @@ impl FileFingerprint {
     }
 }
 
-/// Reads the content of a file. Each call resolves symbolic links again, because Kubernetes updates a file by changing
-/// a link.
+/// Reads the content of a file. Each call follows symbolic links again, because Kubernetes updates a file by
+/// changing a link.
 ///
-/// The content is read even if the size and the modification time are the same, because a change can leave both as they
-/// were.
+/// The file is read even if its size and modification time have not changed, because the content can change without
+/// a change of these two values.
 pub(super) fn content(path: &Path) -> io::Result<Vec<u8>> {
     let invalid = |why| Err(io::Error::new(ErrorKind::InvalidInput, why));
-    // This is checked before opening, because opening a device can have side effects.
+    // This check is before the file is opened, because opening a device can have side effects.
     if !fs::metadata(path)?.is_file() {
         return invalid("expected a regular file");
     }
     let file = open(path)?;
-    // This is checked again, because the path may refer to another file since the first check.
+    // This check is necessary again, because the path may refer to another file after the first check.
     if !file.metadata()?.is_file() {
         return invalid("expected a regular file");
     }
@@ -52,7 +53,7 @@ pub(super) fn content(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Opens a file without blocking. Without `O_NONBLOCK`, opening a pipe would wait for its writer.
+/// Opens a file without blocking. Without `O_NONBLOCK`, a call that opens a named pipe would wait for a writer.
 fn open(path: &Path) -> io::Result<File> {
     let mut options = File::options();
     options.read(true);

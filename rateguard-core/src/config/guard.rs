@@ -1,4 +1,4 @@
-//! `[guard]`: the settings that apply to the whole guard.
+//! Parses the table `[guard]`, whose settings apply to the whole guard.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// The settings that are read at start and cannot change while the program runs.
+/// The settings that are read when the guard is built and that cannot change while the program runs.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StartupSettings {
     pub(crate) fail_closed_after: Option<Duration>,
@@ -29,12 +29,12 @@ pub(crate) struct StartupSettings {
     pub(crate) http: HttpSettings,
 }
 
-/// The fields that are parsed so far.
+/// The fields of the table `[guard]` that have been parsed until now.
 #[derive(Default)]
 pub(super) struct ParsedGuard {
     pub(super) on_error: Option<OnError>,
     pub(super) startup: StartupSettings,
-    /// The names of the startup settings in the file, and the byte offsets of their values.
+    /// The names of the startup settings in the file, with the byte offset of each value.
     offsets: Vec<(&'static str, usize)>,
     has_errors: bool,
 }
@@ -100,15 +100,15 @@ const BODIES: &[(&str, RejectionBody)] = &[
 ];
 
 impl ParsedGuard {
-    /// Records the offset of a startup setting and returns its value.
+    /// Stores the byte offset of a startup setting, and returns the value of the setting.
     fn record<T>(&mut self, name: &'static str, parsed: Option<Located<T>>) -> Option<T> {
         let Located { value, location } = parsed?;
         self.offsets.push((name, location));
         Some(value)
     }
 
-    /// Rejects startup settings that have changed since the start. If a setting is no longer in the file, the error is
-    /// reported at `offset`.
+    /// Rejects changes of startup settings. If a setting is no longer in the file, the error is reported at
+    /// `offset`.
     pub(super) fn reject_changes(
         &self,
         old: &StartupSettings,
@@ -171,7 +171,7 @@ fn headers(
     (diagnostics.len() == count).then_some(Located { value: dialects, location: offset })
 }
 
-/// The fields of `client_address` that are parsed so far.
+/// The fields of `client_address` that have been parsed until now.
 #[derive(Default)]
 struct ParsedClientAddress {
     behind: Vec<String>,
@@ -233,7 +233,7 @@ fn client_address(
     if diagnostics.len() > count {
         return None;
     }
-    // The fields are already validated, so `ok()` never discards an error.
+    // The fields were validated when they were parsed, so `ok()` never discards an error.
     let mut rule = ClientAddress::behind(&parsed.behind).ok()?;
     if let Some(header) = &parsed.header {
         rule = rule.header(header).ok()?;

@@ -1,4 +1,4 @@
-//! `[policies.NAME]`: the quotas and the other settings of a policy.
+//! Parses the tables `[policies.NAME]`, which have the quotas and the other settings of a policy.
 
 use std::sync::Arc;
 
@@ -15,15 +15,15 @@ use super::{
 };
 use crate::{Policy, guard::RouteOverrides, key::KeyRecipe};
 
-/// A policy of the file.
+/// A policy that is defined in the file.
 pub(super) struct FilePolicy {
     pub(super) policy: Policy,
     pub(super) overrides: RouteOverrides,
-    /// The byte offset of the policy's name.
+    /// The byte offset of the policy's name in the file.
     pub(super) offset: usize,
 }
 
-/// The fields that are parsed so far.
+/// The fields of a policy that have been parsed until now.
 #[derive(Default)]
 struct ParsedPolicy {
     quota: QuotaFields<usize>,
@@ -74,7 +74,7 @@ fn rollout(value: &Value<'_>, diagnostics: &mut Diagnostics<'_>) -> Option<Locat
     Some(Located { value: u8::try_from(value).ok()?, location })
 }
 
-/// Parses the notation of a built-in key.
+/// Parses a string in the notation of a built-in key.
 pub(super) fn key(
     value: &Value<'_>,
     diagnostics: &mut Diagnostics<'_>,
@@ -86,13 +86,13 @@ pub(super) fn key(
     })
 }
 
-/// The parts of messages about quotas that differ from those of the attribute.
+/// The texts in messages about quotas that are different for a file and for the macro attribute.
 const EXAMPLES: QuotaExamples = QuotaExamples {
     window: "`window = \"1m\"`",
     no_quotas: "expected `rate = \"5/minute\"`, or `limit = 5` and `window = \"1m\"`, found neither",
 };
 
-/// Parses a policy. `None` if the policy has errors.
+/// Parses a policy. Returns `None` if the policy has errors.
 pub(super) fn policy(
     name: &Spanned<DeString<'_>>,
     value: &Value<'_>,
@@ -109,7 +109,7 @@ pub(super) fn policy(
     let mut parsed = ParsedPolicy::default();
     let count_before_fields = diagnostics.len();
     read(&mut parsed, FIELDS, table, diagnostics);
-    // An invalid field is reported already, so it must not be reported as missing, too.
+    // An invalid field has already been reported, so it must not be reported as missing, too.
     let is_complete = diagnostics.len() == count_before_fields;
     let fields = parsed.quota.quotas(EXAMPLES).and_then(|quotas| {
         let shadow = parsed.shadow.spec()?;

@@ -1,4 +1,4 @@
-//! Policies files: parsing, validation, polling, and atomic replacement of the active policies.
+//! Parses, validates and polls policies files, and replaces the active policies atomically.
 
 mod access;
 mod diagnostics;

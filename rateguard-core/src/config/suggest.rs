@@ -1,9 +1,9 @@
-//! Suggests a valid name for a misspelled one.
+//! Suggests a valid name when a name is misspelled.
 
-/// The maximum number of bytes of a name that gets a suggestion. It bounds the time for a comparison.
+/// The maximum length in bytes of a name that gets a suggestion. The maximum bounds the duration of a comparison.
 const MAX_BYTES: usize = 60;
 
-/// Returns the most similar name, if one is similar enough.
+/// Returns the most similar of the valid names, or `None` if no valid name is similar enough.
 pub(super) fn suggest<'w>(
     unknown: &str,
     names: impl IntoIterator<Item = &'w str>,
@@ -11,17 +11,17 @@ pub(super) fn suggest<'w>(
     if unknown.len() > MAX_BYTES {
         return None;
     }
-    // A third of the letters may differ. In short names, one letter may differ.
+    // At most a third of the letters may differ, but one letter may differ even in a short name.
     let max = (unknown.chars().count() / 3).max(1);
     let distances = names.into_iter().map(|name| (distance(unknown, name), name));
     distances.filter(|(distance, _)| *distance <= max).min_by_key(|it| it.0).map(|it| it.1)
 }
 
-/// Returns the optimal string alignment distance: the number of insertions, deletions, substitutions, and
-/// transpositions of adjacent letters.
+/// Returns the optimal string alignment distance of two names. This is the number of insertions, deletions,
+/// substitutions, and transpositions of adjacent letters that change one name into the other.
 fn distance(one: &str, other: &str) -> usize {
     let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
-    // rows[i][j] is the distance between the first i letters of `one` and the first j letters of `other`.
+    // `rows[i][j]` is the distance between the first `i` letters of `one` and the first `j` letters of `other`.
     let mut rows: Vec<Vec<usize>> = vec![(0..=other.len()).collect()];
     for (i, letter) in one.iter().enumerate() {
         let mut row = vec![i + 1];

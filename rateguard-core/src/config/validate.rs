@@ -1,4 +1,4 @@
-//! Validates a policies file as a whole.
+//! Validates a whole policies file.
 
 use crate::{
     Policy,
@@ -11,17 +11,17 @@ use super::{
     guard::StartupSettings,
 };
 
-/// The policies and names that a file is validated against.
+/// The policies, settings and names against which a file is validated.
 pub(super) struct ValidationContext<'a> {
-    /// The policies and settings that the program sets. The file overrides them.
+    /// The policies and settings that the program sets. A file overrides them.
     pub(super) from_builder: &'a PolicySet,
-    /// Creates keys from their notations.
+    /// The function that creates keys from their notations.
     pub(super) key_recipes: KeyRecipes,
-    /// The active policies, the settings at start, and the registered names. `None` at start.
+    /// The active policies, the startup settings, and the registered names. `None` while the guard is being built.
     pub(super) active: Option<(&'a PolicySet, &'a StartupSettings, &'a NameRegistry)>,
 }
 
-/// Returns the new policies and settings, or all diagnostics.
+/// Returns the policies and settings that result from the file, or all diagnostics.
 pub(super) fn validate(
     bytes: &[u8],
     context: &ValidationContext<'_>,
@@ -57,7 +57,8 @@ pub(super) fn validate(
     Err(diagnostics.into_list())
 }
 
-/// Returns the policies and settings of the program, with those of the file in place of equal names.
+/// Returns the policies and settings of the program, after those in the file with the same names have replaced
+/// them.
 fn merge(document: &Document, context: &ValidationContext<'_>) -> PolicySet {
     let mut next = context.from_builder.clone();
     next.access = document.access.clone();
@@ -74,7 +75,7 @@ fn merge(document: &Document, context: &ValidationContext<'_>) -> PolicySet {
     next
 }
 
-/// Rejects a file that lacks a policy or a plan that the program uses.
+/// Rejects a file if the program uses a policy or a plan that neither the file nor the program defines.
 fn reject_missing_names(
     document: &Document,
     next: &PolicySet,
@@ -112,7 +113,7 @@ fn reject_missing_names(
     }
 }
 
-/// Returns the message for a missing policy or plan. `valid` contains the existing names.
+/// Returns the error message for a missing policy or plan. `valid` contains the names of those that exist.
 fn missing_name(kind: &str, name: &str, user: &str, valid: &[&str]) -> String {
     let expected = match valid {
         [] => format!("expected a {kind} of this name, found none"),
@@ -121,8 +122,8 @@ fn missing_name(kind: &str, name: &str, user: &str, valid: &[&str]) -> String {
     format!("unknown {kind} `{name}`, used by {user}; {expected}")
 }
 
-/// Rejects a policy whose maximum cost is less than the cost of a request in the program, because every request would
-/// be denied.
+/// Rejects a policy whose maximum cost is less than the cost of a request that the program checks against it,
+/// because every such request would be denied.
 fn reject_excessive_costs(
     document: &Document,
     next: &PolicySet,
@@ -142,8 +143,8 @@ fn reject_excessive_costs(
     }
 }
 
-/// Returns a warning if a quota has moved to another position in its policy. Stores identify a quota by its position,
-/// so a moved quota loses its count.
+/// Returns a warning if a quota has another position in the new policy. Stores identify a quota by its position, so
+/// the quota loses its count.
 pub(super) fn warn_moved_quota(active: &Policy, new: &Policy) -> Option<String> {
     let (old, new) = (active.quotas().as_slice(), new.quotas());
     let mut moved = new.iter().enumerate().filter_map(|(index, quota)| {
@@ -160,8 +161,8 @@ pub(super) fn warn_moved_quota(active: &Policy, new: &Policy) -> Option<String> 
     ))
 }
 
-/// Returns a warning if new candidate quotas are enforced immediately. They have counted no requests yet, so they start
-/// with full limits.
+/// Returns a warning if new candidate quotas are enforced immediately. They have counted no requests, so every key
+/// gets the full quota again.
 pub(super) fn warn_new_candidate(active: &Policy, new: &Policy) -> Option<String> {
     let (quotas, percent) = new.candidate_quotas().filter(|(_, percent)| *percent > 0)?;
     active.candidate_quotas().is_none().then(|| {

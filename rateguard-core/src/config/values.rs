@@ -1,4 +1,4 @@
-//! Parsers of field values. The argument `expected` is the error message for a value of the wrong type.
+//! Parses the values of fields. The argument `expected` is the error message for a value of the wrong type.
 
 use std::{fmt::Display, ops::RangeInclusive, time::Duration};
 
@@ -24,7 +24,7 @@ pub(super) fn string<'v>(
     }
 }
 
-/// Parses a string with a function.
+/// Parses a string with the function `parse`.
 pub(super) fn parse_with<T, E: Display>(
     value: &Value<'_>,
     expected: &str,
@@ -41,7 +41,7 @@ pub(super) fn parse_with<T, E: Display>(
     }
 }
 
-/// Parses a string in the notation of the grammar.
+/// Parses a string whose notation the grammar crate defines.
 pub(super) fn parse<T: Notation>(
     value: &Value<'_>,
     diagnostics: &mut Diagnostics<'_>,
@@ -49,7 +49,7 @@ pub(super) fn parse<T: Notation>(
     parse_with(value, &T::expected(), diagnostics, str::parse)
 }
 
-/// Parses a string that must be one of the keywords.
+/// Parses a string that must be one of these keywords, and returns the value of the keyword.
 pub(super) fn keyword<T: Clone>(
     value: &Value<'_>,
     keywords: &[(&str, T)],
@@ -65,7 +65,7 @@ pub(super) fn keyword<T: Clone>(
     })
 }
 
-/// Parses a whole number in a range.
+/// Parses a whole number that must be in a range.
 pub(super) fn integer(
     value: &Value<'_>,
     range: RangeInclusive<u64>,
@@ -86,7 +86,7 @@ pub(super) fn integer(
     }
 }
 
-/// Parses a whole number in a range of 32-bit numbers.
+/// Parses a whole number that must be in a range and fits into 32 bits.
 pub(super) fn integer_u32(
     value: &Value<'_>,
     range: RangeInclusive<u32>,
@@ -98,7 +98,7 @@ pub(super) fn integer_u32(
     Some(Located { value: u32::try_from(value).ok()?, location })
 }
 
-/// Parses a duration in a range: `"10s"`, or a whole number of seconds.
+/// Parses a duration that must be in a range. The value is a string such as `"10s"`, or a whole number of seconds.
 pub(super) fn duration(
     value: &Value<'_>,
     range: RangeInclusive<Duration>,
@@ -140,7 +140,7 @@ pub(super) fn boolean(
     }
 }
 
-/// Returns the elements of a list.
+/// Returns the elements of a list. If the value is not a list, adds an error and returns no elements.
 pub(super) fn list<'v, 't>(
     value: &'v Value<'t>,
     expected: &str,

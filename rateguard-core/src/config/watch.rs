@@ -1,4 +1,4 @@
-//! The thread that polls a file.
+//! Starts and stops the thread that polls a file.
 
 use std::{
     io,
@@ -12,23 +12,24 @@ use std::{
 
 use super::fingerprint::FileFingerprint;
 
-/// A thread that polls a file until this value is dropped or [stopped](Self::stop).
+/// A thread that polls a file. The thread ends when this value is dropped or [stopped](Self::stop).
 pub(super) struct Watch {
     interval: Duration,
-    /// The thread ends when this sender is dropped. `None` if no thread runs.
+    /// The sender whose drop ends the thread. `None` if no thread runs.
     stop: Mutex<Option<Sender<()>>>,
 }
 
 impl Watch {
-    /// Creates a watch that polls at an interval. An interval of zero disables polling.
+    /// Creates a watch that polls once in each interval. An interval of zero disables polling.
     pub(super) fn every(interval: Duration) -> Self {
         Self { interval, stop: Mutex::new(None) }
     }
 
-    /// Calls `poll` after each interval with the result of the previous call, until `poll` returns `None`.
+    /// Starts a thread that calls `poll` after each interval, until `poll` returns `None`. The argument of a call
+    /// is the result of the previous call.
     ///
-    /// Polling needs a thread instead of a task, because a guard can be built without an async runtime, and reading a
-    /// file blocks.
+    /// A separate thread polls instead of an async task, because a guard can be built without an async runtime, and
+    /// reading a file blocks.
     pub(super) fn start(
         &self,
         poll: impl Fn(Option<FileFingerprint>) -> Option<FileFingerprint> + Send + 'static,
@@ -56,7 +57,8 @@ impl Watch {
     }
 
     fn set(&self, stop: Option<Sender<()>>) {
-        // While the lock is held, threads only make one assignment, so the value is consistent even after a panic.
+        // While a thread holds the lock, it makes only one assignment. So the value is consistent even if the
+        // thread panicked.
         *self.stop.lock().unwrap_or_else(PoisonError::into_inner) = stop;
     }
 }

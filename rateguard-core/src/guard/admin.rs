@@ -5,16 +5,16 @@ use std::time::Duration;
 use super::RateGuard;
 use crate::{Key, OnError, Policy, policy::QuotaVariant};
 
-/// Accessors for operator tools. They do not mark the names of policies as used, so a changed file may still remove
-/// these policies.
+/// Accessors for operator tools. These accessors do not mark the names of policies as used, so a changed policies
+/// file may still omit these policies.
 impl RateGuard {
-    /// The current policy of this name.
+    /// Returns the current policy with this name.
     #[doc(hidden)]
     pub fn current_policy(&self, name: &str) -> Option<Policy> {
         self.policy_set().peek_policy(name).map(|named| named.policy.clone())
     }
 
-    /// All current policies of the guard, ordered by name.
+    /// Returns all current policies of the guard, ordered by name.
     #[doc(hidden)]
     pub fn current_policies(&self) -> Vec<Policy> {
         let mut policies: Vec<_> = self.policy_set().policies().cloned().collect();
@@ -41,14 +41,15 @@ impl RateGuard {
         self.shared.servers.used().any(|server| server.breaker.open_cause().is_some())
     }
 
-    /// Whether the candidate of this policy is enforced for this key. `None` if the policy has no candidate.
+    /// Whether the guard enforces the candidate quotas of this policy for this key. `None` if the policy has no
+    /// candidate.
     #[doc(hidden)]
     pub fn is_rolled_out(&self, policy: &Policy, key: &Key) -> Option<bool> {
         policy.candidate_quotas()?;
         Some(policy.variant_for(&self.hashed_key(key)) == QuotaVariant::Candidate)
     }
 
-    /// The failure mode of this policy, or the failure mode of the guard if the policy sets none.
+    /// Returns the failure mode of this policy, or the failure mode of the guard if the policy sets no failure mode.
     #[doc(hidden)]
     pub fn on_error_of(&self, policy: Option<&Policy>) -> OnError {
         policy.and_then(Policy::own_on_error).unwrap_or_else(|| self.on_error())

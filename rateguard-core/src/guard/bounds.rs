@@ -6,8 +6,8 @@ use std::{ops::RangeInclusive, time::Duration};
 pub(crate) const DEADLINES: RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_secs(60);
 
-/// The range of valid maximum numbers of checks that wait for the store.
+/// The valid range for the maximum number of checks that wait for the store at the same time.
 pub(crate) const MAX_IN_FLIGHT: RangeInclusive<u64> = 1..=u32::MAX as u64;
 
-/// The longest random delay of `Retry-After`.
+/// The highest valid maximum for the random time that an HTTP adapter adds to `Retry-After`.
 pub const MAX_RETRY_JITTER: Duration = Duration::from_secs(3_600);

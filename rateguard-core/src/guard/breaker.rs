@@ -1,5 +1,5 @@
-//! A circuit breaker that stops store calls to a server that does not answer. Otherwise every check would wait for the
-//! deadline.
+//! A circuit breaker stops the store calls to a server that does not reply. Without it, every check would wait until
+//! its deadline.
 
 use std::{
     sync::{
@@ -13,29 +13,32 @@ use crate::{StoreError, backoff::Backoff};
 
 /// The number of consecutive failures after which the breaker opens.
 const FAILURE_THRESHOLD: u32 = 5;
-/// The maximum time between two probes. The guard notices a recovered server at most about this much later.
+/// The maximum time between two probes of a server. So the guard notices that a server has recovered after about this
+/// time at the latest.
 const MAX_BACKOFF: Duration = Duration::from_millis(250);
-/// The time until the first probe, and the longer times after failed probes.
+/// The delay before a probe of the server. The first delay is 50 ms, and each failed probe doubles it up to the
+/// maximum. A random jitter of up to 20 % is added or subtracted.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(50), MAX_BACKOFF, 0.2);
 
 /// A circuit breaker for one server of the store.
 ///
 /// A closed breaker admits all checks, and an open breaker rejects all checks. After the backoff, an open breaker
-/// admits a single check, the probe. A successful probe closes the breaker, and a failed probe doubles the backoff. If
-/// a probe has no outcome in time, the breaker admits another probe.
+/// admits a single check, the probe. A successful probe closes the breaker, and a failed probe doubles the backoff.
+/// If the outcome of a probe is not recorded in time, the breaker admits another probe.
 #[derive(Default)]
 pub(super) struct Breaker {
-    /// The failures since the last success or state change.
+    /// The number of failures since the last success or the last state change.
     failures: AtomicU32,
     is_open: AtomicBool,
-    /// The number of state changes. The breaker ignores a failure of a check that it admitted before the last change.
+    /// The number of state changes. If the breaker admitted a check before the last state change, it ignores a
+    /// failure of this check.
     generation: AtomicU64,
     open_state: Mutex<OpenState>,
 }
 
 struct OpenState {
     cause: StoreError,
-    /// The time from which the breaker admits the next probe.
+    /// The earliest time at which the breaker admits the next probe.
     next_probe: Instant,
     backoff: Backoff,
 }
@@ -47,11 +50,11 @@ impl Default for OpenState {
 }
 
 impl Breaker {
-    /// Admits a check whose outcome the caller records within `lease`.
+    /// Admits a check. The caller must record the outcome of the check within the time `lease`.
     ///
     /// # Errors
     ///
-    /// The cause of the last failure, if the breaker is open and no probe is due.
+    /// Returns the cause of the last failure, if the breaker is open and it is too early for the next probe.
     pub(super) fn try_acquire(&self, lease: Duration) -> Result<BreakerPermit<'_>, StoreError> {
         self.try_acquire_at(lease, Instant::now)
     }
@@ -82,13 +85,13 @@ impl Breaker {
         Ok(permit(true))
     }
 
-    /// Whether the breaker is open, including the time when the next check would be a probe.
+    /// Whether the breaker is open. The result is also true if the breaker would admit the next check as a probe.
     pub(super) fn is_open(&self) -> bool {
         self.is_open.load(Relaxed)
     }
 
-    /// The cause with which the breaker would reject a check now. `None` if the breaker is closed or the next check is
-    /// a probe.
+    /// Returns the error with which the breaker would reject a check now. `None` if the breaker would admit the
+    /// check, because the breaker is closed or the check would be a probe.
     pub(super) fn open_cause(&self) -> Option<StoreError> {
         if !self.is_open() {
             return None;
@@ -98,16 +101,17 @@ impl Breaker {
     }
 
     fn lock(&self) -> MutexGuard<'_, OpenState> {
-        // Only assignments of independent fields run under the lock, so a poisoned lock is still consistent.
+        // The code under this lock only assigns independent fields. So the state is consistent even if a panic has
+        // poisoned the lock.
         self.open_state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The permit of an admitted check. A permit that is dropped without an outcome gives no information about the server,
-/// so the breaker counts neither a success nor a failure.
+/// The permit that the breaker gives to an admitted check. If a permit is dropped without an outcome, the breaker
+/// counts neither a success nor a failure.
 pub(super) struct BreakerPermit<'a> {
     breaker: &'a Breaker,
-    /// The number of state changes when the breaker admitted the check.
+    /// The number of state changes of the breaker at the time when it admitted the check.
     generation: u64,
     is_probe: bool,
 }
@@ -121,8 +125,8 @@ impl BreakerPermit<'_> {
     fn record_at<T>(mut self, result: &Result<T, StoreError>, now: Instant) {
         match result {
             Err(cause) if is_server_failure(*cause) => self.record_failure(*cause, now),
-            // The server has answered, even if the server could not decide on these keys. So the breaker counts a
-            // success.
+            // An error that does not concern the whole server shows that the server replies. So the breaker counts
+            // this error as a success.
             _ => self.record_success(),
         }
         self.is_probe = false;
@@ -134,7 +138,8 @@ impl BreakerPermit<'_> {
             breaker.failures.store(0, Relaxed);
         }
         if breaker.is_open.load(Relaxed) {
-            // Any successful check closes the breaker, not only a probe, because the server answers again.
+            // Any successful check closes the breaker, even if the check is not a probe, because the success shows
+            // that the server replies again.
             let mut state = breaker.lock();
             *state = OpenState::default();
             breaker.generation.fetch_add(1, Relaxed);
@@ -145,8 +150,8 @@ impl BreakerPermit<'_> {
     fn record_failure(&self, cause: StoreError, now: Instant) {
         let breaker = self.breaker;
         if breaker.generation.load(Relaxed) != self.generation {
-            // The breaker admitted the check before the last state change, so the failure says nothing about the server
-            // since that change.
+            // The breaker admitted the check before the last state change, so the failure does not show the current
+            // state of the server.
             return;
         }
         if !self.is_probe && breaker.failures.fetch_add(1, Relaxed) + 1 < FAILURE_THRESHOLD {
@@ -176,7 +181,8 @@ impl Drop for BreakerPermit<'_> {
     }
 }
 
-/// Whether the cause concerns only this check. Other checks may then succeed.
+/// Whether an error with this cause shows no failure of the server, because it concerns only one check or this
+/// process.
 pub(super) fn is_request_specific(cause: StoreError) -> bool {
     matches!(
         cause,
@@ -187,7 +193,8 @@ pub(super) fn is_request_specific(cause: StoreError) -> bool {
     )
 }
 
-/// Whether the cause is a failure of the whole server, and not a problem of one key or of this process.
+/// Whether this cause means that the whole server fails. Otherwise there is only a problem with one key or in this
+/// process.
 fn is_server_failure(cause: StoreError) -> bool {
     match cause {
         StoreError::Timeout
@@ -199,7 +206,8 @@ fn is_server_failure(cause: StoreError) -> bool {
         | StoreError::Throttled
         | StoreError::Busy
         | StoreError::Other(_) => true,
-        // These causes concern one key, one cluster slot, only writes, or this process, so other checks may succeed.
+        // Each of these causes concerns only one key, one cluster slot, writes, or this process. So other checks may
+        // succeed.
         StoreError::Permission
         | StoreError::OutOfMemory
         | StoreError::Cluster
@@ -241,7 +249,7 @@ mod tests {
             }
             acquire(&breaker, now).unwrap().record_at(&SUCCESS, now);
         }
-        // A failure for one key is no failure of the server, so the breaker stays closed.
+        // An error for one key is not a failure of the server, so the breaker stays closed.
         for _ in 0..100 {
             let permit = acquire(&breaker, now).unwrap();
             permit.record_at::<()>(&Err(StoreError::InvalidReply), now);
@@ -256,7 +264,7 @@ mod tests {
     fn one_check_probes_after_each_backoff_and_success_closes() {
         let mut now = Instant::now();
         let breaker = open_breaker(now);
-        // The backoffs with the maximum jitter of 20 %.
+        // The backoffs in milliseconds, each with the maximum jitter of 20 %.
         for backoff in [60, 120, 240, 300, 300] {
             now += Duration::from_millis(backoff);
             let probe = acquire(&breaker, now).unwrap();
@@ -293,7 +301,7 @@ mod tests {
         assert!(acquire(&breaker, later).is_err(), "still only one probe");
         next.record_at(&SUCCESS, later);
         assert!(acquire(&breaker, later).is_ok());
-        // The breaker also ignores a late probe after another probe has closed the breaker.
+        // The breaker also ignores the late failure of a probe after another probe has closed the breaker.
         let breaker = open_breaker(now);
         let lost = acquire(&breaker, now + LEASE).unwrap();
         acquire(&breaker, later).unwrap().record_at(&SUCCESS, later);
@@ -310,7 +318,7 @@ mod tests {
             permit.record_at(&FAILURE, now);
         }
         assert!(acquire(&breaker, now + Duration::from_millis(60)).is_ok());
-        // A late success closes the breaker.
+        // The success of a check closes the breaker even if the check started before the breaker opened.
         let breaker = Breaker::default();
         let [slow, others @ ..] =
             [(); FAILURE_THRESHOLD as usize + 1].map(|()| acquire(&breaker, now).unwrap());

@@ -1,4 +1,4 @@
-//! Translates a request into bucket requests for the store, and the store's verdict into a decision.
+//! Translates a request into bucket requests for the store, and translates the store's verdict into a decision.
 
 use smallvec::SmallVec;
 
@@ -36,15 +36,15 @@ impl Request<'_> {
         })
     }
 
-    /// Whether the store may have denied this request because of units that the guard refunds for another request a
-    /// moment later.
+    /// Whether the store may have denied this request because of units that another request took and that the guard
+    /// refunds a moment later.
     pub(super) fn may_be_denied_in_error(&self) -> bool {
         let is_other = |requested: &RequestedLimit<'_>| requested.key != self.limits[0].key;
         self.guard().is_cross_slot() && self.limits.iter().any(is_other)
     }
 
-    /// One bucket request for each enforced quota of each limit, then the bucket requests for bans. For a reset, the
-    /// bucket requests for quota variants in shadow follow.
+    /// Returns one bucket request for each enforced quota of each limit, and then the bucket requests for bans. For a
+    /// reset, it also returns bucket requests for the quotas in shadow mode.
     pub(super) fn buckets(&self, operation: Operation) -> SmallVec<[LimitBucket<'_>; 1]> {
         let mut buckets = self.quota_buckets();
         for (limit, requested) in self.limits.iter().enumerate() {
@@ -85,14 +85,15 @@ impl Request<'_> {
                     earlier.request.bucket == bucket(index) && earlier.request.quota == *quota
                 };
                 if let Some(earlier) = buckets.iter_mut().find(|earlier| is_same(earlier)) {
-                    // The request contains this key and policy twice, so one bucket request gets the sum of the costs.
+                    // The request contains this policy with this key twice, so one bucket request gets the sum of
+                    // both costs.
                     earlier.request.cost = earlier.request.cost.saturating_add(requested.cost);
                     earlier.limit = limit;
                     continue;
                 }
-                // The program has made a mistake if two policies of a request have the same name and different quotas.
-                // The quotas of the second policy get further indexes, so the store enforces the quotas of both
-                // policies.
+                // If two policies of a request have the same name but different quotas, the program has made a
+                // mistake. The second policy's quotas then get other bucket indexes, so that the store enforces the
+                // quotas of both policies.
                 let is_free = |index: &usize| {
                     buckets.iter().all(|earlier| earlier.request.bucket != bucket(*index))
                 };

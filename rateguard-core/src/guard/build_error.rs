@@ -1,4 +1,4 @@
-//! The error of the builder of a guard.
+//! The error that the builder of a guard returns.
 
 use std::{error::Error, fmt};
 
@@ -15,7 +15,7 @@ pub enum BuildError {
     Prefix(NameError),
     /// The deadline is not from 1 ms to 60 s.
     Deadline,
-    /// The maximum number of checks that wait for the store is not from 1 to 4,294,967,295.
+    /// The maximum number of checks that may wait for the store at the same time is not from 1 to 4,294,967,295.
     MaxInFlight,
     /// The number of replicas is zero.
     Replicas,
@@ -42,7 +42,7 @@ pub enum BuildError {
     PlanName(NameError),
     /// Two plans have the same name.
     DuplicatePlan {
-        /// The name of the plans.
+        /// The name that both plans have.
         name: String,
     },
     /// A plan refers to another plan instead of quotas.
@@ -53,11 +53,11 @@ pub enum BuildError {
     /// The policies file cannot be read or is invalid.
     #[cfg(feature = "config")]
     PoliciesFile(PoliciesFileError),
-    /// The interval at which the guard checks the policies file is between zero and 10 ms.
+    /// The interval between two checks of the policies file is longer than zero, but shorter than 10 ms.
     PoliciesFileInterval,
-    /// The maximum random delay of `Retry-After` is not a whole number of seconds up to 1 hour.
+    /// The maximum random time that is added to `Retry-After` is not a whole number of seconds, or is above 1 hour.
     RetryJitter,
-    /// Two header dialects write the same fields with different meanings.
+    /// Two of the selected header dialects write the same header field with different meanings.
     Headers,
     /// The Redis URL is invalid or not supported.
     Url(RedisUrlError),
@@ -128,7 +128,7 @@ impl Error for BuildError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Thread(error) => Some(error),
-            // The messages of the other variants already contain the text of the source.
+            // The message of every other variant already contains the text of its source error.
             _ => None,
         }
     }

@@ -1,11 +1,11 @@
-//! Shortcuts for requests for one unit of one key.
+//! Shortcut methods for requests that ask for one unit of one key.
 
 use std::time::Duration;
 
 use super::{RateGuard, Request, Unavailable};
 use crate::{Decision, Key, Policy};
 
-/// Requests for one unit of one key.
+/// Methods for requests that ask for one unit of one key.
 impl RateGuard {
     /// Returns a request without keys. Add keys with [`Request::and`] or [`Request::and_hashed`].
     #[doc(hidden)]
@@ -13,29 +13,30 @@ impl RateGuard {
         Request::new(self)
     }
 
-    /// Returns a request for one unit of `key` against `policy`. Use the request for other costs, for several keys, and
-    /// for operations such as [`reserve`](Request::reserve) and [`debit`](Request::debit).
+    /// Returns a request for one unit of `key` against `policy`. On the returned request, you can set another cost,
+    /// add more keys, and call operations such as [`reserve`](Request::reserve) and [`debit`](Request::debit).
     pub fn request<'a>(&'a self, policy: &'a Policy, key: &Key) -> Request<'a> {
         Request::new(self).and(policy, key)
     }
 
-    /// Decides on one unit of `key` against `policy`, and takes the unit if the decision admits the request.
+    /// Decides whether `policy` has room for one unit of `key`, and takes the unit if there is room.
     ///
-    /// The check ends at the [deadline](crate::RateGuardBuilder::deadline) of the guard. If a policy with a
-    /// [ban](Policy::ban) denies the request, the guard takes up to one deadline more to count the offence and to start
-    /// a ban.
+    /// The check lasts at most as long as the [deadline](crate::RateGuardBuilder::deadline) of the guard. If a policy
+    /// with a [ban](Policy::ban) denies the request, the guard also counts an offence and may start a ban. These
+    /// steps can last up to one more deadline.
     ///
-    /// A guard that counts in memory needs no async runtime. A guard on Redis or Upstash needs a Tokio runtime.
+    /// A guard that counts in memory needs no async runtime. A guard that counts in Redis or Upstash needs a Tokio
+    /// runtime.
     ///
     /// # Errors
     ///
     /// [`Unavailable`] if the store did not decide within the deadline, unless the failure mode is
     /// [`OnError::Local`](crate::OnError::Local). [`Unavailable::lets_pass`] returns whether the failure mode admits
-    /// the request. After the error, the store may still have taken the unit.
+    /// the request. Even if this method returns the error, the store may have taken the unit.
     ///
     /// # Panics
     ///
-    /// Panics if the guard is on Redis or Upstash and there is no Tokio runtime with its timer enabled.
+    /// Panics if the guard counts in Redis or Upstash and there is no Tokio runtime with its timer enabled.
     pub async fn check(&self, policy: &Policy, key: &Key) -> Result<Decision, Unavailable> {
         let key = self.hashed_key(key);
         match self.check_fast(policy, &key, 1) {
@@ -44,51 +45,52 @@ impl RateGuard {
         }
     }
 
-    /// Checks one unit of `key` against `policy` and returns whether the request is admitted. If the store fails, the
-    /// failure mode decides.
+    /// Checks one unit of `key` against `policy`, and returns true if the request is admitted. If the store fails,
+    /// the failure mode decides.
     ///
     /// # Panics
     ///
-    /// As [`check`](Self::check).
+    /// Panics in the same cases as [`check`](Self::check).
     pub async fn allows(&self, policy: &Policy, key: &Key) -> bool {
         self.request(policy, key).allows().await
     }
 
-    /// Returns the decision that [`check`](Self::check) would make, and takes no unit.
+    /// Returns the decision that [`check`](Self::check) would return now, but takes no unit.
     ///
     /// # Errors
     ///
-    /// As [`Request::peek`].
+    /// Returns the same errors as [`Request::peek`].
     ///
     /// # Panics
     ///
-    /// As [`check`](Self::check).
+    /// Panics in the same cases as [`check`](Self::check).
     pub async fn peek(&self, policy: &Policy, key: &Key) -> Result<Decision, Unavailable> {
         self.request(policy, key).peek().await
     }
 
-    /// Removes the counts, offences and bans of `key` for `policy`.
+    /// Removes the counts, offences and bans that `key` has under `policy`.
     ///
     /// # Errors
     ///
-    /// As [`Request::reset`].
+    /// Returns the same errors as [`Request::reset`].
     ///
     /// # Panics
     ///
-    /// As [`check`](Self::check).
+    /// Panics in the same cases as [`check`](Self::check).
     pub async fn reset(&self, policy: &Policy, key: &Key) -> Result<(), Unavailable> {
         self.request(policy, key).reset().await
     }
 
-    /// Waits up to `max` for room, and takes one unit of `key` against `policy`; see [`Request::check_or_wait`].
+    /// Waits until `policy` has room for one unit of `key`, but not longer than `max`, and then takes the unit; see
+    /// [`Request::check_or_wait`].
     ///
     /// # Errors
     ///
-    /// As [`Request::check_or_wait`].
+    /// Returns the same errors as [`Request::check_or_wait`].
     ///
     /// # Panics
     ///
-    /// As [`Request::check_or_wait`].
+    /// Panics in the same cases as [`Request::check_or_wait`].
     pub async fn check_or_wait(
         &self,
         policy: &Policy,

@@ -1,4 +1,4 @@
-//! Checks that wait for room instead of being denied.
+//! Checks that wait until there is room. Other checks are denied immediately if there is no room.
 
 use std::{panic::resume_unwind, time::Duration};
 
@@ -20,47 +20,49 @@ use crate::{
     telemetry::spans::in_current_span,
 };
 
-/// The minimum time between two checks of a waiting request. Tokio's timer has no finer resolution.
+/// The minimum time between two checks of a waiting request. It is the resolution of Tokio's timer.
 const MIN_WAIT: Duration = Duration::from_millis(1);
-/// The maximum time that a request waits: twice the longest window. Without this maximum, a later time could overflow
-/// `Instant`.
+/// The maximum time that a request waits. It is twice the longest window of a quota. Without this maximum, the end of
+/// a very long wait could not be represented as an `Instant`.
 const MAX_WAIT: Duration = Duration::from_secs(2 * 365 * 86_400);
 
 impl Request<'_> {
-    /// Waits up to `max` for room, and takes the units as soon as there is room.
+    /// Waits until there is room, but not longer than `max`, and then takes the units.
     ///
-    /// The guard serves waiting requests for one key in the order of the calls, whatever the requests cost. The order
-    /// has these limits:
+    /// The guard serves the waiting requests for one key in the order of the calls of this method, whatever the
+    /// requests cost. There are three exceptions to this order:
     ///
     /// - A request for several keys waits in the queue of the key that will have room last, and joins each queue at
-    ///   most once. If the request has to wait for a key again, the guard may serve other requests for this key
-    ///   earlier.
-    /// - Guards in different processes do not share a queue, so their requests compete when there is room.
-    /// - A request that does not wait, such as [`check`](Self::check), takes units for which other requests wait. Do
-    ///   not mix both kinds of requests for one key.
+    ///   most once. If it must wait for the same key a second time, the guard may serve other requests for this key
+    ///   first.
+    /// - Guards in different processes have separate queues, so requests from several processes compete when there is
+    ///   room.
+    /// - A request that does not wait, such as [`check`](Self::check), can take the units for which another request
+    ///   waits. For one key, use only requests that wait, or only requests that do not wait.
     ///
     /// This method returns a denial immediately if the store expects no room within `max`. It returns a denial after
-    /// `max` if other requests are still earlier in the queue. After a denial, the guard has taken no units and has
-    /// counted no offence.
+    /// `max` if other requests are still ahead in the queue. In these cases, the guard takes no units and counts no
+    /// offence.
     ///
-    /// You can drop the future at any time. The guard then refunds units that it has taken for the request, if the
-    /// store answers within the deadline. A future that is neither polled nor dropped blocks the queue.
+    /// You can drop the future at any time. If the guard has already taken units for the request, it then refunds
+    /// them, unless the store fails. A future that is neither polled nor dropped blocks the queue.
     ///
     /// # Errors
     ///
     /// [`Unavailable`] if the store did not decide within the deadline, unless the failure mode is
-    /// [`OnError::Local`](crate::OnError::Local). Each attempt has the full deadline.
+    /// [`OnError::Local`](crate::OnError::Local). A waiting request may need several store calls, and each call has
+    /// the full deadline.
     ///
     /// # Panics
     ///
     /// Panics if there is no Tokio runtime with its timer enabled.
     pub async fn check_or_wait(&self, max: Duration) -> Result<Decision, Unavailable> {
         if self.is_in_shadow() {
-            // A policy in shadow denies nothing, so there is nothing to wait for.
+            // All policies of the request are in shadow mode, so the request is never denied and need not wait.
             return self.check().await;
         }
-        // The guard runs the shadow checks only once, even if it repeats the enforced check, so the shadow counts
-        // include the request once.
+        // The guard may repeat the enforced check. It runs the shadow checks only once, so that the request is
+        // counted only once in shadow mode.
         let _shadows = self.shadow_checks(Operation::Check).map(ShadowChecks::start);
         self.record_check(self.check_until_room(max), |decision| decision).await
     }
@@ -68,13 +70,13 @@ impl Request<'_> {
     async fn check_until_room(&self, max: Duration) -> Result<Decision, Unavailable> {
         let queues = &self.guard().shared.wait_queues;
         let ids: Vec<_> = self.limits().map(|it| QueueId::of(it.policy, &it.key)).collect();
-        // Only limits with a cost above 0 count here. With a cost of 0, the request takes no units from the requests in
-        // the queue, so it need not wait for them.
+        // Only limits with a cost above 0 are in this list. For a limit with a cost of 0, the request takes no units
+        // that other requests need, so it need not wait for the requests in the queue.
         let with_cost: Vec<_> =
             self.limits().zip(&ids).filter(|(it, _)| it.cost > 0).map(|(_, id)| id).collect();
         let until = Instant::now() + max.min(MAX_WAIT);
-        // The request holds the front of at most one queue at a time, so there are no deadlocks. The request joins each
-        // queue once, so the number of waits for other requests is bounded.
+        // A request is at the front of at most one queue at a time, so two requests cannot wait for each other
+        // forever. A request joins each queue at most once, so it does not wait for other requests again and again.
         let mut front: Option<QueueGuard<'_>> = None;
         let mut joined = Vec::new();
         loop {
@@ -87,7 +89,7 @@ impl Request<'_> {
             if decision.is_allowed() {
                 return Ok(decision);
             }
-            // Without a retry time, there is never room for this cost.
+            // A denial without a retry time means that there is never room for this cost.
             let Some(wait) = decision.retry_after() else { return Ok(decision) };
             let next_check = Instant::now() + wait.clamp(MIN_WAIT, MAX_WAIT);
             if next_check > until {
@@ -98,7 +100,8 @@ impl Request<'_> {
                 _ => &ids[self.limit_of(&decision)],
             };
             if front.as_ref().is_some_and(|front| front.id() != next_queue) {
-                // This request waits for another key now, so the next request in the old queue can continue.
+                // This request now waits for another key. It leaves its old queue, so that the next request in the
+                // old queue can continue.
                 front = None;
             }
             if joined.contains(next_queue) {
@@ -107,14 +110,15 @@ impl Request<'_> {
             }
             match timeout_at(until, queues.acquire(next_queue.clone())).await {
                 Ok(acquired) => front = Some(acquired),
-                // If there is room now, it belongs to the earlier requests in the queue, so this request is denied.
+                // Even if there is room now, the requests ahead in the queue will use it. So this request is denied.
                 Err(_) => return self.denied_by_others().await,
             }
             joined.push(next_queue.clone());
         }
     }
 
-    /// Returns a denial without taking units, even if there is room, because other requests wait for the room.
+    /// Returns a denial without taking units. The request is denied even if there is room, because other requests are
+    /// ahead in the queue.
     async fn denied_by_others(&self) -> Result<Decision, Unavailable> {
         let peek = self.peek().await;
         // The peek replaces a check, so the guard records a failed peek as a failed check.
@@ -122,19 +126,21 @@ impl Request<'_> {
             .inspect_err(|unavailable| self.guard().record_failure(unavailable))
     }
 
-    /// The index of the limit whose quota is the tightest in the denial.
+    /// Returns the index of the limit to which the tightest quota of the decision belongs.
     fn limit_of(&self, decision: &Decision) -> usize {
         self.buckets(Operation::Peek)
             .get(decision.tightest_index())
             .map_or(0, |bucket| bucket.limit)
     }
 
-    /// Checks the request, and takes no units if the future is dropped before the check returns.
+    /// Checks the request. If this future is dropped before it returns, the guard refunds the units that the check
+    /// has taken.
     async fn check_cancel_safe(&self) -> Result<Decision, Unavailable> {
         let buckets = self.buckets(Operation::Check);
         let requests: Vec<BucketRequest<'_>> = buckets.iter().map(|it| it.request).collect();
-        // No task is needed for a ready reply, because the caller cannot drop this future in between. A pending reply
-        // is dropped here before its first poll, so the store has not started the check.
+        // If the store replies immediately, no task is needed, because this future cannot be dropped before it uses
+        // the reply. If the reply is pending, it is dropped here before its first poll, so the store has not started
+        // the check.
         if !self.guard().is_closed()
             && let StoreFuture::Ready(Ok(verdict)) =
                 self.guard().shared.store.apply(Operation::Check, &requests)
@@ -142,7 +148,8 @@ impl Request<'_> {
         {
             return Ok(self.decision(&buckets, &verdict));
         }
-        // A task waits for the reply, so the guard gets the receipts for a refund even if this future is dropped.
+        // A separate task waits for the reply. Even if this future is dropped, the task gets the receipts that a
+        // refund needs.
         let guard = self.guard().clone();
         let limits: Vec<(Policy, Key, u32)> =
             self.limits().map(|it| (it.policy.clone(), it.key, it.cost)).collect();
@@ -161,7 +168,7 @@ impl Request<'_> {
             return reservation.map(Reservation::into_decision);
         }
         match task.await.map_err(JoinError::try_into_panic) {
-            // The caller gets a panic of the store, as in a check without a task.
+            // If the store panics in the task, the caller gets this panic, as in a check without a task.
             Err(Ok(panic)) => resume_unwind(panic),
             // The task was cancelled, because the runtime is shutting down.
             _ => {
@@ -174,8 +181,8 @@ impl Request<'_> {
     }
 }
 
-/// The pending result of a check in a task. If it is dropped before it has received the result, the guard refunds the
-/// units.
+/// Receives the result of a check that runs in a task. If this receiver is dropped before it receives the result, the
+/// guard refunds the units.
 struct PendingReservation {
     receiver: oneshot::Receiver<Result<Reservation, Unavailable>>,
     runtime: Handle,
@@ -184,7 +191,8 @@ struct PendingReservation {
 impl Drop for PendingReservation {
     fn drop(&mut self) {
         self.receiver.close();
-        // The task has sent a reservation that this future has not received, so the guard refunds the units here.
+        // If the task has sent a reservation that the waiting future has not received, the guard refunds its units
+        // here.
         if let Ok(Ok(reservation)) = self.receiver.try_recv() {
             self.runtime.spawn(reservation.refund());
         }

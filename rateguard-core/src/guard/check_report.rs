@@ -14,14 +14,14 @@ use crate::{
     },
 };
 
-/// A check in progress, with its metrics and its trace span.
+/// The report of a check in progress, which updates the metrics and the trace span of the check.
 pub(super) struct CheckReport<'a> {
     metrics: &'a Metrics,
     span: CheckSpan,
 }
 
 impl CheckReport<'_> {
-    /// Reports the decision.
+    /// Reports the decision of the check.
     pub(super) fn decided(&self, decision: &Decision) {
         self.metrics.record_decision(
             decision.policy_name(),
@@ -32,7 +32,7 @@ impl CheckReport<'_> {
         self.span.record_decision(decision);
     }
 
-    /// Reports that the store failed to decide on this policy.
+    /// Reports that the store failed, so that there is no decision for this policy.
     fn undecided(&self, policy: &Policy, unavailable: &Unavailable) {
         let (outcome, mode) = OutcomeLabel::of_unavailable(unavailable);
         self.metrics.record_decision(policy.shared_name(), None, outcome, mode);
@@ -69,7 +69,8 @@ impl RateGuard {
         self.shared.metrics.record_store_error(cause);
     }
 
-    /// Reports that a limit uses this policy. The quotas of the policy then have metrics before the first check.
+    /// Reports that a limit uses this policy, so that the quotas of the policy have metrics even before the first
+    /// check.
     pub(super) fn register_policy(&self, policy: &Policy, is_fixed: bool) {
         if is_fixed {
             self.shared.metrics.register_quotas(quotas_of(policy));
@@ -94,7 +95,7 @@ impl RateGuard {
     }
 }
 
-/// The quotas of a policy and of its candidate.
+/// Returns the policy's own quotas and its candidate quotas, each with the name of the policy.
 fn quotas_of(policy: &Policy) -> impl Iterator<Item = (&PolicyName, Quota)> {
     let variants = [QuotaVariant::Own, QuotaVariant::Candidate];
     let quotas =
@@ -103,7 +104,7 @@ fn quotas_of(policy: &Policy) -> impl Iterator<Item = (&PolicyName, Quota)> {
 }
 
 impl Request<'_> {
-    /// Puts a check into a trace span and reports the result. A cancelled check is not reported.
+    /// Runs a check in a trace span, and reports the result of the check. A cancelled check is not reported.
     pub(super) fn record_check<T>(
         &self,
         check: impl Future<Output = Result<T, Unavailable>>,
@@ -113,7 +114,8 @@ impl Request<'_> {
         futures::observe(report.span.instrument(check), move |result| match result {
             Ok(checked) => report.decided(decision(checked)),
             Err(unavailable) => {
-                // The first policy whose failure mode was applied, or else the first policy of the request.
+                // The report names the first policy whose failure mode was applied. If there is none, the report
+                // names the first policy of the request.
                 let is_applied =
                     |policy: &&Policy| self.own_on_error(policy) == unavailable.on_error();
                 let mut policies = self.limits().map(|requested| requested.policy);

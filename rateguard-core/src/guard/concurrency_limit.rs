@@ -31,8 +31,8 @@ impl InFlight {
     ///
     /// [`StoreError::Overloaded`] if all permits are in use.
     pub(super) fn try_acquire(&self) -> Result<Permit<'_>, StoreError> {
-        // The permit is counted before the comparison, so two checks never get the last permit together. After a
-        // failure, the drop of the permit reverts the count.
+        // The counter is incremented before it is compared with the maximum, so two checks never get the last permit
+        // together. If the maximum was already reached, the permit is dropped, which decrements the counter again.
         let permit = Permit(self);
         if self.current.fetch_add(1, SeqCst) >= self.max {
             Err(StoreError::Overloaded)
@@ -42,7 +42,7 @@ impl InFlight {
     }
 }
 
-/// The permit of one check to wait for the store.
+/// A permit, with which one check may wait for the store.
 pub(super) struct Permit<'a>(&'a InFlight);
 
 impl Drop for Permit<'_> {

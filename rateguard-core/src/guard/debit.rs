@@ -1,4 +1,4 @@
-//! Debits: the guard takes units that the client has already used, whether or not there is room.
+//! A debit takes units that the client has already used, even if there is no room.
 
 use smallvec::SmallVec;
 
@@ -9,8 +9,8 @@ use crate::{
 };
 
 impl RateGuard {
-    /// Debits the units, in several store calls if the cost is above the maximum that a sliding-window log takes in one
-    /// call.
+    /// Debits the units. If the cost is above the number of units that a sliding-window log can take in one store
+    /// call, the guard calls the store several times.
     pub(super) async fn debit(
         &self,
         requests: &[BucketRequest<'_>],
@@ -18,7 +18,7 @@ impl RateGuard {
         let mut units_left: SmallVec<[u32; 1]> = requests
             .iter()
             .map(|request| match request.quota.algorithm().is_log() {
-                // A sliding-window log needs at most as many units as its capacity. Further units of the debit would
+                // For one debit, a sliding-window log counts at most as many units as its capacity. More units would
                 // expire at the same time, so they would change no decision.
                 true => request.cost.min(request.quota.capacity()),
                 false => request.cost,
@@ -41,8 +41,8 @@ impl RateGuard {
                 break;
             }
         }
-        // The verdict of the last store call is for the cost of that call. A peek returns the statuses for the full
-        // cost.
+        // The verdict of the last store call is only for the cost of that call. So a peek gets the statuses for the
+        // full cost.
         let peek = self.run_operation(Operation::Peek, requests, self.shared.deadline).await?;
         Ok(Verdict::new(true, peek.statuses().zip(peek.receipts())))
     }

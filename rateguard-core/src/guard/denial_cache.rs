@@ -1,4 +1,5 @@
-//! The denial cache stores denials for a short time in this process, to deny the same check again without a store call.
+//! The denial cache stores denials for a short time in this process. With a cached denial, the guard denies a
+//! repeated check without a store call.
 
 use std::{
     collections::{HashMap, hash_map::RandomState},
@@ -17,31 +18,33 @@ use crate::{
 };
 
 const SHARDS: usize = 16;
-/// The maximum number of denials in a shard: as many keys as a hash table of 4,096 slots holds. A full shard drops
-/// further denials.
+/// The maximum number of denials in a shard. It is also the maximum number of entries in a hash table with 4,096
+/// slots. A full shard stores no further denials.
 const MAX_DENIALS_PER_SHARD: usize = 3_584;
-/// The maximum number of denials of one key. A key can have several denials, for several policies and costs.
+/// The maximum number of denials of one key. A key can have several denials, because each policy and each cost has
+/// its own denial.
 const MAX_DENIALS_PER_KEY: usize = 4;
-/// The minimum time between two sweeps of a shard for expired denials.
+/// The minimum time between two sweeps of a shard. A sweep removes the expired denials.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(100);
-/// The number of invalidation counters in a shard. If two keys share a counter, an invalidation of one key also
-/// discards the pending inserts of the other key.
+/// The number of invalidation counters in a shard. If two keys share a counter and one key is invalidated, denials
+/// from running checks of the other key are not cached either.
 const COUNTERS_PER_SHARD: usize = 64;
 
 type Digest = [u8; DIGEST_BYTES];
 
-/// The cached denials of a guard, in shards that are selected by the key.
+/// The cached denials of a guard. They are divided into shards, and the key of a denial selects the shard.
 pub(super) struct DenialCache {
-    /// The maximum lifetime of a denial. The guard notices a change by another process at most this much later.
+    /// The maximum lifetime of a cached denial. If another process changes a bucket, this guard notices the change
+    /// after this time at the latest.
     max_ttl: Duration,
     hasher: RandomState,
-    /// Empty if the cache is disabled.
+    /// The shards of the cache. There are none if the cache is disabled.
     pub(super) shards: Box<[Mutex<CacheShard>]>,
 }
 
 pub(super) struct CacheShard {
     denials: HashMap<Digest, SmallVec<[Denial; 1]>>,
-    /// The number of denials of all keys.
+    /// The number of denials for all keys in this shard.
     pub(super) len: usize,
     /// The invalidation counters. A key uses the counter at the index that `counter_index` returns.
     invalidations: [u64; COUNTERS_PER_SHARD],
@@ -49,10 +52,10 @@ pub(super) struct CacheShard {
 }
 
 struct Denial {
-    /// The hash of all bucket requests of the check.
+    /// The hash of all bucket requests of the denied check.
     fingerprint: u64,
-    /// The policies of the check, with one bit for the hash of each policy name. Two policies may share a bit, so an
-    /// invalidation may remove too many denials, but never too few.
+    /// A bit set of the denied check's policies. The hash of a policy name selects the bit of the policy. Two
+    /// policies may have the same bit, so an invalidation may remove too many denials, but never too few.
     policies: u64,
     received_at: Instant,
     expires_at: Instant,
@@ -71,8 +74,9 @@ impl DenialCache {
         self.max_ttl
     }
 
-    /// Looks up a check. The cache only stores denials of checks of one key. The store may deny a check of several keys
-    /// because of units that a concurrent check soon refunds.
+    /// Looks for a cached denial of an equal check. The cache only contains denials of checks of a single key. A
+    /// denial for several keys is not cached, because the units that caused the denial may be refunded a moment
+    /// later.
     pub(super) fn lookup<'a>(
         &'a self,
         operation: Operation,
@@ -98,7 +102,8 @@ impl DenialCache {
         }))
     }
 
-    /// The status of the bucket, if the cache has a denial of a check with only this bucket request.
+    /// Returns the cached status of the bucket, if the cache has a denial of a check that consists of only this
+    /// bucket request.
     pub(super) fn denial(&self, request: &BucketRequest<'_>) -> Option<BucketStatus> {
         if self.max_ttl.is_zero() {
             return None;
@@ -107,7 +112,7 @@ impl DenialCache {
         self.shard(&digest).get(&digest, || self.fingerprint(requests), Instant::now())?.next()
     }
 
-    /// The hash of a check. The hash function has a random secret, so clients cannot construct collisions.
+    /// Calculates the hash of a check. The hash function has a random secret, so clients cannot construct collisions.
     fn fingerprint(&self, requests: &[BucketRequest<'_>]) -> u64 {
         let mut hasher = self.hasher.build_hasher();
         for BucketRequest { bucket, quota, cost, check_only, .. } in requests {
@@ -116,16 +121,17 @@ impl DenialCache {
         hasher.finish()
     }
 
-    /// Starts an invalidation of the denials of these buckets. The invalidation takes effect when it is dropped. `None`
-    /// if the operation changes no bucket.
+    /// Prepares the invalidation of the cached denials for these buckets. The returned value removes the denials when
+    /// it is dropped. Returns `None` if the cache is disabled, or if the operation is a peek, which changes no
+    /// bucket.
     pub(super) fn invalidation<'a>(
         &'a self,
         operation: Operation,
         requests: &'a [BucketRequest<'a>],
     ) -> Option<Invalidation<'a>> {
         let is_needed = !self.max_ttl.is_zero() && operation != Operation::Peek;
-        // A check that failed or was dropped may have taken units, but it cannot have made room. So the cached denials
-        // stay valid.
+        // A check without a result, because it failed or was dropped, may have taken units, but it cannot have made
+        // room. So the cached denials stay valid.
         let invalidates = operation != Operation::Check;
         is_needed.then(|| Invalidation { cache: self, requests, operation, invalidates })
     }
@@ -143,33 +149,35 @@ impl DenialCache {
     }
 }
 
-/// The result of a lookup.
+/// The result of a lookup in the denial cache.
 pub(super) enum CacheLookup<'a> {
-    /// The cached denial of the same check, with durations that count from now.
+    /// The cache has a denial of an equal check. The durations in this verdict count from now, and not from the time
+    /// of the denial.
     Hit(Verdict),
-    /// The cache has no denial, so the store must decide. `Some` if the cache can store a denial of this check.
+    /// The cache has no denial, so the store must decide. The value is `Some` if the cache can store a denial of this
+    /// check.
     Miss(Option<PendingInsert<'a>>),
 }
 
-/// A check in progress whose denial the cache can store.
+/// A check in progress. If the store denies the check, the cache can store the denial.
 pub(super) struct PendingInsert<'a> {
     cache: &'a DenialCache,
     requests: &'a [BucketRequest<'a>],
     digest: Digest,
     started_at: Instant,
-    /// The invalidation counter of the key when the check started.
+    /// The value of the key's invalidation counter when the check started.
     invalidations: u64,
 }
 
 impl PendingInsert<'_> {
-    /// Caches the verdict if the verdict is a denial.
+    /// Stores the verdict in the cache if the verdict is a denial.
     pub(super) fn insert(self, verdict: &Verdict) {
         if verdict.is_allowed() {
             return;
         }
         let statuses: SmallVec<[BucketStatus; 1]> = verdict.statuses().collect();
-        // A denial expires when the first of its numbers changes. The store decides after `started_at`, so a denial
-        // whose lifetime starts at `started_at` never expires too late.
+        // A cached denial expires at the end of its shortest duration, such as the time until a retry. The lifetime
+        // starts at the start of the check. Because the store decides later, the denial never expires too late.
         let changes =
             statuses.iter().flat_map(|status| [Some(status.reset_after), status.retry_after]);
         let changes = changes.flatten().filter(|change| !change.is_zero());
@@ -182,8 +190,8 @@ impl PendingInsert<'_> {
         let fingerprint = self.cache.fingerprint(self.requests);
         let policies = self.cache.policies(self.requests);
         let mut shard = self.cache.shard(&self.digest);
-        // If the counter has changed, the store may have decided before the change that caused the invalidation. So the
-        // denial is not cached.
+        // If the invalidation counter has increased, the store may have decided before the invalidation. The denial
+        // may then be outdated, so it is not cached.
         if shard.invalidations[counter_index(&self.digest)] == self.invalidations {
             let denial = Denial { fingerprint, policies, received_at, expires_at, statuses };
             shard.insert(&self.digest, denial);
@@ -191,7 +199,7 @@ impl PendingInsert<'_> {
     }
 }
 
-/// Removes the denials of the buckets of an operation when it is dropped.
+/// Removes the cached denials for the buckets of an operation. The removal takes place when this value is dropped.
 #[must_use = "the denials are removed when the value is dropped, so drop it after the operation"]
 pub(super) struct Invalidation<'a> {
     cache: &'a DenialCache,
@@ -201,7 +209,8 @@ pub(super) struct Invalidation<'a> {
 }
 
 impl Invalidation<'_> {
-    /// Records the result of the operation. A denied check has changed no bucket, so the cached denials stay valid.
+    /// Records the result of the operation. After a denied check, the cached denials stay valid, because a denied
+    /// check changes no bucket.
     pub(super) fn record(mut self, result: &Result<Verdict, StoreError>) {
         self.invalidates = match result {
             Ok(verdict) => verdict.is_allowed(),
@@ -239,7 +248,7 @@ impl CacheShard {
         now: Instant,
     ) -> Option<impl Iterator<Item = BucketStatus>> {
         let of_key = self.denials.get(digest)?;
-        // The fingerprint is only calculated here, because most keys have no denials.
+        // The fingerprint is only calculated for keys with a cached denial, because most keys have none.
         let fingerprint = fingerprint();
         let denial =
             of_key.iter().find(|it| it.fingerprint == fingerprint && now < it.expires_at)?;
@@ -277,7 +286,7 @@ impl CacheShard {
     }
 
     fn invalidate(&mut self, digest: &Digest, policies: impl FnOnce() -> u64) {
-        // The new counter value also discards pending inserts.
+        // Because of the new counter value, denials from running checks of this key are not cached either.
         self.invalidations[counter_index(digest)] += 1;
         if self.denials.contains_key(digest) {
             let policies = policies();
@@ -297,12 +306,12 @@ impl CacheShard {
     }
 }
 
-/// The index of the invalidation counter of a key.
+/// Returns the index at which a shard has the invalidation counter of this key.
 fn counter_index(digest: &Digest) -> usize {
     usize::from(digest[1]) % COUNTERS_PER_SHARD
 }
 
-/// Whether these bucket requests have more than one key.
+/// Whether these bucket requests are for more than one key.
 pub(super) fn have_several_keys(requests: &[BucketRequest<'_>]) -> bool {
     requests.iter().any(|request| request.bucket.key() != requests[0].bucket.key())
 }
@@ -313,7 +322,7 @@ mod tests {
 
     #[test]
     fn full_cache_takes_less_than_ten_megabytes() {
-        // A hash table has one control byte per table slot, and uses at most 7 of 8 slots.
+        // A hash table needs one control byte for each slot, and fills at most 7 of 8 slots.
         let slot = size_of::<(Digest, SmallVec<[Denial; 1]>)>() + 1;
         let tables = SHARDS * MAX_DENIALS_PER_SHARD / 7 * 8 * slot;
         assert!(tables < 10_000_000, "{tables}");

@@ -1,14 +1,15 @@
-//! Escalating bans for clients that continue to send requests after a denial. A repeated ban can be longer than the ban
-//! before.
+//! Escalating bans are for clients that continue to send requests after a denial. Each further ban of a client can be
+//! longer than the previous ban.
 //!
-//! The store holds the state of a ban in up to three more buckets of the same key. No policy can have the names of
-//! these buckets. One bucket counts offences, and one bucket counts past bans. The third bucket is a token bucket that
-//! gets one token per second: to start a ban, the guard takes one token for each second of the ban. Every check of the
-//! policy requires in the same store call that the third bucket is full, and takes no tokens.
+//! For each key, the store has up to three more buckets in addition to the buckets of the quotas. No policy can have
+//! the names of these buckets. One bucket counts offences, and one bucket counts past bans. The third bucket is a
+//! token bucket that gets one token per second. To start a ban, the guard takes one token for each second of the ban,
+//! so the ban ends when the token bucket is full again. Every check of the policy tests in the same store call
+//! whether this token bucket is full, but takes no tokens from it.
 //!
 //! The guard starts a ban in a separate store call. If several checks try to start a ban at the same time, the store
-//! admits one of these calls. If a check gets no reply, because it was cancelled or the store failed, the count of
-//! offences stays full. The next offence then starts the ban.
+//! admits only one of these calls. If the call gets no reply, because the check was cancelled or the store failed,
+//! the bucket for offences stays full. The next offence then starts the ban.
 
 use std::time::Duration;
 
@@ -22,21 +23,21 @@ use crate::{
     store::{BucketRequest, BucketStatus, Operation},
 };
 
-/// The store that counts an offence.
+/// The store in which the guard counts an offence.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum OffenceStore {
-    /// The store of the guard. All store calls end by `until`.
+    /// The guard's store. All store calls for this offence end at the time `until`.
     Shared { until: Instant },
-    /// The memory of this process, because this process has decided the check or the store is overloaded.
+    /// The memory of this process. It is used if the check was also decided there, or if the store is overloaded.
     Local,
 }
 
 impl Request<'_> {
     /// Counts a denial as an offence against each policy that denied the request, and bans keys with too many offences.
     ///
-    /// Two kinds of denials are not counted, because another client may have caused them. If each key needs its own
-    /// store call, the store may deny a request because of units that the guard refunds a moment later. In a full
-    /// in-memory store, several keys share a count.
+    /// Two kinds of denials are not counted, because another client may have caused them. First, if the guard calls
+    /// the store separately for each key, units that the guard refunds a moment later may cause a denial. Second, in
+    /// a full in-memory store, several keys share a count.
     pub(super) async fn escalate(&self, decision: Decision) -> Decision {
         if decision.is_allowed()
             || decision.is_denied_for_others()
@@ -60,8 +61,8 @@ impl Request<'_> {
         for (limit, requested) in self.limits.iter().enumerate() {
             let Some(escalation) = requested.policy.escalation() else { continue };
             let has_denied = buckets.iter().zip(decision.statuses()).any(|(bucket, status)| {
-                // A local decision checks only a share of the quota. If the share has no room, the whole quota may
-                // still have room, so this denial is no offence.
+                // A decision in this process's memory uses only this process's share of the quota. Even if the share
+                // has no room, the whole quota may have room, so such a denial is not an offence.
                 bucket.limit == limit
                     && status.retry_after() != Some(Duration::ZERO)
                     && status.quota() == bucket.request.quota
@@ -90,8 +91,8 @@ impl RateGuard {
 
     /// Counts an offence. Returns the time until the ban of the key ends, if the key is banned now.
     ///
-    /// If the store is overloaded, this process counts the offence in memory. A ban in the store is copied to memory,
-    /// and a ban in memory is copied to the store.
+    /// If the store is overloaded, this process counts the offence in memory. The guard copies a ban in the store to
+    /// this process's memory, and it copies a ban in this memory to the store.
     async fn apply_offence(
         &self,
         escalation: &Escalation,
@@ -111,8 +112,8 @@ impl RateGuard {
                 let (bucket, seconds) = (escalation.ban_bucket_name(), ban.as_secs());
                 log::debug!(target: "rateguard", "banned by `{bucket}` for {seconds} s");
                 if is_local {
-                    // Copies the ban to the store, from which other processes get it. If this call fails, only this
-                    // process enforces the ban.
+                    // The guard copies the ban to the store, so that other processes enforce the ban, too. If this
+                    // call fails, only this process enforces the ban.
                     let request = [escalation.ban_for(key, ban)];
                     let deadline = self.shared.deadline;
                     let _ = self.run_operation(Operation::Check, &request, deadline).await;
@@ -123,15 +124,16 @@ impl RateGuard {
             }
             Ok(None) => None,
             Err(cause) => {
-                // The store may not have counted this offence. This is no error for the client, and the next denial is
-                // an offence again.
+                // The store may not have counted this offence. The client gets no error for this reason, and its next
+                // denial is again an offence.
                 self.record_ban_failure(cause);
                 None
             }
         }
     }
 
-    /// Counts an offence, and starts a ban after too many offences. Returns the time until the ban ends.
+    /// Counts an offence, and starts a ban after too many offences. Returns the time until the ban ends, or `None` if
+    /// the key is not banned.
     async fn count_offence(
         &self,
         escalation: &Escalation,
@@ -161,14 +163,15 @@ impl RateGuard {
         let left = statuses.get(2).map_or(MAX_PAST_BANS, |bans| bans.remaining);
         let past_bans = MAX_PAST_BANS.saturating_sub(left) as usize;
         let length = escalation.ban().lengths().nth(past_bans).unwrap_or_default();
-        // A ban has fewer than 2^23 seconds, so the number fits into 32 bits.
+        // A ban lasts less than 2^23 seconds, so the number of seconds fits into 32 bits.
         let seconds = u32::try_from(length.as_secs()).unwrap_or(u32::MAX);
         let mut new_ban: SmallVec<[BucketRequest<'_>; 2]> =
             [escalation.ban_request(key, seconds)].into_iter().collect();
         new_ban.extend(escalation.past_bans(key, 1).filter(|_| left > 0));
         let is_started = run(Operation::Check, &new_ban).await.map(|verdict| verdict.is_allowed());
-        // The peek finds a new ban even if the reply was lost, and a ban that a concurrent check has started. The peek
-        // finds no ban if a full in-memory store had no room for the ban.
+        // The peek finds the new ban even if the reply to the store call that starts the ban was lost. It also finds
+        // a ban that a concurrent check has started. It finds no ban if an in-memory store was full and could not
+        // store the ban.
         let ban_check = run(Operation::Peek, &[escalation.ban_check(key)]).await;
         let ban = match ban_check.map(|verdict| verdict.statuses().next()?.retry_after) {
             Ok(left) => left.filter(|left| !left.is_zero()),
@@ -178,8 +181,8 @@ impl RateGuard {
             return is_started.map(|_| None);
         }
         if is_started != Ok(false) {
-            // After the reset, the next ban needs the full number of offences again. If the reset fails, the next ban
-            // starts after fewer offences.
+            // The guard resets the count of offences, so that the next ban needs the full number of offences again.
+            // If the reset fails, the next ban starts after fewer offences.
             let _ = run(Operation::Reset, &offence[..1]).await;
         }
         Ok(ban)

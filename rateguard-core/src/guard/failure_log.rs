@@ -11,7 +11,8 @@ use std::{
 
 use crate::{OnError, StoreError};
 
-/// The numbers of checks that the store failed to decide, one for each action that the guard took instead.
+/// The numbers of checks that the store failed to decide. There is one number for each action that the guard took
+/// instead of a check.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Failures {
@@ -23,7 +24,7 @@ pub struct Failures {
     pub local: u64,
 }
 
-/// The failure counters of a guard, one for each action.
+/// The failure counters of a guard. There is one counter for each action that the guard takes if the store fails.
 pub(super) struct FailureCounters {
     open: FailureCounter,
     closed: FailureCounter,
@@ -45,7 +46,8 @@ impl FailureCounters {
         Self { open: counter(), closed: counter(), local: counter() }
     }
 
-    /// Counts a check that failed with this cause, and logs this kind of failure at most once in 10 s.
+    /// Counts a check that failed with this cause. For each cause and failure mode, the guard logs at most one
+    /// message in 10 s.
     pub(super) fn record(&self, cause: StoreError, on_error: OnError) {
         let (counter, outcome) = match on_error {
             OnError::Closed => (&self.closed, "rejected"),
@@ -69,13 +71,13 @@ impl FailureCounters {
     }
 }
 
-/// Throttles a log message to one in 10 seconds, and counts the suppressed messages.
+/// Limits a log message to at most one in 10 seconds, and counts the suppressed messages.
 pub struct ThrottledLog {
-    /// The time of the first call.
+    /// The time of the first call of `try_emit`.
     start: OnceLock<Instant>,
-    /// The time of the next message, in milliseconds after `start`.
+    /// The earliest time of the next message, in milliseconds after `start`.
     next_at_ms: AtomicU64,
-    /// The number of calls since the last message.
+    /// The number of calls of `try_emit` since the last message.
     suppressed: AtomicU64,
 }
 
@@ -98,7 +100,7 @@ impl ThrottledLog {
     }
 
     /// Counts a call. If the caller may log a message now, returns the number of calls since the last message,
-    /// including this call.
+    /// including this call. Otherwise returns `None`.
     pub fn try_emit(&self) -> Option<u64> {
         self.try_emit_at(Instant::now())
     }
@@ -108,8 +110,8 @@ impl ThrottledLog {
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let now = millis(now.duration_since(*self.start.get_or_init(|| now)));
         let next = self.next_at_ms.load(Relaxed);
-        // If several threads get here at the same time, the exchange succeeds in only one thread, which logs the
-        // message.
+        // If several threads try to log at the same time, the exchange succeeds in only one thread, and only this
+        // thread logs the message.
         let is_emitted = now >= next
             && self
                 .next_at_ms

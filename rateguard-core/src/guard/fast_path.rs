@@ -1,4 +1,4 @@
-//! The fast path: the in-memory store or the denial cache checks one quota, without a future.
+//! On the fast path, the in-memory store or the denial cache decides a check of one quota without a future.
 
 use super::RateGuard;
 use crate::{
@@ -9,11 +9,12 @@ use crate::{
 };
 
 impl RateGuard {
-    /// Checks a [hashed](Self::hashed_key) key, if the in-memory store or the denial cache can decide. `None` if the
-    /// policy has several quotas, a ban or a shadow mode, or if the decision needs a store call.
+    /// Checks a [hashed](Self::hashed_key) key, if the in-memory store or the denial cache can decide. Returns `None`
+    /// if the guard is closed, if the policy has several quotas, a ban or a shadow mode, or if the decision needs a
+    /// store call.
     ///
-    /// The decision is the same as that of [`Request::check_via_store`](super::Request::check_via_store). That method
-    /// needs lists of bucket requests and futures, which take several times as long as the check in memory itself.
+    /// [`Request::check_via_store`](super::Request::check_via_store) would return the same decision. That method is
+    /// several times as slow as a check in memory, because it creates lists of bucket requests and futures.
     #[doc(hidden)]
     pub fn check_fast(&self, policy: &Policy, key: &Key, cost: u32) -> Option<Decision> {
         let [quota] = policy.quotas().as_slice() else { return None };

@@ -1,4 +1,4 @@
-//! Gauges: metrics of a guard's current state, updated on demand.
+//! Gauges are metrics of a guard's current state. The program updates them when it needs them.
 
 use std::sync::PoisonError;
 
@@ -7,12 +7,12 @@ use crate::{store::InProcess, telemetry::metrics::GaugeValues};
 
 impl RateGuard {
     /// Updates the gauges: keys in memory, checks in progress, cached denials, open circuit breakers and current
-    /// quotas. If a policies file no longer contains a quota, its gauge is set to 0 once.
+    /// quotas. If a changed policies file no longer contains a quota, the gauge of this quota is set to 0 once.
     ///
     /// Call this method each time before you render the metrics. Otherwise these gauges are missing or outdated.
     ///
     /// If a process has several guards, call this method on each guard, because the gauges are the sums over all
-    /// guards. When a guard is dropped, its values are subtracted.
+    /// guards. When a guard is dropped, its values are subtracted from the sums.
     pub fn update_gauges(&self) {
         // The policies file may have changed since the last update.
         self.register_policies(&self.policy_set());
@@ -27,7 +27,7 @@ impl RateGuard {
     }
 }
 
-/// The number of cached denials of all keys.
+/// Returns the number of denials in all shards of the cache.
 fn cached_denials(cache: &DenialCache) -> usize {
     cache.shards.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).len).sum()
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{RateGuard, Shared, server_state::ServerState};
 use crate::StoreError;
 
-/// The health of a guard's store, returned by [`RateGuard::health`]. Use it for readiness probes.
+/// The health of a guard's store. [`RateGuard::health`] returns this value, for example for a readiness probe.
 ///
 /// ```
 /// # use actix_rateguard_core::RateGuard;
@@ -38,7 +38,8 @@ impl Health {
         self.cause
     }
 
-    /// The time since the first failed check after the last successful check. `None` if the last check succeeded.
+    /// The time since the first failed check after the last successful check. `None` if the store is healthy, if the
+    /// guard is closed, or if the last check succeeded.
     #[must_use]
     pub fn down_for(&self) -> Option<Duration> {
         self.down_for
@@ -46,7 +47,8 @@ impl Health {
 }
 
 impl RateGuard {
-    /// Returns the health of the store, as observed by its connections and the last checks, without a store call.
+    /// Returns the health of the store without a store call. The health depends on the state of the connections and
+    /// on the results of the last checks.
     ///
     /// A store with several servers, such as Redis Cluster, is only healthy if all servers are healthy. A guard that
     /// was [closed](Self::close) reports [`StoreError::Closed`].
@@ -59,8 +61,8 @@ impl RateGuard {
                 .used()
                 .find_map(|server| Some((server.breaker.open_cause()?, server.down_for())))
         };
-        // This time is only reported if the connections have a problem, too. Without checks, the guard does not notice
-        // that a server has recovered, so the time alone proves no problem.
+        // The time since the first failure is only reported if a connection has a problem, too. Without checks, the
+        // guard does not notice that a server has recovered, so this time alone does not prove a problem.
         let down_for = || servers.used().filter_map(ServerState::down_for).max();
         let disconnected = || store.health().err().map(|cause| (cause, down_for()));
         let problem = closed.or_else(open_breaker).or_else(disconnected);

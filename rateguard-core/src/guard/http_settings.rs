@@ -12,10 +12,10 @@ use crate::{ClientAddress, RejectionBody};
 pub struct HttpSettings {
     /// How the adapter determines the address of a client.
     pub client_address: Option<ClientAddress>,
-    /// The header dialects of responses.
+    /// The dialects of the rate limit headers in responses.
     pub headers: Option<Vec<HeaderDialect>>,
     /// The maximum random time that the adapter adds to `Retry-After`.
     pub retry_jitter: Option<Duration>,
-    /// The response body of rejected HTTP requests.
+    /// The body of the response to a rejected HTTP request.
     pub rejection_body: Option<RejectionBody>,
 }

@@ -1,5 +1,5 @@
-//! The local fallback decides in memory while the store is down and the failure mode is `local`, or while the store is
-//! overloaded, busy or full.
+//! The local fallback decides in this process's memory. It decides while the store is down and the failure mode is
+//! `local`, or while the store is overloaded, busy or full.
 
 use smallvec::SmallVec;
 
@@ -8,17 +8,19 @@ use crate::{
     store::{BucketRequest, Operation, Receipt, Verdict},
 };
 
-/// The maximum capacity of a share that an exact sliding-window log counts. The approximate `sliding_window_counter`
-/// counts larger shares to save memory: the guard mirrors every admission, and a log of 64 units takes 1 kB. If the
-/// failure mode of the guard is [`OnError::Local`](crate::OnError::Local), all shares are counted exactly.
+/// The maximum capacity of a share of a quota that is counted with an exact sliding-window log. Larger shares are
+/// counted with the approximate `sliding_window_counter`. This saves memory, because the guard counts every admitted
+/// request in memory and a log of 64 units takes 1 kB. If the failure mode of the guard is
+/// [`OnError::Local`](crate::OnError::Local), all shares are counted exactly.
 const MAX_EXACT_LOG: u32 = 64;
 
-/// Counts this process's share of each quota, and mirrors the latest admissions of the store.
+/// Counts requests in this process's memory against this process's share of each quota. It also counts the requests
+/// that the store admits, so that the counts are up to date when the store fails.
 pub(super) struct LocalFallback {
     pub(super) store: MemoryStore,
     replicas: u32,
-    /// Whether exact logs count all shares. This value is the same for all requests, so a bucket always has the same
-    /// algorithm.
+    /// Whether even large shares are counted with an exact sliding-window log. The value never changes, so a bucket
+    /// always has the same algorithm.
     is_exact: bool,
 }
 
@@ -27,16 +29,16 @@ impl LocalFallback {
         Self { store: MemoryStore::new(), replicas, is_exact }
     }
 
-    /// Returns the bucket request with this process's share of the quota, and with a cost of at most the maximum cost
-    /// of the share.
+    /// Returns the bucket request for this process's share of the quota. A cost that is valid for the whole quota is
+    /// reduced to the maximum cost of the share.
     pub(super) fn share<'a>(&self, request: &BucketRequest<'a>) -> BucketRequest<'a> {
-        // Buckets that are only read belong to bans. A ban applies in full in every process, so its quota is not
-        // divided.
+        // A bucket that is only read belongs to a ban. A ban applies in full in every process, so its quota is not
+        // divided among the processes.
         let quota = if request.check_only { request.quota } else { self.share_of(request.quota) };
         let mut share = *request;
         share.quota = quota;
-        // If the cost is above the maximum of the quota, the share must deny the request, too. So the cost stays above
-        // the maximum of the share.
+        // If the cost is above the maximum cost of the whole quota, the request must always be denied. So its cost
+        // must also be above the maximum cost of the share.
         share.cost = if request.cost <= request.quota.max_cost() {
             request.cost.min(quota.max_cost())
         } else {
@@ -49,7 +51,7 @@ impl LocalFallback {
         self.store.apply_now(operation, shares)
     }
 
-    /// Reduces the units to the maximum cost of this process's share of the quota.
+    /// Reduces the number of units to at most the maximum cost of this process's share of the quota.
     pub(super) fn clamp_to_share(&self, quota: Quota, units: u32) -> u32 {
         units.min(self.share_of(quota).max_cost())
     }
@@ -64,8 +66,9 @@ impl LocalFallback {
         share.with_algorithm(Algorithm::SlidingWindowCounter).unwrap_or(share)
     }
 
-    /// Takes units that the store has admitted also from the share in memory, as far as the share has room. Local
-    /// decisions then start from these counts and not from zero. Returns a receipt for each mirrored bucket request.
+    /// After the store has taken units, also takes these units in this process's memory, as far as this process's
+    /// share of the quota has room. If the store fails later, the counts for local decisions do not start from zero.
+    /// Returns a receipt for each bucket request that was counted.
     pub(super) fn mirror(&self, requests: &[BucketRequest<'_>]) -> MirroredReceipts {
         let take = |request: &BucketRequest<'_>| {
             if request.taken() == 0 {
@@ -75,7 +78,7 @@ impl LocalFallback {
             let mut verdict = self.apply(Operation::Check, &[share]);
             let left = verdict.statuses().next().map_or(0, |status| status.remaining);
             if !verdict.is_allowed() && left > 0 {
-                // The share has less room than the cost, so the guard takes the rest of the share.
+                // The share has less room than the cost, so the guard takes all units that are left in the share.
                 share.cost = left.min(share.cost);
                 verdict = self.apply(Operation::Check, &[share]);
             }
@@ -84,7 +87,7 @@ impl LocalFallback {
         requests.iter().map(take).collect()
     }
 
-    /// Repeats a refund or a reset of the store in this process's memory.
+    /// Repeats a refund or a reset in this process's memory after the store has completed it.
     pub(super) fn mirror_undo(&self, operation: Operation, requests: &[BucketRequest<'_>]) {
         let shares: SmallVec<[BucketRequest<'_>; 1]> = requests
             .iter()
@@ -100,10 +103,12 @@ impl LocalFallback {
     }
 }
 
-/// The receipt of each bucket request. `None` if the bucket request was not mirrored.
+/// The receipts for units that were also counted in this process's memory, one for each bucket request. `None` if no
+/// units of the bucket request were counted.
 pub(super) type MirroredReceipts = SmallVec<[Option<Receipt>; 1]>;
 
-/// Divides the limit and the burst by `replicas`, rounded down to at least 1.
+/// Divides the limit and the burst of a quota by the number of processes. The results are rounded down, but are at
+/// least 1.
 fn share(quota: Quota, replicas: u32) -> Quota {
     if replicas == 1 {
         return quota;
@@ -118,7 +123,7 @@ fn share(quota: Quota, replicas: u32) -> Quota {
                 share.with_burst(part(quota.capacity()))
             }
         });
-    // If a token bucket cannot count the share exactly, the share is the whole quota.
+    // If a token bucket cannot count the share exactly, the whole quota is used as the share.
     share.unwrap_or(quota)
 }
 

@@ -1,4 +1,4 @@
-//! Manual bans, which an operator starts and ends.
+//! Manual bans are bans that an operator starts and ends.
 
 use std::{error::Error, fmt, time::Duration};
 
@@ -14,23 +14,23 @@ use crate::{
 const MAX_ATTEMPTS: usize = 64;
 
 impl RateGuard {
-    /// Bans `key` for `policy` for the duration `length` from now on, from 1 second to 90 days, and returns the time
-    /// until the ban ends. The returned time is `length`, up to 1 second more, or the rest of a longer active ban. This
-    /// method never shortens a ban.
+    /// Bans `key` for `policy` from now on, and returns the time until the ban ends. The duration `length` of the ban
+    /// must be from 1 second to 90 days. The returned time is `length` or up to 1 second longer. If the key already
+    /// has a longer ban, this method does not change the ban, and returns the time until it ends.
     ///
-    /// The store contains the ban, so the ban applies on every application server. The policy must have a
-    /// [ban](Policy::ban) and must not be in [shadow](Policy::shadow), because only requests for such policies check
-    /// for bans. A manual ban counts neither as an offence nor as a past ban, so it does not change the duration of
-    /// later bans.
+    /// The ban is in the store, so it applies on every application server. The policy must have a [ban
+    /// setting](Policy::ban) and must not be in [shadow mode](Policy::shadow), because the guard looks for bans only
+    /// in checks of such policies. A manual ban counts neither as an offence nor as a past ban, so it does not change
+    /// the duration of later bans.
     ///
     /// # Errors
     ///
-    /// [`BanError`] if the policy has no ban or is in shadow, the duration is out of range, the store failed or has no
-    /// room for the ban, or another call ended the ban at the same time.
+    /// [`BanError`] if the policy has no ban setting or is in shadow mode, if the duration is out of range, if the
+    /// store failed or has no room for the ban, or if another call ended the ban at the same time.
     ///
     /// # Panics
     ///
-    /// As [`check`](Self::check).
+    /// Panics in the same cases as [`check`](Self::check).
     pub async fn ban(
         &self,
         policy: &Policy,
@@ -49,8 +49,8 @@ impl RateGuard {
         let mut left = self.banned_for(escalation, &key).await.map_err(store_error)?;
         for _ in 0..MAX_ATTEMPTS {
             if left < length {
-                // The store denies the extension if a concurrent call has extended the ban. The loop then repeats with
-                // the new rest.
+                // The store denies the extension if a concurrent call has extended the ban. The loop then tries again
+                // with the new time until the end of the ban.
                 let extension = [escalation.longer_ban(&key, left, length)];
                 let result =
                     self.run_operation(Operation::Check, &extension, self.shared.deadline).await;
@@ -69,16 +69,16 @@ impl RateGuard {
         Err(BanError::NotApplied)
     }
 
-    /// Ends the ban of `key` for `policy`, and removes the offences and past bans of the key. The counts of the quotas
-    /// stay.
+    /// Ends the ban of `key` for `policy`, and removes the offences and past bans of the key. The counts for the
+    /// quotas do not change.
     ///
     /// # Errors
     ///
-    /// [`BanError`] if the policy has no ban, or the store failed.
+    /// [`BanError`] if the policy has no ban setting, or if the store failed.
     ///
     /// # Panics
     ///
-    /// As [`check`](Self::check).
+    /// Panics in the same cases as [`check`](Self::check).
     pub async fn unban(&self, policy: &Policy, key: &Key) -> Result<(), BanError> {
         let escalation = policy.escalation().ok_or(BanError::NoBan)?;
         let key = self.hashed_key(key);
@@ -91,14 +91,14 @@ impl RateGuard {
         Ok(())
     }
 
-    /// The time until the active ban ends. Zero if the key is not banned.
+    /// Returns the time until the active ban of the key ends. Returns zero if the key is not banned.
     async fn banned_for(&self, escalation: &Escalation, key: &Key) -> Result<Duration, StoreError> {
         let ban_check = [escalation.ban_check(key)];
         let verdict = self.run_operation(Operation::Peek, &ban_check, self.shared.deadline).await?;
         Ok(verdict.statuses().next().and_then(|status| status.retry_after).unwrap_or_default())
     }
 
-    /// Bans the key in this process's memory, too, so local decisions enforce the ban.
+    /// Also bans the key in this process's memory, so that decisions in this memory enforce the ban.
     pub(super) fn ban_locally(&self, escalation: &Escalation, key: &Key, left: Duration) {
         if self.has_remote_store() && !left.is_zero() {
             let ban = [escalation.ban_for(key, left)];
@@ -122,9 +122,9 @@ impl RateGuard {
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BanError {
-    /// The policy has no ban, so requests for the policy do not check for bans.
+    /// The policy has no ban setting, so its checks do not look for bans.
     NoBan,
-    /// The policy is in shadow, so requests for the policy do not check for bans.
+    /// The policy is in shadow mode, so its checks do not look for bans.
     Shadow,
     /// The duration of the ban is not from 1 second to 90 days.
     Length,

@@ -1,4 +1,5 @@
-//! The guard: checks keys against policies in a store, with a deadline and a failure mode for when the store fails.
+//! The guard checks keys against policies in a store. Every check has a deadline. If the store fails, a failure mode
+//! decides on the request.
 
 mod admin;
 pub(crate) mod bounds;

@@ -1,4 +1,5 @@
-//! Operations on several keys that the store cannot combine, such as keys of different cluster slots in Redis Cluster.
+//! Runs an operation on several keys that the store cannot use in one call. In Redis Cluster, these are keys of
+//! different cluster slots.
 
 use std::time::{Duration, Instant};
 
@@ -8,11 +9,11 @@ use crate::{
     store::{BucketRequest, BucketStatus, Operation, Receipt, Verdict},
 };
 
-/// Runs an operation on one key after the other. Each key needs one store call, and all calls together end at the
-/// deadline.
+/// Runs an operation on one key after the other, with a separate store call for each key. All calls together last at
+/// most as long as `deadline`.
 ///
-/// If the store denies the check of a key or fails, the guard refunds the earlier keys and only peeks at the later
-/// keys. The result is a denial if any key has no room, even if the store failed for other keys.
+/// If the store denies the check of a key, or fails, the guard refunds the units of the keys before it and only peeks
+/// at the keys after it. The result is a denial if any key has no room, even if the store failed for other keys.
 pub(super) async fn one_after_the_other(
     guard: &RateGuard,
     operation: Operation,
@@ -29,8 +30,8 @@ pub(super) async fn one_after_the_other(
         let result = keys[number].apply(guard, until, step).await;
         if step == Operation::Check && !matches!(result, Ok(true)) {
             for key in &mut keys[..number] {
-                // If the refund fails, the count of the key is too high, but the request is still denied. So no limit
-                // is exceeded.
+                // If the refund fails, the count of the key is too high, but the request is denied nevertheless. So
+                // no limit is exceeded.
                 let _ = key.apply(guard, until, Operation::Refund).await;
             }
         }
@@ -58,7 +59,7 @@ pub(super) async fn one_after_the_other(
 
 /// The bucket requests of one key.
 struct KeyGroup<'a> {
-    /// The indexes of these bucket requests in the list for all keys.
+    /// The indexes of this key's bucket requests in the list of the bucket requests of all keys.
     indexes: Vec<usize>,
     requests: Vec<BucketRequest<'a>>,
     /// The replies of the last store call for this key.
@@ -73,7 +74,8 @@ impl KeyGroup<'_> {
         operation: Operation,
     ) -> Result<bool, StoreError> {
         if operation == Operation::Refund {
-            // The check took no units from buckets that are only read, so there is nothing to refund.
+            // Some buckets are only read by the check. The check took no units from these buckets, so the guard
+            // refunds 0 units there.
             self.requests.iter_mut().for_each(|request| request.cost = request.taken());
         }
         let left = until.saturating_duration_since(Instant::now());

@@ -1,4 +1,5 @@
-//! The registry of names. Limits with the same name share their counts, so they must have the same quotas.
+//! The registry of limit names. Limits with the same name share their counts, so the registry rejects a limit whose
+//! quotas differ from the registered quotas of its name.
 
 use std::{
     collections::HashMap,
@@ -10,13 +11,13 @@ use std::{
 
 use crate::{Ban, Policy, Quotas, policy::ShadowMode};
 
-/// The registration of a limit. The limit has the name of its policy.
+/// The data for the registration of a limit. The limit is registered under the name of its policy.
 pub struct NameRegistration<'a> {
     /// The policy of the limit.
     pub policy: &'a Policy,
-    /// Whether the quotas are the same for all requests. Otherwise the program chooses the quotas for each request.
+    /// True if the quotas are the same for all requests. False if the program chooses the quotas for each request.
     pub is_fixed: bool,
-    /// The source location of a limit that uses the default name. `None` if the program has set a name.
+    /// The source location of the limit, if the limit uses the default name. `None` if the program has set a name.
     pub unnamed_at: Option<&'static Location<'static>>,
 }
 
@@ -29,13 +30,13 @@ pub(crate) struct NameRegistry {
 /// The settings that are registered with a name.
 #[derive(Clone)]
 struct RegisteredName {
-    /// `None` if the quotas depend on the request.
+    /// The quotas of the limit or policy. `None` if the quotas depend on the request.
     quotas: Option<Quotas>,
     ban: Option<Ban>,
     shadow_mode: Option<ShadowMode>,
-    /// The source location of a limit that uses the default name.
+    /// The source location of the limit, if the limit uses the default name.
     unnamed_at: Option<&'static Location<'static>>,
-    /// Whether a limit has registered the name. Otherwise only a policy of the guard has the name.
+    /// True if a limit has registered the name. False if only a policy of the guard has the name.
     is_of_limit: bool,
 }
 
@@ -56,15 +57,15 @@ impl NameRegistry {
         }
     }
 
-    /// Returns the error that [`add`](Self::add) would return.
+    /// Returns the error that [`add`](Self::add) would return, but registers nothing.
     pub(super) fn conflict(&self, registration: &NameRegistration<'_>) -> Option<NameConflict> {
         let name = registration.policy.name();
         let kind = self.lock().get(name)?.conflict(&RegisteredName::of(registration))?;
         Some(NameConflict { name: name.to_owned(), kind })
     }
 
-    /// Replaces the policies of the guard, if `is_applied` is true and no policy conflicts with a registered limit.
-    /// Returns the conflicts.
+    /// Compares new policies of the guard with the registered limits, and returns the conflicts. If there are no
+    /// conflicts and `is_applied` is true, the new policies replace the registered policies.
     pub(crate) fn replace_policies<'a>(
         &self,
         policies: impl IntoIterator<Item = &'a Policy>,
@@ -97,7 +98,8 @@ impl NameRegistry {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, RegisteredName>> {
-        // Every entry is inserted or removed as a whole, so the map is consistent even if the lock is poisoned.
+        // Every entry is inserted or removed as a whole, so the map is consistent even if a panic has poisoned the
+        // lock.
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! The source of a guard's policies: the program, or a file.
+//! A guard gets its policies from the program or from a policies file.
 
 use super::{
     BuildError,
@@ -6,11 +6,11 @@ use super::{
 };
 use crate::OnError;
 
-/// The policies of a guard, by source.
+/// The policies of a guard. The variant shows where the policies come from.
 pub(super) enum Policies {
     /// The policies of the program. They never change.
     Fixed(Box<PolicySet>),
-    /// The policies of a file, which override the policies of the program and change when the file changes.
+    /// The policies of a policies file. They override the policies of the program, and change when the file changes.
     #[cfg(feature = "config")]
     FromFile(Box<crate::config::PoliciesFile>),
 }
@@ -20,8 +20,8 @@ impl Policies {
     ///
     /// # Errors
     ///
-    /// [`BuildError::UnknownPolicy`] if a macro attribute uses a policy that is not in the set. An empty set is no
-    /// error, because another guard may serve the attributes.
+    /// [`BuildError::UnknownPolicy`] if a macro attribute uses a policy that is not in the set. An empty set causes
+    /// no error, because another guard may serve the attributes.
     pub(super) fn fixed(policy_set: PolicySet) -> Result<Self, BuildError> {
         if policy_set.policies().next().is_some()
             && let Some(unknown) = policy_set.missing_for_attributes().next()

@@ -1,4 +1,5 @@
-//! A policy set: the policies and plans of a guard by name, and the other settings that a file can change at run time.
+//! A policy set contains the policies and plans of a guard, and the other settings that a policies file can change at
+//! run time.
 
 use std::{
     collections::HashMap,
@@ -14,8 +15,8 @@ use actix_rateguard_grammar::{Methods, check_name};
 use super::BuildError;
 use crate::{AccessList, Count, MissingKey, OnError, Plan, Policy, key::KeyRecipe};
 
-/// The policies, plans and settings that are in effect together. When the policies file changes, a new set replaces the
-/// whole set.
+/// Policies, plans and settings that take effect together. When the policies file changes, the guard replaces the
+/// whole set with a new set.
 #[derive(Clone, Default)]
 pub struct PolicySet {
     policies: HashMap<String, NamedPolicy>,
@@ -24,21 +25,22 @@ pub struct PolicySet {
     attributes: Arc<[AttributePolicy]>,
     /// The clients and keys that are exempt from limits or always denied.
     pub access: AccessList,
-    /// The failure mode for policies that do not set one.
+    /// The failure mode for policies that do not set a failure mode.
     pub on_error: OnError,
 }
 
-/// A policy of the set, with its overrides.
+/// A policy of a policy set, together with settings that override the settings of limits.
 #[derive(Clone)]
 pub struct NamedPolicy {
     /// The policy.
     pub policy: Policy,
-    /// The settings that replace the settings of the limits with this policy.
+    /// The settings that replace the corresponding settings of every limit with this policy.
     pub overrides: RouteOverrides,
     usage: Arc<NameUsage>,
 }
 
-/// The settings in a policies file that replace the settings of limits. With `None`, the setting of the limit stays.
+/// Settings from a policies file that replace the settings of limits. If a field is `None`, the limit's own setting
+/// applies.
 #[derive(Clone, Debug, Default)]
 pub struct RouteOverrides {
     /// How an HTTP adapter determines the key of a request.
@@ -47,14 +49,14 @@ pub struct RouteOverrides {
     pub missing: Option<MissingKey>,
     /// The cost of each request, in units.
     pub cost: Option<u32>,
-    /// The responses that count.
+    /// Which HTTP responses count against the limit.
     pub count: Option<Count>,
     /// The HTTP methods to which the limit applies.
     pub methods: Option<Methods>,
 }
 
 impl RouteOverrides {
-    /// The value without overrides, for limits that do not select a policy by its name.
+    /// The value without any overrides. It applies to limits that do not select a policy by its name.
     pub const NONE: &Self =
         &Self { key: None, missing: None, cost: None, count: None, methods: None };
 }
@@ -65,18 +67,18 @@ struct NamedPlan {
     usage: Arc<NameUsage>,
 }
 
-/// How the program uses the name of a policy or plan. All policy sets of a guard share this value, so no use is lost
-/// when a file replaces the set.
+/// Records how the program uses the name of a policy or plan. All policy sets of a guard share this record, so it is
+/// not lost when a changed file replaces the policy set.
 #[derive(Default)]
 struct NameUsage {
     is_used: AtomicBool,
-    /// The maximum cost of a request, over the limits with a constant cost.
+    /// The highest cost among those limits with this policy that have a constant cost.
     max_cost: AtomicU32,
 }
 
 impl NameUsage {
     fn mark_used(&self) {
-        // Written only once, because each write would remove this value from the CPU caches of the other worker
+        // The flag is written only once, because each write would remove it from the CPU caches of the other worker
         // threads.
         if !self.is_used.load(Relaxed) {
             self.is_used.store(true, Relaxed);
@@ -85,7 +87,7 @@ impl NameUsage {
 }
 
 impl PolicySet {
-    /// Creates the set of the policies and plans that the program has passed to the builder.
+    /// Creates a policy set from the policies and plans that the program has passed to the builder.
     ///
     /// # Errors
     ///
@@ -130,31 +132,33 @@ impl PolicySet {
         self.plans.insert(name, NamedPlan { plan, usage });
     }
 
-    /// Returns the policy of this name, and marks the name as used. A changed file without this name is then invalid.
+    /// Returns the policy with this name, and marks the name as used. From then on, a changed policies file without
+    /// this name is invalid.
     pub fn policy(&self, name: &str) -> Option<&NamedPolicy> {
         let named = self.policies.get(name)?;
         named.usage.mark_used();
         Some(named)
     }
 
-    /// Returns the policy of this name, without marking the name as used.
+    /// Returns the policy with this name, but does not mark the name as used.
     pub fn peek_policy(&self, name: &str) -> Option<&NamedPolicy> {
         self.policies.get(name)
     }
 
-    /// Returns the plan of this name, and marks the name as used. A changed file without this name is then invalid.
+    /// Returns the plan with this name, and marks the name as used. From then on, a changed policies file without
+    /// this name is invalid.
     pub fn plan(&self, name: &str) -> Option<&Plan> {
         let named = self.plans.get(name)?;
         named.usage.mark_used();
         Some(&named.plan)
     }
 
-    /// Returns the plan of this name, without marking the name as used.
+    /// Returns the plan with this name, but does not mark the name as used.
     pub fn peek_plan(&self, name: &str) -> Option<&Plan> {
         self.plans.get(name).map(|named| &named.plan)
     }
 
-    /// Records the constant cost of a limit that uses the policy of this name.
+    /// Records the constant cost of a limit that uses the policy with this name.
     pub fn record_cost(&self, name: &str, cost: u32) {
         if let Some(named) = self.policies.get(name) {
             named.usage.max_cost.fetch_max(cost, Relaxed);
@@ -179,10 +183,10 @@ impl PolicySet {
     }
 }
 
-/// Methods for sets that replace an earlier set.
+/// Methods for a policy set that replaces an earlier policy set.
 impl PolicySet {
-    /// The sorted names of the policies and of the plans that the program has used in `earlier` and that this set
-    /// lacks.
+    /// Returns the names that the program has used in the set `earlier` and that this set lacks. The first list has
+    /// the names of policies, and the second list has the names of plans. The lists are sorted.
     pub fn missing_from<'a>(&self, earlier: &'a Self) -> (Vec<&'a str>, Vec<&'a str>) {
         let policies = earlier.policies.iter().filter(|(name, named)| {
             named.usage.is_used.load(Relaxed) && !self.policies.contains_key(*name)
@@ -200,7 +204,8 @@ impl PolicySet {
         )
     }
 
-    /// Takes over the usage of all names from `earlier`, so names that the program has used stay marked as used.
+    /// Takes over the usage records of all names from the set `earlier`, so that names that the program has used stay
+    /// marked as used.
     pub fn inherit_usage(&mut self, earlier: &Self) {
         for (name, named) in &mut self.policies {
             if let Some(earlier) = earlier.policies.get(name) {
@@ -214,8 +219,8 @@ impl PolicySet {
         }
     }
 
-    /// The maximum cost of a request against this policy, over the macro attributes and the limits with a constant
-    /// cost. Zero if no attribute or limit has a constant cost.
+    /// Returns the highest cost of a request against this policy. The result includes the macro attributes with this
+    /// policy, and the limits with this policy that have a constant cost. It is zero if there are none.
     pub fn max_constant_cost(&self, name: &str) -> u32 {
         let recorded =
             self.policies.get(name).map_or(0, |named| named.usage.max_cost.load(Relaxed));
@@ -236,8 +241,8 @@ impl PolicySet {
     }
 }
 
-/// The policy set of one request. The request can still use this set after a changed file has replaced the set of the
-/// guard.
+/// The policy set that one request uses. The request still uses this set if a changed file replaces the guard's set
+/// in the meantime.
 pub enum PolicySetRef<'a> {
     /// The policies of the program. They never change.
     Fixed(&'a PolicySet),
@@ -256,14 +261,14 @@ impl Deref for PolicySetRef<'_> {
     }
 }
 
-/// A macro attribute that uses a policy of the guard. [`build`](crate::RateGuardBuilder::build) fails if the guard has
-/// policies, but not this one.
+/// A macro attribute that uses a policy of the guard. [`build`](crate::RateGuardBuilder::build) fails if the guard
+/// has policies but lacks this policy.
 #[derive(Clone, Copy, Debug)]
 pub struct AttributePolicy {
     /// The name of the policy.
     pub name: &'static str,
     /// The file and line of the macro attribute.
     pub location: &'static str,
-    /// The cost of each request, in units; 1 if the cost depends on the request.
+    /// The cost of each request, in units. It is 1 if the program calculates the cost of each request.
     pub cost: u32,
 }

@@ -1,4 +1,4 @@
-//! The guard: its state, constructors and name registration.
+//! The type [`RateGuard`], with its state, its constructors and the registration of names.
 
 use std::{
     fmt,
@@ -20,11 +20,11 @@ use crate::{
     telemetry::metrics::Metrics,
 };
 
-/// A rate limiter: checks keys against policies.
+/// A rate limiter, which checks keys against policies.
 ///
-/// A clone is cheap and shares all state with the original. Build one guard per application and pass clones of this
-/// guard. The guard does not depend on HTTP: queue consumers and background tasks use it in the same way as request
-/// handlers.
+/// A clone is cheap and shares all state with the original. Build one guard per application, and use clones of this
+/// guard everywhere. The guard does not depend on HTTP: queue consumers and background tasks use it in the same way
+/// as request handlers.
 ///
 /// ```
 /// # use actix_rateguard_core::{Key, Policy, RateGuard};
@@ -48,7 +48,7 @@ pub struct RateGuard {
 pub(super) struct Shared {
     pub(super) store: Box<dyn Store>,
     pub(super) deadline: Duration,
-    /// How long the store may be down before the guard rejects requests, whatever the failure mode is.
+    /// When the store has been down for this time, the guard rejects requests in every failure mode. `None`: never.
     pub(super) fail_closed_after: Option<Duration>,
     pub(super) servers: ServerStates,
     pub(super) in_flight: InFlight,
@@ -57,12 +57,13 @@ pub(super) struct Shared {
     pub(super) local: LocalFallback,
     pub(super) secret: Option<KeySecret>,
     pub(super) policies: Policies,
-    /// The guard only stores these settings; an HTTP adapter reads them.
+    /// The settings for an HTTP adapter. The guard stores these settings for the adapter, but does not use them.
     pub(super) http: HttpSettings,
     pub(super) failures: FailureCounters,
     pub(super) names: NameRegistry,
     pub(super) wait_queues: WaitQueues,
-    /// Whether the store has reported [`StoreError::CrossSlot`]. The guard then calls the store once for each key.
+    /// Whether the store has reported [`StoreError::CrossSlot`]. If so, the guard calls the store separately for each
+    /// key of a request.
     pub(super) is_cross_slot: AtomicBool,
     pub(super) is_closed: AtomicBool,
     pub(super) metrics: Metrics,
@@ -76,7 +77,7 @@ impl RateGuard {
         Self::in_memory_with(MemoryStore::new())
     }
 
-    /// Returns a guard with default settings that counts in this store.
+    /// Returns a guard with default settings that counts in the given in-memory store.
     #[doc(hidden)]
     pub fn in_memory_with(store: MemoryStore) -> Self {
         Self::new(Settings { store: Box::new(store), ..Settings::default() })
@@ -84,8 +85,9 @@ impl RateGuard {
 
     pub(super) fn new(settings: Settings) -> Self {
         let Settings { store, deadline, secret, policies, http, .. } = settings;
-        // The in-memory store decides as fast as the cache. Its fast path does not invalidate cached denials, and its
-        // clock may be a manual clock, which does not let a cached denial expire.
+        // With an in-memory store, the guard has no denial cache, because the store decides as fast as a cache. The
+        // fast path of this store also does not invalidate cached denials, and a cached denial does not expire when a
+        // manual clock of the store advances.
         let has_cache = store.in_process().is_none();
         let denial_cache_ttl = if has_cache { settings.denial_cache_ttl } else { Duration::ZERO };
         let shared = Shared {
@@ -110,38 +112,39 @@ impl RateGuard {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Returns the store that the guard counts in.
+    /// Returns the store in which the guard counts.
     #[must_use]
     pub fn store(&self) -> &dyn Store {
         &*self.shared.store
     }
 
-    /// Whether the store may be outside this process. Only such a store can fail.
+    /// Whether the store may be outside this process. A store in this process cannot fail.
     pub(super) fn has_remote_store(&self) -> bool {
         self.shared.store.in_process().is_none()
     }
 
-    /// The secret with which the guard hashes keys, if the builder has set a secret.
+    /// Returns the secret with which the guard hashes keys. `None` if the builder has set no secret.
     #[doc(hidden)]
     #[must_use]
     pub fn key_secret(&self) -> Option<&KeySecret> {
         self.shared.secret.as_ref()
     }
 
-    /// The settings of an HTTP adapter that the policies file contains.
+    /// Returns the settings for an HTTP adapter that the policies file contains.
     #[doc(hidden)]
     #[must_use]
     pub fn http_settings(&self) -> &HttpSettings {
         &self.shared.http
     }
 
-    /// Whether the store cannot decide on several keys in one call, so the guard calls the store once for each key.
+    /// Whether the store has rejected a call because its keys belong to different cluster slots. If so, the guard
+    /// calls the store separately for each key.
     pub(super) fn is_cross_slot(&self) -> bool {
         self.shared.is_cross_slot.load(Relaxed)
     }
 
-    /// The key in the form in which the store counts it: hashed, unless the store is in memory and the guard has no
-    /// secret.
+    /// Returns the key in the form that the store uses. The key is hashed, unless the store is in memory and the
+    /// guard has no secret.
     #[doc(hidden)]
     pub fn hashed_key(&self, key: &Key) -> Key {
         match &self.shared.secret {
@@ -163,26 +166,28 @@ impl RateGuard {
         }
     }
 
-    /// A number that identifies this guard among all existing guards. A guard that is built after this guard was
-    /// dropped may get the same number.
+    /// Returns a number that identifies this guard among all existing guards. A guard that is built after this guard
+    /// was dropped may get the same number.
     #[doc(hidden)]
     pub fn id(&self) -> usize {
         Arc::as_ptr(&self.shared).addr()
     }
 
-    /// Registers the names of the initial policies. A limit with other quotas then cannot use these names.
+    /// Registers the names of the guard's policies at startup. Then a limit with one of these names must have the
+    /// same quotas as the policy.
     pub(super) fn register_initial_policies(&self) {
-        // There are no conflicts to handle: the registry is still empty, and the names in a policy set are unique.
+        // No conflict is possible, because the registry is still empty and each name occurs only once in a policy
+        // set.
         let policy_set = self.policy_set();
         let _ = self.shared.names.replace_policies(policy_set.policies(), true);
         self.register_policies(&policy_set);
     }
 
-    /// Registers the name of a limit.
+    /// Registers the name of a limit, together with the quotas and other settings that belong to this name.
     ///
     /// # Errors
     ///
-    /// [`NameConflict`] if another limit or policy with this name has other quotas, bans or shadow settings.
+    /// [`NameConflict`] if another limit or policy with this name has different quotas, bans or shadow settings.
     #[doc(hidden)]
     pub fn register_name(&self, registration: NameRegistration<'_>) -> Result<(), NameConflict> {
         self.shared.names.add(&registration)?;
@@ -202,7 +207,7 @@ impl RateGuard {
         self.shared.names.conflict(registration)
     }
 
-    /// Returns how many checks the store failed to decide since this guard was built.
+    /// Returns the numbers of checks that the store failed to decide since this guard was built.
     #[must_use]
     pub fn failures(&self) -> Failures {
         self.shared.failures.totals()
@@ -210,24 +215,24 @@ impl RateGuard {
 }
 
 impl RateGuard {
-    /// Returns the current policy of this name, from the policies file or from
-    /// [`RateGuardBuilder::policy`](crate::RateGuardBuilder::policy). `None` if there is none.
+    /// Returns the current policy with this name. The policy comes from the policies file or from
+    /// [`RateGuardBuilder::policy`](crate::RateGuardBuilder::policy). Returns `None` if no policy has this name.
     ///
-    /// With a policies file, call this method for each request, because a policy that the program stores does not
-    /// change with the file.
+    /// If the guard has a policies file, call this method for each request. A policy that the program stores in a
+    /// variable does not change when the file changes.
     #[must_use]
     pub fn policy(&self, name: &str) -> Option<Policy> {
         self.policy_set().policy(name).map(|named| named.policy.clone())
     }
 
-    /// The policies and plans that are in effect now.
+    /// Returns the policies and plans that are in effect now.
     #[doc(hidden)]
     #[must_use]
     pub fn policy_set(&self) -> PolicySetRef<'_> {
         self.shared.policies.current()
     }
 
-    /// The failure mode for policies that do not set one.
+    /// Returns the failure mode for policies that do not set a failure mode.
     pub(super) fn on_error(&self) -> OnError {
         self.shared.policies.on_error()
     }

@@ -1,17 +1,19 @@
-//! Methods for policies in a file: reload and status.
+//! Methods that reload the policies file and return its status.
 
 use std::{io, sync::Arc};
 
 use super::{RateGuard, policies::Policies};
 use crate::{PoliciesFileError, PoliciesFileStatus, Reloaded};
 
-/// Policies in a file (feature `config`).
+/// Methods for a policies file (feature `config`).
 impl RateGuard {
-    /// Reads the [policies file](crate::RateGuardBuilder::policies_file) and applies its content immediately, for example on a
-    /// signal. Returns [`Reloaded::Unchanged`] if the guard has no such file.
+    /// Reads the [policies file](crate::RateGuardBuilder::policies_file) and applies its content immediately, for
+    /// example after the process receives a signal. Returns [`Reloaded::Unchanged`] if the guard has no policies
+    /// file.
     ///
     /// This method blocks while it reads the file. In async code, call it in a blocking task such as
-    /// `tokio::task::spawn_blocking`. If another thread is reading the file, this method waits for up to 1 second.
+    /// `tokio::task::spawn_blocking`. If another thread is reading the file, this method waits up to 1 second for
+    /// that thread.
     ///
     /// ```no_run
     /// # async fn on_sighup(guard: actix_rateguard_core::RateGuard) -> std::io::Result<()> {
@@ -28,7 +30,7 @@ impl RateGuard {
     /// # Errors
     ///
     /// [`PoliciesFileError`] if the file is invalid, cannot be read, or is still being read by another thread after 1
-    /// second. The current policies stay in effect.
+    /// second. In these cases, the current policies stay in effect.
     pub fn reload_policies(&self) -> Result<Reloaded, PoliciesFileError> {
         match &self.shared.policies {
             Policies::FromFile(file) => file.reload(&self.shared.names),
@@ -36,8 +38,8 @@ impl RateGuard {
         }
     }
 
-    /// Returns the status of the [policies file](crate::RateGuardBuilder::policies_file). `None` if the guard has no such
-    /// file.
+    /// Returns the status of the [policies file](crate::RateGuardBuilder::policies_file). `None` if the guard has no
+    /// policies file.
     #[must_use]
     pub fn policies_file(&self) -> Option<PoliciesFileStatus> {
         match &self.shared.policies {
@@ -46,8 +48,8 @@ impl RateGuard {
         }
     }
 
-    /// Starts the thread that checks the file for changes, if there is a file. The thread ends when the last clone of
-    /// the guard is dropped.
+    /// Starts the thread that checks the policies file for changes, if the guard has a policies file. The thread ends
+    /// when the last clone of the guard is dropped.
     pub(super) fn watch_file(&self) -> io::Result<()> {
         let Policies::FromFile(file) = &self.shared.policies else { return Ok(()) };
         let shared = Arc::downgrade(&self.shared);

@@ -1,4 +1,4 @@
-//! A request to a guard for units of one or several keys. The guard takes all of the units or none.
+//! A request asks a guard for units of one or several keys. The guard takes either all of these units or none.
 
 use std::slice;
 
@@ -16,10 +16,10 @@ use crate::{
     telemetry::mode::DecisionMode,
 };
 
-/// A request for units of one or several keys, made by [`RateGuard::request`].
+/// A request for units of one or several keys. [`RateGuard::request`] returns a request.
 ///
-/// The guard takes one unit of each key unless [`cost`](Self::cost) sets another number. It admits the request if all
-/// quotas of all keys have room, and otherwise takes no unit of any key.
+/// The guard takes one unit of each key unless [`cost`](Self::cost) sets another number. The guard admits the request
+/// if all quotas of all keys have room. Otherwise, the guard denies the request and takes no units.
 ///
 /// ```
 /// # use actix_rateguard_core::{Key, Policy, RateGuard};
@@ -41,8 +41,8 @@ use crate::{
 #[must_use = "a request does nothing until it is checked"]
 pub struct Request<'a> {
     guard: &'a RateGuard,
-    /// The failure mode for policies that do not set one. It stays the same if a changed policies file sets another
-    /// one.
+    /// The failure mode for policies that do not set a failure mode. It is fixed when the request is created, so a
+    /// change of the policies file does not affect the request.
     default_on_error: OnError,
     pub(super) limits: SmallVec<[RequestedLimit<'a>; 1]>,
 }
@@ -52,14 +52,16 @@ impl<'a> Request<'a> {
         Self { guard, default_on_error: guard.on_error(), limits: SmallVec::new() }
     }
 
-    /// Sets the failure mode for policies that do not set one. Default: the failure mode of the guard.
+    /// Sets the failure mode for policies of this request that do not set a failure mode. Default: the failure mode
+    /// of the guard.
     #[doc(hidden)]
     pub fn default_on_error(mut self, on_error: OnError) -> Self {
         self.default_on_error = on_error;
         self
     }
 
-    /// Adds `cost` units of a key that the caller has already [hashed](RateGuard::hashed_key).
+    /// Adds `cost` units of a key to the request. The caller must have [hashed](RateGuard::hashed_key) the key
+    /// already.
     #[doc(hidden)]
     pub fn and_hashed(mut self, policy: &'a Policy, key: Key, cost: u32) -> Self {
         let variant = policy.variant_for(&key);
@@ -67,20 +69,21 @@ impl<'a> Request<'a> {
         self
     }
 
-    /// Adds one unit of `key` against `policy`.
+    /// Adds one unit of `key` to the request. The guard checks this unit against `policy`.
     ///
-    /// In Redis Cluster, one store call reaches only keys of the same cluster slot, so the guard checks one key after
-    /// the other. If the store denies one key, the guard refunds the units of the earlier keys. No limit is exceeded,
-    /// but the store may deny another request because of units that the guard refunds a moment later.
+    /// In Redis Cluster, one store call can only use keys of one cluster slot. So the guard checks the keys of a
+    /// request one after the other. If the store denies a key, the guard refunds the units of the keys that it
+    /// checked before. No limit is exceeded, but until the refund, these units may cause the denial of another
+    /// request.
     pub fn and(self, policy: &'a Policy, key: &Key) -> Self {
         let key = self.guard.hashed_key(key);
         self.and_hashed(policy, key, 1)
     }
 
-    /// Sets the number of units of the key that was added last. Default: 1.
+    /// Sets the number of units for the key that was added last. Default: 1.
     ///
-    /// The guard always denies a cost above the [`max_cost`](crate::Quota::max_cost) of a quota; see
-    /// [`is_too_costly`](Decision::is_too_costly). It admits a cost of 0 unless the key is banned.
+    /// The guard always denies a request whose cost is above the [`max_cost`](crate::Quota::max_cost) of a quota; see
+    /// [`is_too_costly`](Decision::is_too_costly). A cost of 0 is always admitted, unless the key is banned.
     pub fn cost(mut self, cost: u32) -> Self {
         if let Some(last) = self.limits.last_mut() {
             last.cost = cost;
@@ -88,7 +91,7 @@ impl<'a> Request<'a> {
         self
     }
 
-    /// Excludes denials of the key that was added last from the offences that lead to a ban.
+    /// Makes the guard ignore denials of the key that was added last when it counts offences for a ban.
     #[doc(hidden)]
     pub fn exempt_from_ban(mut self) -> Self {
         if let Some(last) = self.limits.last_mut() {
@@ -97,23 +100,24 @@ impl<'a> Request<'a> {
         self
     }
 
-    /// Decides on the request, and takes the units if the decision admits the request.
+    /// Decides whether to admit the request, and takes the units if the request is admitted.
     ///
-    /// The check ends at the [deadline](crate::RateGuardBuilder::deadline) of the guard. If a policy with a
-    /// [ban](Policy::ban) denies the request, the guard takes up to one deadline more to count the offence and to start
-    /// a ban.
+    /// The check lasts at most as long as the [deadline](crate::RateGuardBuilder::deadline) of the guard. If a policy
+    /// with a [ban](Policy::ban) denies the request, the guard also counts an offence and may start a ban. These
+    /// steps can last up to one more deadline.
     ///
-    /// A guard that counts in memory needs no async runtime. A guard on Redis or Upstash needs a Tokio runtime.
+    /// A guard that counts in memory needs no async runtime. A guard that counts in Redis or Upstash needs a Tokio
+    /// runtime.
     ///
     /// # Errors
     ///
-    /// [`Unavailable`] if the store did not decide within the deadline, unless the failure mode is [`OnError::Local`].
-    /// [`Unavailable::lets_pass`] returns whether the failure mode admits the request. After the error, the store may
-    /// still have taken the units.
+    /// [`Unavailable`] if the store did not decide within the deadline, unless the failure mode is
+    /// [`OnError::Local`]. [`Unavailable::lets_pass`] returns whether the failure mode admits the request. Even if
+    /// this method returns the error, the store may have taken the units.
     ///
     /// # Panics
     ///
-    /// Panics if the guard is on Redis or Upstash and there is no Tokio runtime with its timer enabled.
+    /// Panics if the guard counts in Redis or Upstash and there is no Tokio runtime with its timer enabled.
     pub async fn check(&self) -> Result<Decision, Unavailable> {
         if let [RequestedLimit { policy, key, cost, .. }] = &*self.limits
             && let Some(decision) = self.guard.check_fast(policy, key, *cost)
@@ -123,7 +127,7 @@ impl<'a> Request<'a> {
         self.check_via_store().await
     }
 
-    /// Checks the request like [`check`](Self::check), but without the fast path.
+    /// Checks the request like [`check`](Self::check), but without the fast path for checks of one quota in memory.
     #[doc(hidden)]
     pub async fn check_via_store(&self) -> Result<Decision, Unavailable> {
         let check = async {
@@ -131,8 +135,8 @@ impl<'a> Request<'a> {
             Ok(self.escalate(decision).await)
         };
         let check = self.record_check(check, |decision| decision);
-        // These futures are large, so they are boxed. Otherwise the future of `check` would be large even on the fast
-        // path.
+        // The futures for a store call are large, so they are boxed. Otherwise the future of `check` would be just as
+        // large, even if the fast path decides.
         if self.has_shadow_limits() {
             Box::pin(self.run_with_shadows(Operation::Check, check)).await
         } else {
@@ -140,11 +144,11 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// Checks the request and returns whether it is admitted. If the store fails, the failure mode decides.
+    /// Checks the request, and returns true if the request is admitted. If the store fails, the failure mode decides.
     ///
     /// # Panics
     ///
-    /// As [`check`](Self::check).
+    /// Panics in the same cases as [`check`](Self::check).
     pub async fn allows(&self) -> bool {
         match self.check().await {
             Ok(decision) => decision.is_allowed(),
@@ -152,7 +156,7 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// Returns the decision that [`check`](Self::check) would make, and takes no units.
+    /// Returns the decision that [`check`](Self::check) would return now, but takes no units.
     ///
     /// # Errors
     ///
@@ -160,47 +164,49 @@ impl<'a> Request<'a> {
     ///
     /// # Panics
     ///
-    /// As [`check`](Self::check).
+    /// Panics in the same cases as [`check`](Self::check).
     pub async fn peek(&self) -> Result<Decision, Unavailable> {
         self.peeked(self.apply(Operation::Peek)).await
     }
 
-    /// Removes the counts, offences and bans of the keys for the policies of this request. The cost has no effect.
+    /// Removes the counts, offences and bans that the keys of this request have under the policies of this request.
+    /// The cost of the request has no effect.
     ///
     /// # Errors
     ///
     /// [`Unavailable`] if the store did not answer within the deadline. The store may still have removed the counts.
-    /// The failure mode has no effect on a reset.
+    /// This method returns the error in every failure mode.
     ///
     /// # Panics
     ///
-    /// As [`check`](Self::check).
+    /// Panics in the same cases as [`check`](Self::check).
     pub async fn reset(&self) -> Result<(), Unavailable> {
         self.apply(Operation::Reset).await.map(|_| ())
     }
 
-    /// Takes the units whether or not there is room, because the client has used them already. The decision always
-    /// admits the request.
+    /// Takes the units even if there is no room, because the client has already used them. The returned decision
+    /// always admits the request.
     ///
     /// The store counts units above the limit like all other units, with two exceptions:
     ///
-    /// - A sliding-window log ([`Algorithm::SlidingWindow`](crate::Algorithm::SlidingWindow)) counts at most as many
-    ///   units of one debit as its capacity. Further units would expire at the same time, so they would change no
+    /// - For one debit, a sliding-window log ([`Algorithm::SlidingWindow`](crate::Algorithm::SlidingWindow)) counts
+    ///   at most as many units as its capacity. More units would expire at the same time, so they would change no
     ///   decision.
-    /// - A token bucket owes at most [`Quota::MAX_DEBT`](crate::Quota::MAX_DEBT) units, the largest debt that the store
-    ///   counts exactly. The largest debt is never less than the burst of the bucket.
+    /// - A token bucket counts its debt in fractions of a unit. The debt is at most
+    ///   [`Quota::MAX_DEBT`](crate::Quota::MAX_DEBT) fractions, because the store cannot count more fractions
+    ///   exactly. This maximum is never less than the burst of the bucket.
     ///
-    /// If the cost is above the [`max_cost`](crate::Quota::max_cost) of a sliding-window log, the guard debits the log
-    /// in several store calls, each within one deadline.
+    /// If the cost is above the [`max_cost`](crate::Quota::max_cost) of a sliding-window log, the guard debits the
+    /// log in several store calls, and each call has the full deadline.
     ///
     /// # Errors
     ///
-    /// [`Unavailable`] if the store did not answer within the deadline. The store may still have debited all or a part
-    /// of the units. The failure mode has no effect on a debit.
+    /// [`Unavailable`] if the store did not answer within the deadline. The store may still have debited all or a
+    /// part of the units. This method returns the error in every failure mode.
     ///
     /// # Panics
     ///
-    /// As [`check`](Self::check).
+    /// Panics in the same cases as [`check`](Self::check).
     pub async fn debit(&self) -> Result<Decision, Unavailable> {
         self.run_with_shadows(Operation::Debit, self.apply(Operation::Debit)).await
     }
@@ -210,11 +216,11 @@ impl<'a> Request<'a> {
     ///
     /// # Errors
     ///
-    /// As [`check`](Self::check).
+    /// Returns the same errors as [`check`](Self::check).
     ///
     /// # Panics
     ///
-    /// As [`check`](Self::check).
+    /// Panics in the same cases as [`check`](Self::check).
     pub async fn reserve(&self) -> Result<Reservation, Unavailable> {
         let reserve = async {
             let reservation = self.reserve_without_offence().await?;
@@ -224,8 +230,9 @@ impl<'a> Request<'a> {
         self.reserve_with_shadows(self.record_check(reserve, Reservation::decision)).await
     }
 
-    /// Reserves the units of the enforced policies, and does not count a denial as an offence. `check_or_wait` needs
-    /// this, because a request that waits for room is denied until there is room.
+    /// Reserves the units for the policies that are not in shadow mode, and does not count a denial as an offence.
+    /// `check_or_wait` uses this method, because the store denies a waiting request several times before there is
+    /// room.
     pub(super) async fn reserve_without_offence(&self) -> Result<Reservation, Unavailable> {
         let buckets = self.buckets(Operation::Check);
         let StoreResult { decision, verdict, shares, mirrored } =
@@ -252,8 +259,8 @@ impl<'a> Request<'a> {
         let result = match self.guard.apply(operation, &requests, || self.on_error()).await {
             Ok(verdict) => {
                 let decision = self.decision(buckets, &verdict);
-                // The guard mirrors the result in every failure mode, because it decides locally in every mode while
-                // the store is overloaded.
+                // In every failure mode, the guard also counts the units in this process's memory. While the store is
+                // overloaded, the guard decides with these counts, whatever the failure mode is.
                 let mirrored =
                     if self.guard.has_remote_store() && verdict.mode() == DecisionMode::Store {
                         self.mirror(operation, buckets, &verdict)
@@ -262,8 +269,8 @@ impl<'a> Request<'a> {
                     };
                 StoreResult { decision, verdict, shares: None, mirrored }
             }
-            // A reset or debit in this process alone would have no effect on the other processes, so the caller gets
-            // the error.
+            // A reset or debit in this process's memory would not change the counts of the other processes, so the
+            // caller gets the error.
             Err(unavailable) if matches!(operation, Operation::Reset | Operation::Debit) => {
                 return Err(unavailable);
             }
@@ -291,8 +298,8 @@ impl<'a> Request<'a> {
         Ok(result)
     }
 
-    /// Repeats an operation of the store in this process's memory. Local decisions then start from these counts and not
-    /// from zero.
+    /// Repeats an operation in this process's memory after the store has completed it. If the store fails later, the
+    /// guard decides in this memory, and the counts there do not start from zero.
     fn mirror(
         &self,
         operation: Operation,
@@ -332,12 +339,13 @@ impl<'a> Request<'a> {
         self.limits.iter()
     }
 
-    /// The failure mode of this policy, or the default of the request if the policy sets none.
+    /// Returns the failure mode of this policy, or the default of the request if the policy sets no failure mode.
     pub(super) fn own_on_error(&self, policy: &Policy) -> OnError {
         policy.own_on_error().unwrap_or(self.default_on_error)
     }
 
-    /// The strictest failure mode of the enforced policies: `Closed` is stricter than `Local`, and `Local` than `Open`.
+    /// Returns the strictest failure mode of the policies that are not in shadow mode. `Closed` is the strictest
+    /// mode, then `Local`, then `Open`.
     pub(super) fn on_error(&self) -> OnError {
         let enforced = self.limits().filter(|requested| !requested.policy.is_in_shadow());
         let is_any = |on_error| {
@@ -354,9 +362,10 @@ impl<'a> Request<'a> {
 struct StoreResult<'a> {
     decision: Decision,
     verdict: Verdict,
-    /// The buckets of the local decision, with this process's share of each quota. `None` if the store has decided.
+    /// If the guard decided in this process's memory: the buckets, each with this process's share of the quota.
+    /// `None` if the store decided.
     shares: Option<SmallVec<[LimitBucket<'a>; 1]>>,
-    /// The receipts of the units that the guard also took in this process's memory. A refund needs them to return these
-    /// units.
+    /// The receipts of the units that the guard also took in this process's memory. A refund of these units needs the
+    /// receipts.
     mirrored: MirroredReceipts,
 }

@@ -1,26 +1,27 @@
-//! The parts of a request: limits, which consist of a policy and a key, and their bucket requests.
+//! The parts of a request are its limits and their bucket requests. A limit consists of a policy and a key.
 
 use crate::{Key, Policy, policy::QuotaVariant, store::BucketRequest};
 
-/// A policy, a key and the number of units that the request asks for.
+/// A limit of a request, which consists of a policy, a key and the number of units that the request asks for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RequestedLimit<'a> {
     pub(super) policy: &'a Policy,
-    /// The key after hashing, as the store counts it.
+    /// The key in the form that the store uses. Usually this is the hashed key.
     pub(super) key: Key,
     pub(super) cost: u32,
-    /// Whether the guard does not count a denial as an offence.
+    /// If true, the guard does not count a denial of this limit as an offence.
     pub(super) is_exempt_from_ban: bool,
-    /// The variant of the policy's quotas that the guard enforces for this key.
+    /// Which quotas of the policy the guard enforces for this key: the policy's own quotas or its candidate quotas.
     pub(super) variant: QuotaVariant,
 }
 
-/// A bucket request, with the limit for which the guard sends it.
+/// A bucket request, together with the limit to which it belongs.
 #[derive(Clone, Copy)]
 pub(super) struct LimitBucket<'a> {
     /// The index of the limit in the request.
     pub(super) limit: usize,
     pub(super) request: BucketRequest<'a>,
-    /// Whether the bucket counts for an enforced quota. Other buckets belong to a ban or to a quota variant in shadow.
+    /// True if the bucket counts for an enforced quota. False if the bucket belongs to a ban or to a quota in shadow
+    /// mode.
     pub(super) is_quota: bool,
 }

@@ -1,4 +1,4 @@
-//! Reservations: units that the guard has taken and can refund or correct.
+//! A reservation contains units that the guard has taken for a request, and that it can later refund or correct.
 
 use std::fmt;
 
@@ -16,10 +16,11 @@ use crate::{
     store::{Bucket, BucketRequest, Operation, Receipt},
 };
 
-/// The units that the guard has taken for a request, returned by [`Request::reserve`](super::Request::reserve).
+/// The units that the guard has taken for a request. [`Request::reserve`](super::Request::reserve) returns a
+/// reservation.
 ///
-/// [`settle`](Self::settle) corrects the units to the actual cost, and [`refund`](Self::refund) returns the units to
-/// the store. If a reservation is dropped, the units stay taken.
+/// [`settle`](Self::settle) changes the number of taken units to the actual cost, and [`refund`](Self::refund)
+/// refunds all units. If a reservation is dropped, the units stay taken.
 ///
 /// ```
 /// # use actix_rateguard_core::{Key, Policy, RateGuard};
@@ -43,30 +44,30 @@ pub struct Reservation {
     guard: RateGuard,
     on_error: OnError,
     decision: Decision,
-    /// One hold for each quota, in the order of the decision's quota statuses.
+    /// The units that were taken for each quota, in the same order as the quota statuses in the decision.
     holds: Vec<Hold>,
-    /// The units that the request asked of the last limit.
+    /// The number of units that the request asked for in its last limit.
     last_cost: u32,
-    /// The index of the last limit in the request.
+    /// The index of the request's last limit.
     last_limit: usize,
     /// The units that the shadow checks of the request have taken.
     shadows: Option<ShadowHolds>,
 }
 
-/// The units that the store has taken from one bucket.
+/// The units that the guard has taken from one bucket.
 struct Hold {
-    /// The index of the limit in the request.
+    /// The index of the bucket's limit in the request.
     limit: usize,
     policy: PolicyName,
-    /// The name of the bucket. It is the name of the policy, except for a candidate's bucket, which has a name of its
-    /// own.
+    /// The name of the bucket. This is the name of the policy, unless the bucket counts for the candidate quotas of
+    /// the policy. Buckets of candidate quotas have a name of their own.
     bucket_name: PolicyName,
     bucket_index: usize,
     key: Key,
     quota: Quota,
     cost: u32,
     receipt: Receipt,
-    /// The receipt of the units that the guard also took in this process's memory.
+    /// The receipt of the units that the guard also took in this process's memory. `None` if it took no units there.
     mirrored: Option<Receipt>,
 }
 
@@ -112,7 +113,8 @@ impl Reservation {
         Self { guard, on_error, decision, holds, last_cost, last_limit, shadows: None }
     }
 
-    /// A reservation for a request whose policies are all in shadow, so only shadow checks hold units.
+    /// Creates a reservation for a request whose policies are all in shadow mode. The reservation only contains the
+    /// units that shadow checks have taken.
     pub(super) fn of_shadows(
         guard: &RateGuard,
         decision: Decision,
@@ -123,7 +125,7 @@ impl Reservation {
         Self::new(guard, OnError::Open, decision, limits, &[], no_receipts).with_shadows(shadows)
     }
 
-    /// Returns the reservation with the units that shadow checks have taken.
+    /// Adds the units that shadow checks have taken to the reservation.
     pub(super) fn with_shadows(self, shadows: ShadowHolds) -> Self {
         Self { shadows: Some(shadows), ..self }
     }
@@ -135,41 +137,42 @@ impl Reservation {
         &self.decision
     }
 
-    /// Returns the decision. The units stay taken.
+    /// Returns the decision, and drops the reservation. The units stay taken.
     #[must_use]
     pub fn into_decision(self) -> Decision {
         self.decision
     }
 
-    /// Returns the reservation with another decision.
+    /// Replaces the decision in the reservation.
     pub(super) fn with_decision(self, decision: Decision) -> Self {
         Self { decision, ..self }
     }
 
-    /// Refunds all units of this reservation that still count, and never units of other requests. A token bucket gets
-    /// back only the units that it has not refilled since the check.
+    /// Refunds the units of this reservation that still count against the limit, and never the units of other
+    /// requests. If a token bucket has already refilled some of the units since the check, these units are not
+    /// refunded again.
     ///
-    /// Returns the decision with the state of the quotas after the refund.
+    /// Returns the decision with the quota statuses after the refund.
     ///
     /// # Errors
     ///
-    /// [`Unavailable`] if the store did not answer within the deadline. The store may still have refunded the units, so
-    /// this method consumes the reservation. A second refund could return the units twice.
+    /// [`Unavailable`] if the store did not answer within the deadline. The store may still have refunded the units.
+    /// A second call could refund them twice, so this method consumes the reservation.
     ///
     /// # Panics
     ///
-    /// Panics if the guard is on Redis or Upstash and there is no Tokio runtime with its timer enabled.
+    /// Panics if the guard counts in Redis or Upstash and there is no Tokio runtime with its timer enabled.
     pub async fn refund(self) -> Result<Decision, Unavailable> {
         self.refund_where(|_| true).await
     }
 
-    /// Corrects the units of the key that was added last to `cost`. If `cost` is lower than the reserved cost, the
-    /// guard refunds the difference. If `cost` is higher, the guard debits the difference, whether or not there is
-    /// room. The units of other keys stay taken.
+    /// Settles the reservation with the actual cost of the key that was added last. If `cost` is lower than the
+    /// reserved cost, the guard refunds the difference. If `cost` is higher, the guard debits the difference, even if
+    /// there is no room. The units of other keys stay taken.
     ///
-    /// Returns the decision with the state of the quotas after the correction. If the difference is above the
-    /// [`max_cost`](Quota::max_cost) of a sliding-window log, the guard debits the log in several store calls, each
-    /// within one deadline.
+    /// Returns the decision with the quota statuses after the correction. If the difference is above the
+    /// [`max_cost`](Quota::max_cost) of a sliding-window log, the guard debits the log in several store calls, and
+    /// each call has the full deadline.
     ///
     /// # Errors
     ///
@@ -177,7 +180,7 @@ impl Reservation {
     ///
     /// # Panics
     ///
-    /// As [`refund`](Self::refund).
+    /// Panics in the same cases as [`refund`](Self::refund).
     pub async fn settle(mut self, cost: u32) -> Result<Decision, Unavailable> {
         if self.decision.is_allowed() {
             if let Some(shadows) = self.shadows.take() {
@@ -185,8 +188,8 @@ impl Reservation {
             }
             let last_limit = self.holds.iter().map(|hold| hold.limit).max();
             let (requested, is_local) = (self.last_cost, self.decision.is_local());
-            // A local decision takes at most the maximum cost of the share. So both costs are bounded by it before the
-            // difference is calculated.
+            // A decision in this process's memory takes at most the maximum cost of this process's share of the
+            // quota. So both costs are reduced to this maximum before their difference is calculated.
             let difference = |hold: &Hold, minuend: u32, subtrahend: u32| {
                 let bounded =
                     |units: u32| if is_local { units.min(hold.quota.max_cost()) } else { units };
@@ -202,8 +205,8 @@ impl Reservation {
         Ok(self.decision)
     }
 
-    /// Refunds the units of the limits for which `is_refunded` returns true. Its argument is the index of the limit in
-    /// the request.
+    /// Refunds the units of the limits for which `is_refunded` returns true. The argument of `is_refunded` is the
+    /// index of a limit in the request.
     #[doc(hidden)]
     pub async fn refund_where(
         mut self,
@@ -217,8 +220,8 @@ impl Reservation {
         Ok(self.decision)
     }
 
-    /// Refunds or debits `cost` units of each bucket, and updates the decision. The store request omits buckets with a
-    /// cost of 0.
+    /// Refunds or debits units of the buckets, and updates the decision. The function `cost` returns the number of
+    /// units for each bucket. Buckets with a cost of 0 are not sent to the store.
     async fn apply(
         &mut self,
         operation: Operation,
@@ -241,8 +244,8 @@ impl Reservation {
         } else {
             let verdict = self.guard.apply(operation, &requests, || on_error).await?;
             if operation == Operation::Refund {
-                // The guard refunds the units in this process's memory, too, so the mirrored count decreases as the
-                // count of the store.
+                // The guard also refunds the units that it counted in this process's memory, so that the count there
+                // decreases as much as the count in the store.
                 let local = &self.guard.shared.local;
                 let mut mirrored_refunds: SmallVec<[BucketRequest<'_>; 1]> = SmallVec::new();
                 for (index, refund) in indexes.iter().zip(&requests) {

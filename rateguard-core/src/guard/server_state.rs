@@ -1,5 +1,5 @@
-//! The state of each server of the store. The states are separate, so the failure of one server does not stop checks on
-//! the other servers.
+//! The guard has a separate state for each server of the store. So the failure of one server does not stop the checks
+//! on the other servers.
 
 use std::{
     sync::{
@@ -23,12 +23,12 @@ impl ServerStates {
         Self([const { OnceLock::new() }; MAX_SERVERS])
     }
 
-    /// The state of the server with this [number](crate::store::Store::server).
+    /// Returns the state of the server with this [number](crate::store::Store::server).
     pub(super) fn of(&self, number: usize) -> &ServerState {
         self.0[number % MAX_SERVERS].get_or_init(|| Box::new(ServerState::new()))
     }
 
-    /// The states of all servers that the guard has used.
+    /// Returns the states of all servers that the guard has used.
     pub(super) fn used(&self) -> impl Iterator<Item = &ServerState> {
         self.0.iter().filter_map(OnceLock::get).map(Box::as_ref)
     }
@@ -39,8 +39,9 @@ pub(super) struct ServerState {
     pub(super) breaker: Breaker,
     /// The time when the guard first used the server.
     start: Instant,
-    /// The time of the first failure after the last success, in milliseconds after `start`, at least 1. Zero if no
-    /// store call has failed since the last success. Failures that concern only one request do not set this time.
+    /// The time of the first failure after the last success, in milliseconds after `start`. This value is at least 1.
+    /// Zero means that no store call has failed since the last success. Failures that concern only one request are
+    /// not counted.
     down_since_ms: AtomicU64,
 }
 
@@ -66,7 +67,8 @@ impl ServerState {
         }
     }
 
-    /// The time since the first failure after the last success. `None` if there is no such failure.
+    /// Returns the time since the first failed store call after the last successful store call. `None` if no store
+    /// call has failed since the last success.
     pub(super) fn down_for(&self) -> Option<Duration> {
         let since = Some(self.down_since_ms.load(Relaxed)).filter(|since| *since != 0)?;
         Some(self.start.elapsed().saturating_sub(Duration::from_millis(since)))

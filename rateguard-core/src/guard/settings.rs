@@ -16,7 +16,8 @@ pub(super) struct Settings {
     pub(super) max_in_flight: usize,
     pub(super) denial_cache_ttl: Duration,
     pub(super) replicas: u32,
-    /// Whether exact sliding-window logs count the local shares of more than 64 units, too.
+    /// Whether this process counts its share of a quota with an exact sliding-window log even if the share has more
+    /// than 64 units.
     pub(super) mirrors_exactly: bool,
     pub(super) secret: Option<KeySecret>,
     pub(super) policies: Policies,

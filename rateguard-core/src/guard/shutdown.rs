@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 
 use super::RateGuard;
 
-/// The interval at which `close` polls for checks in progress.
+/// The interval at which `close` tests whether checks are still in progress.
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
 impl RateGuard {
@@ -32,8 +32,8 @@ impl RateGuard {
     /// ```
     ///
     /// Later checks fail with [`StoreError::Closed`](crate::StoreError::Closed), so the failure mode of the policy
-    /// decides. [`health`](Self::health) reports this cause as soon as `close` is called. If all clones of a guard are
-    /// dropped without `close`, the guard closes the connections without waiting for checks.
+    /// decides. [`health`](Self::health) reports the same error as soon as `close` is called. If all clones of a
+    /// guard are dropped without `close`, the guard closes the connections without waiting for checks.
     ///
     /// # Panics
     ///

@@ -1,5 +1,5 @@
-//! Calls the store, with the denial cache, concurrency limit, circuit breaker and deadline, and with the failure mode
-//! if the store fails.
+//! Calls the store. A call goes through the denial cache, the circuit breaker and the concurrency limit, and has a
+//! deadline. If the store fails, the failure mode applies.
 
 use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
@@ -16,8 +16,8 @@ use crate::{
 };
 
 impl RateGuard {
-    /// Runs an operation, within the deadline. The denial cache decides if it has a denial of the same check, and
-    /// otherwise the store decides.
+    /// Runs an operation within the deadline. If the denial cache has a denial of an equal check, this denial is the
+    /// result. Otherwise the store decides.
     pub(super) async fn apply(
         &self,
         operation: Operation,
@@ -32,19 +32,20 @@ impl RateGuard {
         let result = self.with_denial_cache(operation, requests, call).await;
         if let Err(cause) = &result
             && cause.is_caused_by_load()
-            // Another check may have cached a denial while this check waited, so the cache can decide now.
+            // While this check waited, an equal check may have cached a denial. So the guard looks into the cache
+            // again.
             && let CacheLookup::Hit(denial) = self.shared.denial_cache.lookup(operation, requests)
         {
             return Ok(denial.by(DecisionMode::DenialCache));
         }
         result.map_err(|cause| {
             if operation == Operation::Debit && cause.is_caused_by_load() {
-                // The store has not counted the debit. This process counts it in memory, so at least local decisions
-                // include it.
+                // The store has not counted the debit. The guard counts the debit in this process's memory, so that
+                // at least the decisions in this memory include the debit.
                 let _ = self.shared.local.mirror(requests);
             }
             let unavailable = self.unavailable(cause, on_error(), requests);
-            // Only the failure of a check counts, because other operations admit or reject no request.
+            // Only failed checks are recorded, because the other operations neither admit nor reject a request.
             if operation == Operation::Check {
                 self.record_failure(&unavailable);
             }
@@ -52,7 +53,8 @@ impl RateGuard {
         })
     }
 
-    /// Decides with the denial cache if it has a denial of the same check, and otherwise with this store call.
+    /// Returns the cached denial if the denial cache has a denial of an equal check. Otherwise runs the store call
+    /// `call`, and caches the result if it is a denial.
     pub(super) async fn with_denial_cache(
         &self,
         operation: Operation,
@@ -97,7 +99,8 @@ impl RateGuard {
         self.shared.failures.record(unavailable.cause(), unavailable.on_error());
     }
 
-    /// Runs an operation in one store call, or in one store call for each key if the store cannot combine the keys.
+    /// Runs an operation in one store call. If the store cannot use all keys in one call, the guard calls the store
+    /// separately for each key.
     pub(super) async fn run_operation(
         &self,
         operation: Operation,
@@ -118,7 +121,7 @@ impl RateGuard {
         Box::pin(one_after_the_other(self, operation, requests, deadline)).await
     }
 
-    /// Calls the store once.
+    /// Calls the store once, without a lookup in the denial cache and without the failure mode.
     pub(super) async fn call_store(
         &self,
         traffic: Traffic,
@@ -143,8 +146,9 @@ impl RateGuard {
                 }
                 let breaker_permit = server.breaker.try_acquire(*full)?;
                 let _permit = traffic.in_flight(&self.shared).try_acquire()?;
-                // The flag is read again after the permit was acquired. `close` sets the flag and then waits for all
-                // permits of enforced checks, so no enforced store call starts after `close` has ended.
+                // The guard may have been closed in the meantime, so the flag is read again after the permit was
+                // acquired. `close` sets the flag and then waits until all permits of enforced checks are returned.
+                // So no enforced store call starts after `close` has returned.
                 if self.is_closed() {
                     return Err(StoreError::Closed);
                 }
@@ -155,10 +159,10 @@ impl RateGuard {
                 };
                 let reply = reply.unwrap_or_else(|_| Err(store.timeout_cause(requests)));
                 match &reply {
-                    // An overload of this process says nothing about the store, so the breaker ignores the failure.
+                    // An overload of this process is not a failure of the server, so the breaker ignores this error.
                     Err(StoreError::Overloaded) => {}
-                    // If less than half of the deadline is left for this call, even a healthy server may time out. So
-                    // the breaker ignores the failure.
+                    // If this call had less than half of the deadline, even a healthy server may reply too late. So
+                    // the breaker ignores this timeout.
                     Err(StoreError::Timeout) if deadline < *full / 2 => {}
                     reply => breaker_permit.record(reply),
                 }
@@ -166,7 +170,8 @@ impl RateGuard {
             }
         };
         let reply = reply.and_then(|verdict| validate(verdict, requests));
-        // If the call ends earlier, the invalidation takes effect for every operation except a check.
+        // If this function ends before this statement, the invalidation is dropped without a result. It then removes
+        // the cached denials, unless the operation is a check.
         if let Some(invalidation) = invalidation {
             invalidation.record(&reply);
         }
@@ -175,7 +180,7 @@ impl RateGuard {
     }
 }
 
-/// Turns a reply without a status for each bucket request into an error.
+/// Returns an error if the reply does not have one status for each bucket request.
 fn validate(verdict: Verdict, requests: &[BucketRequest<'_>]) -> Result<Verdict, StoreError> {
     let is_complete = verdict.statuses().len() == requests.len();
     if is_complete { Ok(verdict) } else { Err(StoreError::InvalidReply) }

@@ -1,16 +1,18 @@
-//! The two kinds of store calls, which share neither circuit breakers nor permits.
+//! There are two kinds of store calls: enforced calls and shadow calls. Each kind has its own circuit breakers and
+//! its own concurrency limit.
 
 use super::{concurrency_limit::InFlight, rate_guard::Shared, server_state::ServerStates};
 
-/// The purpose of a store call. It selects the circuit breakers and the concurrency limit of the call.
+/// The kind of a store call. It selects the circuit breakers and the concurrency limit for the call.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Traffic {
     /// The result of the call can admit or reject a request.
     Enforced,
     /// The result of the call is only counted and reported.
     ///
-    /// Shadow checks take no permits of enforced checks, and a failed shadow check does not open a breaker of enforced
-    /// checks. But an open breaker of enforced checks also stops shadow checks, because the server does not answer.
+    /// A shadow call needs no permit of the enforced calls, and a failed shadow call does not open a circuit breaker
+    /// of the enforced calls. But if a circuit breaker of the enforced calls is open, the guard sends no shadow calls
+    /// to this server either, because the server does not reply.
     Shadow,
 }
 

@@ -1,10 +1,10 @@
-//! The error for a request on which the store did not decide.
+//! The error for a request that the store failed to decide.
 
 use std::{error::Error, fmt};
 
 use crate::{OnError, StoreError};
 
-/// The store failed, so there is no decision.
+/// The error for a request without a decision, because the store failed.
 ///
 /// This error is not a denial, because the key may be far below the limit. The numbers of a decision, such as the
 /// remaining units, are not available.
@@ -19,7 +19,8 @@ impl Unavailable {
         Self { cause, on_error }
     }
 
-    /// Whether the failure mode admits the request. The policy sets the failure mode, or else the guard does.
+    /// Whether the failure mode admits the request. If the policy sets no failure mode, the failure mode of the guard
+    /// applies.
     #[must_use]
     pub fn lets_pass(&self) -> bool {
         match self.on_error {
@@ -29,12 +30,12 @@ impl Unavailable {
         }
     }
 
-    /// The failure mode that applies.
+    /// Returns the failure mode that applies to the request.
     pub(super) fn on_error(&self) -> OnError {
         self.on_error
     }
 
-    /// Whether this process decides in its memory instead of the store.
+    /// Whether the guard decides in this process's memory because the store cannot decide.
     pub(super) fn is_local(&self) -> bool {
         self.on_error == OnError::Local
     }

@@ -1,4 +1,4 @@
-//! The queues of checks that wait for room, with one queue for each policy and key.
+//! Queues of checks that wait for room. Each pair of a policy and a key has its own queue.
 
 use std::{
     collections::HashMap,
@@ -17,14 +17,14 @@ pub(super) struct WaitQueues {
 
 #[derive(Default)]
 struct WaitQueue {
-    /// The number of checks in the queue, including the one at the front.
+    /// The number of checks in the queue, including the check at the front.
     length: usize,
-    /// The check at the front holds this lock. Tokio's mutex is fair, so the checks get the lock in the order of their
-    /// calls.
+    /// The check at the front holds this lock. Tokio's mutex is fair, so the checks get the lock in the order in
+    /// which they joined the queue.
     front: Arc<sync::Mutex<()>>,
 }
 
-/// The policy and the key of a queue.
+/// Identifies a queue by its policy and its key.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct QueueId {
     policy: PolicyName,
@@ -38,12 +38,12 @@ impl QueueId {
 }
 
 impl WaitQueues {
-    /// Whether this queue contains a check.
+    /// Whether at least one check is in the queue for this policy and key.
     pub(super) fn has(&self, id: &QueueId) -> bool {
         self.lock().contains_key(id)
     }
 
-    /// Joins a queue and waits until the check is at its front.
+    /// Adds a check to a queue, and waits until the check is at the front of the queue.
     pub(super) async fn acquire(&self, id: QueueId) -> QueueGuard<'_> {
         let front = {
             let mut queues = self.lock();
@@ -55,7 +55,7 @@ impl WaitQueues {
         QueueGuard { _front: front.lock_owned().await, entry }
     }
 
-    /// The number of queues.
+    /// Returns the number of queues.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.lock().len()
@@ -67,8 +67,8 @@ impl WaitQueues {
     }
 }
 
-/// The front position in a queue. The order of the fields matters for the drop: first the next check gets the lock,
-/// then the entry is removed.
+/// The front position in a queue. The fields are dropped in their order: first the lock is released for the next
+/// check, and then the entry is removed from the queue.
 pub(super) struct QueueGuard<'a> {
     _front: sync::OwnedMutexGuard<()>,
     entry: QueueEntry<'a>,

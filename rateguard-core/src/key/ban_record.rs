@@ -1,21 +1,21 @@
-//! The buckets that store bans.
+//! Defines the buckets that store bans.
 
-/// What a bucket of a ban stores.
+/// The content of a bucket that stores a part of a ban.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BanRecord {
-    /// The offences that lead to a ban.
+    /// The bucket counts the offences that lead to a ban.
     Offences,
-    /// The number of past bans.
+    /// The bucket counts past bans.
     PastBans,
-    /// The active ban.
+    /// The bucket stores the active ban.
     Active,
 }
 
 impl BanRecord {
     pub(crate) const ALL: [Self; 3] = [Self::Offences, Self::PastBans, Self::Active];
 
-    /// The suffix of the bucket name after the policy name. A policy name cannot contain braces, so no policy has a
-    /// bucket with such a name.
+    /// Returns the suffix of the bucket name, which follows the policy name. A policy name cannot contain braces,
+    /// so no policy has a bucket with such a name.
     fn suffix(self) -> &'static str {
         match self {
             Self::Offences => "{offences}",
@@ -24,14 +24,14 @@ impl BanRecord {
         }
     }
 
-    /// Returns the bucket name for this content and a policy.
+    /// Returns the name of the bucket that stores this content for a policy.
     pub(crate) fn bucket_name(self, policy: &str) -> String {
         [policy, self.suffix()].concat()
     }
 
-    /// Returns the content of buckets with this name; `None` if the name does not belong to a ban.
+    /// Returns the content of the bucket with this name; `None` if the name does not belong to a ban.
     pub(crate) fn of_name(name: &str) -> Option<Self> {
-        // Fast path, because most bucket names do not end with a brace.
+        // Most bucket names do not end with a brace, so this comparison saves the search below.
         if name.as_bytes().last() != Some(&b'}') {
             return None;
         }

@@ -1,8 +1,8 @@
-//! A bucket, and the name that a store uses for it.
+//! Defines a bucket, and the name that a store uses for it.
 
 use super::key::{DIGEST_BYTES, Key};
 
-/// The identity of one count in a store: a key, and one quota of a policy.
+/// Identifies one count in a store: by a key, and by one quota of a policy.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Bucket<'a> {
     name: &'a str,
@@ -11,25 +11,26 @@ pub struct Bucket<'a> {
 }
 
 impl<'a> Bucket<'a> {
-    /// Creates the bucket for a policy name, the index of a quota in the policy from 0, and a key.
+    /// Creates the bucket for a key and one quota of a policy. `name` is the name of the policy, and `index` is the
+    /// index of the quota in the policy, from 0.
     #[must_use]
     pub fn new(name: &'a str, index: usize, key: &'a Key) -> Self {
         Self { name, index, key }
     }
 
-    /// The name of the policy.
+    /// Returns the name of the policy.
     #[must_use]
     pub fn name(&self) -> &'a str {
         self.name
     }
 
-    /// The index of the quota in the policy, from 0.
+    /// Returns the index of the quota in the policy, from 0.
     #[must_use]
     pub fn index(&self) -> usize {
         self.index
     }
 
-    /// The digest of the key: 128 bits, the same on every application server.
+    /// Returns the digest of the key. It has 128 bits and is the same on every application server.
     #[must_use]
     pub fn digest(&self) -> [u8; DIGEST_BYTES] {
         self.key.digest()
@@ -39,28 +40,29 @@ impl<'a> Bucket<'a> {
         self.key
     }
 
-    /// Returns the name of the bucket in a store: `prefix:{digest}:name` for the first quota of a policy,
-    /// `prefix:{digest}:name{2}` for the second, and so on.
+    /// Returns the name of the bucket in a store. It is `prefix:{digest}:name` for the first quota of a policy,
+    /// `prefix:{digest}:name{2}` for the second quota, and so on.
     ///
-    /// Redis Cluster chooses the cluster slot by the text in the first braces, so all buckets of one key are in one
-    /// slot. Prefixes and policy names cannot contain braces, so different buckets have different names.
+    /// Redis Cluster computes the cluster slot from the text in the first braces, so all buckets of one key are in
+    /// one slot. Prefixes and policy names cannot contain braces, so different buckets have different names.
     #[must_use]
     pub fn storage_key(&self, prefix: &str) -> String {
         use std::fmt::Write;
 
         let mut key = String::with_capacity(prefix.len() + self.name.len() + 2 * DIGEST_BYTES + 8);
         let tag = self.hash_tag();
-        // Hexadecimal digits are valid UTF-8, so the default is never used.
+        // Hexadecimal digits are valid UTF-8, so the conversion never fails.
         let tag = str::from_utf8(&tag).unwrap_or_default();
         key.extend([prefix, ":{", tag, "}:", self.name]);
         if self.index > 0 {
-            // Writing to a `String` cannot fail.
+            // A write into a `String` never fails.
             let _ = write!(key, "{{{}}}", self.index + 1);
         }
         key
     }
 
-    /// Returns the part of the name that determines the cluster slot: the digest in hexadecimal.
+    /// Returns the hash tag, which is the part of the name from which Redis Cluster computes the slot. It is the
+    /// digest in hexadecimal.
     pub(crate) fn hash_tag(&self) -> [u8; 2 * DIGEST_BYTES] {
         let mut tag = [0; 2 * DIGEST_BYTES];
         for (digits, byte) in tag.as_chunks_mut::<2>().0.iter_mut().zip(self.digest()) {

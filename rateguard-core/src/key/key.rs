@@ -1,4 +1,4 @@
-//! Keys, which identify who or what is counted, and their digests.
+//! Defines keys, which identify the users, tenants or addresses that are counted, and the digests of keys.
 
 use std::{borrow::Cow, net::IpAddr, ops::Range};
 
@@ -6,14 +6,14 @@ use sha2::{Digest, Sha256};
 
 use super::network::KeyNetwork;
 
-/// The number of bytes of a key's digest: 128 bits.
+/// The number of bytes in a key's digest. A digest has 128 bits.
 pub(crate) const DIGEST_BYTES: usize = 16;
 
-/// Identifies who or what is counted, such as a user, a tenant or an address.
+/// Identifies a user, a tenant, an address or something else whose requests are counted.
 ///
-/// Different values give different keys. A text and an address with the same notation are different values, too. A
-/// store that several application servers share receives only the digest of a key: the first 128 bits of a SHA-256, the
-/// same on every server. The `Debug` output of a key does not show its value.
+/// Different values give different keys. A text and an address are different values, even if they are written in
+/// the same way. A store that several application servers share receives only the digest of a key: the first 128
+/// bits of a SHA-256, which is the same on every server. The `Debug` output of a key does not show its value.
 ///
 /// ```
 /// # use actix_rateguard_core::Key;
@@ -23,32 +23,35 @@ pub(crate) const DIGEST_BYTES: usize = 16;
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Key {
-    /// The parts of the key if they fit, or else the digest. A digest costs more than a whole check in memory, so for
-    /// short keys the digest is computed only when a store needs it. Equal keys have equal bytes.
+    /// Contains the parts of the key if the parts fit, or else the digest of the key. To compute a digest takes
+    /// longer than a whole check in memory. So for a short key, the digest is computed only when a store needs it.
+    /// Equal keys have equal bytes.
     ///
-    /// The first byte is the number of used bytes after it, or [`DIGESTED`]. Before each part, one byte contains the
-    /// number of bytes of the part. The last four bytes contain the client's network if the parts leave room for it.
-    /// All other bytes are zero.
+    /// The first byte is the number of used bytes after it, or [`DIGESTED`]. Before each part, one byte contains
+    /// the number of bytes in the part. The last four bytes contain the client's network, unless the parts need
+    /// these bytes. All unused bytes are zero.
     bytes: [u8; KEY_BYTES],
 }
 
-/// The size of a key in bytes. Most processors have cache lines of this size.
+/// The size of a key in bytes. It is the size of a cache line in most processors.
 pub(crate) const KEY_BYTES: usize = 64;
 
-/// The position of the network in the bytes. A key has no network if its parts reach into the last 8 bytes, because the
-/// in-memory store reads the parts in words of 8 bytes.
+/// The range of the bytes that contain the network. If the parts use any of the last 8 bytes, the key has no
+/// network, because the in-memory store reads the parts in words of 8 bytes.
 const NETWORK: Range<usize> = KEY_BYTES - 4..KEY_BYTES;
 
-/// If the first byte has this value, a digest follows instead of parts.
+/// The value of the first byte if a digest follows instead of parts.
 const DIGESTED: u8 = u8::MAX;
 
 impl Key {
-    /// Creates a key from several parts. The boundaries matter: `["a", "bc"]` and `["ab", "c"]` are different keys.
+    /// Creates a key from several parts. The boundaries between the parts matter: `["a", "bc"]` and `["ab", "c"]`
+    /// are different keys.
     pub fn from_parts<P: AsRef<[u8]>>(parts: impl IntoIterator<Item = P>) -> Self {
         Self::tagged("parts", parts)
     }
 
-    /// Combines several keys into one key. Two combined keys are equal if all of their keys are equal.
+    /// Combines several keys into one key. The combined keys of two lists are equal if the lists contain equal keys
+    /// in the same order.
     #[doc(hidden)]
     pub fn combined(keys: &[Self]) -> Self {
         let networks = keys.iter().map(Self::network);
@@ -58,8 +61,8 @@ impl Key {
             .in_network(network.unwrap_or(KeyNetwork::UNKNOWN))
     }
 
-    /// Returns the same key with this network of the client. Equal keys must have the same network, because equality
-    /// compares all bytes.
+    /// Returns the same key with the network to which the client belongs. Equal keys must have the same network,
+    /// because the comparison of two keys includes the network.
     pub(crate) fn in_network(mut self, network: KeyNetwork) -> Self {
         let (_, used) = self.bytes();
         if used.next_multiple_of(8) <= NETWORK.start {
@@ -68,7 +71,7 @@ impl Key {
         self
     }
 
-    /// Returns the network of the client; `UNKNOWN` if the key does not contain a network.
+    /// Returns the network to which the client belongs; `UNKNOWN` if the key does not contain a network.
     pub(crate) fn network(&self) -> KeyNetwork {
         let (_, used) = self.bytes();
         match self.bytes.last_chunk() {
@@ -111,8 +114,8 @@ impl Key {
         Self { bytes }
     }
 
-    /// Returns the digest of the parts. The size of each part is hashed before the part, so different lists of parts
-    /// never give the same input.
+    /// Returns the digest of the key's parts. The number of bytes in each part is hashed before the part, so two
+    /// different lists of parts never give the same input to the hash.
     pub(crate) fn digest(&self) -> [u8; DIGEST_BYTES] {
         let mut digest = [0; DIGEST_BYTES];
         if self.bytes[0] == DIGESTED {
@@ -123,19 +126,20 @@ impl Key {
         digest
     }
 
-    /// Returns the key with the digest instead of its parts. A store that needs the digest several times then computes
-    /// it only once.
+    /// Returns the same key with its digest in place of its parts. If a store needs the digest several times, it is
+    /// then computed only once.
     pub(crate) fn digested(&self) -> Self {
         Self::of_digest(&self.digest()).in_network(self.network())
     }
 
-    /// Returns the bytes that identify the key, and their number. Zeros follow up to the next multiple of 8 bytes.
+    /// Returns the bytes of the key, and the number of the bytes that identify it. All bytes after these are zero
+    /// up to the next multiple of 8 bytes.
     pub(crate) fn bytes(&self) -> (&[u8; KEY_BYTES], usize) {
         let used = if self.bytes[0] == DIGESTED { DIGEST_BYTES } else { self.bytes[0].into() };
         (&self.bytes, 1 + used)
     }
 
-    /// Adds a part. Returns `false` if the part does not fit.
+    /// Appends a part to the key. Returns `false` if the part does not fit.
     fn push(&mut self, part: &[u8]) -> bool {
         let start = 1 + usize::from(self.bytes[0]);
         let end = start + 1 + part.len();
@@ -148,7 +152,7 @@ impl Key {
         true
     }
 
-    /// Returns a hasher that has hashed the parts.
+    /// Returns a hasher to which all parts of the key have been added.
     fn hasher(&self) -> Sha256 {
         let mut hasher = Sha256::new();
         let mut remaining = &self.bytes[1..=usize::from(self.bytes[0])];
@@ -168,7 +172,8 @@ fn add_to(hasher: &mut Sha256, part: &[u8]) {
 
 impl std::fmt::Debug for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The digest is not shown, because an attacker could find the address by hashing all addresses.
+        // The output does not contain the digest. Otherwise an attacker could hash all addresses and find the
+        // address that has this digest.
         f.write_str("Key(…)")
     }
 }
@@ -222,7 +227,7 @@ impl From<IpAddr> for Key {
 
 macro_rules! from_integers {
     ($($integer:ty)*) => {$(
-        /// Creates the key of the number as decimal text.
+        /// Creates the key of the number's decimal text, so `5` and `"5"` have the same key.
         impl From<$integer> for Key {
             fn from(number: $integer) -> Self {
                 Self::from(itoa::Buffer::new().format(number))
@@ -259,8 +264,8 @@ mod tests {
 
     #[test]
     fn digests_of_keys_are_stable() {
-        // If the hashed bytes change, application servers with two versions of this crate do not share counts. The
-        // first half of the SHA-256 of 5_u64, "value", 7_u64, "user-42".
+        // This is the first half of the SHA-256 of 5_u64, "value", 7_u64, "user-42". It must not change. Otherwise
+        // application servers with different versions of this crate would not share counts.
         let expected = 0x3d96e352bbde918d06f1a23d15894dc9_u128.to_be_bytes();
         assert_eq!(Key::from("user-42").digest(), expected);
     }
@@ -317,7 +322,7 @@ mod tests {
         for key in [key, key.digested(), secret.seal(&key), combined, combined.digested()] {
             assert_eq!(key.network(), network);
         }
-        // The digest does not include the network.
+        // The digest is the same with and without a network.
         assert_eq!(key.digest(), Key::tagged("ipv6", [address_bytes(address)]).digest());
         for length in 0..200 {
             let value = "\u{ff}".repeat(length);

@@ -1,4 +1,4 @@
-//! Keys, and the buckets in which a store counts requests with a key.
+//! Defines keys, and the buckets in which a store counts the requests of a key.
 
 mod ban_record;
 mod bucket;

@@ -1,24 +1,26 @@
-//! The wide network that contains the client of a key.
+//! Defines the wide network that contains the client of a key.
 
 use std::net::IpAddr;
 
-/// A wide network in which one owner may create many keys: the /16 of an IPv4 address, or the /29 of an IPv6 address.
+/// A wide network in which one owner may create many keys. It is the /16 around an IPv4 address, or the /29 around
+/// an IPv6 address.
 ///
-/// A provider gets at most a /29 of IPv6 without a justification (RIPE-738, section 5.1), so all IPv6 addresses of an
-/// attacker are in one such network. In IPv4, a large provider has a /16, so an attacker has at most 65,536 keys.
+/// Without a justification, a provider gets at most a /29 of IPv6 (RIPE-738, section 5.1), so all IPv6 addresses of
+/// an attacker are in one such network. In IPv4, a large provider has a /16, so an attacker has at most 65,536 keys
+/// in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct KeyNetwork(u32);
 
 impl KeyNetwork {
-    /// The value for keys without an address.
+    /// The value for a key that has no address.
     pub(crate) const UNKNOWN: Self = Self(0);
 
-    /// Returns the network of an address.
+    /// Returns the wide network that contains an address.
     pub(crate) fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(v4) => Self(v4.to_bits() >> 16),
-            // Numbers below 2^16 would belong to `::/16`. No IPv6 client has an address there, so they are free for
-            // IPv4.
+            // The numbers below 2^16 stand for IPv4 networks. As IPv6 networks, they would be in `::/16`, where no
+            // IPv6 client has an address.
             IpAddr::V6(v6) => Self((v6.to_bits() >> 96) as u32 & !0b111),
         }
     }

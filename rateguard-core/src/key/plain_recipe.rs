@@ -1,4 +1,4 @@
-//! Key recipes for a program without HTTP, which may share its policies file with a web application.
+//! Creates keys for a program without HTTP. Such a program may use the same policies file as a web application.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -10,8 +10,8 @@ use crate::{Key, client_address::Network};
 /// The default number of leading bits of an IPv6 address that identify one client.
 const DEFAULT_IPV6_BITS: u8 = 64;
 
-/// A key recipe for programs without HTTP. It only creates the keys of an access list, because there are no requests to
-/// read.
+/// A key recipe for a program without HTTP. It creates only the keys of an access list, because the program has no
+/// HTTP requests from which it could read keys.
 #[derive(Debug)]
 struct PlainRecipe(KeyNotation);
 

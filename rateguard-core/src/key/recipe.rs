@@ -1,4 +1,4 @@
-//! Keys in the notation of a policies file, such as `key = "user"`.
+//! Defines how keys are created from the notation in a policies file, such as `key = "user"`.
 
 use std::{any::Any, fmt, sync::Arc};
 
@@ -6,21 +6,24 @@ use actix_rateguard_grammar::{KeyNotation, KeyPart};
 
 use crate::Key;
 
-/// A key in the notation of a policies file. An HTTP adapter reads such keys from requests.
+/// Creates keys from a notation in a policies file. An HTTP adapter implements this trait for keys that it reads
+/// from requests.
 pub trait KeyRecipe: Any + fmt::Debug + Send + Sync {
-    /// The notation, such as `user+path:tenant`.
+    /// Returns the notation, such as `user+path:tenant`.
     fn notation(&self) -> String;
 
-    /// Returns the key of the client with this value, such as a user id; `None` if no client can have such a key.
+    /// Returns the key of a client whose value is `value`, such as a user id. Returns `None` if no client can have
+    /// such a key.
     fn key_of(&self, value: &str) -> Option<Key>;
 }
 
-/// A function that creates the recipe for a notation. The error is the reason why this program cannot read such keys.
+/// A function that creates the recipe for a notation. Its error is the reason why this program cannot read keys
+/// with this notation.
 pub type KeyRecipes = fn(&KeyNotation) -> Result<Arc<dyn KeyRecipe>, String>;
 
 impl Key {
-    /// Returns the key for one part of a notation and its value. The parts `ip` and `global` have no value, so the
-    /// result is the global key. The name of a header must be in lower case.
+    /// Returns the key for one part of a notation and the value of the part. The parts `ip` and `global` have no
+    /// value, so their result is the global key. The name of a header must be in lower case.
     #[doc(hidden)]
     #[must_use]
     pub fn of_part(part: &KeyPart, value: &[u8]) -> Self {

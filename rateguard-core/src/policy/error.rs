@@ -1,4 +1,4 @@
-//! Errors of invalid policies.
+//! Defines the errors of invalid policies.
 
 use std::{error::Error, fmt};
 
@@ -16,10 +16,10 @@ pub enum PolicyError {
     Quota(RateError),
     /// The ban is invalid.
     Ban(BanSpecError),
-    /// The policy is in [shadow](crate::Policy::shadow) and cannot have a [candidate](crate::Policy::candidate), since
-    /// it has no enforced quotas that a candidate could replace.
+    /// The policy has a [candidate](crate::Policy::candidate) although it is in [shadow
+    /// mode](crate::Policy::shadow). In shadow mode, it has no enforced quotas that a candidate could replace.
     Shadow,
-    /// A [rollout](crate::Policy::rollout) is above 100 percent, or the policy has no candidate.
+    /// The [rollout](crate::Policy::rollout) is above 100 percent, or the policy has no candidate.
     Rollout,
 }
 

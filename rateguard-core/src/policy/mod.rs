@@ -1,4 +1,4 @@
-//! Named quotas with a ban, a shadow mode and a failure mode.
+//! Defines policies: named quotas with a ban, a shadow mode and a failure mode.
 
 mod error;
 mod escalation;

@@ -1,4 +1,4 @@
-//! The name of a policy.
+//! Defines the type for the name of a policy.
 
 use std::{
     hash::{Hash, Hasher},
@@ -7,17 +7,17 @@ use std::{
 
 use crate::word_hash::WordHasher;
 
-/// The name of a policy. Every decision contains a name, so this type is a single pointer that is cheap to clone.
+/// The name of a policy. Every decision contains a name, so a name is a single pointer that can be cloned quickly.
 #[derive(Clone, Debug)]
 pub(crate) struct PolicyName(Arc<Name>);
 
 #[derive(Debug)]
 struct Name {
     text: Box<str>,
-    /// The byte offset at which the public part begins. The default name of a handler with a macro attribute is the
-    /// handler's Rust path, and clients should only see the last segment.
+    /// The byte offset at which the public part of the name begins. The default name of a limited handler is its
+    /// Rust path, and clients should receive only the last segment.
     public_from: usize,
-    /// The hash of the text. It is computed once, so lookups are fast.
+    /// The hash of the text. The hash is computed only once, so lookups are fast.
     hash: u64,
 }
 
@@ -36,13 +36,14 @@ impl PolicyName {
         &self.0.text
     }
 
-    /// The part of the name that responses to clients may contain.
+    /// Returns the part of the name that responses to clients may contain.
     pub(crate) fn public(&self) -> &str {
         self.0.text.get(self.0.public_from..).unwrap_or_default()
     }
 }
 
-/// Names with the same text are equal. The pointers are compared first, because equal names usually share one pointer.
+/// Two names are equal if their texts are equal. The pointers are compared first, because equal names usually share
+/// one pointer.
 impl PartialEq for PolicyName {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0) || self.0.text == other.0.text

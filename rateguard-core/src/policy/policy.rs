@@ -1,4 +1,4 @@
-//! Named quotas, with a ban, a shadow mode and a failure mode.
+//! Defines a policy: named quotas with a ban, a shadow mode and a failure mode.
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
@@ -7,11 +7,11 @@ use actix_rateguard_grammar::check_name;
 use super::{Escalation, PolicyError, PolicyName, ShadowMode};
 use crate::{Ban, BanSpecError, OnError, Quota, Quotas, RateError};
 
-/// Named quotas against which a [`RateGuard`](crate::RateGuard) checks keys. The guard admits a request if all quotas
-/// have room.
+/// The named quotas that a [`RateGuard`](crate::RateGuard) enforces for a key. The guard admits a request if all
+/// quotas have room.
 ///
-/// Policies with different names have separate counts. Policies with the same name share their counts in a store, so
-/// they should have the same quotas.
+/// Policies with different names have separate counts. Policies with the same name share their counts in a store,
+/// so they should have the same quotas.
 ///
 /// ```
 /// # use actix_rateguard_core::{OnError, Policy};
@@ -27,7 +27,8 @@ pub struct Policy {
     shadow_mode: Option<Arc<ShadowMode>>,
 }
 
-/// A placeholder for the quotas of a policy whose quotas the program chooses for each request.
+/// The quotas of a policy until the program has chosen other quotas for a request. The guard never enforces this
+/// placeholder.
 pub const PLACEHOLDER_QUOTA: Quota = match Quota::new(1, Duration::from_secs(1)) {
     Ok(quota) => quota,
     Err(_) => unreachable!(),
@@ -51,7 +52,7 @@ impl Policy {
         Ok(Self::checked(PolicyName::of(&name), quotas))
     }
 
-    /// Returns the policy with another name.
+    /// Returns the same policy with this name.
     #[doc(hidden)]
     pub fn named(mut self, name: &str) -> Result<Self, PolicyError> {
         check_name(name).map_err(PolicyError::Name)?;
@@ -64,26 +65,26 @@ impl Policy {
         Self { name, quotas: Arc::new(quotas), on_error: None, escalation: None, shadow_mode: None }
     }
 
-    /// Returns the policy with this ban, or without a ban.
+    /// Returns the same policy with this ban. `None` removes the ban.
     #[doc(hidden)]
     pub fn with_ban(mut self, ban: Option<Ban>) -> Self {
         self.escalation = ban.map(|ban| Arc::new(Escalation::new(ban, self.name())));
         self
     }
 
-    /// Returns the policy with this shadow mode, or without a shadow mode.
+    /// Returns the same policy with this shadow mode. `None` disables the shadow mode.
     pub(crate) fn with_shadow_mode(mut self, shadow_mode: Option<ShadowMode>) -> Self {
         self.shadow_mode = shadow_mode.map(Arc::new);
         self
     }
 
-    /// Returns the policy with other quotas.
+    /// Returns the same policy with these quotas.
     #[doc(hidden)]
     pub fn with_quotas(&self, quotas: Arc<Quotas>) -> Self {
         Self { quotas, ..self.clone() }
     }
 
-    /// Creates the policy of a macro attribute. The macro has validated the name and the quotas at compile time.
+    /// Creates the policy for a macro attribute. The macro has validated the name and the quotas at compile time.
     #[doc(hidden)]
     pub fn of_attribute(name: &str, quotas: Quotas, on_error: Option<OnError>) -> Self {
         Self { on_error, ..Self::checked(PolicyName::of(name), quotas) }
@@ -97,21 +98,21 @@ impl Policy {
         self
     }
 
-    /// Sets the failure mode, which decides on a request when the store does not answer. Default: the failure mode of
-    /// the guard ([`RateGuardBuilder::on_error`](crate::RateGuardBuilder::on_error)).
+    /// Sets the failure mode, which determines the result of a check when the store does not answer. Default: the
+    /// failure mode of the guard ([`RateGuardBuilder::on_error`](crate::RateGuardBuilder::on_error)).
     #[must_use]
     pub fn on_error(mut self, on_error: OnError) -> Self {
         self.on_error = Some(on_error);
         self
     }
 
-    /// The name that the store and log messages use for this policy.
+    /// Returns the name that the store and log messages use for this policy.
     #[must_use]
     pub fn name(&self) -> &str {
         self.name.as_str()
     }
 
-    /// The quotas.
+    /// Returns the quotas of the policy.
     #[must_use]
     pub fn quotas(&self) -> &Quotas {
         &self.quotas
@@ -125,7 +126,7 @@ impl Policy {
         self.escalation.as_deref()
     }
 
-    /// The ban of this policy.
+    /// Returns the ban that this policy has.
     #[doc(hidden)]
     pub fn own_ban(&self) -> Option<Ban> {
         self.escalation().map(Escalation::ban)
@@ -135,14 +136,14 @@ impl Policy {
         self.shadow_mode.as_deref()
     }
 
-    /// The failure mode of this policy. `None` if the failure mode of the guard applies.
+    /// Returns the failure mode that this policy sets. `None` if the failure mode of the guard applies.
     #[doc(hidden)]
     pub fn own_on_error(&self) -> Option<OnError> {
         self.on_error
     }
 
-    /// Sets the ban for keys that the policy denies too often. A repeated ban can be longer than the ban before. The
-    /// ban is a [`Ban`], or text such as `"10/hour for 15m up to 1d"`.
+    /// Sets a ban for keys that the policy denies too often. The ban is a [`Ban`], or text such as `"10/hour for
+    /// 15m up to 1d"`. Each ban of a key can be longer than the previous ban of the key.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! The rollout: the percentage of the keys for which the guard enforces a candidate.
+//! Defines the rollout, which is the percentage of the keys for which the guard enforces a candidate.
 
 use std::fmt;
 
@@ -6,15 +6,15 @@ use sha2::{Digest, Sha256};
 
 use crate::Key;
 
-/// A percentage of the keys, from 0 to 100.
+/// The percentage of the keys for which the guard enforces a candidate, from 0 to 100.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Rollout(u8);
 
 impl Rollout {
-    /// The rollout that includes no key.
+    /// A rollout of 0 percent, for which no key uses the candidate.
     pub(super) const NONE: Self = Self(0);
 
-    /// Creates a rollout. `None` if the percentage is above 100.
+    /// Creates a rollout. Returns `None` if the percentage is above 100.
     pub(super) fn of(percent: u8) -> Option<Self> {
         (percent <= 100).then_some(Self(percent))
     }
@@ -23,10 +23,10 @@ impl Rollout {
         self.0
     }
 
-    /// Whether the rollout includes a hashed key.
+    /// Returns whether the guard enforces the candidate for a hashed key.
     ///
-    /// A key has the same percentile on every application server, and a different percentile for each policy. So
-    /// different policies enforce their candidates for different keys first.
+    /// A key has the same percentile on every application server, and different percentiles for different policies.
+    /// So a small rollout does not affect the same keys in every policy.
     pub(super) fn includes(self, policy: &str, key: &Key) -> bool {
         match self.0 {
             0 => false,
@@ -42,10 +42,10 @@ impl fmt::Display for Rollout {
     }
 }
 
-/// A number from 0 to 99, uniformly distributed over the keys of a policy.
+/// Returns a number from 0 to 99 for a key. The numbers are uniformly distributed over all keys of a policy.
 fn percentile(policy: &str, key: &Key) -> u8 {
-    // The digest of a key has a constant number of bytes, so two different pairs of key and policy never give the same
-    // input.
+    // The digest of a key has a constant number of bytes. So two different pairs of a key and a policy never give
+    // the same input to the hash.
     let digest = Sha256::new().chain_update(key.digest()).chain_update(policy).finalize();
     let prefix = digest.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
     ((u128::from(prefix) * 100) >> 64) as u8
@@ -67,8 +67,8 @@ mod tests {
         for percent in 1..=100 {
             let now = included(percent, "search");
             assert!(before.iter().zip(&now).all(|(before, now)| *now || !before), "{percent}");
-            // The number of keys is binomially distributed, and four standard deviations are at most 200 keys. So a
-            // difference of 250 keys does not occur by chance.
+            // The number of keys with the candidate has a binomial distribution, and four standard deviations are
+            // at most 200 keys. So a difference of more than 250 keys does not occur by chance.
             let keys = now.iter().filter(|it| **it).count();
             assert!(keys.abs_diff(usize::from(percent) * 100) <= 250, "{percent} %: {keys}");
             before = now;
@@ -78,8 +78,8 @@ mod tests {
 
     #[test]
     fn percentiles_of_keys_are_stable() {
-        // These numbers must not change. Otherwise application servers with different versions of this crate would
-        // enforce different quotas for the same key.
+        // These percentiles must not change. Otherwise application servers with different versions of this crate
+        // would enforce different quotas for the same key.
         let keys = ["user-1", "user-2", "user-3", "user-4"];
         assert_eq!(keys.map(|key| percentile("search", &Key::from(key))), [90, 44, 77, 94]);
     }

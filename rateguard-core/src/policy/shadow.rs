@@ -1,8 +1,8 @@
-//! The shadow mode of a policy: the whole policy is in shadow, or it has a candidate with other quotas.
+//! Puts a policy in shadow mode: either the whole policy, or candidate quotas in addition to the enforced quotas.
 //!
-//! A candidate counts in buckets of its own, with a name that no policy can have. The buckets of the policy and the
-//! buckets of the candidate both count every request, whether the policy's or the candidate's quotas are enforced for
-//! the key. So no key gets its full quota back when the rollout changes.
+//! A candidate has separate buckets, under a name that no policy can have. Every request is counted both in the
+//! buckets of the policy and in the buckets of the candidate, whichever of them is enforced for the key. So no key
+//! gets its full quota back when the rollout changes.
 
 use actix_rateguard_grammar::{Quotas, ShadowSpec};
 
@@ -13,34 +13,38 @@ use super::{
 use crate::{Key, RateError};
 
 impl Policy {
-    /// Puts the policy in shadow mode: the guard counts and [reports](crate::RateGuard::shadow_report) its decisions,
-    /// but denies no request because of the policy.
+    /// Puts the policy in shadow mode: the guard counts requests and [reports](crate::RateGuard::shadow_report) its
+    /// decisions, but denies no request because of the policy.
     ///
-    /// Use this mode to measure the effect of a new limit before you enforce the limit. A policy in shadow differs from
-    /// an enforced policy:
+    /// Use this mode to measure the effect of a new limit before you enforce the limit. In shadow mode, a policy
+    /// differs from an enforced policy:
     ///
-    /// - The decisions of the policy admit every request, and [`Decision::would_deny`](crate::Decision::would_deny)
-    ///   returns whether the enforced policy would deny the request.
-    /// - In a [`Request`](crate::Request) with enforced policies, the policy in shadow is not a part of the decision.
-    /// - An HTTP adapter sends nothing about the policy to clients, and no HTTP request waits for its checks.
+    /// - The policy admits every request. [`Decision::would_deny`](crate::Decision::would_deny) returns whether the
+    ///   policy would deny the request if it were enforced.
+    /// - In a [`Request`](crate::Request) that also has enforced policies, the policy in shadow mode does not
+    ///   affect the decision.
+    /// - An HTTP adapter sends nothing about the policy to clients, and no HTTP request waits for the checks of the
+    ///   policy.
     /// - The guard bans no key, even if the policy has a [`ban`](Self::ban).
-    /// - If the store does not answer, the guard admits requests, whatever [`on_error`](Self::on_error) sets.
-    /// - This method removes the [candidate](Self::candidate) of the policy, because a candidate needs enforced quotas.
+    /// - If the store does not answer, the guard admits requests, even if [`on_error`](Self::on_error) has another
+    ///   value.
+    /// - The policy has no [candidate](Self::candidate), because a candidate needs enforced quotas. This method
+    ///   removes it.
     ///
-    /// When you enforce the policy later, the counts continue from the counts in shadow.
+    /// When you enforce the policy later, its buckets still have the counts from shadow mode.
     #[must_use]
     pub fn shadow(self) -> Self {
         self.with_shadow_mode(Some(ShadowMode::Whole))
     }
 
-    /// Adds candidate quotas, which the guard evaluates in shadow next to the enforced quotas: a
+    /// Adds candidate quotas, which the guard checks in shadow mode in addition to the enforced quotas. They are a
     /// [`Quota`](crate::Quota), [`Quotas`], or text such as `"3/minute"`.
     ///
-    /// The guard checks every request of the policy also against the candidate, in separate buckets and whatever the
-    /// enforced decision is. Each candidate bucket takes as much space in the store as a bucket of the policy.
-    /// [`RateGuard::shadow_report`](crate::RateGuard::shadow_report) counts the requests that the candidate would deny.
-    /// A candidate denies and delays no request and changes no response header, except for the keys of its
-    /// [rollout](Self::rollout).
+    /// The guard checks every request of the policy against the candidate, too, even if the enforced quotas deny
+    /// the request. The candidate has separate buckets, and each takes as much space in the store as a bucket of
+    /// the policy. [`RateGuard::shadow_report`](crate::RateGuard::shadow_report) counts the requests that the
+    /// candidate would deny. A candidate denies and delays no request and changes no response header, except for
+    /// the keys of its [rollout](Self::rollout).
     ///
     /// ```
     /// # use actix_rateguard_core::{Key, Policy, RateGuard};
@@ -58,7 +62,7 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// [`PolicyError`] if a quota is invalid, or if the policy is in [shadow](Self::shadow) itself.
+    /// [`PolicyError`] if a quota is invalid, or if the whole policy is in [shadow mode](Self::shadow).
     pub fn candidate<Q>(self, quotas: Q) -> Result<Self, PolicyError>
     where
         Q: TryInto<Quotas, Error: Into<RateError>>,
@@ -74,12 +78,13 @@ impl Policy {
     /// Enforces the [candidate](Self::candidate) instead of the policy's own quotas for this percentage of the keys,
     /// from 0 to 100. Default: 0.
     ///
-    /// Start with 0. A new candidate has counted nothing yet, so a key gets the full quota if you enforce the candidate
-    /// immediately.
+    /// Start with 0, because a new candidate has counted no requests. If you enforce the candidate immediately,
+    /// every key gets the full quota again.
     ///
-    /// The choice depends only on the key and the name of the policy, so every application server enforces the
-    /// candidate for the same keys. A higher percentage adds keys and removes none. Both sets of quotas count the
-    /// requests of all keys, so no key gets its full quota back when the percentage changes.
+    /// The guard chooses the keys only by the key and the name of the policy, so every application server enforces
+    /// the candidate for the same keys. A higher percentage adds keys and removes none. The policy's own quotas and
+    /// the candidate both count the requests of all keys, so no key gets its full quota back when the percentage
+    /// changes.
     ///
     /// # Errors
     ///
@@ -95,27 +100,27 @@ impl Policy {
         }
     }
 
-    /// Whether the whole policy is in [shadow](Self::shadow).
+    /// Returns whether the whole policy is in [shadow mode](Self::shadow).
     #[must_use]
     pub fn is_in_shadow(&self) -> bool {
         matches!(self.shadow_mode(), Some(ShadowMode::Whole))
     }
 
-    /// The quotas of the candidate, and the percentage of the keys for which the guard enforces the candidate.
+    /// Returns the candidate quotas, and the percentage of the keys for which the guard enforces them.
     #[doc(hidden)]
     pub fn candidate_quotas(&self) -> Option<(&Quotas, u8)> {
         self.candidate_mode().map(|candidate| (&candidate.quotas, candidate.rollout.percent()))
     }
 
-    /// The highest request cost that both the policy's own quotas and the candidate's quotas can ever admit.
+    /// Returns the highest request cost that both the policy's own quotas and its candidate can admit.
     #[doc(hidden)]
     pub fn max_cost(&self) -> u32 {
         let own = self.quotas().max_cost();
         self.candidate_mode().map_or(own, |candidate| own.min(candidate.quotas.max_cost()))
     }
 
-    /// The quota variant that the guard enforces for a key. The key must be [hashed](crate::RateGuard::hashed_key),
-    /// because the rollout depends on the hash.
+    /// Returns whether the guard enforces the policy's own quotas or the candidate for a key. The key must be
+    /// [hashed](crate::RateGuard::hashed_key), because the rollout depends on the hash.
     pub(crate) fn variant_for(&self, key: &Key) -> QuotaVariant {
         match self.candidate_mode() {
             Some(candidate) if candidate.rollout.includes(self.name(), key) => {
@@ -125,7 +130,7 @@ impl Policy {
         }
     }
 
-    /// The bucket name and the quotas of a quota variant.
+    /// Returns the policy's own quotas or the candidate quotas, with the name of their buckets.
     pub(crate) fn quotas_of_variant(&self, variant: QuotaVariant) -> (&PolicyName, &Quotas) {
         match self.candidate_mode() {
             Some(candidate) if variant == QuotaVariant::Candidate => {
@@ -135,7 +140,7 @@ impl Policy {
         }
     }
 
-    /// Returns the policy with this shadow mode, or without a shadow mode.
+    /// Returns the same policy with this shadow mode. `None` disables the shadow mode.
     #[doc(hidden)]
     pub fn with_shadow_spec(self, spec: Option<ShadowSpec>) -> Self {
         let mode = spec.map(|spec| match spec {
@@ -148,8 +153,8 @@ impl Policy {
         self.with_shadow_mode(mode)
     }
 
-    /// The shadow mode of this policy for a policy with another name. A candidate's buckets then need another name,
-    /// too.
+    /// Returns the shadow mode for a copy of this policy that has another name. The buckets of the copy's candidate
+    /// need a name that is derived from the new name.
     pub(crate) fn shadow_mode_for_name(&self, name: &str) -> Option<ShadowMode> {
         Some(match self.shadow_mode()? {
             ShadowMode::Whole => ShadowMode::Whole,

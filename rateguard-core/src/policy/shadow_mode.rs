@@ -1,21 +1,21 @@
-//! The part of a policy that is in shadow.
+//! Defines which part of a policy is in shadow mode.
 
 use actix_rateguard_grammar::Quotas;
 
 use super::{PolicyName, rollout::Rollout};
 
-/// The part of a policy that is in shadow.
+/// The part of a policy that is in shadow mode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ShadowMode {
-    /// The whole policy.
+    /// The whole policy is in shadow mode.
     Whole,
-    /// The candidate quotas are in shadow, except for the keys of the rollout.
+    /// The candidate quotas are in shadow mode, except for the keys that the rollout includes.
     Candidate(Candidate),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Candidate {
-    /// The name of the candidate's buckets.
+    /// The policy name in the keys of the candidate's buckets.
     pub(super) name: PolicyName,
     pub(super) quotas: Quotas,
     pub(super) rollout: Rollout,
@@ -23,12 +23,12 @@ pub(crate) struct Candidate {
 
 impl Candidate {
     pub(super) fn new(policy: &str, quotas: Quotas, rollout: Rollout) -> Self {
-        // The name of a policy cannot contain braces, so no policy has this name.
+        // A policy name cannot contain braces, so no policy has this name.
         Self { name: PolicyName::of(&format!("{policy}{{shadow}}")), quotas, rollout }
     }
 }
 
-/// One of the two sets of quotas of a policy. Each set has buckets of its own.
+/// One of the two lists of quotas that a policy can have. Each list has separate buckets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum QuotaVariant {
     /// The policy's own quotas.

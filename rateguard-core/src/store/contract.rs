@@ -1,4 +1,4 @@
-//! The trait [`Store`], its requests and its results.
+//! Defines the trait [`Store`], the requests that a store gets, and the results that a store returns.
 
 use std::{fmt, future::Future, pin::Pin, time::Duration};
 
@@ -7,24 +7,24 @@ use smallvec::SmallVec;
 use super::StoreError;
 use crate::{Quota, bucket_status::BucketStatus, key::Bucket, telemetry::mode::DecisionMode};
 
-/// Stores the buckets and applies operations to them.
+/// Stores buckets, and applies operations to them.
 ///
 /// The only required method is [`apply`](Self::apply). It applies one [`Operation`] to one or more buckets
-/// **atomically**: the operation observes all earlier operations of all clients, and no other operation observes a part
-/// of its changes. The [`Algorithm`](crate::Algorithm) of each request's quota defines which units count, and for how
-/// long.
+/// **atomically**: the operation observes the changes of all earlier operations of all clients, and no other
+/// operation observes only a part of the changes of this operation. The [`Algorithm`](crate::Algorithm) of each
+/// request's quota defines which units count, and for how long.
 ///
-/// - All times are times of the store's clock, in integer microseconds. All clients of the store therefore use the same
+/// - All times are in integer microseconds on the clock of the store. All clients of the store therefore use the same
 ///   time.
 /// - Each bucket has its own state. A bucket from which no unit was taken is empty.
-/// - Each request has a quota. If the quota differs from that of the last request for the bucket, the new quota applies
-///   immediately to the units that already count. A store that cannot convert units from another algorithm counts them
-///   as taken now.
-/// - A store removes expired units, so that it does not grow without bound.
+/// - Each request has a quota. If the last request for the bucket had a different quota, the new quota applies
+///   immediately to the units that already count. If the algorithm changes and the store cannot convert the times of
+///   the units, it counts the units as taken now.
+/// - A store removes expired units. Otherwise the store would grow without bound.
 ///
-/// `actix_rateguard_core::test_util::conformance` has tests for all of these rules.
+/// `actix_rateguard_core::test_util::conformance` tests a store against all of these rules.
 ///
-/// Wrap a built-in store to extend it. This wrapper counts the operations:
+/// To extend a built-in store, write a store that wraps it. The following wrapper counts the operations:
 ///
 /// ```
 /// use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -47,19 +47,20 @@ use crate::{Quota, bucket_status::BucketStatus, key::Bucket, telemetry::mode::De
 /// # Ok::<(), actix_rateguard_core::BuildError>(())
 /// ```
 pub trait Store: Send + Sync {
-    /// Applies the operation to all of these buckets. There is at least one request, and no two requests have the same
-    /// bucket.
+    /// Applies the operation to the buckets of all requests. There is at least one request, and no two requests have
+    /// the same bucket.
     ///
-    /// The verdict has one [`BucketStatus`] per request, in the order of the requests, after the operation.
+    /// The verdict has one [`BucketStatus`] for each request, in the order of the requests. It is the status of the
+    /// bucket after the operation.
     ///
     /// A [pending](StoreFuture::Pending) operation must not start before the future is polled. The guard drops the
-    /// future at the deadline, even before the first poll.
+    /// future at the deadline, even if the future was never polled.
     ///
     /// # Errors
     ///
-    /// Any [`StoreError`] if the operation failed. In this case the store should not have changed any bucket.
-    /// [`StoreError::CrossSlot`] if the store cannot apply the operation to all of these buckets atomically. The guard
-    /// then sends one operation for each key. For a failure that has no variant, return
+    /// Returns a [`StoreError`] if the operation failed. In this case the store should not have changed any bucket.
+    /// Returns [`StoreError::CrossSlot`] if the store cannot apply the operation to all of these buckets atomically.
+    /// The guard then sends one operation for each key. If no variant describes the failure, return
     /// [`StoreError::Other`] with a constant text, such as `StoreError::Other("the table is locked")`.
     fn apply<'a>(
         &'a self,
@@ -69,12 +70,12 @@ pub trait Store: Send + Sync {
 
     /// Applies the operation for a caller that waits at most `deadline`.
     ///
-    /// A store should not start an operation after the deadline, because the store would take units although no caller
-    /// receives the result. The default implementation calls [`apply`](Self::apply).
+    /// A store should not start an operation after the deadline. Otherwise the store would take units although no
+    /// caller receives the result. The default implementation ignores the deadline and calls [`apply`](Self::apply).
     ///
     /// # Errors
     ///
-    /// As for [`apply`](Self::apply).
+    /// Returns the same errors as [`apply`](Self::apply).
     fn apply_with_deadline<'a>(
         &'a self,
         deadline: Duration,
@@ -85,18 +86,21 @@ pub trait Store: Send + Sync {
         self.apply(operation, requests)
     }
 
-    /// Reports whether the store is available, from its current state and without network access. The default is `Ok`.
+    /// Returns an error if the store is unavailable. The method uses only the current state of the store, and no
+    /// network access. The default is `Ok`.
     ///
     /// # Errors
     ///
-    /// The reason why the store is unavailable.
+    /// Returns the reason why the store is unavailable.
     fn health(&self) -> Result<(), StoreError> {
         Ok(())
     }
 
-    /// Returns a number for the server that stores these buckets. The default is 0, for a store with one server.
+    /// Returns the number of the server that stores these buckets. The default is 0, which is correct for a store
+    /// with one server.
     ///
-    /// The guard has one circuit breaker per server, so that a failed server does not affect checks on other servers.
+    /// The guard has one circuit breaker for each server, so a failure of one server does not affect the checks on
+    /// other servers.
     fn server(&self, requests: &[BucketRequest<'_>]) -> usize {
         let _ = requests;
         0
@@ -104,22 +108,23 @@ pub trait Store: Send + Sync {
 
     /// Returns the reason why an operation on these buckets had no result before its deadline.
     ///
-    /// - [`StoreError::Timeout`], the default: the store does not reply.
-    /// - [`StoreError::Overloaded`]: the store replies, but too many other operations of this process waited for it.
-    ///   The guard then decides in memory, for every failure mode of the policy, and the circuit breaker does not count
-    ///   a failure.
+    /// - [`StoreError::Timeout`], the default, means that the store does not reply.
+    /// - [`StoreError::Overloaded`] means that the store replies, but too many operations of this process wait for
+    ///   the store. The guard then decides in memory, whatever the failure mode of the policy is, and the circuit
+    ///   breaker does not count a failure.
     ///
-    /// A store that wraps another store should call this method of the other store.
+    /// If a store wraps another store, it should call this method of the wrapped store.
     fn timeout_cause(&self, requests: &[BucketRequest<'_>]) -> StoreError {
         let _ = requests;
         StoreError::Timeout
     }
 
-    /// Closes the store, because the guard was [closed](crate::RateGuard::close). No operation follows.
+    /// Closes the store. The guard calls this method when the guard is [closed](crate::RateGuard::close), and applies
+    /// no operation afterwards.
     fn close(&self) {}
 
-    /// Returns the store if it is a [`MemoryStore`](crate::MemoryStore), for which the guard has a fast path without a
-    /// future.
+    /// Returns the store itself if it is a [`MemoryStore`](crate::MemoryStore). For such a store, the guard has a
+    /// fast path that creates no future.
     #[doc(hidden)]
     fn in_process(&self) -> Option<&dyn InProcess> {
         None
@@ -165,109 +170,112 @@ impl<S: Store + ?Sized> Store for std::sync::Arc<S> {
     }
 }
 
-/// The operations of a store in this process that need no future.
+/// The operations for which a store in the memory of this process needs no future.
 #[doc(hidden)]
 pub trait InProcess {
-    /// Checks one bucket. Returns three values: whether the request is allowed, the status of the bucket, and whether
-    /// the store is full and the key therefore uses a shared log.
+    /// Checks the bucket of one request. Returns three values: whether the request is allowed, the status of the
+    /// bucket, and whether the key uses a shared log because the store is full.
     fn check_one(&self, request: &BucketRequest<'_>) -> (bool, BucketStatus, bool);
 
-    /// Returns the number of stored buckets.
+    /// Returns the number of buckets in the store.
     fn keys(&self) -> usize;
 
-    /// Returns the maximum number of keys of one network. The builder of a guard rejects zero.
+    /// Returns the maximum number of keys for one network. If the number is zero, the builder of a guard returns an
+    /// error.
     fn max_keys(&self) -> usize;
 }
 
-/// An operation on buckets.
+/// An operation that a store applies to buckets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operation {
-    /// Takes the cost of each request if all costs fit. Otherwise takes no units.
+    /// Takes the cost of each request from its bucket if all costs fit. If one cost does not fit, takes no units.
     ///
-    /// A check takes no units from a bucket whose request has [`check_only`](BucketRequest::check_only). A cost of 0
-    /// always fits. A cost above the quota's [`max_cost`](Quota::max_cost) never fits.
+    /// A check takes no units for a request that is [`check_only`](BucketRequest::check_only). A cost of 0 always
+    /// fits. A cost that is larger than [`max_cost`](Quota::max_cost) of the quota never fits.
     Check,
-    /// Returns the verdict that [`Check`](Self::Check) would return, and changes no bucket.
+    /// Decides the requests like a [`Check`](Self::Check), but changes no bucket.
     Peek,
-    /// Takes the cost of each request, even beyond the capacity.
+    /// Takes the cost of each request from its bucket, even if the cost does not fit.
     ///
-    /// Units beyond the capacity count like all others. A log may omit units of one request beyond the capacity,
-    /// because all units of the request expire at the same time. The debt of a token bucket is at most
-    /// [`Quota::MAX_DEBT`], which is more than its burst.
+    /// Units above the capacity count like all other units. If the cost of one request is larger than the capacity, a
+    /// log may omit the units above the capacity, because all units of the request expire at the same time. The debt
+    /// of a token bucket is at most [`Quota::MAX_DEBT`], which is more than the burst.
     Debit,
     /// Returns the cost of each request to its bucket.
     ///
-    /// The cost is at most the number of units that the earlier check took from the bucket. The request's [`Receipt`]
-    /// identifies this check. The store refunds neither expired units nor units of other requests, and refunds no unit
-    /// twice. For a token bucket, the store does not refund tokens that the refill may already have returned.
+    /// The cost is at most the number of units that an earlier check took from the bucket. The [`Receipt`] of the
+    /// request identifies this check. The store refunds no expired units and no units of other checks, and refunds no
+    /// unit twice. For a token bucket, the store does not refund tokens that the refill may already have returned.
     Refund,
-    /// Removes all units from the buckets. The cost is ignored.
+    /// Removes all units from the buckets. The store ignores the cost.
     Reset,
 }
 
-/// A bucket, its quota, and the number of units that the store takes from the bucket or returns to the bucket.
+/// One bucket of an operation, with its quota and with the number of units that the store takes or refunds.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct BucketRequest<'a> {
     /// The bucket.
     pub bucket: Bucket<'a>,
-    /// The limit, window, algorithm and burst of the bucket.
+    /// The quota of the bucket: limit, window, algorithm and burst.
     pub quota: Quota,
-    /// The number of units to take or to refund.
+    /// The number of units that the store takes or refunds.
     pub cost: u32,
-    /// For [`Operation::Check`] and [`Operation::Peek`]: the cost must fit, but the store does not take the cost from
-    /// this bucket. For example, the guard only reads the bucket of a ban: other operations take the units from such a
-    /// bucket.
+    /// If true, the cost must fit, but the store does not take the cost from this bucket. This field applies to
+    /// [`Operation::Check`] and [`Operation::Peek`]. For example, the guard checks whether a ban has ended, but only
+    /// other operations take units from the bucket of the ban.
     pub check_only: bool,
-    /// Whether the request can wait until no other request waits. An example is a check in
-    /// [shadow](crate::Policy::shadow), because its result does not affect a response. A store may ignore this field.
+    /// If true, the store may let the request wait until no request with normal priority waits. For example, a check
+    /// in [shadow mode](crate::Policy::shadow) has low priority, because its result does not affect any response. A
+    /// store may ignore this field.
     pub low_priority: bool,
-    /// For [`Operation::Refund`]: the receipt that the store returned for the check that took the units.
+    /// The receipt that the store returned for the check that took the units. Only [`Operation::Refund`] uses this
+    /// field.
     pub receipt: Receipt,
 }
 
 impl<'a> BucketRequest<'a> {
-    /// Creates a request for any operation except [`Operation::Refund`], which needs a receipt.
+    /// Creates a request for any operation except [`Operation::Refund`]. A refund also needs a receipt.
     #[must_use]
     pub fn new(bucket: Bucket<'a>, quota: Quota, cost: u32) -> Self {
         let receipt = Receipt::default();
         Self { bucket, quota, cost, check_only: false, low_priority: false, receipt }
     }
 
-    /// Returns the number of units that the store takes if it admits the request: the cost, or 0 for a
-    /// [`check_only`](Self::check_only) request.
+    /// Returns the number of units that the store takes if it admits the request. This is the cost, or 0 if the
+    /// request is [`check_only`](Self::check_only).
     #[must_use]
     pub fn taken(&self) -> u32 {
         if self.check_only { 0 } else { self.cost }
     }
 }
 
-/// The data that a store needs to refund units. Each store has its own format.
+/// The data that a store needs to refund the units of a check. Each store has its own format for this data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Receipt {
     words: [u64; 3],
 }
 
 impl Receipt {
-    /// Creates a receipt from these words, which only the store reads.
+    /// Creates a receipt from three words. Only the store that creates the receipt knows their meaning.
     #[must_use]
     pub fn new(words: [u64; 3]) -> Self {
         Self { words }
     }
 
-    /// Returns the words.
+    /// Returns the three words of the receipt.
     #[must_use]
     pub fn words(&self) -> [u64; 3] {
         self.words
     }
 }
 
-/// The result of an operation.
+/// The result of an operation on one or more buckets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     allowed: bool,
     buckets: SmallVec<[(BucketStatus, Receipt); 1]>,
-    /// The indices of buckets without a status, because their server did not reply.
+    /// The indices of the buckets that have no status, because their server did not reply.
     unknown: Vec<usize>,
     mode: DecisionMode,
     denied_for_others: bool,
@@ -276,8 +284,8 @@ pub struct Verdict {
 impl Verdict {
     /// Creates the result of an operation.
     ///
-    /// `allowed` is true if the store admitted the requests, or for a peek, if the store would admit them. `buckets`
-    /// has the status and the receipt of each bucket, in the order of the requests.
+    /// `allowed` is true if the store admitted the requests. For a peek, it is true if the store would admit the
+    /// requests. `buckets` has the status and the receipt of each bucket, in the order of the requests.
     pub fn new(allowed: bool, buckets: impl IntoIterator<Item = (BucketStatus, Receipt)>) -> Self {
         Self {
             allowed,
@@ -288,7 +296,7 @@ impl Verdict {
         }
     }
 
-    /// Sets the mode, which names the component that made the decision.
+    /// Sets the decision mode, which says how the decision was made.
     pub(crate) fn by(self, mode: DecisionMode) -> Self {
         Self { mode, ..self }
     }
@@ -297,60 +305,60 @@ impl Verdict {
         self.mode
     }
 
-    /// Sets whether a bucket was full only because of other keys in a shared log.
+    /// Sets whether a bucket had no room only because other keys use the same shared log.
     pub(crate) fn denied_for_others(self, denied_for_others: bool) -> Self {
         Self { denied_for_others, ..self }
     }
 
-    /// Whether a bucket was full only because of other keys in a shared log. Such a denial is not an offence of the
-    /// client.
+    /// Returns true if a bucket had no room only because other keys use the same shared log. Such a denial does not
+    /// count as an offence of the client.
     pub(crate) fn is_denied_for_others(&self) -> bool {
         self.denied_for_others
     }
 
-    /// Marks the status of the buckets with these indices as unavailable.
+    /// Marks the buckets with these indices as buckets without a status.
     pub(crate) fn without(self, unknown: Vec<usize>) -> Self {
         Self { unknown, ..self }
     }
 
-    /// Whether the status of the bucket with this index is available.
+    /// Returns true if the bucket with this index has a status.
     pub(crate) fn is_known(&self, index: usize) -> bool {
         !self.unknown.contains(&index)
     }
 
-    /// Whether the store admitted the requests, or for a peek, would admit them. Always true for operations other than
-    /// check and peek.
+    /// Returns true if the store admitted the requests. For a peek, returns true if the store would admit the
+    /// requests. For all operations other than check and peek, always returns true.
     #[must_use]
     pub fn is_allowed(&self) -> bool {
         self.allowed
     }
 
-    /// Returns the status of each bucket, in the order of the requests.
+    /// Returns the status of each bucket. The order is the order of the requests.
     pub fn statuses(&self) -> impl ExactSizeIterator<Item = BucketStatus> {
         self.buckets.iter().map(|(status, _)| *status)
     }
 
-    /// Returns the receipt of each bucket, in the order of the requests.
+    /// Returns the receipt of each bucket. The order is the order of the requests.
     pub fn receipts(&self) -> impl ExactSizeIterator<Item = Receipt> {
         self.buckets.iter().map(|(_, receipt)| *receipt)
     }
 }
 
-/// The result of a store operation: available now, or a future that waits for it.
+/// The result of a store operation: either a result that is ready, or a future that returns the result.
 pub enum StoreFuture<'a> {
-    /// The operation is complete. The guard uses the result immediately, without a deadline or a runtime.
+    /// The operation is complete. The guard uses this result immediately, and needs no deadline and no async runtime.
     Ready(Result<Verdict, StoreError>),
-    /// The operation starts when this future is first polled. If the guard drops the future before the first poll, the
-    /// store does not change.
+    /// The operation is not complete. It must start only when this future is first polled. If the guard drops the
+    /// future before the first poll, the store must not change.
     Pending(Pin<Box<dyn Future<Output = Result<Verdict, StoreError>> + Send + 'a>>),
 }
 
 impl StoreFuture<'_> {
-    /// Waits for the result, without a deadline.
+    /// Waits for the result. There is no deadline.
     ///
     /// # Errors
     ///
-    /// The error of the store.
+    /// Returns the error of the store if the operation failed.
     pub async fn get(self) -> Result<Verdict, StoreError> {
         match self {
             Self::Ready(result) => result,

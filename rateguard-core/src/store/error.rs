@@ -1,5 +1,5 @@
-//! The error of a store operation. The error does not contain the text of a server, because a server may quote keys and
-//! passwords.
+//! Defines the error of a store operation. The error never contains text from a server, because a server may quote
+//! keys and passwords in its texts.
 
 use std::{
     error::Error,
@@ -10,30 +10,30 @@ use std::{
 
 /// The reason why a store operation failed.
 ///
-/// Two errors are equal if they have the same variant, and for [`Other`](Self::Other) the same text. The [`IoCause`] is
-/// a detail that comparisons ignore, so `cause == StoreError::Unreachable(None)` is true for each kind of I/O error.
-/// [`source`](Error::source) returns this detail.
+/// Two errors are equal if they have the same variant. For [`Other`](Self::Other), the texts must also be equal.
+/// Comparisons ignore the [`IoCause`], so `cause == StoreError::Unreachable(None)` is true for each kind of I/O
+/// error. To get the [`IoCause`], call [`source`](Error::source).
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum StoreError {
     /// The store did not reply within the deadline.
     Timeout,
-    /// The server cannot be reached. The kind of the I/O error, if there is one.
+    /// The server cannot be reached. If an I/O error is the cause, the value is its kind.
     Unreachable(Option<IoCause>),
-    /// The connection was lost. The kind of the I/O error, if there is one.
+    /// The connection was lost. If an I/O error is the cause, the value is its kind.
     Disconnected(Option<IoCause>),
     /// The server rejected the user or the password.
     Authentication,
     /// The user has no permission to run the script or to access the key.
     Permission,
-    /// The server accepts no writes now: the server is a replica, loads its data, has too few replicas, or cannot write
-    /// to disk.
+    /// The server currently accepts no writes. The server is a replica, loads its data, has too few replicas, or
+    /// cannot write to disk.
     NotReady,
-    /// The server is busy with another script.
+    /// The server is busy because it runs another script.
     Busy,
     /// The server has no memory left.
     OutOfMemory,
-    /// The server is part of a cluster, but the URL is not a `redis+cluster://` URL.
+    /// The server is a node of a cluster, but the URL is not a `redis+cluster://` URL.
     Cluster,
     /// The store cannot apply one operation to all of these keys atomically. The guard then sends one operation for
     /// each key.
@@ -41,21 +41,22 @@ pub enum StoreError {
     /// Too many checks of this process wait for the store, although the store replies. The guard decides these checks
     /// in memory.
     Overloaded,
-    /// The client exceeds the server's own rate limit, for example the quota of an Upstash plan.
+    /// This client has exceeded a rate limit of the server, for example the quota of an Upstash plan.
     Throttled,
     /// The reply of the server is not a valid decision.
     InvalidReply,
-    /// The sentinels monitor no primary with the name in the URL.
+    /// The sentinels do not monitor a primary that has the service name in the URL.
     NoPrimary,
     /// The guard is closed.
     Closed,
-    /// A [`Store`](crate::store::Store) of your own failed for another reason, such as `"the table is locked"`. The
-    /// text is constant, so it cannot contain keys or passwords.
+    /// A custom [`Store`](crate::store::Store) failed for a reason that no other variant describes. The text
+    /// describes the reason, for example `"the table is locked"`. The text is a constant, so it cannot contain keys
+    /// or passwords.
     Other(&'static str),
 }
 
 impl StoreError {
-    /// All values. The metrics, for example, have one counter for each value.
+    /// All variants of this error. For example, the metrics have one counter for each variant.
     pub(crate) const ALL: [Self; 16] = [
         Self::Timeout,
         Self::Unreachable(None),
@@ -97,10 +98,12 @@ impl StoreError {
         }
     }
 
-    /// Whether clients can cause this error if they send many requests to an available store.
+    /// Returns true if clients can cause this error: they only have to send many requests, and the store is
+    /// available.
     ///
-    /// After such an error, the guard decides requests in memory, for every failure mode. Otherwise a client could
-    /// cause the error to disable its own limits, or to deny service to others.
+    /// After such an error, the guard decides requests in memory, whatever the failure mode of the policy is.
+    /// Otherwise a client could cause this error on purpose to disable its own limits, or to deny service to other
+    /// clients.
     pub(crate) fn is_caused_by_load(self) -> bool {
         match self {
             Self::Overloaded | Self::Busy | Self::OutOfMemory | Self::Throttled => true,
@@ -169,12 +172,14 @@ impl Eq for StoreError {}
 
 impl Hash for StoreError {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        // Equal errors have the same index. The text of `Other` is not hashed, because few errors have it.
+        // Equal errors have the same index, so their hashes are also equal. The text of `Other` is not hashed,
+        // because few errors have this variant.
         self.index().hash(state);
     }
 }
 
-/// The kind of the I/O error that caused a [`StoreError`]. It contains neither a text of the server nor an address.
+/// The kind of the I/O error that caused a [`StoreError`]. The value contains no text from the server, and no
+/// address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct IoCause(io::ErrorKind);
 

@@ -1,7 +1,8 @@
-//! The thread that runs all connections of a store.
+//! Runs all connections of a store on a separate thread.
 //!
-//! The thread has its own runtime. A worker thread of the application therefore never opens a connection, and a blocked
-//! worker thread does not delay the checks of other threads. A guard also works on every runtime of the application.
+//! The thread has its own async runtime. A worker thread of the application therefore never opens a connection, and a
+//! blocked worker thread does not delay the checks of other threads. The guard also works with any async runtime of
+//! the application.
 
 use std::{
     io,
@@ -14,15 +15,15 @@ use tokio::{runtime::Handle, sync::oneshot, task::AbortHandle};
 
 use crate::backoff::Backoff;
 
-/// The backoff between attempts to connect. When a server becomes available again, the store detects it at most about
-/// 500 ms later.
+/// The backoff between two attempts to connect. The longest delay is about 500 ms, so the store connects at most
+/// about 500 ms after a server has become available again.
 pub(super) const CONNECT_BACKOFF: Backoff =
     Backoff::new(Duration::from_millis(20), Duration::from_millis(500), 0.25);
 
-/// A thread with a runtime. The thread and all of its tasks end when this value is dropped.
+/// A thread that has its own async runtime. When this value is dropped, the thread and all of its tasks end.
 pub(super) struct IoThread {
     handle: Handle,
-    /// The thread ends when this sender is dropped. `None` after [`close`](Self::close).
+    /// The sender that ends the thread when it is dropped. It is `None` after [`close`](Self::close).
     shutdown: Mutex<Option<oneshot::Sender<()>>>,
 }
 
@@ -40,14 +41,14 @@ impl IoThread {
                 let _ = runtime.block_on(shutdown_signal);
             }
         })?;
-        // `recv` fails only if the thread panicked before it sent the handle.
+        // `recv` fails only if the thread panicked before it sent the runtime's handle.
         let handle = handle_receiver.recv().map_err(io::Error::other)??;
         Ok(Self { handle, shutdown: Mutex::new(Some(shutdown)) })
     }
 
     /// Ends the thread and all of its tasks.
     pub(super) fn close(&self) {
-        // This assignment is the only code under the lock, so the value is consistent even if the lock is poisoned.
+        // Code under this lock only assigns one value, so the value is consistent even if the lock is poisoned.
         self.shutdown.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
@@ -56,7 +57,7 @@ impl IoThread {
     }
 }
 
-/// A task that runs until this value is dropped.
+/// A task that is aborted when this value is dropped.
 pub(super) struct Task(AbortHandle);
 
 impl Task {

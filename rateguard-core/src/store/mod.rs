@@ -1,4 +1,4 @@
-//! The trait [`Store`], its types, and the stores of this crate.
+//! Defines the trait [`Store`] with its types, and contains the stores of this crate.
 
 mod contract;
 pub(crate) mod error;

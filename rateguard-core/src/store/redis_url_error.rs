@@ -1,29 +1,29 @@
-//! The error for a Redis URL.
+//! Defines the error for an invalid Redis URL.
 
 use std::{error::Error, fmt};
 
-/// The reason why a Redis URL is invalid. The error does not quote the URL, because the URL may have a password.
+/// The reason why a Redis URL is invalid. The error never quotes the URL, because the URL may contain a password.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RedisUrlError {
     /// The scheme is not `redis`, `rediss`, `redis+unix`, `redis+cluster`, `rediss+cluster`, `redis+sentinel` or
     /// `rediss+sentinel`.
     Scheme,
-    /// The scheme needs TLS, but the feature `tls` is not enabled.
+    /// The scheme requires TLS, but the cargo feature `tls` is not enabled.
     Tls,
-    /// The URL has `#insecure`. The client would then not verify the server's certificate.
+    /// The URL contains `#insecure`. With this fragment, the client would not verify the certificate of the server.
     Insecure,
-    /// The certificates or the key are not in PEM format, or the key does not belong to the certificate.
+    /// The certificates or the private key are not in PEM format, or the private key does not match the certificate.
     Certificates,
-    /// The URL of a cluster has a database. A cluster has only database 0.
+    /// The URL of a cluster selects a database other than 0. A cluster has only database 0.
     Database,
-    /// The URL of sentinels has no service name.
+    /// The URL of the sentinels contains no service name.
     Service,
-    /// The URL has a control character or white space. URL parsers silently remove some of these characters.
+    /// The URL contains a control character or white space. URL parsers silently remove some of these characters.
     Characters,
-    /// The URL has an unknown query parameter.
+    /// The URL contains a query parameter that is not supported.
     Parameter,
-    /// The part after `redis://` is not a host with an optional port and database.
+    /// The part after `redis://` is not a host with an optional port and an optional database.
     Malformed,
 }
 

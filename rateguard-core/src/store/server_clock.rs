@@ -1,24 +1,27 @@
-//! Estimates the time on the server's clock, from the times in the server's replies.
+//! Estimates the current time on the clock of the server. The estimate uses the times in the replies of the server.
 
 use std::{
     sync::atomic::{AtomicI64, Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
-/// When an estimate is this old, the next reply replaces the estimate even if the new value is less precise, because
-/// clocks drift.
+/// The age at which an estimate is replaced by the next reply, even if the new estimate is less precise. Old
+/// estimates become wrong because clocks drift.
 const ESTIMATE_TTL: Duration = Duration::from_secs(10);
-/// The maximum age of an estimate. An older estimate is not used, because the clocks may have drifted too far.
+/// The maximum age at which an estimate is still used. In an older estimate, the drift of the clocks may be too
+/// large.
 const MAX_ESTIMATE_AGE: Duration = Duration::from_secs(60);
 
-/// An upper bound for the time on the server's clock. The estimate is never behind the server, so a converted deadline
-/// is never too early.
+/// Holds an upper bound for the current time on the clock of the server. The estimated time is never earlier than the
+/// real time of the server, so a deadline on this clock is never too early.
 pub(super) struct ServerClock {
     start: Instant,
-    /// The largest possible offset of the server's clock from the time since `start`, in microseconds.
+    /// The largest possible difference between the time on the clock of the server and the time since `start`, in
+    /// microseconds.
     offset: AtomicI64,
-    /// The time of the estimate, in microseconds since `start`; 0 if there is no estimate. Another thread may read this
-    /// time with the offset of another reply. This is safe, because each offset is a valid estimate.
+    /// The time of the estimate, in microseconds since `start`; 0 if there is no estimate. Another thread may read
+    /// this time together with the offset from a different reply. This is safe, because each offset is a valid
+    /// estimate.
     estimated_at: AtomicI64,
 }
 
@@ -27,13 +30,14 @@ impl ServerClock {
         Self { start: Instant::now(), offset: AtomicI64::new(0), estimated_at: AtomicI64::new(0) }
     }
 
-    /// Records the server's time `now` in a reply, in microseconds since 1970. The request was sent at `sent` or later.
+    /// Updates the estimate with the time `now` in a reply, in microseconds since 1970. The request was sent at the
+    /// time `sent` or later.
     ///
-    /// `was_late` means that the server rejected the request as late. In this case the old estimate is wrong, for
-    /// example because the server's clock was set, so the reply replaces the estimate.
+    /// `was_late` means that the server rejected the request as late. In this case the reply always replaces the
+    /// estimate, because the estimate is wrong. For example, the clock of the server was set.
     pub(super) fn record_reply(&self, now: i64, sent: Instant, was_late: bool) {
         let sent = self.micros(sent);
-        // The server read its clock after `sent`, so the true offset is at most this value.
+        // The server read its clock after the request was sent, so the real offset is not larger than this value.
         let offset = now.saturating_sub(sent);
         let estimated_at = self.estimated_at.load(Relaxed);
         let is_old = sent.saturating_sub(estimated_at) > micros(ESTIMATE_TTL);
@@ -43,7 +47,8 @@ impl ServerClock {
         }
     }
 
-    /// Converts a local time to the server's clock, in microseconds since 1970. Returns 0 if there is no estimate.
+    /// Converts a local time to a time on the clock of the server, in microseconds since 1970. Returns 0 if there is
+    /// no estimate.
     pub(super) fn at(&self, time: Instant) -> i64 {
         let (estimated_at, time) = (self.estimated_at.load(Relaxed), self.micros(time));
         if estimated_at == 0 || time.saturating_sub(estimated_at) > micros(MAX_ESTIMATE_AGE) {
@@ -74,11 +79,11 @@ mod tests {
         // The request is sent at 10 ms, and the server replies at 100 ms.
         clock.record_reply(of_server(100), at(10), false);
         assert_eq!(clock.at(at(110)), of_server(200));
-        // A faster reply gives a better estimate. A slower reply does not replace it.
+        // A faster reply gives a more precise estimate. A slower reply does not replace the estimate.
         clock.record_reply(of_server(202), at(200), false);
         clock.record_reply(of_server(390), at(300), false);
         assert_eq!(clock.at(at(400)), of_server(402));
-        // After 10 s it does, because clocks drift.
+        // After 10 s, a slower reply replaces the estimate, because clocks drift.
         clock.record_reply(of_server(20_050), at(20_000), false);
         assert_eq!(clock.at(at(20_100)), of_server(20_150));
         assert_eq!(clock.at(at(90_000)), 0);

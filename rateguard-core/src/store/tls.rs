@@ -1,11 +1,11 @@
-//! TLS settings for connections to Redis.
+//! Defines the TLS settings for connections to Redis and Upstash.
 
 use std::fmt;
 
 /// The certificates for TLS connections to Redis (`rediss://`) or Upstash (`https://`).
 ///
-/// By default, the server's certificate must be signed by one of the system's certificate authorities, and there is no
-/// client certificate.
+/// By default, one of the certificate authorities of the system must have signed the certificate of the server, and
+/// the client sends no certificate.
 ///
 /// ```no_run
 /// # use actix_rateguard_core::{RateGuard, RedisTls};
@@ -26,20 +26,20 @@ pub struct RedisTls {
 }
 
 impl RedisTls {
-    /// Creates settings with the system's certificate authorities and without a client certificate.
+    /// Creates settings that use the certificate authorities of the system and no client certificate.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets the certificate authorities for the server's certificate, in PEM. The system's certificate authorities are
-    /// then not used.
+    /// Sets the certificate authorities that may sign the certificate of the server, in PEM format. The certificate
+    /// authorities of the system are then not used.
     pub fn ca_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.authorities = Some(pem.into());
         self
     }
 
-    /// Sets the client certificate with its chain, and its private key, in PEM. Set it if the server requires client
-    /// certificates.
+    /// Sets the client certificate with its chain, and the private key of the certificate. Both are in PEM format.
+    /// Call this method if the server requires client certificates.
     pub fn client_certificate(
         mut self,
         certificate_pem: impl Into<Vec<u8>>,
@@ -50,7 +50,7 @@ impl RedisTls {
     }
 }
 
-/// Installs the crypto provider of `ring`, if the process has none.
+/// Installs the crypto provider of `ring`, if the process has no crypto provider yet.
 pub(super) fn install_crypto_provider() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }

@@ -1,20 +1,22 @@
-//! The error for the URL and the token for Upstash.
+//! Defines the error for an invalid URL, token or TLS setting of an Upstash database.
 
 use std::{error::Error, fmt};
 
-/// The reason why the URL, the token or the certificates for Upstash are invalid. The error does not quote any of them.
+/// The reason why the URL, the token or the certificates for Upstash are invalid. The error never quotes the URL, the
+/// token or a certificate.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UpstashError {
-    /// The scheme is neither `https` nor `http`.
+    /// The scheme of the URL is neither `https` nor `http`.
     Scheme,
-    /// The URL begins with `http://`, but the host is not the local machine, so the token would be sent unencrypted.
+    /// The URL begins with `http://`, but the host is not the local machine. The token would therefore be sent
+    /// unencrypted.
     Plain,
     /// The part after `https://` is not a host with an optional port.
     Malformed,
-    /// The token is empty, or has characters other than visible ASCII characters.
+    /// The token is empty, or contains characters that are not visible ASCII characters.
     Token,
-    /// There are no certificate authorities, or the certificates or the key of `tls` are not in PEM format.
+    /// There are no certificate authorities, or the certificates or the private key in `tls` are not in PEM format.
     Certificates,
 }
 

@@ -1,10 +1,11 @@
-//! Futures whose output and duration are reported to metrics or traces.
+//! Wraps futures, so that their output or duration is reported to metrics or traces.
 
 use std::time::{Duration, Instant};
 
 use futures_util::{FutureExt, future::Inspect};
 
-/// Calls `report` with the output of the future. If the future is dropped, nothing is reported.
+/// Returns a future that calls `report` with the output of this future. If the future is dropped, nothing is
+/// reported.
 pub(crate) fn observe<F, R>(future: F, report: R) -> Inspect<F, R>
 where
     F: Future,
@@ -13,7 +14,7 @@ where
     future.inspect(report)
 }
 
-/// Calls `report` with the duration of the future. If the future is dropped, nothing is reported.
+/// Awaits a future and calls `report` with its duration. If the future is dropped, nothing is reported.
 pub(crate) async fn timed<F: Future>(future: F, report: impl FnOnce(Duration)) -> F::Output {
     let start = Instant::now();
     let output = future.await;

@@ -1,4 +1,4 @@
-//! Futures without the features `metrics` and `tracing`: nothing is reported, and no clock is read.
+//! Replaces `futures.rs` without the features `metrics` and `tracing`: nothing is reported, and no clock is read.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The names of outcomes, decision modes and store errors in metrics and traces.
+//! Defines the names of outcomes, decision modes and store errors in metrics and traces.
 
 use super::{mode::DecisionMode, outcome::OutcomeLabel};
 use crate::StoreError;
@@ -29,7 +29,8 @@ impl DecisionMode {
 }
 
 impl StoreError {
-    /// Returns the name of the variant in metrics, traces and the JSON of an HTTP adapter, such as `cross_slot`.
+    /// Returns the name of the error in metrics, in traces and in the JSON of an HTTP adapter, such as
+    /// `cross_slot`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

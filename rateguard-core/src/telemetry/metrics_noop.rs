@@ -1,15 +1,15 @@
-//! The metrics of a guard without the feature `metrics`: nothing is recorded.
+//! Replaces the metrics of a guard without the feature `metrics`: nothing is recorded.
 
 use std::time::Duration;
 
 use super::{mode::DecisionMode, outcome::OutcomeLabel};
 use crate::{Quota, StoreError, policy::PolicyName, store::Operation};
 
-/// Stands in for the metrics of a guard.
+/// Has the same methods as the metrics of a guard, but no data.
 pub(crate) struct Metrics;
 
 impl Metrics {
-    /// Whether metrics are recorded.
+    /// Whether this build records metrics.
     pub(crate) const IS_ENABLED: bool = false;
 
     pub(crate) fn new() -> Self {

@@ -1,5 +1,5 @@
-//! Metrics (feature `metrics`) and traces (feature `tracing`) about checks. Without its feature, each of them is a
-//! zero-sized type with the same methods, so that callers do not depend on features.
+//! Reports metrics (feature `metrics`) and traces (feature `tracing`) about checks. If a feature is disabled, a
+//! zero-sized type with the same methods replaces the real type, so that callers do not depend on features.
 
 #[cfg(any(feature = "metrics", feature = "tracing"))]
 pub(crate) mod futures;

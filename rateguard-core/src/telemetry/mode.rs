@@ -1,19 +1,20 @@
-//! The component that decided a check.
+//! Defines the decision mode, which names the component that decided a check.
 
-/// The component that decided a check, or what happened to the request if no component decided.
+/// The component that decided a check. If no component decided, the mode says what happened to the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DecisionMode {
     /// The store decided the check.
     Store,
-    /// The in-memory store decided the check. The store is full, so the key shared its count with other keys.
+    /// The in-memory store decided the check. The store was full, so the key shared its count with other keys.
     Overflow,
-    /// The denial cache of the guard decided the check, because the store denied the same check a moment before.
+    /// The denial cache of the guard decided the check, because the store had denied the same check a moment
+    /// before.
     DenialCache,
     /// The store did not answer, so this process decided the check in memory with its share of the limit.
     Local,
-    /// The store did not answer, and the request passed.
+    /// The store did not answer, so the request passed without a decision.
     Open,
-    /// The store did not answer, and the request was rejected.
+    /// The store did not answer, so the request was rejected without a decision.
     Closed,
     /// A policy in shadow mode or a candidate that is not enforced decided the check, so no request was denied.
     Shadow,

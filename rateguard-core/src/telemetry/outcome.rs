@@ -1,9 +1,9 @@
-//! The outcome of a check.
+//! Defines the outcome of a check.
 
 use super::mode::DecisionMode;
 use crate::{Decision, Unavailable};
 
-/// The outcome of a check.
+/// The outcome of a check, as a label of metrics and traces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OutcomeLabel {
     /// The request was admitted, or passed without a decision.
@@ -25,7 +25,7 @@ impl OutcomeLabel {
         }
     }
 
-    /// Returns the labels of a check without a decision.
+    /// Returns the outcome and the mode of a check that ended without a decision.
     pub(crate) fn of_unavailable(unavailable: &Unavailable) -> (Self, DecisionMode) {
         if unavailable.lets_pass() {
             (Self::Allowed, DecisionMode::Open)

@@ -1,4 +1,4 @@
-//! The tracing span that each check records. No field of the span contains a key, because a key may identify a person.
+//! Defines the tracing span of a check. No field of the span contains a key, because a key may identify a person.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use tracing::{
 use super::{mode::DecisionMode, outcome::OutcomeLabel};
 use crate::{Decision, Policy, StoreError};
 
-/// The span of a check.
+/// The tracing span of one check.
 pub(crate) struct CheckSpan(Span);
 
 impl CheckSpan {
-    /// Creates the span of a check. Its fields have no values yet.
+    /// Creates the span of a check. The fields of the span get their values later.
     pub(crate) fn new() -> Self {
-        // Without a subscriber, each span would write a log message if another crate enables the feature `log` of
-        // `tracing`.
+        // If another crate enables the feature `log` of `tracing` and no subscriber is installed, each span would
+        // write a log message. So no span is created without a subscriber.
         if !has_been_set() {
             return Self(Span::none());
         }
@@ -33,7 +33,7 @@ impl CheckSpan {
         ))
     }
 
-    /// Puts a future into the span.
+    /// Makes a future run inside the span.
     pub(crate) fn instrument<F: Future>(&self, future: F) -> Instrumented<F> {
         future.instrument(self.0.clone())
     }
@@ -65,12 +65,13 @@ impl CheckSpan {
     }
 }
 
-/// Records the duration of a store call in the current span. A later call of the same check overwrites the duration.
+/// Records the duration of a store call in the current span. If a check makes several store calls, the last
+/// duration overwrites the earlier ones.
 pub(crate) fn record_store_time(elapsed: Duration) {
     Span::current().record("store_seconds", elapsed.as_secs_f64());
 }
 
-/// Puts a part of the current check, which runs in a separate task, into the span of the check.
+/// Makes a part of the current check run inside the check's span, although the part runs in a separate task.
 pub(crate) fn in_current_span<F: Future>(part: F) -> Instrumented<F> {
     part.in_current_span()
 }

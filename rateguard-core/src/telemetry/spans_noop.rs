@@ -1,11 +1,11 @@
-//! The span of a check without the feature `tracing`: nothing is recorded.
+//! Replaces the span of a check without the feature `tracing`: nothing is recorded.
 
 use std::time::Duration;
 
 use super::{mode::DecisionMode, outcome::OutcomeLabel};
 use crate::{Decision, Policy, StoreError};
 
-/// Stands in for the span of a check.
+/// Has the same methods as the span of a check, but no data.
 pub(crate) struct CheckSpan;
 
 impl CheckSpan {

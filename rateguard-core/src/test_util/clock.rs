@@ -1,4 +1,4 @@
-//! Clocks that a test controls.
+//! Provides clocks that a test controls.
 
 use std::{
     sync::{
@@ -10,26 +10,27 @@ use std::{
 
 use crate::Clock;
 
-/// A clock that stands still until a test advances it. A clone shares the time of the original.
+/// A clock whose time changes only when a test changes it. All clones of a clock share one time.
 #[derive(Clone, Debug, Default)]
 pub struct ManualClock {
-    /// The time in microseconds.
+    /// The current time of the clock in microseconds.
     now: Arc<AtomicU64>,
 }
 
 impl ManualClock {
-    /// Creates a clock at 0.
+    /// Creates a clock whose time is 0.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Advances the clock by this time, in whole microseconds.
+    /// Advances the clock by this duration, in whole microseconds.
     pub fn advance(&self, time: Duration) {
         self.now.fetch_add(micros(time), SeqCst);
     }
 
-    /// Sets the clock to this time, in whole microseconds. The time may be earlier than the current time of the clock.
+    /// Sets the clock to this time, in whole microseconds. The new time may be earlier than the current time of the
+    /// clock.
     pub fn set(&self, now: Duration) {
         self.now.store(micros(now), SeqCst);
     }
@@ -45,8 +46,8 @@ impl Clock for ManualClock {
     }
 }
 
-/// The clock of Tokio, which tests can pause. With it, a test of [`check_or_wait`](crate::RateGuard::check_or_wait)
-/// need not really wait.
+/// The clock of Tokio, which a test can pause. A test of [`check_or_wait`](crate::RateGuard::check_or_wait) with
+/// this clock ends immediately, because Tokio skips the waits.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -72,7 +73,7 @@ pub struct TokioClock {
 }
 
 impl TokioClock {
-    /// Creates a clock that is at 0 now.
+    /// Creates a clock whose time is 0 now.
     #[must_use]
     pub fn new() -> Self {
         Self { start: tokio::time::Instant::now() }

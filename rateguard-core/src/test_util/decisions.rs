@@ -1,4 +1,4 @@
-//! Creates decisions for tests of code that handles decisions.
+//! Creates decisions for tests of code that processes decisions.
 
 use crate::{
     Decision, Key, Quota, QuotaStatus,
@@ -6,8 +6,8 @@ use crate::{
     store::{Bucket, BucketRequest, BucketStatus},
 };
 
-/// Returns a decision over these quotas. Each item has the name of the policy, the quota, the cost in units, and the
-/// status of the bucket.
+/// Returns a decision that has a status for each of these quotas. Each item has the name of the policy, the quota,
+/// the cost in units, and the status of the bucket.
 ///
 /// ```
 /// use std::time::Duration;
@@ -23,7 +23,7 @@ use crate::{
 ///
 /// # Panics
 ///
-/// The methods of the decision panic if `quotas` is empty.
+/// This function does not panic, but the methods of the decision panic if `quotas` is empty.
 #[must_use]
 pub fn decision<'a>(
     is_allowed: bool,

@@ -1,4 +1,4 @@
-//! A store that fails or hangs on demand.
+//! Wraps a store that fails or hangs when a test requests it.
 
 use std::{
     fmt,
@@ -11,7 +11,8 @@ use crate::{
     store::{BucketRequest, Operation, Store, StoreFuture},
 };
 
-/// A wrapper around a store that fails when a test requests it. A clone shares the store and the current fault.
+/// A wrapper around a store. It makes the store fail when a test requests this. All clones share the store and the
+/// current fault.
 #[derive(Clone)]
 pub struct FaultyStore {
     store: Arc<dyn Store>,
@@ -26,23 +27,23 @@ enum Fault {
 }
 
 impl FaultyStore {
-    /// Wraps this store. The wrapped store works until a test requests a fault.
+    /// Wraps a store, which works normally until a test requests a fault.
     #[must_use]
     pub fn new(store: impl Store + 'static) -> Self {
         Self { store: Arc::new(store), fault: Arc::new(Mutex::new(Fault::None)) }
     }
 
-    /// Makes every further operation do nothing and return this error.
+    /// Makes every later operation return this error and do nothing else.
     pub fn fail(&self, cause: StoreError) {
         self.set(Fault::Fails(cause));
     }
 
-    /// Makes every further operation do nothing and never complete. So a check ends at the deadline of the guard.
+    /// Makes every later operation do nothing and never complete. So a check ends at the deadline of the guard.
     pub fn hang(&self) {
         self.set(Fault::Hangs);
     }
 
-    /// Makes the store work again.
+    /// Ends the fault, so that the store works again.
     pub fn work(&self) {
         self.set(Fault::None);
     }

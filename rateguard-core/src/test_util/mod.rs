@@ -1,6 +1,6 @@
-//! Helpers for tests: manual clocks, stores that fail on demand, and the conformance suite for stores.
+//! Contains helpers for tests: manual clocks, stores that fail on demand, and the conformance suite for stores.
 //!
-//! [`guard`] returns a guard with a manual clock, so a test needs no Redis server and need not sleep:
+//! [`guard`] returns a guard with a manual clock. A test with this guard needs no Redis server and need not sleep:
 //!
 //! ```
 //! # futures_util::FutureExt::now_or_never(async {
@@ -19,7 +19,7 @@
 //! # }).unwrap().unwrap();
 //! ```
 //!
-//! With a [`FaultyStore`], a test can verify what an application does when its store does not answer:
+//! With a [`FaultyStore`], a test can verify how an application reacts when its store does not answer:
 //!
 //! ```
 //! # futures_util::FutureExt::now_or_never(async {
@@ -45,7 +45,7 @@ pub use faulty::FaultyStore;
 
 use crate::{MemoryStore, RateGuard};
 
-/// Returns a guard with an in-memory store, and the clock of this store.
+/// Returns a guard with an in-memory store, and the manual clock that this store uses.
 #[must_use]
 pub fn guard() -> (RateGuard, ManualClock) {
     let clock = ManualClock::new();

@@ -1,14 +1,14 @@
-//! Parsers for the fields of draft-ietf-httpapi-ratelimit-headers since revision 07.
+//! Parses the fields that revision 07 and later revisions of draft-ietf-httpapi-ratelimit-headers define.
 
 use super::{
     ParsedLimit, retry,
     structured::{Item, Subject, decoded, dictionary, items, window_of},
 };
 
-/// Parses `RateLimit` and `RateLimit-Policy` since revision 08. Both are lists, and items with the same policy name
-/// describe the same limit.
+/// Parses `RateLimit` and `RateLimit-Policy` of revision 08 and later. The fields are lists, and two items with the
+/// same policy name describe the same limit.
 ///
-/// An item without its required parameter (`r` or `q`) is ignored.
+/// A status item without the parameter `r` and a policy item without the parameter `q` are ignored.
 pub(crate) fn parse_lists(statuses: &str, policies: &[Item]) -> Vec<ParsedLimit> {
     let statuses: Vec<Item> = items(statuses).into_iter().filter(|item| item.r.is_some()).collect();
     let policies: Vec<&Item> = policies.iter().filter(|item| item.q.is_some()).collect();
@@ -24,7 +24,8 @@ pub(crate) fn parse_lists(statuses: &str, policies: &[Item]) -> Vec<ParsedLimit>
         .collect()
 }
 
-/// Combines the items of both lists that have the same policy name. `None` if the items have no name.
+/// Combines an item of `RateLimit` and an item of `RateLimit-Policy` that have the same policy name. `None` if the
+/// items have no policy name.
 fn parsed_limit(status: Option<&Item>, policy: Option<&Item>) -> Option<ParsedLimit> {
     let Subject::Policy(name) = &status.or(policy)?.subject else { return None };
     Some(ParsedLimit {
@@ -36,7 +37,7 @@ fn parsed_limit(status: Option<&Item>, policy: Option<&Item>) -> Option<ParsedLi
     })
 }
 
-/// Parses `RateLimit` in revision 07 of the draft: `limit=100, remaining=50, reset=5`.
+/// Parses `RateLimit` in the form of revision 07 of the draft: `limit=100, remaining=50, reset=5`.
 pub(crate) fn parse_rev07(text: &str, policies: &[Item]) -> Option<ParsedLimit> {
     let dictionary = dictionary(text);
     let limit = ParsedLimit {
@@ -55,7 +56,8 @@ mod tests {
 
     use super::*;
 
-    /// The name of a limit, and its quota, window, remaining units and reset. Durations are in seconds.
+    /// The values of a parsed limit: its name, and its quota, window, remaining units and reset. Durations are in
+    /// seconds.
     type Numbers<'a> = (Option<&'a str>, [Option<u64>; 4]);
 
     fn numbers(limit: &ParsedLimit) -> Numbers<'_> {
@@ -74,7 +76,8 @@ mod tests {
 
     #[test]
     fn items_of_both_lists_are_matched_by_name() {
-        // The example of Cloudflare. The two names are different, so these are two limits.
+        // This is the example in Cloudflare's documentation. The two names are different, so the result has two
+        // limits.
         check(
             r#""burst";q=100;w=60"#,
             r#""default";r=50;t=30"#,
@@ -83,7 +86,7 @@ mod tests {
                 (Some("burst"), [Some(100), Some(60), None, None]),
             ],
         );
-        // Examples of the draft.
+        // These are examples of the draft.
         check(
             r#""hour";q=1000;w=3600, "day";q=5000;w=86400"#,
             r#""day";r=100;t=36000"#,
@@ -110,13 +113,14 @@ mod tests {
             "",
             &[(Some("peruser"), [Some(65_535), Some(10), None, None])],
         );
-        // express-rate-limit. The partition key is the start of a digest of the client's address.
+        // express-rate-limit sends these fields. The partition key `pk` is the start of a digest of the client's
+        // address.
         check(
             r#""100-in-15min"; q=100; w=900; pk=:MTJjYTE3YjQ5YWYy:"#,
             r#""100-in-15min"; r=99; t=900; pk=:MTJjYTE3YjQ5YWYy:"#,
             &[(Some("100-in-15min"), [Some(100), Some(900), Some(99), Some(900)])],
         );
-        // A proposal with names without quotation marks.
+        // A proposal writes names without quotation marks.
         check(
             "default;q=100;w=60",
             "default;r=50;t=30",

@@ -1,4 +1,4 @@
-//! Selects the rate limit fields of a response.
+//! Selects the rate limit fields among all fields of a response.
 
 use super::names::{AGE, DATE};
 use crate::names::{
@@ -6,11 +6,12 @@ use crate::names::{
     RETRY_AFTER, X_RATELIMIT_LIMIT, X_RATELIMIT_REMAINING, X_RATELIMIT_RESET,
 };
 
-/// The maximum number of bytes of a field. Longer fields are ignored, because a server could otherwise keep a client
-/// busy.
+/// The maximum number of bytes in a field. A longer field is ignored, because a server with very long fields could
+/// otherwise make a client slow.
 const MAX_BYTES: usize = 16 * 1024;
 
-/// The fields with a single value. If a response has several lines of such a field, the first line applies.
+/// The fields that have a single value. If a response has several lines of such a field, the value is the first
+/// line.
 const SINGLE: [&str; 3] = [AGE, DATE, RETRY_AFTER];
 
 /// The fields whose lines are joined to one list.
@@ -33,7 +34,7 @@ pub(crate) struct Fields {
 
 struct Field {
     name: &'static str,
-    /// The joined lines; `None` if the field is too long or is not UTF-8.
+    /// The value of the field, or its joined lines. `None` if the field is too long or is not UTF-8.
     value: Option<String>,
 }
 
@@ -61,14 +62,14 @@ impl Fields {
         }
     }
 
-    /// Returns the value of a field, with its lines joined by commas.
+    /// Returns the value of a field. If the field is a list, its lines are joined by commas.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.found.iter().find(|field| field.name == name)?.value.as_deref()
     }
 }
 
-/// Appends a field line to a value. `None` if the value becomes too long or the line is not UTF-8. An empty line does
-/// not change the value.
+/// Appends a field line to a value. Returns `None` if the value becomes too long or the line is not UTF-8. An empty
+/// line does not change the value.
 fn joined(mut value: String, line: &[u8]) -> Option<String> {
     if value.len() + line.len() > MAX_BYTES {
         return None;

@@ -1,4 +1,4 @@
-//! Reads the fields of a response, for clients.
+//! Reads the rate limit fields of a response. Only clients need this module.
 
 mod draft;
 mod fields;

@@ -1,6 +1,7 @@
-//! The names of fields that only a client reads.
+//! Defines the names of fields that only a client reads.
 
-/// The time at which the response was generated (RFC 9110, section 6.6.1).
+/// The field for the time at which the server generated the response (RFC 9110, section 6.6.1).
 pub(super) const DATE: &str = "date";
-/// The number of seconds for which caches have stored the response (RFC 9111, section 5.1).
+/// The field for the age of a cached response in seconds, which is the time since the server generated or validated
+/// the response (RFC 9111, section 5.1).
 pub(super) const AGE: &str = "age";

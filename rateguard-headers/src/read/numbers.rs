@@ -1,19 +1,20 @@
-//! Parsers for numbers in fields that have no formal grammar.
+//! Parses numbers in fields that have no formal grammar.
 
-/// Parses the whole number at the start of a list, such as 100 in `100, 100;w=60`. A number above [`u64::MAX`] becomes
-/// [`u64::MAX`].
+/// Parses the whole number at the start of a list, such as 100 in `100, 100;w=60`. If the number is above
+/// [`u64::MAX`], the result is [`u64::MAX`].
 pub(crate) fn first_whole(text: &str) -> Option<u64> {
     digits(first(text))
 }
 
-/// Parses the number at the start of a list and rounds it up to a whole number. Some servers write seconds as `59.5`.
+/// Parses the number at the start of a list and rounds it up to a whole number, because some servers write seconds
+/// such as `59.5`.
 pub(crate) fn first_rounded_up(text: &str) -> Option<u64> {
     let text = first(text);
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     Some(digits(whole)?.saturating_add(u64::from(digits(fraction)? > 0)))
 }
 
-/// Returns the first item of a list, without its parameters.
+/// Returns the first item of a list without the parameters of the item.
 fn first(text: &str) -> &str {
     text.split([',', ';']).next().unwrap_or(text).trim()
 }

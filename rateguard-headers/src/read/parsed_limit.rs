@@ -1,9 +1,9 @@
-//! A limit that a client reads from a response.
+//! Defines a limit that a client reads from a response.
 
 use std::time::Duration;
 
 /// A limit that a client reads from a response. Every value is optional, because most dialects do not contain all
-/// values, and servers omit some values.
+/// values, and servers can omit values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ParsedLimit {
     pub(crate) policy: Option<String>,
@@ -14,32 +14,33 @@ pub struct ParsedLimit {
 }
 
 impl ParsedLimit {
-    /// The name of the policy. The name has no control characters, so it is safe in a log.
+    /// Returns the name of the policy. The name has no control characters, so it is safe in a log.
     #[must_use]
     pub fn policy(&self) -> Option<&str> {
         self.policy.as_deref()
     }
 
-    /// The number of units that the limit admits in a window. Usually, a unit is a request, but a server can count
-    /// something else.
+    /// Returns the number of units that the limit admits in a window. Usually, a unit is a request, but a server
+    /// can count something else.
     #[must_use]
     pub fn quota(&self) -> Option<u64> {
         self.quota
     }
 
-    /// The duration of the window.
+    /// Returns the duration of the window.
     #[must_use]
     pub fn window(&self) -> Option<Duration> {
         self.window
     }
 
-    /// The number of units that the limit still admitted when the server created the response.
+    /// Returns the number of units that the limit still admitted when the server created the response.
     #[must_use]
     pub fn remaining(&self) -> Option<u64> {
         self.remaining
     }
 
-    /// The time from the response until the limit admits more units; at most [`MAX_WAIT`](crate::MAX_WAIT).
+    /// Returns the time from the response until the limit admits more units. The time is at most
+    /// [`MAX_WAIT`](crate::MAX_WAIT).
     #[must_use]
     pub fn reset_after(&self) -> Option<Duration> {
         self.reset_after

@@ -19,11 +19,11 @@ use crate::names::{
 /// The limits that a client reads from a response.
 ///
 /// The parser supports `Retry-After` in both forms, `X-RateLimit-*` with a reset in seconds or as a Unix time, and
-/// `RateLimit-*` or `RateLimit` with `RateLimit-Policy` of all revisions of draft-ietf-httpapi-ratelimit-headers up to
-/// 11.
+/// the fields of all revisions of draft-ietf-httpapi-ratelimit-headers up to 11: `RateLimit-*`, or `RateLimit` with
+/// `RateLimit-Policy`.
 ///
-/// Malformed fields are ignored, so there are no errors. The default value is the result for a response without rate
-/// limit fields.
+/// Malformed fields are ignored, so the parser returns no errors. The default value is the result for a response
+/// without rate limit fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RateLimits {
     limits: Vec<ParsedLimit>,
@@ -31,25 +31,25 @@ pub struct RateLimits {
 }
 
 impl RateLimits {
-    /// Reads the limits from the fields of a response. The order of the fields and the case of their names do not
-    /// matter.
+    /// Reads the limits from the fields of a response. The result does not depend on the order of the fields or on
+    /// the case of their names.
     ///
-    /// If a field contains a point in time, the wait is computed from the server's time in `Date`, or from `now` if the
-    /// response has no `Date`. `now` is the client's time.
+    /// `now` is the time of the client's clock. If a field contains a point in time, the wait is the time until
+    /// this point from the server's time in `Date`, or from `now` if the response has no `Date`.
     ///
-    /// The result for a response from a cache (`Age` above 0) is empty, because its fields are outdated and can belong
-    /// to another client.
+    /// If a cache sent the response (`Age` above 0), the result is empty, because the fields are outdated and can
+    /// belong to another client.
     ///
     /// - Several lines of a field are joined to one list. If `Retry-After`, `Date` or `Age` has several lines, the
     ///   first line applies.
-    /// - In a list such as `X-RateLimit-Limit: 100, 100;w=60`, the quota is the first number. The window is that of the
-    ///   first item that has the same number and a window.
-    /// - Seconds such as `59.5` are rounded up in `Retry-After` and in resets. Other fractions, negative numbers and
-    ///   ISO 8601 times are malformed, so they are ignored.
+    /// - In a list such as `X-RateLimit-Limit: 100, 100;w=60`, the quota is the first number. The window is taken
+    ///   from the first item that has this number and a window.
+    /// - Decimal fractions such as `59.5` are rounded up in `Retry-After` and in resets, and are malformed in all
+    ///   other numbers. Negative numbers and ISO 8601 times are always malformed. Malformed values are ignored.
     /// - A reset of at least 1,000,000,000 is a Unix time in seconds, and a reset of at least 10¹² is a Unix time in
     ///   milliseconds.
-    /// - A wait is at most [`MAX_WAIT`](crate::MAX_WAIT). Fields longer than 16 KiB, and items of a list after the
-    ///   first 64, are ignored.
+    /// - A wait is at most [`MAX_WAIT`](crate::MAX_WAIT). Fields longer than 16 KiB are ignored. In a list, all
+    ///   items after the first 64 are ignored.
     pub fn read<N, V>(fields: impl IntoIterator<Item = (N, V)>, now: SystemTime) -> Self
     where
         N: AsRef<str>,
@@ -76,32 +76,33 @@ impl RateLimits {
         Self { limits, retry_after }
     }
 
-    /// All limits of the response. If a server uses several dialects, the limits of each dialect are in the list.
+    /// Returns all limits of the response. If a server uses several dialects, the slice contains the limits of
+    /// every dialect.
     ///
-    /// The limits in `RateLimit` come first, in the order of that field. Then follow the limits that are only in
-    /// `RateLimit-Policy`, and then the limits in dialects without names.
+    /// The limits in `RateLimit` come first, in the order of that field. After them come the limits that are only
+    /// in `RateLimit-Policy`, and then the limits in dialects without names.
     #[must_use]
     pub fn limits(&self) -> &[ParsedLimit] {
         &self.limits
     }
 
-    /// The wait in `Retry-After`; zero if it contains a date in the past. `None` if the response has no valid
-    /// `Retry-After`.
+    /// Returns the wait in `Retry-After`. The wait is zero if the field contains a date in the past. `None` if the
+    /// response has no valid `Retry-After`.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
 
-    /// The time from the response for which a client should wait before the next request.
+    /// Returns the time for which a client should wait after the response before it sends the next request:
     ///
-    /// - The wait in `Retry-After`, if the response has this field.
-    /// - Otherwise, if a limit has no remaining units, the longest reset of all such limits; `None` if no such limit
-    ///   has a reset.
-    /// - Otherwise zero, if a limit reports its remaining units; `None` if no limit does.
+    /// - If the response has a valid `Retry-After`, the wait in this field.
+    /// - Otherwise, if some limits have no remaining units, the longest reset of these limits; `None` if none of
+    ///   them has a reset.
+    /// - Otherwise zero if a limit reports its remaining units, and `None` if no limit reports them.
     ///
-    /// Zero does not guarantee that the server admits the next request, because the request can cost more than the
-    /// remaining units, and other clients can take the units first. After a rejection, a client should wait a short
-    /// time in any case.
+    /// If the wait is zero, the server may still reject the next request, because the request can cost more than
+    /// the remaining units, and other clients can take the units first. After a rejection, a client should wait a
+    /// short time in any case.
     #[must_use]
     pub fn wait(&self) -> Option<Duration> {
         if self.retry_after.is_some() {
@@ -122,7 +123,7 @@ mod tests {
 
     use super::*;
 
-    /// Reads field lines at the Unix time 1,700,000,000 of the client's clock.
+    /// Reads these field lines. The client's clock is at the Unix time 1,700,000,000.
     fn read(lines: &str) -> RateLimits {
         let fields = lines.lines().filter_map(|line| line.trim().split_once(':'));
         RateLimits::read(fields, UNIX_EPOCH + Duration::from_secs(1_700_000_000))

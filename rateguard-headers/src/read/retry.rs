@@ -1,34 +1,34 @@
-//! Parsers for waits and resets.
+//! Parses waits and resets.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::numbers::first_rounded_up;
 
-/// The maximum wait that a client reads: 366 days. Longer waits are reduced to this value.
+/// The maximum wait that a client reads: 366 days. A longer wait is reduced to this value.
 ///
-/// A longer wait means "never", or the server uses another unit of time, or its clock is wrong. With this maximum, a
-/// client can add a wait to the current time without overflow.
+/// A longer wait means that the request is never admitted, that the server uses another unit of time, or that the
+/// server's clock is wrong. Because of this maximum, a client can add a wait to the current time without overflow.
 pub const MAX_WAIT: Duration = Duration::from_secs(366 * 86_400);
 
-/// A number of at least this value is a Unix time in seconds. As a wait, it would be 32 years, so it must be a time. As
-/// a time, it is in September 2001.
+/// The minimum of a reset that is a Unix time in seconds. A wait of this many seconds would be 32 years, so the
+/// number must be a time. This time is in September 2001.
 const MIN_UNIX_SECONDS: u64 = 1_000_000_000;
 
-/// A number of at least this value is a Unix time in milliseconds. In milliseconds, it is in September 2001; in
-/// seconds, it would be in the year 33658.
+/// The minimum of a reset that is a Unix time in milliseconds. As milliseconds, the number is a time in September
+/// 2001. As seconds, it would be in the year 33658.
 const MIN_UNIX_MILLIS: u64 = 1_000_000_000_000;
 
-/// Returns a wait of this many seconds, at most [`MAX_WAIT`].
+/// Returns a wait of this many seconds, but at most [`MAX_WAIT`].
 pub(crate) fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds).min(MAX_WAIT)
 }
 
-/// Parses the value of `Retry-After`: seconds, or a date.
+/// Parses the value of `Retry-After`, which is a number of seconds or a date.
 pub(crate) fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
     first_rounded_up(text).map(seconds).or_else(|| until_date(text, now))
 }
 
-/// Parses a reset: seconds, a Unix time in seconds or milliseconds, or a date.
+/// Parses a reset, which is a number of seconds, a Unix time in seconds or milliseconds, or a date.
 pub(crate) fn reset(text: &str, now: SystemTime) -> Option<Duration> {
     let number = first_rounded_up(text).map(|number| match number {
         ..MIN_UNIX_SECONDS => seconds(number),
@@ -46,7 +46,7 @@ fn until_unix(time: Duration, now: SystemTime) -> Duration {
     UNIX_EPOCH.checked_add(time).map_or(MAX_WAIT, |time| until(time, now))
 }
 
-/// Returns the wait from `now` until `time`; zero if `time` is in the past.
+/// Returns the wait from `now` until `time`. The wait is zero if `time` is in the past.
 fn until(time: SystemTime, now: SystemTime) -> Duration {
     time.duration_since(now).unwrap_or_default().min(MAX_WAIT)
 }
@@ -55,7 +55,7 @@ fn until(time: SystemTime, now: SystemTime) -> Duration {
 mod tests {
     use super::*;
 
-    /// Sun, 06 Nov 1994 08:49:37 GMT, the date of the examples in RFC 9110.
+    /// The Unix time of Sun, 06 Nov 1994 08:49:37 GMT, which is the date in the examples of RFC 9110.
     const DATE: u64 = 784_111_777;
 
     #[test]
@@ -92,7 +92,7 @@ mod tests {
             ("60", Some(60_000)),
             ("59.5", Some(60_000)),
             ("1700000060", Some(60_000)),
-            // Discord.
+            // Discord sends a Unix time with a fraction of a second.
             ("1700000059.123", Some(60_000)),
             ("1700000060500", Some(60_500)),
             ("1699999999", Some(0)),
@@ -102,7 +102,7 @@ mod tests {
             ("999999999", Some(MAX_WAIT.as_millis())),
             ("9999999999", Some(MAX_WAIT.as_millis())),
             ("99999999999999999999", Some(MAX_WAIT.as_millis())),
-            // Atlassian.
+            // Atlassian sends an ISO 8601 time.
             ("2023-11-14T22:14Z", None),
             ("-60", None),
         ] {

@@ -1,4 +1,4 @@
-//! Parsers for rate limits in lists and dictionaries of Structured Fields (RFC 9651).
+//! Parses the Structured Fields (RFC 9651) that report rate limits: lists and dictionaries.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -11,11 +11,11 @@ use sfv::{
     },
 };
 
-/// The maximum number of items in a list. Further items are ignored, because a server could otherwise keep a client
-/// busy.
+/// The maximum number of items that are read from a list. Further items are ignored, because a server with a very
+/// long list could otherwise make a client slow.
 const MAX_ITEMS: usize = 64;
 
-/// An item of a list with the parameters of the draft.
+/// An item of a list, with the parameters that the draft defines.
 pub(crate) struct Item {
     pub(crate) subject: Subject,
     pub(crate) q: Option<u64>,
@@ -25,22 +25,23 @@ pub(crate) struct Item {
 }
 
 impl Item {
-    /// Returns the window of a policy; `None` if the window is missing or 0.
+    /// Returns the window in the item; `None` if the window is missing or 0.
     pub(crate) fn window(&self) -> Option<Duration> {
         self.w.filter(|seconds| *seconds > 0).map(Duration::from_secs)
     }
 }
 
-/// What an item describes.
+/// The policy that an item describes.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Subject {
-    /// The policy with this name. The percent-encoding of the name is not decoded yet.
+    /// The item describes the policy with this name. The percent-encoding of the name is not decoded.
     Policy(String),
-    /// The policy with this quota, in the drafts up to revision 07.
+    /// The item describes the policy with this quota, because policies have no names in the drafts up to revision
+    /// 07.
     Quota(u64),
 }
 
-/// The dictionary of revision 07 of the draft.
+/// The dictionary in the field `RateLimit` of revision 07 of the draft.
 #[derive(Default)]
 pub(crate) struct Dictionary {
     pub(crate) limit: Option<u64>,
@@ -48,7 +49,8 @@ pub(crate) struct Dictionary {
     pub(crate) reset: Option<u64>,
 }
 
-/// Parses the items of a list, except items without a subject. The result is empty if the list is malformed.
+/// Parses the items of a list. An item that describes no policy is ignored. The result is empty if the list is
+/// malformed.
 pub(crate) fn items(text: &str) -> Vec<Item> {
     let mut list = Items(Vec::new());
     match Parser::new(text).parse_list_with_visitor(&mut list) {
@@ -66,14 +68,14 @@ pub(crate) fn dictionary(text: &str) -> Dictionary {
     }
 }
 
-/// Returns the window of the first policy that has this quota and a window, such as `100;w=60`. The drafts up to
-/// revision 07 have this syntax.
+/// Returns the window of the first policy that has this quota and a window, such as `100;w=60`. Drafts up to
+/// revision 07 write policies in this way.
 pub(crate) fn window_of(quota: u64, policies: &[Item]) -> Option<Duration> {
     policies.iter().filter(|item| item.subject == Subject::Quota(quota)).find_map(Item::window)
 }
 
 /// Decodes the percent-encoding of a policy name. If the decoded name is not valid UTF-8 or contains control
-/// characters, the name is returned unchanged, because it is not safe in a log.
+/// characters, it is not safe in a log, so the encoded name is returned.
 pub(crate) fn decoded(name: &str) -> String {
     match percent_decode_str(name).decode_utf8() {
         Ok(decoded) if !decoded.contains(char::is_control) => decoded.into_owned(),
@@ -81,7 +83,7 @@ pub(crate) fn decoded(name: &str) -> String {
     }
 }
 
-/// Returns the value if it is a whole number that is not negative.
+/// Returns the value if it is a non-negative whole number.
 fn whole(value: &BareItemFromInput<'_>) -> Option<u64> {
     u64::try_from(value.as_integer()?).ok()
 }
@@ -130,7 +132,8 @@ impl<'de> ParameterVisitor<'de> for &mut Item {
         key: &'de KeyRef,
         value: BareItemFromInput<'de>,
     ) -> Result<(), Infallible> {
-        // The last parameter with a key applies, even if its value is invalid (RFC 9651, section 4.2.3.2).
+        // If a parameter occurs several times, the last value applies, even if it is invalid (RFC 9651, section
+        // 4.2.3.2).
         match key.as_str() {
             "q" => self.q = whole(&value),
             "w" => self.w = whole(&value),
@@ -155,7 +158,7 @@ impl<'de> DictionaryVisitor<'de> for Dictionary {
     }
 }
 
-/// A visitor that stores a number in this field.
+/// A visitor that stores a number in the field to which it refers.
 struct Number<'a>(&'a mut Option<u64>);
 
 impl<'de> EntryVisitor<'de> for Number<'_> {

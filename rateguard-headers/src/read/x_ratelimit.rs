@@ -1,4 +1,4 @@
-//! Parser for one limit in three fields. This is the oldest dialect, and servers write it in many variants.
+//! Parses a limit from three fields. This is the oldest dialect, and servers write it in many variants.
 
 use std::time::SystemTime;
 
@@ -10,7 +10,7 @@ use super::{
     structured::{Item, items, window_of},
 };
 
-/// Reads a limit from three fields: the quota, the remaining units and the reset.
+/// Reads a limit from three fields, which contain the quota, the remaining units and the reset.
 pub(crate) fn read(
     fields: &Fields,
     [limit, remaining, reset]: [&str; 3],
@@ -18,7 +18,8 @@ pub(crate) fn read(
     now: SystemTime,
 ) -> Option<ParsedLimit> {
     let quota = fields.get(limit).and_then(first_whole);
-    // Some servers list the windows after the quota, other servers in a separate field.
+    // Some servers write the windows after the quota in the same field, and other servers write them in a separate
+    // field.
     let listed = fields.get(limit).map(items).unwrap_or_default();
     let window =
         quota.and_then(|quota| window_of(quota, &listed).or_else(|| window_of(quota, policies)));
@@ -93,7 +94,8 @@ mod tests {
         }
     }
 
-    /// Returns the quota, window, remaining units and reset that are read from these values. Durations are in seconds.
+    /// Reads a limit from three field values, and returns its quota, window, remaining units and reset. Durations
+    /// are in seconds.
     fn numbers(values: [&str; 3], policies: &str) -> Option<[Option<u64>; 4]> {
         let fields = Fields::find(NAMES.into_iter().zip(values));
         let limit = read(&fields, NAMES, &items(policies), UNIX_EPOCH + Duration::from_secs(NOW))?;

@@ -1,21 +1,21 @@
-//! The name of a handler, which names the limit of a macro attribute without a `name`.
+//! Determines the name of a handler. If a macro attribute has no `name`, its limit has the name of the handler.
 
 use std::any::type_name;
 
-/// Returns the path of the handler that contains the function `F`, such as `shop::cart::add`. The path of a handler in
-/// an `impl` block contains the type.
+/// Returns the path of the handler that contains the function `F`, such as `shop::cart::add`. If the handler is in
+/// an `impl` block, the path contains the name of the type.
 pub(crate) fn handler_name<F>() -> String {
     name_of(type_name::<F>())
 }
 
-/// Extracts the handler's path from the path of an item inside it.
+/// Returns the path of a handler. `path` is the path of an item inside the handler.
 fn name_of(path: &str) -> String {
-    // The last segment is the item inside the handler, so remove it.
+    // The last segment of the path is the item inside the handler, so this code removes it.
     let path = path.rsplit_once("::").map_or(path, |(handler, _)| handler);
-    // The macro generates a closure and a function between the handler and the item.
+    // The macro generates a closure and a function, which are between the handler and the item in the path.
     let path = path.replace("::{{closure}}", "").replace("::__rateguard_limit_inputs", "");
-    // `#[get]` and similar macros of actix-web move the handler into a method of a type with the handler's name:
-    // `<shop::cart::add as actix_web::…>::register::add`.
+    // `#[get]` and similar macros of actix-web move the handler into a method of a type that has the handler's
+    // name. Its path is then `<shop::cart::add as actix_web::…>::register::add`.
     let name = path
         .strip_prefix('<')
         .and_then(|path| path.split_once("HttpServiceFactory>::register::"))
@@ -40,7 +40,7 @@ mod tests {
                 "<shop::cart::add as actix_web::service::HttpServiceFactory>::register::add::{{closure}}::here",
                 "shop::cart::add",
             ),
-            // The second of two macro attributes on one handler.
+            // This is the path for the second of two macro attributes on one handler.
             (
                 "<shop::cart::add as actix_web::service::HttpServiceFactory>::register::add::{{closure}}::add::{{closure}}::here",
                 "shop::cart::add::add",

@@ -1,5 +1,5 @@
-//! The code that a macro attribute calls at run time: the macro expands to a call of [`limited`] with one or more
-//! [`HandlerLimit`]s.
+//! The code that a handler with a macro attribute runs for each request. The macro expands to a call of [`limited`]
+//! with one or more [`HandlerLimit`]s.
 
 mod handler_name;
 
@@ -27,63 +27,67 @@ use crate::{
     response::{self, Rejection},
 };
 
-/// The settings of a macro attribute that are the same for all requests.
+/// The settings of a macro attribute that do not depend on the request.
 pub struct Settings {
-    /// The name, if the macro attribute sets one.
+    /// The name of the limit. `None` if the macro attribute sets no name.
     pub name: Option<&'static str>,
-    /// The number of this limit among the limits of the handler. The first limit has the number 1.
+    /// The position of this limit in the list of the handler's limits. The first limit has the position 1.
     pub number: usize,
     /// The source of the quotas.
     pub allowance: Allowance,
-    /// The escalating ban.
+    /// The escalating ban. `None` if the limit bans no clients.
     pub ban: Option<Ban>,
-    /// What is in shadow: the whole limit, or only a candidate.
+    /// The part of the limit that is in shadow mode: the whole limit, or only a candidate. `None` if the limit has
+    /// no part in shadow mode.
     pub shadow: Option<ShadowSpec>,
-    /// The failure mode while the store does not answer. `None`: the guard's failure mode.
+    /// The failure mode, which determines the decision while the store does not answer. `None` if the limit uses
+    /// the failure mode of the guard.
     pub on_error: Option<OnError>,
-    /// The responses that make a request count.
+    /// Determines which responses make a request count.
     pub count: Count,
-    /// The rule for requests without a key.
+    /// Determines how the limit treats a request without a key.
     pub missing: MissingKey,
-    /// The methods that the limit applies to. Empty: all methods.
+    /// The methods that the limit applies to. If the list is empty, the limit applies to all methods.
     pub methods: &'static [&'static str],
 }
 
-/// The application's response to a denied request.
+/// A function of the application that creates the response to a denied request.
 pub type OnDeniedFn = fn(&HttpRequest, &Decision) -> HttpResponse;
 
 /// The source of a limit's quotas.
 pub enum Allowance {
-    /// The same quotas for all requests.
+    /// The limit has the same quotas for all requests.
     Fixed(Quotas),
-    /// A function chooses the quotas for each request.
+    /// A function chooses the limit's quotas for each request.
     PerRequest,
-    /// The guard's policy of this name.
+    /// The limit has the quotas of the guard's policy with this name.
     Named(&'static str),
 }
 
-/// The limit of one macro attribute. A `static` in the handler holds the limit.
+/// The limit of one macro attribute. The macro stores this value in a `static` inside the handler.
 pub struct HandlerLimit {
     pub(crate) policy: PolicySource,
     pub(crate) scope: LimitScope,
     pub(crate) location: &'static Location<'static>,
     has_name: bool,
-    /// The id of the last guard at which this limit has registered its name.
+    /// The id of the guard at which this limit last registered its name.
     pub(crate) registered_guard: AtomicUsize,
 }
 
-/// The policy of a limit, depending on the source of the quotas.
+/// The policy of a limit, which depends on the source of the quotas.
 pub(crate) enum PolicySource {
     Fixed(Policy),
-    /// The policy has placeholder quotas. For each request, the chosen quotas replace them.
+    /// The policy has placeholder quotas. For each request, the quotas that a function chooses replace the
+    /// placeholder quotas.
     PerRequest(Policy),
-    /// The guard's policy of this name.
+    /// The limit has the quotas of the guard's policy with this name.
     Named(&'static str),
 }
 
 impl HandlerLimit {
-    /// Creates a limit. Without a name in `settings`, the limit is named after the path of the handler that contains
-    /// the function `_handler`. The second and further limits of one handler add `#` and their number.
+    /// Creates the limit of a macro attribute. If `settings` has no name, the name is the path of the handler that
+    /// contains the function `_handler`. From the second limit of a handler on, this name ends in `#` and the
+    /// number of the limit.
     #[track_caller]
     pub fn new<F>(settings: Settings, _handler: F) -> Self {
         let Settings { name, number, ban, shadow, on_error, .. } = settings;
@@ -107,7 +111,7 @@ impl HandlerLimit {
             }
             Allowance::Named(name) => PolicySource::Named(name),
         };
-        // The macro rejects invalid methods at compile time, so none is dropped here.
+        // The macro rejects invalid methods at compile time, so the filter removes no method here.
         let methods =
             settings.methods.iter().filter_map(|it| Method::from_bytes(it.as_bytes()).ok());
         let scope = LimitScope {
@@ -126,24 +130,25 @@ impl HandlerLimit {
         }
     }
 
-    /// Returns whether the limit applies to this request.
+    /// Returns whether the limit applies to this request. It does not apply if the request has another method or
+    /// `skip` exempts the request.
     pub fn applies_to(&self, policy_set: &PolicySet, request: &HttpRequest) -> bool {
         self.scope.exemption(self.overrides(policy_set), request).is_none()
     }
 
-    /// Reads the key that the policies file sets, which overrides the key of the macro attribute. `None` if the file
-    /// sets no key.
+    /// Reads the request's key as the policies file defines it. This key overrides the key of the macro attribute.
+    /// The result is `None` if the file sets no key.
     pub fn caller(&self, policy_set: &PolicySet, request: &HttpRequest) -> Option<Caller> {
         self.overrides(policy_set).key.as_ref().map(|key| crate::key::read(&**key, request))
     }
 
-    /// Returns the cost in the policies file, which overrides the cost of the macro attribute. `None` if the file sets
-    /// no cost.
+    /// Returns the cost that the policies file sets. This cost overrides the cost of the macro attribute. The
+    /// result is `None` if the file sets no cost.
     pub fn cost(&self, policy_set: &PolicySet) -> Option<u32> {
         self.overrides(policy_set).cost
     }
 
-    /// Returns the settings in the policies file that override the settings of the macro attribute.
+    /// Returns the settings in the policies file that override settings of the macro attribute.
     pub(crate) fn overrides<'a>(&self, policy_set: &'a PolicySet) -> &'a RouteOverrides {
         match &self.policy {
             PolicySource::Named(name) => {
@@ -153,19 +158,21 @@ impl HandlerLimit {
         }
     }
 
-    /// Returns the policy. If the quotas are chosen for each request, the policy has placeholder quotas.
+    /// Returns the limit's policy. If a function chooses the quotas for each request, the policy has placeholder
+    /// quotas.
     ///
-    /// Registers the limit's name at the guard on first use.
+    /// Registers the limit's name at the guard before the first check of a request with this guard.
     ///
     /// # Errors
     ///
-    /// The guard has no policy of the name, or a limit with other quotas has the same name.
+    /// [`NotChecked::Misconfigured`] if the limit names a policy that the guard does not have, or if a limit with
+    /// different quotas already has the same name.
     fn policy<'a>(&'a self, context: &LimitContext<'a>) -> Result<&'a Policy, NotChecked> {
         let registration = match self.name_registration() {
             Ok(registration) => registration,
             Err(name) => {
                 let user = format_args!("the attribute at {}", self.location);
-                // The guard has already registered the names of its own policies.
+                // The guard registers the names of its own policies itself, so this code registers no name.
                 let policy = context.named_policy(name, user).map(|named| &named.policy)?;
                 self.mark_registered(context);
                 return Ok(policy);
@@ -179,11 +186,11 @@ impl HandlerLimit {
         Ok(policy)
     }
 
-    /// Returns the registration of the limit's own policy.
+    /// Returns the data with which the limit registers its name at a guard.
     ///
     /// # Errors
     ///
-    /// The name of the guard's policy, if the limit has no policy of its own.
+    /// Returns the name of the guard's policy if the limit uses a policy of the guard and has no policy of its own.
     fn name_registration(&self) -> Result<NameRegistration<'_>, &'static str> {
         let (policy, is_fixed) = match &self.policy {
             PolicySource::Fixed(policy) => (policy, true),
@@ -195,10 +202,10 @@ impl HandlerLimit {
     }
 }
 
-/// The key, the plan and the cost of a limit for one request.
+/// The values that the functions of a limit return for one request: the key, the plan and the cost.
 pub struct LimitInputs {
     limit: &'static HandlerLimit,
-    /// Whether the limit applies to the request.
+    /// Whether the limit applies to this request.
     pub(crate) applies: bool,
     pub(crate) caller: Result<Caller, Error>,
     pub(crate) plan: Option<Result<Plan, Error>>,
@@ -207,7 +214,8 @@ pub struct LimitInputs {
 }
 
 impl LimitInputs {
-    /// Creates the inputs of a limit that applies. `plan` is `None` if the quotas are not chosen for each request.
+    /// Creates the inputs of a limit that applies to the request. `plan` is `None` if the limit has the same quotas
+    /// for all requests.
     #[must_use]
     pub fn new(
         limit: &'static HandlerLimit,
@@ -219,17 +227,17 @@ impl LimitInputs {
         Self { limit, applies: true, caller, plan, cost, on_denied }
     }
 
-    /// Creates the inputs of a limit that does not apply.
+    /// Creates the inputs of a limit that does not apply to the request.
     #[must_use]
     pub fn exempt(limit: &'static HandlerLimit) -> Self {
         Self { applies: false, ..Self::new(limit, Ok(Caller::Exempt), None, 0, None) }
     }
 
-    /// Builds the check of a request against the limit.
+    /// Builds the check that compares the request with the limit.
     ///
     /// # Errors
     ///
-    /// The limit exempts or rejects the request.
+    /// [`NotChecked`] if the limit exempts or rejects the request without a check of its counts.
     pub(crate) fn into_check<'a>(
         self,
         context: &LimitContext<'a>,
@@ -244,7 +252,8 @@ impl LimitInputs {
             return Err(NotChecked::Exempt(exemption));
         }
         let caller = self.caller.map_err(NotChecked::Failed)?;
-        // Access lists come before plans: a denied key is rejected even with an unlimited plan.
+        // The access lists are applied before the plan, so a key that an access list denies is rejected even if its
+        // plan is unlimited.
         let key = scope.key(context, overrides, caller, request)?;
         if let Some(plan) = self.plan.transpose().map_err(NotChecked::Failed)? {
             policy = Cow::Owned(context.with_plan(&policy, plan)?);
@@ -254,10 +263,10 @@ impl LimitInputs {
     }
 }
 
-/// Runs the checks of the limits, then the extractors, then the handler.
+/// Checks the request against the limits, then runs the extractors and the handler.
 ///
-/// If `guard` is `None`, the function uses the guard in the application's data. Without any guard, the function rejects
-/// the request with 500.
+/// If `guard` is `None`, the function uses the guard in the application's data. If the application's data has no
+/// guard, the function rejects the request with 500.
 pub async fn limited<H, Args, const LIMITS: usize>(
     guard: Option<&RateGuard>,
     limits: impl AsyncFnOnce(&PolicySet, &HttpRequest) -> [LimitInputs; LIMITS],

@@ -1,4 +1,4 @@
-//! A cost that depends on the length of the body.
+//! The cost of a request, if the cost depends on the length of the request body.
 
 use std::num::NonZeroU32;
 
@@ -12,8 +12,9 @@ use actix_web::{
 
 use super::RequestCost;
 
-/// A cost that depends on the length of the body: one unit for each started block of bytes, at least 1. The cost is
-/// known before the body is read.
+/// A cost that depends on the length of the request body. Each block of a fixed number of bytes costs one unit, and
+/// an incomplete last block also costs one unit. The cost is at least 1. RateGuard computes the cost before it
+/// reads the body.
 ///
 /// ```
 /// # use actix_web::HttpRequest;
@@ -26,13 +27,16 @@ use super::RequestCost;
 /// }
 /// ```
 ///
-/// The length is the value of `Content-Length`. A cost above [`u32::MAX`] becomes [`u32::MAX`]. The length is unknown
-/// for a chunked body (`Transfer-Encoding`), after an `Upgrade`, and over HTTP/2 without `Content-Length`. Then the
-/// cost is the value of [`unknown_length`](Self::unknown_length). `GET`, `HEAD` and `OPTIONS` without `Content-Length`
-/// count as requests without a body.
+/// The length is the value of `Content-Length`. If the number of blocks is above [`u32::MAX`], the cost is
+/// [`u32::MAX`].
 ///
-/// The length is the length of the transferred body. A compressed body may be longer after decompression, so its cost
-/// may be too low.
+/// The length is unknown for a chunked body (`Transfer-Encoding`), for a request with `Upgrade` that may have a
+/// body, and for a request over HTTP/2 without `Content-Length`. If the length is unknown, the cost is the value of
+/// [`unknown_length`](Self::unknown_length). A `GET`, `HEAD` or `OPTIONS` request without `Content-Length` has the
+/// cost of a request without a body.
+///
+/// The length is the number of bytes that the client transfers. A compressed body may be longer after
+/// decompression, so its cost may be too low.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct BodyCost {
@@ -41,11 +45,12 @@ pub struct BodyCost {
 }
 
 impl BodyCost {
-    /// Creates a cost of one unit for each started block of this many bytes.
+    /// Creates a cost of one unit for each block of `bytes` bytes. An incomplete last block also costs one unit.
     ///
     /// # Panics
     ///
-    /// If `bytes` is zero. For a number that is not constant, use [`try_per_bytes`](Self::try_per_bytes).
+    /// If `bytes` is zero. If `bytes` is not a constant, use [`try_per_bytes`](Self::try_per_bytes), which does not
+    /// panic.
     #[allow(clippy::panic, reason = "zero is a bug in the application")]
     #[track_caller]
     pub const fn per_bytes(bytes: u32) -> Self {
@@ -55,7 +60,7 @@ impl BodyCost {
         }
     }
 
-    /// Creates a cost of one unit for each started block of this many bytes. `None` if `bytes` is zero.
+    /// Creates a cost of one unit for each block of `bytes` bytes. Returns `None` if `bytes` is zero.
     ///
     /// ```
     /// # use actix_rateguard::BodyCost;
@@ -69,10 +74,12 @@ impl BodyCost {
         }
     }
 
-    /// Sets the cost of a body whose length is unknown, in units. Default: [`u32::MAX`]. This default is more than any
-    /// limit, so such requests are denied. With a lower cost, a client could hide the length to pay less. To allow such
-    /// bodies, limit their size with [`PayloadConfig`](actix_web::web::PayloadConfig), and set the cost of a body of
-    /// the maximum size here.
+    /// Sets the cost, in units, of a request whose body length is unknown. Default: [`u32::MAX`]. This default is
+    /// above every limit, so such requests are denied.
+    ///
+    /// With a low value, a client could hide the length of a long body to pay less. To allow bodies of unknown
+    /// length, limit their size with [`PayloadConfig`](actix_web::web::PayloadConfig), and set `cost` to the cost
+    /// of a body that has this maximum size.
     pub const fn unknown_length(mut self, cost: u32) -> Self {
         self.unknown = cost;
         self
@@ -91,12 +98,13 @@ impl RequestCost for BodyCost {
     }
 }
 
-/// Returns the length of the body in bytes, if the headers determine it.
+/// Returns the length of the request body in bytes. The result is `None` if the headers do not determine the
+/// length.
 fn body_length(request: &HttpRequest) -> Option<u64> {
     let headers = request.headers();
     let is_bodiless = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
-    // `Transfer-Encoding` and `Upgrade` override `Content-Length` (RFC 9112, section 6.3): the server may read more
-    // bytes than `Content-Length`.
+    // `Transfer-Encoding` and `Upgrade` override `Content-Length` (RFC 9112, section 6.3), so the server may read
+    // more bytes than `Content-Length` says.
     if headers.contains_key(TRANSFER_ENCODING) {
         return None;
     }
@@ -108,14 +116,15 @@ fn body_length(request: &HttpRequest) -> Option<u64> {
         (Some(length), None) => parse(length.as_bytes()),
         (Some(_), Some(_)) => None,
         (None, _) => {
-            // Without the header, an HTTP/1 request has no body. An HTTP/2 request may have a body.
+            // Without `Content-Length` and `Transfer-Encoding`, an HTTP/1 request has no body. An HTTP/2 request
+            // may have a body.
             let is_http_1 = request.version() <= Version::HTTP_11;
             (is_http_1 || is_bodiless).then_some(0)
         }
     }
 }
 
-/// Parses a decimal number. A number above [`u64::MAX`] becomes [`u64::MAX`].
+/// Parses a decimal number. If the number is above [`u64::MAX`], returns [`u64::MAX`].
 fn parse(digits: &[u8]) -> Option<u64> {
     let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
     let digits = str::from_utf8(digits).ok().filter(|_| is_number)?;

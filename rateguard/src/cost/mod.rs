@@ -1,4 +1,4 @@
-//! The cost of a request.
+//! Determines how many units a request costs.
 
 mod body;
 
@@ -6,8 +6,8 @@ use actix_web::HttpRequest;
 
 pub use body::BodyCost;
 
-/// The cost of a request in units: a number, a closure or function over `&HttpRequest` that returns a number, or a
-/// [`BodyCost`].
+/// The cost of a request in units. A cost is a number, a closure or function over `&HttpRequest` that returns a
+/// number, or a [`BodyCost`].
 ///
 /// ```
 /// # use actix_web::HttpRequest;
@@ -19,15 +19,16 @@ pub use body::BodyCost;
 /// });
 /// ```
 ///
-/// A function that parses a number from a request should return a high cost for a value that it cannot parse. With a
-/// low cost, a client could send such a value to pay less: for example, `Content-Length: 4294967296` does not fit into
-/// a `u32`.
+/// If a function parses a number in a request, it should return a high cost for a text that it cannot parse.
+/// Otherwise, a client could send such a text to pay less. For example, the number in `Content-Length: 4294967296`
+/// does not fit into a `u32`.
 pub trait RequestCost: Send + Sync + 'static {
     /// Returns the cost of this request in units. A request that costs 0 is always allowed, unless the client is
     /// banned. A request that costs more than the limit is always denied.
     fn cost(&self, request: &HttpRequest) -> u32;
 
-    /// Returns the cost, if all requests have the same cost. Default: `None`.
+    /// Returns the cost if it is the same for all requests, or `None` if it depends on the request. Default:
+    /// `None`.
     fn constant(&self) -> Option<u32> {
         None
     }

@@ -1,4 +1,4 @@
-//! The methods of the guard that explain limits.
+//! The methods of [`RateGuard`] that explain what limits would do with a request.
 
 #[cfg(feature = "operator")]
 use std::net::IpAddr;
@@ -19,17 +19,18 @@ use crate::{
 #[cfg(feature = "operator")]
 use actix_rateguard_core::adapter::{ResolvedClient, canonical};
 
-/// The number of limits that an explanation peeks at in parallel. With at most
-/// this many limits, an explanation ends within one deadline. Each peek occupies one of the guard's checks in flight,
-/// so the number is small.
+/// The number of limits whose counts an explanation reads in parallel. If the explanation has at most this many
+/// limits, it takes no longer than one deadline. Each read occupies one of the checks that the setting
+/// `max_in_flight` allows, so this number is small.
 const MAX_PARALLEL_PEEKS: usize = 16;
 
 impl RateGuard {
-    /// Returns the outcome that one more request of `key` would have with `policy`, and the reason. Counts nothing.
+    /// Returns the outcome that one more request with `key` would have under `policy`, and the reason. This method
+    /// counts nothing.
     ///
-    /// `explain` applies the keys in the guard's [access list](crate::RateGuardBuilder::access). All other exemptions
-    /// (methods, `skip`, address lists, the list of a middleware) depend on an HTTP request, so only
-    /// [`explain_request`](Self::explain_request) applies them.
+    /// `explain` applies the entries for keys in the guard's [access list](crate::RateGuardBuilder::access). It
+    /// does not apply `methods`, `skip`, entries for addresses, or the access list of a middleware, because they
+    /// depend on an HTTP request. [`explain_request`](Self::explain_request) applies all of these.
     ///
     /// ```
     /// # use actix_rateguard::{Key, Policy, RateGuard};
@@ -44,7 +45,7 @@ impl RateGuard {
     ///
     /// # Panics
     ///
-    /// As [`check`](actix_rateguard_core::RateGuard::check).
+    /// If [`check`](actix_rateguard_core::RateGuard::check) would panic.
     pub async fn explain(&self, policy: &Policy, key: &Key) -> Outcome {
         match self.check_lists(|context| context.check_key(key, || false)) {
             Ok(()) => self.peek_outcome(policy, key, 1).await,
@@ -52,7 +53,8 @@ impl RateGuard {
         }
     }
 
-    /// As [`explain`](Self::explain), for a client at this address. An access list may contain the address.
+    /// Does the same as [`explain`](Self::explain) for a client with this address. Also applies the entries for
+    /// addresses in the guard's access list.
     #[cfg(feature = "operator")]
     pub(crate) async fn explain_client(
         &self,
@@ -74,7 +76,7 @@ impl RateGuard {
         }
     }
 
-    /// Applies the current access lists of the guard.
+    /// Applies the guard's current access lists.
     fn check_lists(
         &self,
         check: impl FnOnce(&LimitContext<'_>) -> Result<(), NotChecked>,
@@ -84,28 +86,32 @@ impl RateGuard {
             .map_err(Outcome::from)
     }
 
-    /// Explains what the limits in the [inventory](Self::inventory) would do with this request. Counts nothing.
+    /// Explains what the limits in the [inventory](Self::inventory) would do with this request. This method counts
+    /// nothing.
     ///
-    /// `limits` are the names of limits; if `limits` is empty, all limits are explained. The explanation shows how the
-    /// client's address was determined, and the outcome of each limit. `explain_request` also calls the limits' own
-    /// functions. Besides their time, it takes at most the guard's deadline for every 16 limits.
+    /// `limits` contains the names of the limits to explain. If `limits` is empty, the method explains all limits.
+    /// The explanation shows how the guard determined the client's address, and the outcome of each limit.
     ///
-    /// Each limit is evaluated separately, as if there were no other limits. A denial that would start a
-    /// [ban](Policy::ban) is reported as a denial without a ban.
+    /// `explain_request` also calls the functions of the application that the limits use, such as key functions. In
+    /// addition to the time that these functions need, the method takes at most the guard's deadline for every 16
+    /// limits.
+    ///
+    /// The method evaluates each limit separately, as if the guard had no other limits. If a denial of the request
+    /// would start a [ban](Policy::ban), the explanation reports a denial without a ban.
     ///
     /// # Panics
     ///
-    /// As [`check`](actix_rateguard_core::RateGuard::check).
+    /// If [`check`](actix_rateguard_core::RateGuard::check) would panic.
     pub async fn explain_request(&self, request: &HttpRequest, limits: &[&str]) -> Explanation {
         let is_selected =
             |limit: &LimitInfo| limits.is_empty() || limits.contains(&limit.name.as_str());
-        // All limits use one policy set, also if the policies file changes meanwhile.
+        // All limits use the same policy set, even if the policies file changes during the explanation.
         let policy_set = self.policy_set();
         let infos = self.limit_infos(&policy_set).into_iter();
         let mut evaluated = Vec::new();
         for (limit, source) in infos.filter(|(limit, _)| is_selected(limit)) {
-            // A function of another limit may have used another guard, and that guard stores its own client in the
-            // request.
+            // A function of the previous limit may have called another guard, which stores its own result for the
+            // client in the request. So this guard determines the client again.
             client::resolve_without_warning(self.http(), request);
             evaluated.push((limit, evaluate(self, &policy_set, &source, request).await));
         }

@@ -1,4 +1,4 @@
-//! Explanations as text.
+//! Formats explanations as text.
 
 use std::{fmt, time::Duration};
 

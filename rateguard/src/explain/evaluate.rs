@@ -20,7 +20,7 @@ use crate::{
     middleware::check_middleware,
 };
 
-/// The key, the policy and the cost to peek at in the store for one limit.
+/// The data with which an explanation reads the counts of one limit: the key, the policy and the cost.
 pub(super) struct PeekRequest {
     pub(super) policy: Policy,
     pub(super) key: Key,
@@ -35,11 +35,11 @@ impl From<LimitCheck<'_>> for PeekRequest {
     }
 }
 
-/// Evaluates a limit for a request, with the functions that enforce the limit.
+/// Evaluates a limit for a request. The function calls the same functions that enforce the limit.
 ///
 /// # Errors
 ///
-/// The outcome, if the outcome does not depend on the store.
+/// Returns the outcome if it does not depend on the counts in the store.
 pub(super) async fn evaluate(
     guard: &RateGuard,
     policy_set: &PolicySet,
@@ -82,10 +82,10 @@ async fn evaluate_middleware(
     Ok(active.limit().check(&context, request).await?.into())
 }
 
-/// Awaits functions of the application, and catches their panics.
+/// Awaits a future that calls functions of the application, and catches a panic of these functions.
 ///
-/// An explanation evaluates the limits of all routes. A function may panic because the request lacks parts of a request
-/// of its own route, such as a path parameter.
+/// An explanation evaluates the limits of all routes for one request. A function may need a part of the request
+/// that only exists on the function's own route, such as a path parameter, and panic without this part.
 async fn catch_panic<T>(mut future: impl Future<Output = T> + Unpin) -> Result<T, Outcome> {
     poll_fn(|context| {
         let poll = AssertUnwindSafe(|| std::pin::Pin::new(&mut future).poll(context));

@@ -1,52 +1,53 @@
-//! The explanation of a request.
+//! Explains what the limits of a guard would do with a request.
 
 use std::time::Duration;
 
 use super::Outcome;
 use crate::{client_address::AddressTrace, inventory::LimitInfo, limit_check::KeySource};
 
-/// Explains what the limits of a guard would do with an HTTP request, and why.
+/// An explanation of what the limits of a guard would do with an HTTP request, and why.
 ///
-/// [`RateGuard::explain_request`](crate::RateGuard::explain_request) returns the explanation. `Display` formats the
-/// explanation as text, one limit per line.
+/// [`RateGuard::explain_request`](crate::RateGuard::explain_request) returns this explanation. `Display` formats it
+/// as text with one line for each limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
     pub(super) client: AddressTrace,
     pub(super) limits: Vec<ExplainedLimit>,
 }
 
-/// Explains what one limit would do with a request.
+/// An explanation of what one limit would do with a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ExplainedLimit {
-    /// The limit.
+    /// The description of the limit.
     pub limit: LimitInfo,
-    /// The source of the key that the request is counted by. `None` if the limit does not count the request.
+    /// The source of the key by which the limit counts the request. `None` if the limit does not count the request.
     pub counted_by: Option<KeySource>,
     /// The cost of the request in units. `None` if the limit does not count the request.
     pub cost: Option<u32>,
-    /// Whether the limit's [candidate](crate::Policy::candidate) is enforced for this key instead of the limit's own
-    /// quotas. `None` if the limit has no candidate or the request no key.
+    /// Whether the guard enforces the limit's [candidate](crate::Policy::candidate) for this key, instead of the
+    /// limit's own quotas. `None` if the limit has no candidate, or if the limit does not count the request.
     pub is_rolled_out: Option<bool>,
-    /// The outcome of the request against this limit.
+    /// The outcome that this limit would have for the request.
     pub outcome: Outcome,
 }
 
 impl Explanation {
-    /// Returns how the client's address was determined.
+    /// Returns the steps by which the guard determined the client's address.
     #[must_use]
     pub fn client(&self) -> &AddressTrace {
         &self.client
     }
 
-    /// Returns the explained limits, in the order of the [inventory](crate::RateGuard::inventory).
+    /// Returns the explanations of the limits. Their order is the order of the limits in the
+    /// [inventory](crate::RateGuard::inventory).
     #[must_use]
     pub fn limits(&self) -> &[ExplainedLimit] {
         &self.limits
     }
 
-    /// Returns whether the request would pass all of these limits. `None` if the outcome of a limit is unknown and no
-    /// other limit rejects the request.
+    /// Returns whether the request would pass all of these limits. The result is `None` if the outcome of at least
+    /// one limit is unknown and no limit rejects the request.
     #[must_use]
     pub fn passes(&self) -> Option<bool> {
         let each = || self.limits.iter().map(|it| it.outcome.passes());
@@ -56,10 +57,11 @@ impl Explanation {
         each().all(|passes| passes == Some(true)).then_some(true)
     }
 
-    /// Returns how long the request has to wait until it passes all limits. `None` if no limit rejects the request, or
-    /// waiting does not help.
+    /// Returns how long the client has to wait until the request would pass all limits. The result is `None` if no
+    /// limit rejects the request, or if it would be rejected after any wait.
     ///
-    /// A real request may have to wait longer: an outer limit counts the request before an inner limit denies it.
+    /// A client may have to wait longer than this, because an outer limit counts a request even if an inner limit
+    /// then denies it.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         let denied = self.limits.iter().filter(|it| it.outcome.passes() == Some(false));

@@ -1,4 +1,4 @@
-//! Explains what limits would do with a request, and why, without counting the request.
+//! Explains what limits would do with a request, and why. An explanation does not count the request.
 
 mod api;
 mod display;

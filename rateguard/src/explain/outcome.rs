@@ -1,4 +1,4 @@
-//! The outcome of a request against one limit.
+//! The outcome that one limit would have for a request.
 
 use std::time::Duration;
 
@@ -7,31 +7,33 @@ use crate::{
     not_checked::{Exemption, NotChecked, RejectReason},
 };
 
-/// The outcome of a request against one limit.
+/// The outcome that one limit would have for a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// The store has decided, but counted nothing.
+    /// The store has decided on the request, but has not counted it.
     Decided(Decision),
-    /// The limit does not apply.
+    /// The limit does not apply to the request, for this reason.
     Exempt(Exemption),
-    /// The request is rejected, independent of the counts.
+    /// The limit rejects the request for this reason, whatever its counts are.
     Rejected(RejectReason),
-    /// The store did not answer, so there is no decision.
+    /// The store did not answer, so the limit has no decision. The limit's failure mode determines what happens to
+    /// the request.
     Unavailable(Unavailable),
-    /// The outcome cannot be determined.
+    /// An explanation cannot determine the outcome, for this reason.
     Unknown(UnknownReason),
 }
 
-/// Why the outcome of a request cannot be determined.
+/// The reason why an explanation cannot determine the outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UnknownReason {
-    /// The limit's functions use `Self` or a type parameter of the handler, so the functions can run only in the handler.
+    /// The limit's functions use `Self` or a type parameter of the handler, so only the handler itself can call
+    /// them.
     InHandler,
-    /// No worker runs the middleware any more.
+    /// The limit belongs to a middleware that no worker runs any more.
     NotRunning,
-    /// A function of the limit panicked.
+    /// A function of the application that the limit calls panicked.
     Panicked,
 }
 
@@ -50,7 +52,7 @@ impl From<NotChecked> for Outcome {
 }
 
 impl Outcome {
-    /// Returns whether the request would pass this limit. `None` if the outcome is unknown.
+    /// Returns whether the request would pass this limit. The result is `None` if the outcome is unknown.
     #[must_use]
     pub fn passes(&self) -> Option<bool> {
         match self {
@@ -62,13 +64,14 @@ impl Outcome {
         }
     }
 
-    /// Returns how long the request has to wait, if it is denied and waiting helps.
+    /// Returns how long the client has to wait until the limit would allow the request. The result is `None` if the
+    /// limit does not deny the request, or if it would deny the request after any wait.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.decision()?.retry_after()
     }
 
-    /// Returns the decision of the store, if there is one.
+    /// Returns the decision of the store. The result is `None` if the store has not decided.
     #[must_use]
     pub fn decision(&self) -> Option<&Decision> {
         match self {
@@ -79,7 +82,7 @@ impl Outcome {
 }
 
 impl UnknownReason {
-    /// Returns a stable name for programs, in snake case.
+    /// Returns the name of the reason in snake case. The name is stable, so a program can depend on it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -1,29 +1,32 @@
-//! The settings of the limiter for every store.
+//! The settings that a builder has for every store.
 
 use super::core_settings::core_settings;
 use crate::{Plan, Policy};
 
 core_settings! {
-    /// Settings of the limiter. The builder of `actix-rateguard-core` has the same methods, and its documentation has
-    /// more details.
+    /// Settings for every store. The builder of `actix-rateguard-core` has the same methods, and the documentation
+    /// of that builder has more details.
     impl[S] for S;
 
-    /// The secret that the guard hashes keys with, at least 16 bytes. Every application server needs the same secret,
-    /// or the servers do not share counts. Default: none. A shorter secret is an error of [`build`](Self::build).
+    /// Sets the secret with which the guard hashes keys. All application servers must have the same secret, or they
+    /// do not share their counts. Default: no secret. If the secret has less than 16 bytes, [`build`](Self::build)
+    /// returns an error.
     ///
-    /// Without a secret, a reader of the store can find the client of a key by hashing all candidates: to hash all IPv4
-    /// addresses takes minutes. A new secret resets all counts to zero, because it changes every hash.
+    /// Without a secret, an attacker who can read the store can find the address behind a hashed key. For this, the
+    /// attacker hashes all possible addresses, which takes minutes for IPv4. A new secret resets all counts to
+    /// zero, because it changes the hash of every key.
     key_secret(secret: impl AsRef<[u8]>);
 
-    /// Adds a policy that limits use by its name: `#[rate_limit(policy = "search")]`, and
-    /// [`RateLimit::policy`](crate::RateLimit::policy). Limits that use one policy share its counts.
+    /// Adds a policy that limits use by its name: `#[rate_limit(policy = "search")]`, or
+    /// [`RateLimit::policy`](crate::RateLimit::policy). All limits that use the same policy share its counts.
     ///
-    /// A guard with policies must have every policy that a macro attribute of the program names; otherwise
-    /// [`build`](Self::build) fails. `build` ignores macro attributes with a `limiter`, because each request determines
-    /// their guard. [`for_attributes`](Self::for_attributes) can disable this validation.
+    /// If the guard has any policies, it must have every policy that a macro attribute of the program names.
+    /// Otherwise, [`build`](Self::build) returns an error. `build` ignores macro attributes with a `limiter`
+    /// argument, because the request determines which guard they use. [`for_attributes`](Self::for_attributes) can
+    /// disable this validation.
     policy(policy: Policy);
 
-    /// Adds a plan that a function can return by its name for a request: [`Plan::named`].
+    /// Adds a plan, which a function can choose for a request by its name with [`Plan::named`].
     ///
     /// ```
     /// # use actix_rateguard::{Plan, RateGuard};

@@ -1,6 +1,7 @@
-//! Declares methods that pass their arguments to the builder of the core crate.
+//! The macro that declares builder methods which call the same method of the core crate's builder.
 
-/// Declares methods of `RateGuardBuilder<S>` that pass their arguments to the builder of the core crate.
+/// Declares methods of `RateGuardBuilder<S>` that call the method with the same name and arguments on the builder
+/// of the core crate.
 macro_rules! core_settings {
     (
         $(#[$of_all:meta])*

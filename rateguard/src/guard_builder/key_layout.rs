@@ -1,4 +1,4 @@
-//! The settings of keys and values in Redis.
+//! The settings that determine the format of keys and values in Redis.
 
 use actix_rateguard_core::builder::RedisStoreConfig;
 
@@ -6,14 +6,15 @@ use super::core_settings::core_settings;
 use crate::LogEncoding;
 
 core_settings! {
-    /// Settings for Redis and Upstash.
+    /// Settings for a store in Redis or at Upstash.
     impl[S: RedisStoreConfig] for S;
 
-    /// The prefix of the keys in Redis. Default: `rateguard`. Guards with the same prefix and Redis database share
-    /// their counts, so give each application its own prefix.
+    /// Sets the prefix of the keys in Redis. Default: `rateguard`. Guards with the same prefix and the same Redis
+    /// database share their counts, so give each application its own prefix.
     prefix(prefix: impl Into<String>);
 
-    /// How Redis stores the sliding-window logs of [`Algorithm::SlidingWindow`](crate::Algorithm::SlidingWindow):
-    /// packed, or readable for other commands. Default: [`LogEncoding::Packed`](crate::LogEncoding::Packed).
+    /// Sets the format in which Redis stores the logs of
+    /// [`Algorithm::SlidingWindow`](crate::Algorithm::SlidingWindow). The format is either packed or readable by
+    /// other Redis commands. Default: [`LogEncoding::Packed`](crate::LogEncoding::Packed).
     log_encoding(encoding: LogEncoding);
 }

@@ -1,4 +1,4 @@
-//! The builder of a guard that counts in memory, or in a store of the application.
+//! The builder of a guard that counts in memory, or in a store that the application implements.
 
 use actix_rateguard_core::{
     self as core,
@@ -9,31 +9,35 @@ use super::RateGuardBuilder;
 use crate::{MemoryStore, RateGuard, store::Store};
 
 impl RateGuardBuilder<InMemory> {
-    /// Sets the in-memory store, for example one with another [`max_keys`](MemoryStore::max_keys).
+    /// Sets the in-memory store. For example, the store can have another [`max_keys`](MemoryStore::max_keys) than
+    /// the default.
     pub fn memory_store(mut self, store: MemoryStore) -> Self {
         self.core = self.core.memory_store(store);
         self
     }
 
-    /// Sets a store of your own in place of the in-memory store. The other settings remain, and the returned builder
+    /// Replaces the in-memory store by a store that you implement. The other settings remain. The returned builder
     /// also has the settings for stores that can fail, such as [`deadline`](RateGuardBuilder::deadline).
     pub fn store(self, store: impl Store + 'static) -> RateGuardBuilder<OwnStore> {
         RateGuardBuilder { core: self.core.store(store), http: self.http }
     }
 }
 
-/// Builders for each store.
+/// Functions that return a builder for a guard.
 impl RateGuard {
-    /// Returns a builder for a guard that counts in memory, or in a [`store`](RateGuardBuilder::store) of your own.
+    /// Returns a builder for a guard that counts in memory, or in a [`store`](RateGuardBuilder::store) that you
+    /// implement.
     ///
-    /// The type of a builder contains the store, so a setting that has no effect on the store is a compile error:
+    /// The type of a builder contains the type of the store. So if a setting has no effect on the store, the call
+    /// of this setting is a compile error:
     ///
     /// ```compile_fail,E0599
     /// # use actix_rateguard::RateGuard;
     /// let guard = RateGuard::builder().prefix("shop").build(); // no method named `prefix` found
     /// ```
     ///
-    /// A program that chooses its store at run time has the common settings in a generic function:
+    /// If a program chooses its store at run time, a generic function can set everything that does not depend on
+    /// the store:
     ///
     #[cfg_attr(feature = "redis", doc = "```")]
     #[cfg_attr(not(feature = "redis"), doc = "```ignore")]

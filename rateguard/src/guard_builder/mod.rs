@@ -1,4 +1,5 @@
-//! The builder of a guard: the settings of all guards, and a file for each store.
+//! The builder of a guard. One submodule has the settings for all guards, and each store has a submodule of its
+//! own.
 
 mod common;
 mod core_settings;

@@ -1,15 +1,15 @@
-//! The settings of a policies file.
+//! The settings of the guard's policies file.
 
 use std::{path::PathBuf, time::Duration};
 
 use super::core_settings::core_settings;
 
 core_settings! {
-    /// Policies in a file (feature `config`).
+    /// Settings for policies in a file (feature `config`).
     impl[S] for S;
 
-    /// A TOML file with policies, plans, exemptions and settings of the guard. The values in the file replace the
-    /// values in the code. A change to the file takes effect without a restart.
+    /// Sets the path of a TOML file with policies, plans, exemptions and settings of the guard. Values in the file
+    /// replace the values in the program. When the file changes, the guard applies the change without a restart.
     ///
     /// ```toml
     /// [guard]
@@ -28,20 +28,21 @@ core_settings! {
     /// ban = "10/hour for 15m up to 1d"
     /// ```
     ///
-    /// Limits use a policy by its name: `#[rate_limit(policy = "login")]`,
-    /// [`RateLimit::policy`](crate::RateLimit::policy). Functions use a plan by its name with [`Plan::named`].
+    /// A limit uses a policy in the file by its name: `#[rate_limit(policy = "login")]`, or
+    /// [`RateLimit::policy`](crate::RateLimit::policy). A function uses a plan in the file by its name:
+    /// [`Plan::named`].
     ///
-    /// A file takes effect as a whole or not at all. If the file is missing, is invalid, or lacks a name that the
-    /// program uses, the guard keeps its current settings and logs the reason once. At startup, each of these problems
-    /// is an error of [`build`](Self::build). The counts stay when a quota changes. An HTTP request in progress keeps
-    /// the policies with which it began.
+    /// The guard applies the whole file or no part of it. If the file is missing, is invalid, or lacks a name that
+    /// the program uses, the guard continues with its current settings and logs the reason once. At startup, each
+    /// of these problems is an error of [`build`](Self::build). When a quota changes, the counts of its keys stay.
+    /// The guard handles each HTTP request to its end with the policies that were in effect at its start.
     policies_file(path: impl Into<PathBuf>);
 
-    /// The interval at which the guard looks for changes in the policies file. Default: 1 second. [`Duration::ZERO`]
-    /// disables the interval; then only `reload_policies` applies a change. An interval between zero and 10 ms is an
-    /// error of [`build`](Self::build).
+    /// Sets the interval at which the guard checks the policies file for changes. Default: 1 second. With
+    /// [`Duration::ZERO`], the guard does not check the file, and only a call of `reload_policies` applies a
+    /// change. If the interval is above zero but below 10 ms, [`build`](Self::build) returns an error.
     ///
-    /// A change takes effect when the guard finds the same content twice in a row, so the guard does not apply a file
-    /// that is still being written.
+    /// The guard applies a change only after two checks in a row have found the same content, so it does not apply
+    /// a file that another program is still writing.
     policies_file_interval(interval: Duration);
 }

@@ -1,4 +1,4 @@
-//! The builder of a guard, with the settings of the core limiter and the settings of HTTP responses.
+//! The builder of a guard. It contains the builder of the core crate and the settings for HTTP.
 
 use std::fmt;
 
@@ -10,11 +10,13 @@ use crate::{
     settings::HttpSettings,
 };
 
-/// Builds a [`RateGuard`]. Create the builder with [`RateGuard::builder`], [`RateGuard::redis`] or a similar function.
+/// Builds a [`RateGuard`]. To create the builder, call [`RateGuard::builder`], [`RateGuard::redis`], or the
+/// function for another store.
 ///
-/// `S` is the store that the guard counts in: [`InMemory`], `Redis`, `RedisPool`, `Upstash`, or a store of your own
-/// ([`OwnStore`](crate::builder::OwnStore)). A builder has only the settings that have an effect on its store.
-/// [`RateGuard::builder`] shows how a program chooses the store at run time.
+/// `S` is the type of the store in which the guard counts: [`InMemory`], `Redis`, `RedisPool`, `Upstash`, or
+/// [`OwnStore`](crate::builder::OwnStore) for a store that you implement. A builder has only the settings that have
+/// an effect on its store. The documentation of [`RateGuard::builder`] shows how a program can choose the store at
+/// run time.
 #[must_use]
 pub struct RateGuardBuilder<S = InMemory> {
     pub(super) core: core::RateGuardBuilder<S>,
@@ -28,13 +30,13 @@ impl<S> RateGuardBuilder<S> {
 }
 
 impl<S: StoreConfig> RateGuardBuilder<S> {
-    /// Builds the guard. `build` does not wait for Redis, so an application server can start while Redis is down. The
-    /// guard connects later.
+    /// Builds the guard. `build` does not wait for Redis, so an application server can start while Redis is down.
+    /// The guard connects later.
     ///
     /// # Errors
     ///
-    /// [`BuildError`] if a setting is invalid, the policies file cannot be applied, or the system cannot start a
-    /// thread.
+    /// [`BuildError`] if a setting is invalid, if the guard cannot apply the policies file, or if the system cannot
+    /// start a thread.
     pub fn build(self) -> Result<RateGuard, BuildError> {
         #[cfg_attr(
             not(any(feature = "macros", feature = "config")),
@@ -58,7 +60,8 @@ impl<S: StoreConfig> RateGuardBuilder<S> {
     }
 }
 
-/// Warns at startup if an access list allows a network that consists of trusted proxies. Such an entry has no effect.
+/// Logs a warning at startup if an access list allows a network in which all addresses are trusted proxies. Such an
+/// entry has no effect, because an access list does not allow the address of a proxy.
 fn warn_of_allowed_proxies(guard: &RateGuard) {
     let proxies = guard.http().client_address.proxies();
     for list in [&guard.policy_set().access, &guard.http().access] {

@@ -1,4 +1,5 @@
-//! The builder of a guard on a Redis server, a Redis Cluster, or a service of Redis Sentinel.
+//! The builder of a guard that counts in a Redis server, in a Redis Cluster, or in a service that Redis Sentinel
+//! monitors.
 
 use actix_rateguard_core::{self as core, builder::Redis};
 
@@ -6,26 +7,29 @@ use crate::{RateGuard, RateGuardBuilder};
 
 #[cfg(feature = "tls")]
 super::core_settings::core_settings! {
-    /// Settings for Redis.
+    /// Settings for a store in Redis.
     impl[] for Redis;
 
-    /// The certificates for TLS. Default: the certificate authorities of the system, and no client certificate. This
-    /// setting has an effect only on a URL with `rediss://`.
+    /// Sets the certificates for TLS connections. Default: the guard trusts the certificate authorities of the
+    /// system, and has no client certificate. This setting has an effect only if the scheme of the URL is `rediss`,
+    /// `rediss+cluster` or `rediss+sentinel`.
     tls(tls: crate::RedisTls);
 }
 
 impl RateGuard {
     /// Returns a builder for a guard that counts in the Redis server at `url`. Guards with the same
-    /// [prefix](RateGuardBuilder::prefix) share their counts on that server. An invalid URL is an error of
-    /// [`build`](RateGuardBuilder::build).
+    /// [prefix](RateGuardBuilder::prefix) share their counts on that server. If the URL is invalid,
+    /// [`build`](RateGuardBuilder::build) returns an error.
     ///
-    /// The URL is one of
+    /// The URL has one of these forms:
     ///
     /// - `redis://[user][:password@]host[:port][/database]`
-    /// - `redis+cluster://[user][:password@]host[:port],host[:port]`: some of the nodes of a Redis Cluster
-    /// - `redis+sentinel://[user][:password@]host[:port],host[:port]/service[/database]`: the sentinels that monitor
-    ///   the service; with `?sentinel_user=…&sentinel_password=…` if the sentinels require a password
-    /// - the same with `rediss` in place of `redis` for TLS (feature `tls`)
+    /// - `redis+cluster://[user][:password@]host[:port],host[:port]`, with the addresses of some nodes of a Redis
+    ///   Cluster
+    /// - `redis+sentinel://[user][:password@]host[:port],host[:port]/service[/database]`, with the addresses of the
+    ///   sentinels that monitor the service. If the sentinels require a password, add
+    ///   `?sentinel_user=…&sentinel_password=…`.
+    /// - for TLS (feature `tls`), each of the forms above with `rediss` in place of `redis`
     /// - `redis+unix:///path[?db=database]`
     ///
     /// ```no_run

@@ -1,15 +1,16 @@
-//! The builder of a guard on the Redis server of a connection pool.
+//! The builder of a guard that counts in the Redis server of an existing connection pool.
 
 use actix_rateguard_core::{self as core, builder::RedisPool};
 
 use crate::{RateGuard, RateGuardBuilder};
 
 impl RateGuard {
-    /// Returns a builder for a guard that counts in the Redis server of an existing connection pool. The pool has the
-    /// address and the certificates, so the builder has no `tls` setting.
+    /// Returns a builder for a guard that counts in the Redis server of an existing connection pool. The guard
+    /// reads the address and the certificates from the pool, so the builder has no `tls` setting.
     ///
-    /// The guard opens one connection of its own with the pool's address, password and certificates. It does not use
-    /// the connections of the pool, because a blocked worker that drives such a connection would delay all checks.
+    /// The guard opens its own connection, with the address, the password and the certificates of the pool. It does
+    /// not use the connections of the pool, because the application's workers run these connections, and a blocked
+    /// worker would delay all checks.
     ///
     /// ```no_run
     /// # use actix_rateguard::RateGuard;

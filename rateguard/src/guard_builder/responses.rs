@@ -1,4 +1,4 @@
-//! The settings of HTTP responses.
+//! The methods of the builder that set how the guard treats HTTP requests and responses.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,27 +8,29 @@ use actix_web::{HttpRequest, HttpResponse};
 use super::RateGuardBuilder;
 use crate::{AccessList, ClientAddress, Decision, RejectionBody};
 
-/// Settings of responses.
+/// Settings for HTTP requests and responses.
 impl<S> RateGuardBuilder<S> {
-    /// How the guard determines the address of a client. Use [`ClientAddress::behind`] if clients connect through
-    /// proxies. Default: [`ClientAddress::peer`], the address that connected.
+    /// Sets how the guard determines the address of a client. If clients connect through proxies, use
+    /// [`ClientAddress::behind`]. Default: [`ClientAddress::peer`], which is the address of the TCP peer.
     pub fn client_address(mut self, client_address: ClientAddress) -> Self {
         self.http.client_address = client_address;
         self
     }
 
-    /// The clients that this guard never limits, and the clients that this guard always rejects with 403. Default:
-    /// none.
+    /// Sets the clients that this guard never limits, and the clients that this guard always rejects with 403.
+    /// Default: an empty list.
     pub fn access(mut self, list: AccessList) -> Self {
         self.http.access = list;
         self
     }
 
-    /// The header fields that report the numbers of a decision: any of [`HeaderDialect`], or none. Default:
+    /// Sets the formats of the header fields that report a decision to the client. Each format is a
+    /// [`HeaderDialect`]. With an empty list, the guard writes none of these fields. Default:
     /// [`HeaderDialect::XRateLimit`], which most clients support.
     ///
-    /// The response to a denial has `Retry-After` in any case, unless the request can never be allowed. `XRateLimit`
-    /// together with `XRateLimitEpoch` is an error of [`build`](Self::build), because both write the same fields.
+    /// The response to a denied request always has `Retry-After`, unless the request can never be allowed.
+    /// `XRateLimit` and `XRateLimitEpoch` write the same fields, so [`build`](Self::build) returns an error if the
+    /// list contains both formats.
     ///
     /// ```
     /// # use actix_rateguard::{RateGuard, headers::HeaderDialect};
@@ -40,23 +42,23 @@ impl<S> RateGuardBuilder<S> {
         self
     }
 
-    /// The maximum random delay that the guard adds to `Retry-After`. With the delay, clients that were denied together
-    /// do not return together. Default: zero. The maximum is a whole number of seconds up to 1 hour; other values are an
-    /// error of [`build`](Self::build).
+    /// Sets the maximum random delay that the guard adds to `Retry-After`. Without such a delay, clients that were
+    /// denied at the same time would all retry at the same time. Default: zero. `max` must be a whole number of
+    /// seconds, at most 1 hour. For any other value, [`build`](Self::build) returns an error.
     pub fn retry_jitter(mut self, max: Duration) -> Self {
         self.http.retry_jitter = max;
         self
     }
 
-    /// The format of the body of a rejection. Default: [`RejectionBody::Negotiated`].
+    /// Sets the format of the body in a response that rejects a request. Default: [`RejectionBody::Negotiated`].
     pub fn rejection_body(mut self, body: RejectionBody) -> Self {
         self.http.body = body;
         self
     }
 
-    /// Replaces the response to denied requests. RateGuard adds the headers of the decision, `Retry-After` and
-    /// `Cache-Control: no-store` to your response. Default: 429 with the body of
-    /// [`rejection_body`](Self::rejection_body).
+    /// Replaces the response to denied requests. RateGuard adds header fields to your response: the fields that
+    /// report the decision, `Retry-After`, and `Cache-Control: no-store`. Default: status 429 with the body that
+    /// [`rejection_body`](Self::rejection_body) sets.
     ///
     /// ```
     /// # use actix_web::{HttpRequest, HttpResponse};
@@ -73,8 +75,8 @@ impl<S> RateGuardBuilder<S> {
         self
     }
 
-    /// Whether this guard is in the application's data, where macro attributes find their guard. If `false`, the guard
-    /// does not need the policies that macro attributes name. Default: `true`.
+    /// Sets whether this guard is in the application's data, where macro attributes find their guard. If `false`,
+    /// the guard needs no policy for a macro attribute that names a policy. Default: `true`.
     pub fn for_attributes(mut self, is_for_attributes: bool) -> Self {
         self.http.is_for_attributes = is_for_attributes;
         self

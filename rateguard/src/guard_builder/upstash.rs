@@ -1,4 +1,4 @@
-//! The builder of a guard on Upstash Redis.
+//! The builder of a guard that counts in a Redis database at Upstash.
 
 use actix_rateguard_core::{self as core, builder::Upstash};
 
@@ -6,21 +6,23 @@ use super::core_settings::core_settings;
 use crate::{RateGuard, RateGuardBuilder};
 
 core_settings! {
-    /// Settings for Upstash.
+    /// Settings for a store at Upstash.
     impl[] for Upstash;
 
-    /// The certificates for TLS. Default: the certificate authorities of the system, and no client certificate. This
-    /// setting has an effect only on a URL with `https://`.
+    /// Sets the certificates for TLS connections. Default: the guard trusts the certificate authorities of the
+    /// system, and has no client certificate. This setting has an effect only if the scheme of the URL is `https`.
     tls(tls: crate::RedisTls);
 }
 
 impl RateGuard {
-    /// Returns a builder for a guard that counts in a Redis database at Upstash through its REST API. Guards with the
-    /// same [prefix](RateGuardBuilder::prefix) share their counts in that database, also guards that connect without
-    /// REST. An invalid URL or token is an error of [`build`](RateGuardBuilder::build).
+    /// Returns a builder for a guard that counts in a Redis database at Upstash, and uses the REST API of this
+    /// database. Guards with the same [prefix](RateGuardBuilder::prefix) share their counts in that database, even
+    /// if one guard uses the REST API and another guard uses the Redis protocol. If the URL or the token is
+    /// invalid, [`build`](RateGuardBuilder::build) returns an error.
     ///
-    /// URL and token are the values of `UPSTASH_REDIS_REST_URL` and `UPSTASH_REDIS_REST_TOKEN` in Upstash's console.
-    /// The URL is `https://host` or `https://host:port`; `http://` is for a local server with the same API.
+    /// The Upstash console shows the URL as `UPSTASH_REDIS_REST_URL` and the token as `UPSTASH_REDIS_REST_TOKEN`.
+    /// The URL has the form `https://host` or `https://host:port`. A URL with `http://` is for a local server that
+    /// has the same API.
     ///
     /// ```no_run
     /// # use actix_rateguard::RateGuard;

@@ -1,5 +1,5 @@
-//! The limits of handlers with the macro attribute. The linker collects these limits, so the guard can list them before
-//! the first request.
+//! The limits of handlers that have the macro attribute. The linker collects these limits, so the guard can list
+//! them before the first request.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -14,21 +14,22 @@ use crate::{
     limit_context::{LimitContext, Purpose},
 };
 
-/// The limit of one macro attribute, for the inventory.
+/// The limit of one macro attribute, as the macro describes it for the inventory.
 pub struct AttributeLimit {
-    /// The limit.
+    /// A function that returns the limit.
     pub limit: fn() -> &'static HandlerLimit,
-    /// The index of the limit among the limits of the handler.
+    /// The index of the limit in the list of the handler's limits.
     pub index: usize,
-    /// The notation of the key, or `function`.
+    /// The key in the notation of the macro attribute, or `function` if a function reads the key.
     pub key: &'static str,
-    /// The cost of a request, if all requests have the same cost.
+    /// The cost of a request in units. `None` if a function determines the cost.
     pub cost: Option<u32>,
-    /// Whether a function exempts requests from the limit.
+    /// Whether the limit has a `skip` function, which can exempt requests.
     pub has_skip: bool,
     /// Whether the macro attribute has a `limiter` argument.
     pub has_own_guard: bool,
-    /// Reads the inputs of all limits of the handler. `None` if only the handler itself can read the inputs.
+    /// A function that reads the inputs of all limits of the handler from a request. `None` if only the code of the
+    /// handler itself can read the inputs.
     pub inputs: Option<ReadInputs>,
 }
 
@@ -37,15 +38,15 @@ type ReadInputs =
 
 inventory::collect!(AttributeLimit);
 
-/// A macro attribute without a `limiter` that uses a policy of the guard.
+/// A macro attribute that uses a policy of the guard and has no `limiter` argument.
 ///
-/// The linker collects these attributes, so `build` can report a missing policy.
+/// The linker collects these macro attributes, so `build` can report that the guard lacks a policy.
 pub struct PolicyUse {
     /// The name of the policy.
     pub name: &'static str,
-    /// The file and line of the macro attribute.
+    /// The source file and line of the macro attribute.
     pub location: &'static str,
-    /// The cost of each request, or 1 if the cost depends on the request.
+    /// The cost of each request in units, or 1 if the cost depends on the request.
     pub cost: u32,
 }
 
@@ -61,8 +62,8 @@ pub fn attribute_policies() -> Vec<AttributePolicy> {
 }
 
 impl AttributeLimit {
-    /// Returns the macro attributes that use this guard, sorted by file and line. A macro attribute with a `limiter`
-    /// belongs to the guard that handled the last request of its handler.
+    /// Returns the macro attributes that use this guard, sorted by file and line. If a macro attribute has a
+    /// `limiter` argument, it uses the guard that handled the last request of its handler.
     pub(super) fn of(guard: &RateGuard) -> Vec<&'static Self> {
         let belongs_to_guard = |attribute: &&Self| match attribute.has_own_guard {
             true => (attribute.limit)().is_registered_with(guard),
@@ -77,7 +78,7 @@ impl AttributeLimit {
         attributes
     }
 
-    /// Returns the entry of the inventory.
+    /// Returns the entry for this limit in the inventory.
     pub(super) fn info(&self, guard: &RateGuard, policy_set: &PolicySet) -> LimitInfo {
         let limit = (self.limit)();
         let definition = LimitDefinition {
@@ -95,9 +96,9 @@ impl AttributeLimit {
     }
 }
 
-/// The properties of a limit that do not depend on a request.
+/// Properties of a limit that do not depend on a request.
 impl HandlerLimit {
-    /// Returns the name of the policy.
+    /// Returns the name of the limit's policy.
     pub(crate) fn name(&self) -> &str {
         match &self.policy {
             PolicySource::Fixed(policy) | PolicySource::PerRequest(policy) => policy.name(),
@@ -105,12 +106,12 @@ impl HandlerLimit {
         }
     }
 
-    /// Returns whether the quotas are chosen for each request.
+    /// Returns whether a function chooses the quotas for each request.
     pub(crate) fn is_per_request(&self) -> bool {
         matches!(self.policy, PolicySource::PerRequest(_))
     }
 
-    /// Returns the limit's own policy. `None` if the limit uses a policy of the guard.
+    /// Returns the limit's own policy. The result is `None` if the limit uses a policy of the guard.
     pub(crate) fn own_policy(&self) -> Option<&Policy> {
         match &self.policy {
             PolicySource::Fixed(policy) | PolicySource::PerRequest(policy) => Some(policy),
@@ -118,16 +119,17 @@ impl HandlerLimit {
         }
     }
 
-    /// Records that the limit's name is registered at the guard. An explanation records nothing.
+    /// Records that the limit has registered its name at the guard. Does nothing for an explanation.
     pub(crate) fn mark_registered(&self, context: &LimitContext<'_>) {
         let LimitContext { guard, purpose, .. } = *context;
-        // Written only on a change, because writes for every request would make workers contend for the cache line.
+        // The value is stored only if it has changed, because a write for every request would make the workers
+        // compete for one cache line.
         if purpose == Purpose::Enforce && !self.is_registered_with(guard) {
             self.registered_guard.store(guard.id(), Relaxed);
         }
     }
 
-    /// Returns whether this guard is the last one at which the limit's name was registered.
+    /// Returns whether this guard is the guard at which the limit last registered its name.
     pub(crate) fn is_registered_with(&self, guard: &RateGuard) -> bool {
         self.registered_guard.load(Relaxed) == guard.id()
     }

@@ -1,4 +1,4 @@
-//! The description of one limit.
+//! Describes one limit for the inventory and for explanations.
 
 use std::{fmt, panic::Location};
 
@@ -6,57 +6,62 @@ use actix_rateguard_core::adapter::{PolicySet, RouteOverrides};
 
 use crate::{Ban, Count, MissingKey, OnError, Policy, Quotas, applicability::LimitScope};
 
-/// The description of a limit, including the values that the policies file currently sets.
+/// The description of a limit. It contains the values that are currently in effect, including values that the
+/// policies file sets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LimitInfo {
-    /// Whether a macro attribute or a middleware sets the limit.
+    /// Whether the limit belongs to a macro attribute or to a middleware.
     pub kind: LimitKind,
-    /// The name, as in keys and logs.
+    /// The name of the limit, which also appears in logs and in the keys of the store.
     pub name: String,
-    /// Whether the guard has a policy of this name, from its [builder](crate::RateGuardBuilder::policy) or its policies
-    /// file.
+    /// Whether the guard has a policy with this name, from its [builder](crate::RateGuardBuilder::policy) or its
+    /// policies file.
     pub is_policy: bool,
-    /// The quotas. `None` if they are chosen for each request, or the guard has no policy of this name.
+    /// The quotas. `None` if a function chooses the quotas for each request, or if the guard does not have the
+    /// policy that the limit names.
     pub quotas: Option<Quotas>,
-    /// Whether the whole limit is in [shadow](crate::Policy::shadow). A limit in shadow denies no request.
+    /// Whether the whole limit is in [shadow mode](crate::Policy::shadow), in which it denies no request.
     pub is_in_shadow: bool,
-    /// The [candidate](crate::Policy::candidate) quotas, which are checked in shadow.
+    /// The [candidate](crate::Policy::candidate) quotas, which the guard checks in shadow mode. `None` if the limit
+    /// has no candidate.
     pub candidate: Option<Quotas>,
-    /// The percentage of keys for which the candidate is [enforced](crate::Policy::rollout). `None` without a
-    /// candidate.
+    /// The percentage of keys for which the guard [enforces](crate::Policy::rollout) the candidate. `None` if the
+    /// limit has no candidate.
     pub rollout_percent: Option<u8>,
-    /// Whether the quotas are chosen for each request.
+    /// Whether a function chooses the quotas for each request.
     pub is_per_request: bool,
-    /// The key in the notation of the macro attribute, such as `user+ip`; or `function` for a closure or function.
+    /// The key in the notation of the macro attribute, such as `user+ip`. The text is `function` if a closure or
+    /// function reads the key.
     pub key: String,
-    /// The rule for requests without a key.
+    /// The rule that determines how the limit treats requests without a key.
     pub missing_key: MissingKey,
-    /// The cost of a request in units. `None` if a function returns it.
+    /// The cost of a request in units. `None` if a function determines the cost.
     pub cost: Option<u32>,
-    /// The responses that make a request count.
+    /// Determines which responses make a request count.
     pub count: Count,
-    /// The methods that the limit applies to. Empty: all methods.
+    /// The methods that the limit applies to. If the list is empty, the limit applies to all methods.
     pub methods: Vec<String>,
-    /// Whether a `skip` function exempts requests.
+    /// Whether the limit has a `skip` function, which can exempt requests.
     pub has_skip: bool,
-    /// The escalating ban. `None` if there is none.
+    /// The escalating ban. `None` if the limit bans no clients.
     pub ban: Option<Ban>,
-    /// The failure mode while the store does not answer.
+    /// The failure mode, which determines decisions while the store does not answer.
     pub on_error: OnError,
-    /// The path of the source file that contains the limit, as passed to the compiler.
+    /// The path of the source file that contains the limit, as the compiler received it.
     pub file: &'static str,
-    /// The line in that file. The first line is 1.
+    /// The line of the limit in the source file. The first line of a file is 1.
     pub line: u32,
 }
 
-/// How a limit is attached to a handler or an application.
+/// Whether a limit belongs to a macro attribute or to a middleware.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LimitKind {
-    /// `#[rate_limit]` on a handler.
+    /// The limit belongs to a macro attribute `#[rate_limit]` on a handler.
     Attribute,
-    /// [`RateLimit`](crate::RateLimit) around an application, a scope or a resource.
+    /// The limit belongs to a middleware [`RateLimit`](crate::RateLimit) around an application, a scope or a
+    /// resource.
     Middleware,
 }
 
@@ -69,7 +74,7 @@ impl fmt::Display for LimitKind {
     }
 }
 
-/// The settings of a limit, before the policies file overrides them.
+/// The settings of a limit as the program defines them. The policies file may override these settings.
 pub(super) struct LimitDefinition<'a> {
     pub(super) kind: LimitKind,
     pub(super) name: &'a str,
@@ -84,7 +89,7 @@ pub(super) struct LimitDefinition<'a> {
 }
 
 impl LimitDefinition<'_> {
-    /// Applies the settings in the policies file, and returns the description.
+    /// Creates the description of the limit. Settings in the policies file override the settings of the program.
     pub(super) fn into_info(
         self,
         guard: &actix_rateguard_core::RateGuard,
@@ -140,7 +145,7 @@ impl LimitInfo {
         }
     }
 
-    /// Formats the responses that count in the notation of the macro attribute.
+    /// Returns the setting `count` as text, in the notation of the macro attribute.
     pub(crate) fn count_text(&self) -> String {
         match self.count {
             Count::Success => "success".to_owned(),

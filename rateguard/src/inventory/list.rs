@@ -1,4 +1,4 @@
-//! The list of all limits of a guard.
+//! Lists all limits of a guard.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -7,7 +7,8 @@ use actix_rateguard_core::adapter::{PLACEHOLDER_QUOTA, PolicySet};
 use super::{LimitInfo, middlewares::RegisteredLimit, missing_key_name, on_error_name};
 use crate::{Policy, Quota, Quotas, RateGuard};
 
-/// All limits of a guard. [`RateGuard::inventory`] returns the inventory; `Display` formats the inventory as a table.
+/// A list of all limits of a guard. [`RateGuard::inventory`] returns this list, and `Display` formats it as a
+/// table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inventory {
     limits: Vec<LimitInfo>,
@@ -15,22 +16,22 @@ pub struct Inventory {
 }
 
 impl Inventory {
-    /// Returns the limits: first the limits of macro attributes by file and line, then the limits of middlewares in the
-    /// order in which they started.
+    /// Returns the limits. The limits of macro attributes come first, sorted by file and line. The limits of
+    /// middlewares follow, in the order in which workers started them.
     #[must_use]
     pub fn limits(&self) -> &[LimitInfo] {
         &self.limits
     }
 
-    /// Returns the number of middleware starts that are not in the list, because the list holds at most 1,024 limits of
-    /// middlewares.
+    /// Returns how many times a middleware started a limit that is not in the list. The list has at most 1,024
+    /// limits of middlewares, so it omits further limits.
     #[must_use]
     pub fn omitted(&self) -> usize {
         self.omitted
     }
 }
 
-/// The macro attribute or middleware of a limit, which an explanation reads.
+/// The macro attribute or middleware that a limit belongs to. An explanation evaluates the limit with this value.
 #[derive(Clone)]
 pub(crate) enum LimitSource {
     #[cfg(feature = "macros")]
@@ -39,8 +40,8 @@ pub(crate) enum LimitSource {
 }
 
 impl LimitSource {
-    /// Returns the limit's own policy. `None` if the limit is a macro attribute with a policy of the guard, or no
-    /// worker runs the middleware.
+    /// Returns the policy of the limit. The result is `None` if a macro attribute uses a policy of the guard, or if
+    /// no worker runs the middleware any more.
     fn policy(&self) -> Option<Policy> {
         match self {
             #[cfg(feature = "macros")]
@@ -50,7 +51,8 @@ impl LimitSource {
     }
 }
 
-/// Returns the maximum number of quotas, so a reset deletes the buckets of every plan.
+/// Returns a list with the maximum number of quotas that a policy can have. A reset with this list deletes the
+/// buckets of every plan.
 fn max_quotas() -> Arc<Quotas> {
     let second = Duration::from_secs(1);
     let quotas = (1..=Quotas::MAX as u32).filter_map(|limit| Quota::new(limit, second).ok());
@@ -58,12 +60,14 @@ fn max_quotas() -> Arc<Quotas> {
 }
 
 impl RateGuard {
-    /// Lists the limits of this guard: every `#[rate_limit]` of the program, and every [`RateLimit`](crate::RateLimit)
-    /// that a worker has started with this guard. The workers share one entry for a limit.
+    /// Returns a list of the limits of this guard. The list contains every macro attribute `#[rate_limit]` of the
+    /// program, and every [`RateLimit`](crate::RateLimit) that a worker has started with this guard. A limit that
+    /// several workers have started has one entry.
     ///
-    /// A macro attribute with a `limiter` is listed once this guard has handled its first request. Other macro
-    /// attributes are listed unless [`for_attributes`](crate::RateGuardBuilder::for_attributes) is `false`. The
-    /// inventory does not contain the routes that a middleware wraps, or whether a handler is registered.
+    /// If a macro attribute has a `limiter` argument, the list contains the attribute as soon as this guard has
+    /// handled a request of its handler. The list contains all other macro attributes, unless
+    /// [`for_attributes`](crate::RateGuardBuilder::for_attributes) is `false`. The list shows neither which routes
+    /// a middleware wraps nor whether a handler is registered.
     ///
     /// ```
     /// # use actix_rateguard::RateGuard;
@@ -77,12 +81,14 @@ impl RateGuard {
         Inventory { limits, omitted: self.middlewares().omitted() }
     }
 
-    /// Returns the current policy of this name. Use the policy to [explain](Self::explain),
-    /// [reset](actix_rateguard_core::RateGuard::reset) or [ban](actix_rateguard_core::RateGuard::ban) a key.
+    /// Returns the current policy with this name, which is a policy of the guard or the policy of a limit. Use the
+    /// policy to [explain](Self::explain), [reset](actix_rateguard_core::RateGuard::reset) or
+    /// [ban](actix_rateguard_core::RateGuard::ban) a key.
     ///
-    /// The function looks first for a policy of the guard's [builder](crate::RateGuardBuilder::policy) or policies
-    /// file, then for a limit in the [inventory](Self::inventory). `None` if neither has the name. If the quotas are
-    /// chosen for each request, the policy has placeholder quotas, so you can reset and ban a key, but not explain one.
+    /// The function first searches the policies of the guard's [builder](crate::RateGuardBuilder::policy) and
+    /// policies file, and then the limits in the [inventory](Self::inventory). The result is `None` if no policy
+    /// and no limit has the name. If a function chooses the quotas for each request, the result has placeholder
+    /// quotas. With such a policy, you can reset or ban a key, but you cannot explain a key.
     #[must_use]
     pub fn policy_of_limit(&self, name: &str) -> Option<Policy> {
         self.current_policy(name).or_else(|| {
@@ -93,7 +99,7 @@ impl RateGuard {
         })
     }
 
-    /// Returns the limits with their sources.
+    /// Returns the description and the source of each limit.
     pub(crate) fn limit_infos(&self, policy_set: &PolicySet) -> Vec<(LimitInfo, LimitSource)> {
         let mut infos: Vec<(LimitInfo, LimitSource)> = Vec::new();
         #[cfg(feature = "macros")]

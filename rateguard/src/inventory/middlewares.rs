@@ -1,4 +1,4 @@
-//! The registry of started middlewares.
+//! The registry of the limits whose middleware a worker has started.
 
 use std::{
     panic::Location,
@@ -10,10 +10,10 @@ use actix_rateguard_core::adapter::PolicySet;
 use super::{FUNCTION, LimitInfo, LimitKind, limit_info::LimitDefinition};
 use crate::{AccessList, middleware::MiddlewareLimit};
 
-/// The maximum number of limits in the registry. The workers share one entry for a limit.
+/// The maximum number of limits in the registry. A limit that several workers have started is counted once.
 const MAX_LIMITS: usize = 1_024;
 
-/// The limits of started middlewares. A middleware registers its limits when a worker starts it.
+/// The registry of middleware limits. When a worker starts a middleware, the middleware registers its limits here.
 #[derive(Default)]
 pub(crate) struct MiddlewareRegistry {
     state: Mutex<RegistryState>,
@@ -25,22 +25,24 @@ struct RegistryState {
     omitted: usize,
 }
 
-/// One limit of a middleware that was started.
+/// One limit in the registry. A worker has started the middleware of this limit, but the worker may have stopped
+/// after that.
 pub(crate) struct RegisteredLimit {
     location: &'static Location<'static>,
     name: String,
-    /// The description at the start of the middleware. The inventory uses it after the last worker has stopped.
+    /// The description of the limit at the time when a worker started the middleware. The inventory shows this
+    /// description after the last worker has stopped.
     startup_info: LimitInfo,
-    /// The index of the limit in `limits`.
+    /// The index of the limit in the list `limits`.
     index: usize,
-    /// Weak, because functions of the limits may hold the guard. With a strong reference, this cycle would leak the
-    /// guard.
+    /// The reference is weak, because a function of a limit may own a clone of the guard. With a strong reference,
+    /// the guard and this function would own each other, and the memory of both would never be freed.
     limits: Weak<Vec<MiddlewareLimit>>,
     access: Weak<AccessList>,
     counts_preflights: bool,
 }
 
-/// One limit of a middleware that a worker still runs.
+/// One limit of a middleware that a worker is running.
 pub(crate) struct ActiveLimit {
     limits: Arc<Vec<MiddlewareLimit>>,
     index: usize,
@@ -54,7 +56,7 @@ impl ActiveLimit {
     }
 }
 
-/// A middleware that a worker starts.
+/// The parts of a middleware that it registers when a worker starts it.
 pub(crate) struct ActiveMiddleware<'a> {
     pub(crate) limits: &'a Arc<Vec<MiddlewareLimit>>,
     pub(crate) access: &'a Arc<AccessList>,
@@ -62,8 +64,8 @@ pub(crate) struct ActiveMiddleware<'a> {
 }
 
 impl MiddlewareRegistry {
-    /// Registers the limits of a middleware. Replaces the limits that another worker registered for the same
-    /// middleware.
+    /// Registers the limits of a middleware. If another worker has already registered the same limits, replaces
+    /// them.
     pub(crate) fn register(
         &self,
         guard: &actix_rateguard_core::RateGuard,
@@ -101,13 +103,13 @@ impl MiddlewareRegistry {
     }
 
     fn lock(&self) -> MutexGuard<'_, RegistryState> {
-        // No code panics while the lock is held, so the lock is never poisoned.
+        // No code can panic while it holds the lock, so the lock is never poisoned.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl RegisteredLimit {
-    /// Returns the limit, if a worker still runs it.
+    /// Returns the limit. The result is `None` if no worker runs its middleware any more.
     pub(crate) fn active(&self) -> Option<ActiveLimit> {
         Some(ActiveLimit {
             limits: self.limits.upgrade()?,
@@ -117,7 +119,8 @@ impl RegisteredLimit {
         })
     }
 
-    /// Returns the current description, or the description at the start if no worker runs the limit any more.
+    /// Returns the current description of the limit. If no worker runs the middleware any more, returns the
+    /// description from the start of the middleware.
     pub(super) fn current_info(
         &self,
         guard: &actix_rateguard_core::RateGuard,

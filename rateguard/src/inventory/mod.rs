@@ -1,4 +1,4 @@
-//! The inventory: all limits of a guard, available before the first request.
+//! The inventory, which is a list of all limits of a guard. It is available before the first request.
 
 #[cfg(feature = "macros")]
 mod attribute;
@@ -15,5 +15,5 @@ pub use list::Inventory;
 pub(crate) use list::LimitSource;
 pub(crate) use middlewares::{ActiveMiddleware, MiddlewareRegistry, RegisteredLimit};
 
-/// The text that replaces the notation of a key, if a closure or function reads the key.
+/// The text that describes a key for which there is no notation, because a closure or function reads it.
 pub(crate) const FUNCTION: &str = "function";

@@ -1,4 +1,4 @@
-//! The built-in keys.
+//! The keys that RateGuard can read from a request without a function of the application.
 
 use std::any::Any;
 
@@ -10,28 +10,28 @@ use smallvec::SmallVec;
 use super::{Caller, source::PartSource};
 use crate::{Key, client, expect_valid::expect_valid};
 
-/// A built-in key, such as [`ip`], [`user`] or [`header`], or a combination of them.
+/// A built-in key, such as [`ip`], [`user`] or [`header`], or a combination of several built-in keys.
 #[derive(Clone, Debug)]
 pub struct BuiltinKey {
     sources: SmallVec<[PartSource; 1]>,
 }
 
-/// The client's address, as `"ip"` in the macro attribute.
+/// Returns a key that reads the client's address from the request. Its notation in the macro attribute is `"ip"`.
 ///
 /// The address is the address of the TCP peer, or the address that a trusted proxy reports
-/// ([`ClientAddress`](crate::ClientAddress)). IPv6 addresses count by their /64 network, or by their network with the
-/// prefix length that the guard sets. IPv6 addresses that embed an IPv4 address (IPv4-mapped, NAT64, 6to4, Teredo)
-/// count by that IPv4 address.
+/// ([`ClientAddress`](crate::ClientAddress)). All IPv6 addresses of one /64 network have the same key. The guard
+/// can set another prefix length than 64. An IPv6 address that embeds an IPv4 address (IPv4-mapped, NAT64, 6to4,
+/// Teredo) has the key of that IPv4 address.
 #[must_use]
 pub fn ip() -> BuiltinKey {
     PartSource::Ip(None).into()
 }
 
-/// The client's address, with IPv6 addresses grouped by networks with this prefix length, as `"ip/48"` in the macro
-/// attribute.
+/// Returns a key that reads the client's address from the request, and groups IPv6 addresses by networks with this
+/// prefix length. For 48 bits, its notation in the macro attribute is `"ip/48"`.
 ///
-/// Use this key for a second, wider limit, because the owner of a /48 network can send requests from 65,536 /64
-/// networks.
+/// Use this key for a second limit with higher quotas, because the owner of a /48 network can send requests from
+/// 65,536 /64 networks.
 ///
 /// ```
 /// # use actix_rateguard::{Limit, RateGuard, RateLimit, key};
@@ -42,16 +42,16 @@ pub fn ip() -> BuiltinKey {
 ///
 /// # Panics
 ///
-/// If `ipv6_bits` is not from 32 to 128. The panic happens when the key is created, not in a request. To
-/// handle the error, parse the notation: `"ip/48".parse::<BuiltinKey>()`.
+/// If `ipv6_bits` is not from 32 to 128. The function panics when the application creates the key, not when a
+/// request arrives. To handle the error, parse the notation: `"ip/48".parse::<BuiltinKey>()`.
 #[must_use]
 #[track_caller]
 pub fn ip_network(ipv6_bits: u8) -> BuiltinKey {
     notation(&format!("ip/{ipv6_bits}"))
 }
 
-/// The authenticated user, as `"user"` in the macro attribute: the [`UserId`](crate::UserId) in the request's
-/// extensions.
+/// Returns a key that reads the authenticated user from the request: the [`UserId`](crate::UserId) in the request's
+/// extensions. Its notation in the macro attribute is `"user"`.
 ///
 /// The application's authentication must run before the limit. In actix-web, the middleware that is registered last
 /// runs first, so register the authentication after the limit.
@@ -60,24 +60,26 @@ pub fn user() -> BuiltinKey {
     PartSource::User.into()
 }
 
-/// The user of [actix-identity](https://docs.rs/actix-identity), as `"identity"` in the macro attribute:
-/// `Identity::id`.
+/// Returns a key that reads the user of [actix-identity](https://docs.rs/actix-identity) with `Identity::id`. Its
+/// notation in the macro attribute is `"identity"`.
 ///
-/// Register the middlewares of actix-identity after the middleware of the limit, so they run before the limit.
+/// Register the middlewares of actix-identity after the middleware of the limit. In actix-web, the middleware that
+/// is registered last runs first.
 #[cfg(feature = "actix-identity")]
 #[must_use]
 pub fn identity() -> BuiltinKey {
     PartSource::Identity.into()
 }
 
-/// A value in the session of [actix-session](https://docs.rs/actix-session), as `"session:NAME"` in the macro
-/// attribute.
+/// Returns a key that reads a value in the session of [actix-session](https://docs.rs/actix-session). Its notation
+/// in the macro attribute is `"session:NAME"`.
 ///
-/// Register the middleware of actix-session after the middleware of the limit, so it runs before the limit.
+/// Register the middleware of actix-session after the middleware of the limit. In actix-web, the middleware that is
+/// registered last runs first.
 ///
 /// # Panics
 ///
-/// If `name` is empty. The panic happens when the key is created, not in a request. To
+/// If `name` is empty. The function panics when the application creates the key, not when a request arrives. To
 /// handle the error, parse the notation: `"session:user_id".parse::<BuiltinKey>()`.
 #[cfg(feature = "actix-session")]
 #[must_use]
@@ -86,74 +88,77 @@ pub fn session(name: &str) -> BuiltinKey {
     part(KeyPart::Session(name.to_owned()), &format!("session:{name}"))
 }
 
-/// The credential of `Authorization: Bearer` (RFC 6750), as `"bearer"` in the macro attribute.
+/// Returns a key that reads the credential in `Authorization: Bearer` (RFC 6750). Its notation in the macro
+/// attribute is `"bearer"`.
 ///
-/// The key does not depend on the case of the scheme or the number of spaces. Requests that have no credential or
-/// another scheme have no key.
+/// The key depends neither on uppercase and lowercase letters in the scheme `Bearer`, nor on the number of spaces.
+/// A request without a credential or with another scheme has no key.
 ///
-/// RateGuard does not verify the credential, so a client that invents credentials gets a new bucket for each one. Add a
-/// limit by address around this limit, or place this limit behind your authentication.
+/// RateGuard does not verify the credential, so a client that invents credentials gets a new bucket for each
+/// credential. To limit such a client, add a limit with the key [`ip`] around this limit, or place this limit
+/// behind your authentication.
 #[must_use]
 pub fn bearer() -> BuiltinKey {
     PartSource::Bearer.into()
 }
 
-/// One key for all requests, as `"global"` in the macro attribute.
+/// Returns a key that is the same for all requests. Its notation in the macro attribute is `"global"`.
 #[must_use]
 pub fn global() -> BuiltinKey {
     PartSource::Global.into()
 }
 
-/// The value of a request header, as `"header:NAME"` in the macro attribute.
+/// Returns a key that reads the value of a request header. Its notation in the macro attribute is `"header:NAME"`.
 ///
-/// If the header has several values, the key is the first value, as in `request.headers().get(NAME)`. Requests without
-/// the header or with an empty value have no key.
+/// If the request has several headers with this name, the key is the value of the first header, as in
+/// `request.headers().get(NAME)`. A request without the header or with an empty value has no key.
 ///
-/// An unverified header is a weak key: a client that invents values gets a new bucket for each one. Add a limit by
-/// address around this limit.
+/// An unverified header is a weak key: a client that invents values gets a new bucket for each value. To limit such
+/// a client, add a limit with the key [`ip`] around this limit.
 ///
 /// # Panics
 ///
-/// If `name` is not a valid header name. The panic happens when the key is created, not in a request. To
-/// handle the error, parse the notation: `"header:X-Api-Key".parse::<BuiltinKey>()`.
+/// If `name` is not a valid header name. The function panics when the application creates the key, not when a
+/// request arrives. To handle the error, parse the notation: `"header:X-Api-Key".parse::<BuiltinKey>()`.
 #[must_use]
 #[track_caller]
 pub fn header(name: &str) -> BuiltinKey {
     part(KeyPart::Header(name.to_owned()), &format!("header:{name}"))
 }
 
-/// The value of a cookie, as `"cookie:NAME"` in the macro attribute.
+/// Returns a key that reads the value of a cookie. Its notation in the macro attribute is `"cookie:NAME"`.
 ///
-/// Requests without the cookie or with an empty value have no key. Requests whose `Cookie` headers exceed 8,192 bytes
-/// or 64 header fields have no key, either.
+/// A request without the cookie or with an empty value has no key. A request whose `Cookie` headers have more than
+/// 8,192 bytes or more than 64 header fields has no key, either.
 ///
-/// An unverified cookie is as weak a key as an unverified [`header`], because a client can invent values.
+/// An unverified cookie is a weak key, like an unverified [`header`], because a client can invent values.
 ///
 /// # Panics
 ///
-/// If `name` is not a valid cookie name. The panic happens when the key is created, not in a request. To
-/// handle the error, parse the notation: `"cookie:session".parse::<BuiltinKey>()`.
+/// If `name` is not a valid cookie name. The function panics when the application creates the key, not when a
+/// request arrives. To handle the error, parse the notation: `"cookie:session".parse::<BuiltinKey>()`.
 #[must_use]
 #[track_caller]
 pub fn cookie(name: &str) -> BuiltinKey {
     part(KeyPart::Cookie(name.to_owned()), &format!("cookie:{name}"))
 }
 
-/// The value of a route parameter, as `"path:NAME"` in the macro attribute. RateGuard percent-decodes the value, as
-/// actix-web does for a handler that reads text.
+/// Returns a key that reads the value of a route parameter. Its notation in the macro attribute is `"path:NAME"`.
+/// RateGuard percent-decodes the value, as actix-web does for a handler that reads the parameter as text.
 ///
-/// Requests without the parameter or with an empty value have no key.
+/// A request without the parameter or with an empty value has no key.
 ///
-/// If the handler parses the parameter, several texts may be the same value: as a number, `7` equals `007`. Each text
-/// has its own bucket, so use a closure that parses the parameter as the handler does.
+/// If the handler parses the parameter, several texts may have the same value. For example, `7` and `007` are the
+/// same number, but each text has its own bucket. In this case, use a closure that parses the parameter in the same
+/// way as the handler.
 ///
-/// A middleware around the whole application runs before routing, so its requests have no parameters. The requests of a
-/// middleware around a scope have the scope's parameters.
+/// A middleware around the whole application runs before actix-web selects the route, so its requests have no
+/// parameters yet. In a middleware around a scope, a request has the parameters in the path of the scope.
 ///
 /// # Panics
 ///
-/// If `name` is not a valid parameter name. The panic happens when the key is created, not in a request. To
-/// handle the error, parse the notation: `"path:tenant".parse::<BuiltinKey>()`.
+/// If `name` is not a valid parameter name. The function panics when the application creates the key, not when a
+/// request arrives. To handle the error, parse the notation: `"path:tenant".parse::<BuiltinKey>()`.
 #[must_use]
 #[track_caller]
 pub fn path(name: &str) -> BuiltinKey {
@@ -164,15 +169,17 @@ pub fn path(name: &str) -> BuiltinKey {
 ///
 /// # Panics
 ///
-/// If the text is not a valid key, or a part of it requires a feature that is disabled. The panic happens when the key
-/// is created, not in a request. To handle the error, use `text.parse::<BuiltinKey>()`.
+/// If the text is not a valid key, or a part of the key requires a Cargo feature that is disabled. The function
+/// panics when the application creates the key, not when a request arrives. To handle the error, use
+/// `text.parse::<BuiltinKey>()`.
 #[must_use]
 #[track_caller]
 pub fn notation(text: &str) -> BuiltinKey {
     expect_valid(text.parse())
 }
 
-/// Creates a key with one part. The name may contain a `+`, which in [`notation`] would separate two parts.
+/// Creates a key with one part. The name in that part may contain a `+`, although in [`notation`] a `+` separates
+/// two parts.
 #[track_caller]
 fn part(part: KeyPart, notation: &str) -> BuiltinKey {
     let _: KeyPart = expect_valid(notation.parse());
@@ -186,27 +193,29 @@ impl From<PartSource> for BuiltinKey {
 }
 
 impl BuiltinKey {
-    /// Creates the key that a notation describes.
+    /// Creates the key from its notation.
     ///
     /// # Errors
     ///
-    /// A message if a part requires a feature that is disabled.
+    /// Returns an error message if a part requires a Cargo feature that is disabled.
     pub(crate) fn of(notation: &KeyNotation) -> Result<Self, String> {
         let sources = notation.parts().iter().map(PartSource::of);
         Ok(Self { sources: sources.collect::<Result<_, _>>()? })
     }
 
-    /// Combines two keys: requests share a bucket only if both keys are equal. `key::user().and(key::path("tenant"))`
-    /// is `"user+path:tenant"` in the macro attribute. A request that lacks one of the keys has no key.
+    /// Combines two keys into one key with several parts. Two requests share a bucket only if all parts are equal.
+    /// A request that lacks one of the parts has no key. For example, `key::user().and(key::path("tenant"))` has
+    /// the notation `"user+path:tenant"`.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
         self.sources.extend(other.sources);
         self
     }
 
-    /// Returns the key for a value, such as a user id. Use the key to [reset](actix_rateguard_core::RateGuard::reset)
-    /// or [deny](crate::AccessList::deny_keys) the client. `None` for keys with several parts, for `global`, and for an
-    /// invalid address.
+    /// Returns the key of the requests that have this value, for example the key of all requests of the user with
+    /// this id. Use the result to [reset](actix_rateguard_core::RateGuard::reset) or
+    /// [deny](crate::AccessList::deny_keys) the client. The result is `None` for a key with several parts, for
+    /// `global`, and for an invalid address.
     ///
     /// ```
     /// # use actix_rateguard::key;
@@ -215,16 +224,17 @@ impl BuiltinKey {
     /// # assert!(user.is_some() && client.is_some());
     /// ```
     ///
-    /// For [`ip`], an IPv6 address counts by its /64 network. If the guard has another prefix length, use
-    /// [`ip_network`]. The result is the client's own key, also while the client [shares a
-    /// key](crate::ClientAddress::max_ipv6_keys_per_48) with other clients of its network.
+    /// For [`ip`], the result is the key of the /64 network if the value is an IPv6 address. If the guard sets
+    /// another prefix length, use [`ip_network`]. The result is always the client's own key, even while the guard
+    /// counts the client by a key that it [shares](crate::ClientAddress::max_ipv6_keys_per_48) with other clients
+    /// of its network.
     #[must_use]
     pub fn key_of(&self, value: &str) -> Option<Key> {
         let [source] = &*self.sources else { return None };
         source.key_of(value, |address, bits| Network::of(Some(address), bits.unwrap_or(64)))
     }
 
-    /// Returns the notation of the key.
+    /// Returns the key in the notation of the macro attribute.
     pub(crate) fn to_notation(&self) -> String {
         let parts: Vec<_> = self.sources.iter().map(|source| source.part().to_string()).collect();
         parts.join("+")
@@ -254,15 +264,15 @@ impl KeyRecipe for BuiltinKey {
     }
 }
 
-/// Creates the key that a notation in a policies file describes.
+/// Creates the key from its notation in a policies file.
 #[cfg(feature = "config")]
 pub(crate) fn recipe(notation: &KeyNotation) -> Result<std::sync::Arc<dyn KeyRecipe>, String> {
     Ok(std::sync::Arc::new(BuiltinKey::of(notation)?))
 }
 
-/// Reads from a request the key that a policies file sets.
+/// Reads a request's key, for a limit whose key is set in the policies file.
 pub(crate) fn read(recipe: &dyn KeyRecipe, request: &HttpRequest) -> Caller {
     let recipe: &dyn Any = recipe;
-    // Only guards of this crate create recipes that can read requests. With any other recipe, the key is missing.
+    // Only this crate creates recipes that can read requests. With any other recipe, the request has no key.
     recipe.downcast_ref::<BuiltinKey>().map_or(Caller::Unknown, |key| key.caller(request))
 }

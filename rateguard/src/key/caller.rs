@@ -1,4 +1,4 @@
-//! The result of a key function.
+//! The value that a key function returns.
 
 use actix_web::Error;
 
@@ -7,11 +7,12 @@ use crate::{
     per_request::{IntoResolved, Optional, Plain},
 };
 
-/// The client of a request, as a key function identifies the client for a limit.
+/// The client of a request, as a key function identifies it.
 ///
-/// A key function may also return a value that converts into a `Caller`. A value that converts into a [`Key`] (text,
-/// bytes, a number, an address, or a tuple of such values) becomes [`Known`](Self::Known), and `None` becomes
-/// [`Unknown`](Self::Unknown). An `Err` becomes the response to the request.
+/// Instead of a `Caller`, a key function may return a value that converts into a `Caller`. A value that converts
+/// into a [`Key`] (text, bytes, a number, an address, or a tuple of such values) becomes [`Known`](Self::Known),
+/// and `None` becomes [`Unknown`](Self::Unknown). If the function returns an `Err`, the error becomes the response
+/// to the request.
 ///
 /// ```
 /// # use actix_web::HttpRequest;
@@ -27,15 +28,16 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Caller {
-    /// The limit counts the request by this key.
+    /// The client has this key, and the limit counts the request by the key.
     Known(Key),
-    /// The request has no key. The limit's [`MissingKey`](crate::MissingKey) determines what happens to the request.
+    /// The request has no key. The limit's [`MissingKey`](crate::MissingKey) setting determines how the limit
+    /// treats the request.
     Unknown,
-    /// The request is exempt from this limit.
+    /// The limit does not apply to this request.
     Exempt,
 }
 
-/// Marks a [`Caller`], which needs no conversion.
+/// A type marker for functions that return a [`Caller`], which needs no conversion.
 #[doc(hidden)]
 pub enum Direct {}
 

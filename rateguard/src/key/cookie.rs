@@ -1,4 +1,4 @@
-//! Reads one cookie from a request.
+//! Reads one cookie from the headers of a request.
 
 use actix_web::{
     cookie::Cookie,
@@ -8,10 +8,11 @@ use percent_encoding::percent_decode_str;
 
 use crate::bounds;
 
-/// Returns the same cookie as `HttpRequest::cookie`, or `None` if the `Cookie` headers exceed their bound.
+/// Returns the same cookie as `HttpRequest::cookie`, or `None` if the size of the `Cookie` headers exceeds its
+/// bound.
 ///
-/// Parses only this cookie, because the bound permits thousands of small cookies, and to parse all of them takes about
-/// 1 ms.
+/// The function parses only the cookie with this name. The bound permits thousands of small cookies, and parsing
+/// all of them takes about 1 ms.
 pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<Cookie<'a>> {
     if !bounds::COOKIE.permits(headers, &COOKIE) {
         return None;
@@ -23,8 +24,8 @@ pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<Cookie<'a
     };
     let mut found = None;
     for value in headers.get_all(COOKIE) {
-        // `HttpRequest::cookie` fails if any `Cookie` value is not text, even if another value has the cookie, so this
-        // function does the same.
+        // `HttpRequest::cookie` fails if the value of any `Cookie` header is not text, even if another `Cookie`
+        // header contains the cookie. This function does the same.
         let text = str::from_utf8(value.as_bytes()).ok()?;
         found = found.or_else(|| text.split(';').map(str::trim).find_map(parse));
     }
@@ -77,7 +78,8 @@ mod tests {
 
     #[test]
     fn cookies_that_exceed_their_bound_are_absent() {
-        // `count` cookie fields; all but the last one have `length` bytes.
+        // The request has `count` header fields with the name `Cookie`. Each of these fields except the last has
+        // `length` bytes.
         let has_cookie = |count: usize, length: usize| {
             let other = format!("o={}", "a".repeat(length - 2)).into_bytes();
             let others = std::iter::repeat_n(other, count - 1);

@@ -1,8 +1,9 @@
-//! The user of actix-identity without the feature `actix-identity`: no key can be built, so no request has one.
+//! Replaces the module that reads the user of actix-identity if the Cargo feature `actix-identity` is disabled.
+//! Without the feature, an application cannot create an identity key, so `id` is never called.
 
 use actix_web::HttpRequest;
 
-/// Whether the feature `actix-identity` is enabled.
+/// Whether the Cargo feature `actix-identity` is enabled.
 pub(super) const IS_ENABLED: bool = false;
 
 pub(super) fn id(_: &HttpRequest) -> Option<String> {

@@ -1,4 +1,4 @@
-//! The values that a limit accepts as its key.
+//! Converts values of several types into the key of a limit.
 
 use std::{error::Error, fmt, marker::PhantomData, str::FromStr, sync::Arc};
 
@@ -10,11 +10,11 @@ use crate::{
     per_request::{PerRequest, RequestResolver},
 };
 
-/// Converts into the key of a [`Limit`](crate::Limit).
+/// A value that can become the key of a [`Limit`](crate::Limit).
 ///
-/// Implemented for the built-in keys of [`key`](crate::key), for text in the notation of the macro attribute, such as
-/// `"user+path:tenant"`, and for every sync or async closure and function over `&HttpRequest` that returns a value for
-/// a [`Caller`]. The compiler infers `Kind`.
+/// These types implement this trait: the built-in keys of [`key`](crate::key), text in the notation of the macro
+/// attribute, such as `"user+path:tenant"`, and every sync or async closure or function over `&HttpRequest` whose
+/// result converts into a [`Caller`]. The compiler infers `Kind`.
 #[diagnostic::on_unimplemented(
     message = "expected a key, found `{Self}`",
     note = "expected a built-in key, text such as \"header:X-Api-Key\", or a closure or function over `&HttpRequest`, sync or async, that returns text, a number, a `Key`, a `Caller`, or an `Option` or `Result` of one of them"
@@ -24,19 +24,19 @@ pub trait IntoKey<Kind> {
     fn into_key(self) -> Result<LimitKey, KeyError>;
 }
 
-/// The key of a limit.
+/// The key of a limit, with the function that reads it from a request.
 #[doc(hidden)]
 pub struct LimitKey {
     pub(crate) resolver: RequestResolver<Caller>,
-    /// The key in the notation of the macro attribute. `None` if the key is a function.
+    /// The key in the notation of the macro attribute. `None` if a function of the application reads the key.
     pub(crate) notation: Option<String>,
 }
 
-/// Marks text in the notation of the macro attribute.
+/// A type marker for text in the notation of the macro attribute.
 #[doc(hidden)]
 pub enum Notation {}
 
-/// Marks closures and functions.
+/// A type marker for closures and functions.
 #[doc(hidden)]
 pub struct Function<Kind>(PhantomData<Kind>);
 
@@ -71,7 +71,7 @@ impl<Kind, F: PerRequest<Caller, Kind>> IntoKey<Function<Kind>> for F {
     }
 }
 
-/// Parses a key in the notation of the macro attribute.
+/// Parses a built-in key from its notation in the macro attribute.
 ///
 /// ```
 /// # use actix_rateguard::key::{self, BuiltinKey};
@@ -90,7 +90,7 @@ impl FromStr for BuiltinKey {
     }
 }
 
-/// The error for text that is not a built-in key, or that requires a feature that is disabled.
+/// The error for a text that is not a built-in key, or that requires a Cargo feature that is disabled.
 #[derive(Clone, PartialEq, Eq)]
 pub struct KeyError {
     message: String,

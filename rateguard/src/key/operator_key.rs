@@ -1,4 +1,4 @@
-//! Builds keys from the input of operators.
+//! Builds a key from the values that an operator sends.
 
 use std::net::IpAddr;
 
@@ -9,26 +9,26 @@ use actix_rateguard_core::adapter::Network;
 use super::source::PartSource;
 use crate::{Key, inventory::FUNCTION};
 
-/// The values with which an operator selects a key.
+/// The values that an operator sends to select a key.
 pub(crate) struct OperatorKey<'a> {
-    /// The key type: a notation, or [`VALUE`], [`PARTS`] or [`NO_KEY`].
+    /// The key type. It is a key in the notation of the macro attribute, or [`VALUE`], [`PARTS`] or [`NO_KEY`].
     pub(crate) by: &'a str,
     pub(crate) values: &'a [String],
     pub(crate) address: Option<&'a str>,
 }
 
-/// Selects `Key::from`, as for the output of a key function: text, an address, or a tuple.
+/// The key type for a key that a key function creates with `Key::from` from text, an address or a tuple.
 pub(crate) const VALUE: &str = "value";
-/// Selects `Key::from_parts`.
+/// The key type for a key that a key function creates with `Key::from_parts`.
 pub(crate) const PARTS: &str = "parts";
-/// Selects the client's address, by which a limit counts requests that lack its key.
+/// The key type for the client's address, by which a limit counts requests that lack the limit's key.
 pub(crate) const NO_KEY: &str = "no_key";
 
-/// A function that returns the network by which limits count a client at an address. The second argument is the IPv6
-/// prefix length, by default the guard's prefix length.
+/// A function that returns the network by which limits count a client at an address. The second argument is the
+/// prefix length for IPv6. `None` means the guard's prefix length.
 pub(crate) type NetworkOf<'a> = dyn Fn(IpAddr, Option<u8>) -> Network + 'a;
 
-/// Builds the key, or returns a message for the operator.
+/// Builds the key that the operator selects. If the values are invalid, returns an error message for the operator.
 pub(crate) fn operator_key(
     input: &OperatorKey<'_>,
     network_of: &NetworkOf<'_>,
@@ -69,8 +69,8 @@ fn key_of_values(values: &[String], address: Option<IpAddr>) -> Result<Key, Stri
     }
 }
 
-/// Builds the key that a notation describes, from one value for each part, in order. `address` replaces the values of
-/// address parts.
+/// Builds a key that is given in the notation of the macro attribute. `values` contains one value for each part of
+/// the key, in the same order. An `address` replaces the values of all address parts.
 fn key_of_notation(
     notation: &str,
     values: &[String],
@@ -114,7 +114,8 @@ fn key_of_notation(
     })
 }
 
-/// Describes the number of values in `key` and whether there is an `address`, for an error message.
+/// Describes for an error message how many values the operator sent in `key`, and whether the operator sent an
+/// `address`.
 fn found(values: usize, has_address: bool) -> String {
     let address = if has_address { " and an `address`" } else { "" };
     format!("{} in `key`{address}", pluralize(values, "value"))
@@ -127,7 +128,7 @@ fn pluralize(number: usize, noun: &str) -> String {
     }
 }
 
-/// Returns whether two notations read the same key from every request, also if their spelling differs.
+/// Returns whether two notations describe the same key, even if their texts differ.
 pub(crate) fn are_equivalent(one: &str, other: &str, ipv6_bits: u8) -> bool {
     let parts = |notation: &str| -> Option<Vec<KeyPart>> {
         let notation: KeyNotation = notation.parse().ok()?;
@@ -140,7 +141,7 @@ pub(crate) fn are_equivalent(one: &str, other: &str, ipv6_bits: u8) -> bool {
     one == other || parts(one).is_some_and(|one| Some(one) == parts(other))
 }
 
-/// Returns whether a request may lack a key of this notation.
+/// Returns whether a request can lack the key that this notation describes.
 pub(crate) fn may_be_missing(notation: &str) -> bool {
     let is_always_present =
         |part: &KeyPart| matches!(part, KeyPart::Ip | KeyPart::IpNetwork(_) | KeyPart::Global);

@@ -1,14 +1,15 @@
-//! The values in the session of actix-session.
+//! Reads a value in the session of actix-session.
 
 use actix_session::SessionExt;
 use actix_web::HttpRequest;
 
 use crate::Key;
 
-/// Whether the feature `actix-session` is enabled.
+/// Whether the Cargo feature `actix-session` is enabled.
 pub(super) const IS_ENABLED: bool = true;
 
-/// Returns the key for the JSON text of a value in the session. `None` if the session has no value of this name.
+/// Returns the key for the JSON text of a value in the session. The result is `None` if the session has no value
+/// with this name.
 pub(super) fn read(
     request: &HttpRequest,
     name: &str,

@@ -1,4 +1,4 @@
-//! The source of one part of a built-in key.
+//! The value in a request from which one part of a built-in key is made.
 
 use std::{borrow::Cow, net::IpAddr};
 
@@ -14,11 +14,11 @@ use super::{cookie::cookie, identity, session};
 
 use crate::{Key, client, user::UserId};
 
-/// The source of one part of a built-in key.
+/// The value in a request from which one part of a built-in key is made.
 #[derive(Clone, Debug)]
 pub(super) enum PartSource {
-    /// The client's address. For IPv6, the network of the address with this prefix length, by default the guard's
-    /// prefix length.
+    /// The client's address. The number is the prefix length of the network by which an IPv6 address counts. `None`
+    /// means the guard's prefix length.
     Ip(Option<u8>),
     User,
     Identity,
@@ -31,11 +31,11 @@ pub(super) enum PartSource {
 }
 
 impl PartSource {
-    /// Returns the source that a part of a notation describes.
+    /// Returns the source for one part of a key in the notation of the macro attribute.
     ///
     /// # Errors
     ///
-    /// A message if the part requires a feature that is disabled.
+    /// Returns an error message if the part requires a Cargo feature that is disabled.
     pub(super) fn of(part: &KeyPart) -> Result<Self, String> {
         Ok(match part {
             KeyPart::Ip => Self::Ip(None),
@@ -61,7 +61,7 @@ impl PartSource {
         })
     }
 
-    /// Returns the part of a notation that describes this source.
+    /// Returns this source as a part of a key in the notation of the macro attribute.
     pub(super) fn part(&self) -> KeyPart {
         match self {
             Self::Ip(None) => KeyPart::Ip,
@@ -77,8 +77,8 @@ impl PartSource {
         }
     }
 
-    /// Returns the key for a value. For an address source, returns the global key, because [`key_of`](Self::key_of) and
-    /// `read` handle addresses.
+    /// Returns the key for a value in bytes. For an address source, this function returns the global key, because
+    /// [`key_of`](Self::key_of) and `read` handle addresses without this function.
     pub(super) fn key(&self, value: &[u8]) -> Key {
         match self {
             Self::User => Key::tagged("user", [value]),
@@ -92,8 +92,8 @@ impl PartSource {
         }
     }
 
-    /// Returns the key for a value in text form, such as the input of an operator. `network_of` returns the network of
-    /// an address.
+    /// Returns the key for a value in text form, for example a value that an operator sent. The function
+    /// `network_of` returns the network by which an address counts.
     pub(super) fn key_of(
         &self,
         value: &str,
@@ -102,7 +102,7 @@ impl PartSource {
         match self {
             Self::Ip(bits) => Some(network_of(value.parse().ok()?, *bits).key("ip")),
             Self::Global => None,
-            // Sessions store values as JSON, so the key is made from the JSON text.
+            // A session stores its values as JSON, so the key is made from the JSON text of the value.
             Self::Session(_) => {
                 Some(self.key(serde_json::Value::from(value).to_string().as_bytes()))
             }
@@ -110,7 +110,7 @@ impl PartSource {
         }
     }
 
-    /// Reads the key of a request. `None` if the request has no key.
+    /// Reads the key from a request. The result is `None` if the request has no key.
     pub(super) fn read(&self, request: &HttpRequest) -> Option<Key> {
         match self {
             Self::Ip(bits) => Some(client::key(request, *bits, "ip")),
@@ -137,8 +137,8 @@ impl PartSource {
     }
 }
 
-/// Returns the credential after the scheme `Bearer`. Ignores the case of the scheme and the number of spaces (RFC 9110,
-/// section 11.4).
+/// Returns the credential after the scheme `Bearer`. The scheme may have uppercase or lowercase letters, and any
+/// number of spaces may follow it (RFC 9110, section 11.4).
 fn credential(value: &HeaderValue) -> Option<&[u8]> {
     let (scheme, credential) = value.as_bytes().split_first_chunk::<6>()?;
     let is_bearer = scheme.eq_ignore_ascii_case(b"bearer");

@@ -1,4 +1,4 @@
-//! A limit of a middleware.
+//! The limit that an application creates for a middleware.
 
 use std::{
     fmt::{self, Display},
@@ -15,7 +15,7 @@ use crate::{
     per_request::RequestResolver,
 };
 
-/// A limit of a [`RateLimit`](crate::RateLimit) middleware: its quotas and its settings.
+/// A limit of a [`RateLimit`](crate::RateLimit) middleware, with its quotas and its settings.
 ///
 /// ```
 /// # use actix_rateguard::{Limit, RateGuard, RateLimit};
@@ -28,42 +28,44 @@ use crate::{
 /// let middleware = RateLimit::new(&guard, logins);
 /// ```
 ///
-/// The settings have the same names, values and defaults as in the macro attribute. Their order does not matter.
+/// The settings have the same names, values and defaults as the settings of the macro attribute. The order of the
+/// settings does not matter.
 ///
-/// No method of this type panics. A limit holds its first invalid setting, and
-/// [`RateLimit::try_new`](crate::RateLimit::try_new) returns this error. [`RateLimit::new`](crate::RateLimit::new)
-/// panics with it.
+/// No method of this type panics. If a setting is invalid, the limit stores the error of the first invalid setting.
+/// [`RateLimit::try_new`](crate::RateLimit::try_new) returns this error, and
+/// [`RateLimit::new`](crate::RateLimit::new) panics with its message.
 #[derive(Clone)]
 #[must_use = "a limit does nothing until a `RateLimit` uses it"]
 pub struct Limit {
     pub(super) source: QuotaSource,
     pub(super) policy_settings: PolicySettings,
     pub(super) key: RequestResolver<Caller>,
-    /// The key in the notation of the macro attribute. `None` if the key is a function.
+    /// The key in the notation of the macro attribute. `None` if a function reads the key.
     pub(super) key_notation: Option<String>,
     pub(super) cost: Arc<dyn RequestCost>,
     pub(super) scope: LimitScope,
-    /// The first invalid setting.
+    /// The first setting that is invalid. `None` if all settings are valid.
     pub(super) invalid: Option<InvalidSetting>,
 }
 
 /// The source of a limit's quotas.
 #[derive(Clone)]
 pub(super) enum QuotaSource {
-    /// The same quotas for all requests.
+    /// The limit has the same quotas for all requests.
     Fixed(Quotas),
-    /// A function chooses the quotas for each request.
+    /// A function chooses the limit's quotas for each request.
     Plan(RequestResolver<Plan>),
-    /// The guard's policy of this name.
+    /// The limit has the quotas of the guard's policy with this name.
     Policy(String),
 }
 
 impl Limit {
-    /// Creates a limit, which counts by client address unless [`key`](Self::key) sets another key.
+    /// Creates a limit with these quotas. The limit counts requests by the client's address, unless
+    /// [`key`](Self::key) sets another key.
     ///
-    /// The quotas are a [`Quota`], [`Quotas`], or text such as `"100/minute"` or `"5/second; 100/minute"`. A request is
-    /// allowed if all of its quotas have room. Invalid text is an error of
-    /// [`RateLimit::try_new`](crate::RateLimit::try_new).
+    /// The quotas are a [`Quota`], [`Quotas`], or text such as `"100/minute"` or `"5/second; 100/minute"`. A
+    /// request is allowed only if each quota has room for it. If the text is invalid,
+    /// [`RateLimit::try_new`](crate::RateLimit::try_new) returns an error.
     pub fn new<Q>(quotas: Q) -> Self
     where
         Q: TryInto<Quotas, Error: Display>,
@@ -73,11 +75,11 @@ impl Limit {
             .set(None, quotas.try_into(), |limit, quotas| limit.source = QuotaSource::Fixed(quotas))
     }
 
-    /// Creates a limit whose quotas are chosen for each request.
+    /// Creates a limit whose quotas a function chooses for each request.
     ///
-    /// `plan` is a closure or function over `&HttpRequest` that returns a [`Plan`] or a value that converts into a
-    /// `Plan`. The function may be async, for example to read a user's plan from a database, and may fail. An error of
-    /// the function becomes the response.
+    /// `plan` is a closure or function over `&HttpRequest` that returns a [`Plan`], or a value that converts into a
+    /// `Plan`. The function may be async, for example to read a user's plan from a database. The function may also
+    /// return an error, which then becomes the response.
     ///
     /// ```
     /// # use actix_web::HttpRequest;
@@ -93,11 +95,13 @@ impl Limit {
         Self::of(QuotaSource::Plan(plan.into_resolver()))
     }
 
-    /// Creates a limit that uses the guard's policy of this name. All limits that use the policy share its counts.
+    /// Creates a limit that uses the guard's policy with this name. All limits that use the same policy share its
+    /// counts.
     ///
-    /// The policy sets the quotas, the name, the ban, the shadow mode and the failure mode, so setting one of these is
-    /// an error of [`RateLimit::try_new`](crate::RateLimit::try_new). The same applies if the guard has no policy of
-    /// this name from its [builder](crate::RateGuardBuilder::policy) or policies file.
+    /// The policy already sets the quotas, the name, the ban, the shadow mode and the failure mode. If the limit
+    /// also sets one of these, [`RateLimit::try_new`](crate::RateLimit::try_new) returns an error. It also returns
+    /// an error if neither the guard's [builder](crate::RateGuardBuilder::policy) nor its policies file has a
+    /// policy with this name.
     pub fn policy(name: impl Into<String>) -> Self {
         Self::of(QuotaSource::Policy(name.into()))
     }
@@ -115,7 +119,8 @@ impl Limit {
         }
     }
 
-    /// Applies a valid value, or holds the error if it is the first one. `setting` is `None` for the quotas.
+    /// Applies a valid value. If the value is invalid, stores the error, unless the limit already has an earlier
+    /// error. `setting` is `None` for the quotas.
     pub(super) fn set<T>(
         mut self,
         setting: Option<&'static str>,
@@ -132,8 +137,8 @@ impl Limit {
         self
     }
 
-    /// As [`set`](Self::set), for a setting that belongs to the policy. Such a setting is an error if the limit uses a
-    /// policy of the guard.
+    /// Does the same as [`set`](Self::set), for a setting that is part of a policy. If the limit uses a policy of
+    /// the guard, the limit cannot change that policy, so the setting is an error.
     pub(super) fn set_in_policy<T>(
         self,
         setting: &'static str,

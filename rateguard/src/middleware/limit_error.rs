@@ -1,4 +1,4 @@
-//! The error of an invalid limit.
+//! The error that describes an invalid limit.
 
 use std::{error::Error, fmt};
 
@@ -7,7 +7,7 @@ use crate::debug_as_display::debug_as_display;
 /// The reason why a [`Limit`](crate::Limit) is invalid, or why a guard cannot use it.
 /// [`RateLimit::try_new`](crate::RateLimit::try_new) returns this error.
 ///
-/// The message names the limit and the setting.
+/// The message contains the name of the limit and, if one setting is invalid, the name of this setting.
 #[derive(Clone, PartialEq, Eq)]
 pub struct LimitError {
     limit: String,
@@ -18,23 +18,24 @@ pub struct LimitError {
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum LimitProblem {
     Setting(InvalidSetting),
-    /// The guard has no policy with the name of the limit.
+    /// The limit uses a policy by name, and the guard has no policy with this name.
     UnknownPolicy,
-    /// Another limit of the same middleware has the same name.
+    /// Another limit of the same middleware already has this name.
     DuplicateName,
-    /// The constant cost is above the maximum cost that the quotas can ever allow.
+    /// Each request has the same cost, and this cost is above the maximum cost that the quotas can ever allow.
     Cost {
         cost: u32,
         max: u32,
     },
-    /// The sentence of a [`NameConflict`](actix_rateguard_core::adapter::NameConflict).
+    /// Another limit of the guard has the same name. The text is the message of the
+    /// [`NameConflict`](actix_rateguard_core::adapter::NameConflict).
     NameConflict(String),
 }
 
-/// An invalid value of a setting.
+/// A setting whose value is invalid, with the error message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct InvalidSetting {
-    /// The method that sets the value. `None` for the quotas.
+    /// The name of the method that sets the value. `None` if the quotas are invalid.
     pub(super) setting: Option<&'static str>,
     pub(super) message: String,
 }

@@ -1,9 +1,9 @@
-//! The request methods of a limit, as text or as a list.
+//! Converts text or a list into the request methods of a limit.
 
 use actix_rateguard_grammar::Methods;
 use actix_web::http::Method;
 
-/// Converts into a list of request methods: text such as `"POST, PUT"`, or an iterator of
+/// A value that converts into a list of request methods. The value is text such as `"POST, PUT"`, or an iterator of
 /// [`Method`](actix_web::http::Method)s. The compiler infers `Kind`.
 #[diagnostic::on_unimplemented(
     message = "expected request methods, found `{Self}`",
@@ -14,10 +14,10 @@ pub trait IntoMethods<Kind> {
     fn into_methods(self) -> Result<Vec<Method>, String>;
 }
 
-/// Marks text.
+/// A type marker for text.
 pub enum Text {}
 
-/// Marks an iterator.
+/// A type marker for an iterator of methods.
 pub enum Listed {}
 
 impl IntoMethods<Text> for &str {

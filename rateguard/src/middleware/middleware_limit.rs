@@ -1,4 +1,4 @@
-//! One limit of a middleware, with the guard that checks it.
+//! The limits that a middleware checks.
 
 use std::{borrow::Cow, panic::Location, sync::Arc};
 
@@ -17,32 +17,34 @@ use crate::{
     per_request::RequestResolver,
 };
 
-/// One limit of a middleware: a valid [`Limit`] with its policy.
+/// One limit of a middleware. It is created from a valid [`Limit`] and has the policy of this limit.
 #[derive(Clone)]
 pub(crate) struct MiddlewareLimit {
-    /// The limit's own policy, or the guard's policy at startup.
+    /// The limit's own policy. If the limit uses a policy of the guard, this is the guard's policy at startup.
     pub(crate) policy: Policy,
-    /// Whether the limit uses the guard's policy of this name.
+    /// Whether the limit uses a policy of the guard.
     pub(crate) is_of_guard: bool,
-    /// The function that chooses the quotas for each request.
+    /// The function that chooses the quotas for each request. `None` if the quotas do not depend on the request.
     pub(crate) plan: Option<RequestResolver<Plan>>,
     pub(crate) key: RequestResolver<Caller>,
-    /// The key in the notation of the macro attribute. `None` if the key is a function.
+    /// The key in the notation of the macro attribute. `None` if a function reads the key.
     pub(crate) key_notation: Option<String>,
     pub(crate) cost: Arc<dyn RequestCost>,
     pub(crate) scope: LimitScope,
-    /// The call of `RateLimit::new` or `and`. A `Limit` may be built in a function that several middlewares share.
+    /// The source location of the call of `RateLimit::new` or `RateLimit::and`. The location of the `Limit` would
+    /// not identify the middleware, because several middlewares may get their `Limit` from the same function.
     pub(crate) location: &'static Location<'static>,
-    /// Whether the program has set the name.
+    /// Whether the program has set a name for the limit.
     has_name: bool,
 }
 
 impl MiddlewareLimit {
-    /// Creates the limit for a guard.
+    /// Creates the limit that a middleware checks with this guard.
     ///
     /// # Errors
     ///
-    /// [`LimitError`] if the limit is invalid, or contradicts the guard's policies or a registered limit.
+    /// [`LimitError`] if the limit is invalid, or if it conflicts with a policy of the guard or with a limit that
+    /// is already registered.
     pub(super) fn new(
         guard: &RateGuard,
         limit: Limit,
@@ -89,8 +91,8 @@ impl MiddlewareLimit {
         Ok(limit)
     }
 
-    /// Returns the registration of the limit's name. `None` if the limit uses a policy of the guard, because the guard
-    /// has already registered the names of its policies.
+    /// Returns the data with which the limit registers its name at the guard. The result is `None` if the limit
+    /// uses a policy of the guard, because the guard registers the names of its own policies.
     pub(super) fn registration(&self) -> Option<NameRegistration<'_>> {
         (!self.is_of_guard).then(|| NameRegistration {
             policy: &self.policy,
@@ -99,11 +101,11 @@ impl MiddlewareLimit {
         })
     }
 
-    /// Builds the check of a request against this limit.
+    /// Builds the check that compares the request with the limit.
     ///
     /// # Errors
     ///
-    /// The limit exempts or rejects the request.
+    /// [`NotChecked`] if the limit exempts or rejects the request without a check of its counts.
     pub(crate) async fn check<'a>(
         &'a self,
         context: &LimitContext<'a>,
@@ -117,7 +119,8 @@ impl MiddlewareLimit {
             Some(key) => crate::key::read(&**key, request),
             None => self.key.resolve(request).await.map_err(NotChecked::Failed)?,
         };
-        // Access lists come before plans: a denied key is rejected even with an unlimited plan.
+        // The access lists are applied before the plan, so a key that an access list denies is rejected even if its
+        // plan is unlimited.
         let key = self.scope.key(context, overrides, caller, request)?;
         let policy = match &self.plan {
             None => Cow::Borrowed(policy),
@@ -130,17 +133,18 @@ impl MiddlewareLimit {
         Ok(self.scope.check(overrides, policy, key, cost))
     }
 
-    /// Returns the settings in the policies file that override the settings of the middleware.
+    /// Returns the settings in the policies file that override settings of the middleware.
     pub(crate) fn overrides<'a>(&self, policy_set: &'a PolicySet) -> &'a RouteOverrides {
         let named = policy_set.peek_policy(self.policy.name()).filter(|_| self.is_of_guard);
         named.map_or(RouteOverrides::NONE, |named| &named.overrides)
     }
 
-    /// Returns the current policy, and the settings in the policies file that override the settings of the middleware.
+    /// Returns the current policy of the limit, and the settings in the policies file that override settings of the
+    /// middleware.
     ///
     /// # Errors
     ///
-    /// The guard has no policy of the name.
+    /// [`NotChecked::Misconfigured`] if the limit uses a policy by name and the guard does not have this policy.
     fn policy<'a>(
         &'a self,
         context: &LimitContext<'a>,
@@ -152,7 +156,8 @@ impl MiddlewareLimit {
         Ok((&named.policy, &named.overrides))
     }
 
-    /// Returns an error if a constant cost is above the quotas, because every request would be denied.
+    /// Returns an error if each request has the same cost and this cost is above the quotas, because every request
+    /// would then be denied.
     fn validate_cost(&self, policy_set: &PolicySet) -> Result<(), LimitProblem> {
         let max = self.policy.max_cost();
         match self.overrides(policy_set).cost.or(self.cost.constant()) {
@@ -163,8 +168,8 @@ impl MiddlewareLimit {
         }
     }
 
-    /// Records a constant cost, so a reload of the policies file rejects a policy whose quotas can never allow this
-    /// cost.
+    /// Records the cost if it is the same for each request. A reload of the policies file then rejects a policy
+    /// whose quotas can never allow this cost.
     fn record_cost(&self, policy_set: &PolicySet) {
         if self.is_of_guard
             && let Some(cost) = self.cost.constant()

@@ -1,11 +1,12 @@
-//! The settings of a limit that belong to its policy.
+//! The settings of a limit that are part of its policy.
 
 use std::borrow::Cow;
 
 use super::limit_error::InvalidSetting;
 use crate::{Ban, OnError, Policy, PolicyError, Quotas};
 
-/// The settings of a limit that belong to its policy. A limit that uses a policy of the guard has none of them.
+/// The settings of a limit that are part of its policy. If the limit uses a policy of the guard, none of these
+/// settings is set.
 #[derive(Clone, Default)]
 pub(super) struct PolicySettings {
     pub(super) name: Option<Cow<'static, str>>,
@@ -17,8 +18,8 @@ pub(super) struct PolicySettings {
 }
 
 impl PolicySettings {
-    /// Builds the policy with these quotas. Settings that exclude each other are an error here, so their order in the
-    /// program does not matter.
+    /// Builds a policy with these quotas. Settings that exclude each other are detected here and not when they are
+    /// set, so their order in the program does not matter.
     pub(super) fn into_policy(
         self,
         default_name: &str,

@@ -1,4 +1,4 @@
-//! The middleware.
+//! The middleware that limits an application, a scope or a resource.
 
 use std::{fmt, panic::Location, sync::Arc};
 
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{AccessList, RateGuard, expect_valid::expect_valid};
 
-/// The default name of a limit. If two limits of one guard have no name of their own, the application panics at
+/// The default name of a limit. If two limits of one guard both have the default name, the application panics at
 /// startup.
 const DEFAULT_NAME: &str = "app";
 
@@ -25,33 +25,33 @@ const DEFAULT_NAME: &str = "app";
 ///     .wrap(RateLimit::new(&guard, "100/minute"));
 /// ```
 ///
-/// A denied request gets a response with status 429. The middleware returns a response and not an error, so outer
-/// middlewares such as actix-cors process the response. In actix-web, the middleware that is registered last runs
-/// first.
+/// A denied request gets a response with status 429. The middleware returns a response instead of an error, so that
+/// outer middlewares such as actix-cors can process the response. In actix-web, the middleware that is registered
+/// last is the outermost middleware and runs first.
 #[derive(Clone)]
 pub struct RateLimit {
     pub(super) guard: RateGuard,
-    /// The limits, at least one.
+    /// The list of limits, which is never empty.
     pub(crate) limits: Arc<Vec<MiddlewareLimit>>,
     pub(crate) access: Arc<AccessList>,
     pub(crate) counts_preflights: bool,
 }
 
 impl RateLimit {
-    /// Creates a middleware with one limit: a [`Limit`], a [`Quota`](crate::Quota), [`Quotas`](crate::Quotas), or text
-    /// such as `"100/minute"` or `"5/second; 100/minute"`.
+    /// Creates a middleware with one limit. The limit is a [`Limit`], a [`Quota`](crate::Quota),
+    /// [`Quotas`](crate::Quotas), or text such as `"100/minute"` or `"5/second; 100/minute"`.
     ///
     /// # Panics
     ///
-    /// With the error of [`try_new`](Self::try_new). The panic happens while the application is built, not in a
-    /// request.
+    /// If [`try_new`](Self::try_new) would return an error. The function panics when the application creates the
+    /// middleware, not when a request arrives.
     #[must_use]
     #[track_caller]
     pub fn new(guard: &RateGuard, limit: impl Into<Limit>) -> Self {
         expect_valid(Self::try_new(guard, limit))
     }
 
-    /// As [`new`](Self::new), but returns an error instead of a panic.
+    /// Does the same as [`new`](Self::new), but returns an error instead of a panic.
     ///
     /// ```
     /// # use actix_rateguard::{LimitError, RateGuard, RateLimit};
@@ -66,15 +66,18 @@ impl RateLimit {
     ///
     /// [`LimitError`], if one of these conditions holds:
     ///
-    /// - A setting of the limit is invalid, such as its quotas, name or key.
+    /// - A setting of the limit is invalid, for example its quotas, name or key.
     /// - Two settings exclude each other, or a [rollout](Limit::rollout) has no candidate.
-    /// - The limit uses a policy that the guard does not have, or has a setting that this policy already sets.
-    /// - A constant cost is above the quotas, so every request would be denied.
-    /// - The guard has a policy of the same name with a different quota, ban or shadow setting. The same applies to
-    ///   limits of middlewares that have already started, and of macro attributes that have handled a request.
+    /// - The limit uses a policy that the guard does not have.
+    /// - The limit uses a policy of the guard, and sets a value that this policy already sets.
+    /// - The limit has a constant cost that is above its quotas, so every request would be denied.
+    /// - The guard has a policy with the limit's name but with a different quota, ban or shadow setting.
+    /// - A limit of a middleware that has already started, or of a macro attribute that has handled a request, has
+    ///   the same name but a different quota, ban or shadow setting.
     ///
-    /// Two middlewares that have not started yet do not know each other. So the application panics at startup if their
-    /// limits have the same name and other settings, or have both no name.
+    /// Two middlewares that have not started yet cannot compare their limits, so some errors appear only at
+    /// startup. The application panics at startup if two limits have the same name and different settings, or if
+    /// neither limit has a name of its own.
     #[track_caller]
     pub fn try_new(guard: &RateGuard, limit: impl Into<Limit>) -> Result<Self, LimitError> {
         let empty = Self {
@@ -86,9 +89,10 @@ impl RateLimit {
         empty.try_and(limit)
     }
 
-    /// Adds a further limit.
+    /// Adds one more limit to the middleware.
     ///
-    /// A request is allowed if all limits have room. Otherwise, no limit counts the request.
+    /// A request is allowed only if each limit has room for it. If one limit denies the request, no limit of this
+    /// middleware counts it.
     ///
     /// ```
     /// # use actix_rateguard::{Limit, RateGuard, RateLimit, key};
@@ -99,19 +103,20 @@ impl RateLimit {
     ///
     /// # Panics
     ///
-    /// With the error of [`try_and`](Self::try_and). The panic happens while the application is built, not in a
-    /// request.
+    /// If [`try_and`](Self::try_and) would return an error. The function panics when the application creates the
+    /// middleware, not when a request arrives.
     #[must_use]
     #[track_caller]
     pub fn and(self, limit: impl Into<Limit>) -> Self {
         expect_valid(self.try_and(limit))
     }
 
-    /// As [`and`](Self::and), but returns an error instead of a panic.
+    /// Does the same as [`and`](Self::and), but returns an error instead of a panic.
     ///
     /// # Errors
     ///
-    /// As [`try_new`](Self::try_new). Also if another limit of this middleware has the same name.
+    /// [`LimitError`] for the same reasons as for [`try_new`](Self::try_new), or if another limit of this
+    /// middleware has the same name.
     #[track_caller]
     pub fn try_and(mut self, limit: impl Into<Limit>) -> Result<Self, LimitError> {
         let default_name = match self.limits.len() {
@@ -128,20 +133,20 @@ impl RateLimit {
         Ok(self)
     }
 
-    /// Sets the clients that this middleware never limits, and the clients that it always rejects with 403. The guard's
-    /// own list is applied before this list. Default: an empty list.
+    /// Sets the clients that this middleware never limits, and the clients that it always rejects with 403. The
+    /// middleware applies the guard's own access list first, and then this list. Default: an empty list.
     #[must_use]
     pub fn access(mut self, list: AccessList) -> Self {
         self.access = Arc::new(list);
         self
     }
 
-    /// Counts CORS preflights, too.
+    /// Applies the limits also to CORS preflights.
     ///
-    /// By default, preflights pass and do not count: a browser sends them by itself, and a script cannot read the
-    /// response to a denied preflight. A request looks like a preflight if its method is `OPTIONS` and it has the
-    /// headers `Origin` and `Access-Control-Request-Method`. Any client can send such a request, so use this setting
-    /// where handlers do work for `OPTIONS` requests.
+    /// By default, preflights pass and do not count, because a browser sends preflights by itself, and a script
+    /// cannot read the response to a denied preflight. A request looks like a preflight if its method is `OPTIONS`
+    /// and it has the headers `Origin` and `Access-Control-Request-Method`. Any client can send such a request, so
+    /// call this method if your handlers do work for `OPTIONS` requests.
     #[must_use]
     pub fn count_preflights(mut self) -> Self {
         self.counts_preflights = true;

@@ -1,4 +1,4 @@
-//! The `Transform` and `Service` of the middleware.
+//! The implementation of actix-web's traits `Transform` and `Service` for the middleware.
 
 use std::rc::Rc;
 
@@ -32,13 +32,15 @@ use crate::{
 
 /// # Panics
 ///
-/// At startup of the application, if one of these conditions holds for a limit of another middleware or of a macro
-/// attribute with the same guard:
+/// At startup of the application, if one of these conditions holds for another limit of the same guard. The other
+/// limit belongs to another middleware or to a macro attribute.
 ///
-/// - It has the same name and a different quota, ban or shadow setting.
-/// - It has the default name, because the program has set no name, and so has a limit of this middleware.
+/// - The other limit has the name of a limit of this middleware, but a different quota, ban or shadow setting.
+/// - The program has set no name for the other limit and for a limit of this middleware, so both limits have the
+///   same default name.
 ///
-/// [`RateLimit::try_new`] returns all other errors, and also these if the other limit has already started.
+/// [`RateLimit::try_new`] returns all other errors. It also returns these errors if the other limit has already
+/// started.
 impl<S, B> Transform<S, ServiceRequest> for RateLimit
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
@@ -71,7 +73,7 @@ where
     }
 }
 
-/// The service that [`RateLimit`] wraps around another service.
+/// The service that [`RateLimit`] puts around the application's service.
 #[doc(hidden)]
 pub struct RateLimitMiddleware<S> {
     service: Rc<S>,
@@ -115,8 +117,8 @@ where
                     return Ok(response);
                 }
             };
-            // actix-web panics if a clone of the request exists while the inner service routes the request, so none is
-            // kept here.
+            // actix-web panics if a clone of the request exists while the inner service selects the route. So this
+            // code has no clone of the request here.
             match service.call(request).await {
                 Ok(response) => {
                     let mut response = response.map_into_left_body();
@@ -125,17 +127,18 @@ where
                     Ok(response)
                 }
                 Err(error) if admission.is_not_limited() => {
-                    // Only the status is needed here, because there is no decision to write into the response.
-                    // actix-web creates the response later, outside this middleware.
+                    // No limit has decided, so there are no headers to write, and only the status of the response
+                    // is needed. actix-web creates the response later, outside this middleware.
                     admission.on_response(error.as_response_error().status_code()).await;
                     Err(error)
                 }
                 Err(error) => {
-                    // The response is created now, because its status decides whether the request counts.
-                    // `LimitedError` keeps the response, because an error may be able to create a response only once.
+                    // The status of the response determines whether the request counts, so the response is created
+                    // now. `LimitedError` stores this response, because some errors can create their response only
+                    // once.
                     let response = error.error_response();
                     admission.on_response(response.status()).await;
-                    // An outer middleware adds its own decision to the error.
+                    // The error carries this decision to the outer middlewares, which may add their own decisions.
                     match admission.decision() {
                         Some(decision) => {
                             let guard = middleware.guard.clone();
@@ -172,11 +175,12 @@ async fn admit<'a>(
     enforce(guard, policy_set, checks, request).await
 }
 
-/// Applies the rules that all limits of a middleware share: the access lists for addresses, and preflights.
+/// Applies the rules that are the same for all limits of a middleware: the access lists for addresses, and the rule
+/// for CORS preflights.
 ///
 /// # Errors
 ///
-/// The rules exempt or reject the request.
+/// [`NotChecked`] if a rule exempts or rejects the request.
 pub(crate) fn check_middleware(
     context: &LimitContext<'_>,
     counts_preflights: bool,
@@ -189,14 +193,14 @@ pub(crate) fn check_middleware(
     }
 }
 
-/// Returns whether the request looks like a CORS preflight (Fetch standard, section 3.2.2). A browser sends a preflight
-/// on its own, without a script's request.
+/// Returns whether the request looks like a CORS preflight (Fetch standard, section 3.2.2). A browser sends
+/// preflights by itself, before it sends the request of a script.
 fn is_preflight(request: &HttpRequest) -> bool {
     let has = |name| request.headers().contains_key(name);
     *request.method() == Method::OPTIONS && has(ORIGIN) && has(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-/// Writes the decisions on a request into the headers of its response.
+/// Writes the header fields that report the decisions on a request into its response.
 fn write_response_headers<B>(middleware: &RateLimit, response: &mut ServiceResponse<B>) {
     let request = response.request().clone();
     write_headers(middleware.guard.http(), &request, response.headers_mut());

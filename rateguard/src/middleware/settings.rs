@@ -1,4 +1,4 @@
-//! The settings of a limit besides its quotas.
+//! The methods of a limit that set everything except its quotas.
 
 use std::{borrow::Cow, convert::Infallible, fmt::Display, sync::Arc};
 
@@ -8,13 +8,16 @@ use actix_web::{HttpRequest, HttpResponse};
 use super::{limit::Limit, methods::IntoMethods};
 use crate::{Ban, Count, Decision, MissingKey, OnError, Quotas, RequestCost, key::IntoKey};
 
-/// The settings. The policies file and the macro attribute have settings with the same names.
+/// The settings of a limit. The macro attribute and the policies file have settings with the same names.
 impl Limit {
-    /// Sets the key that requests are counted by. Default: `"ip"`, the client's address.
+    /// Sets the key by which the limit counts requests. Default: `"ip"`, which is the client's address.
     ///
-    /// The key is text in the notation of the macro attribute, such as `"header:X-Api-Key"` or `"user+path:tenant"`, a
-    /// built-in key from [`key`](crate::key), or a closure or function over `&HttpRequest`. The function may be async
-    /// and may fail. See [`Caller`](crate::Caller) for the values that the function may return.
+    /// The key is one of these values:
+    ///
+    /// - text in the notation of the macro attribute, such as `"header:X-Api-Key"` or `"user+path:tenant"`;
+    /// - a built-in key from the module [`key`](crate::key);
+    /// - a closure or function over `&HttpRequest`. It may be async and may return an error.
+    ///   [`Caller`](crate::Caller) describes the values that it may return.
     ///
     /// ```
     /// # use actix_web::HttpRequest;
@@ -33,8 +36,8 @@ impl Limit {
         })
     }
 
-    /// Sets the rule for requests without a key: a [`MissingKey`], or text such as `"deny"`. Default: `"ip"`, which
-    /// counts them by client address.
+    /// Sets the rule for requests without a key. The rule is a [`MissingKey`], or text such as `"deny"`. Default:
+    /// `"ip"`, which counts such requests by the client's address.
     pub fn missing_key<M>(self, missing: M) -> Self
     where
         M: TryInto<MissingKey, Error: Display>,
@@ -44,9 +47,9 @@ impl Limit {
         })
     }
 
-    /// Sets the name of the limit, for keys and logs. Default: `app`, or `app#2` for the second limit of a middleware.
-    /// Limits of one guard with the same name share their counts. If a guard has two or more limits, give each limit
-    /// its own name.
+    /// Sets the name of the limit, which appears in logs and in the keys of the store. Default: `app`, or `app#2`
+    /// for the second limit of a middleware. Limits of one guard with the same name share their counts. If a guard
+    /// has two or more limits, give each limit its own name.
     ///
     /// A name has 1 to 200 bytes, and contains only letters, digits and ASCII punctuation without braces.
     pub fn name(self, name: impl Into<Cow<'static, str>>) -> Self {
@@ -55,22 +58,23 @@ impl Limit {
         self.set_in_policy("name", name, |settings, name| settings.name = Some(name))
     }
 
-    /// Sets the cost of a request in units: a number, a closure or function over `&HttpRequest`, or a
+    /// Sets the cost of a request in units. The cost is a number, a closure or function over `&HttpRequest`, or a
     /// [`BodyCost`](crate::BodyCost). Default: 1.
     ///
-    /// A request that costs more than the limit is always denied. A request that costs 0 is always allowed, unless the
-    /// client is banned. A number above the limit is an error of [`RateLimit::try_new`](crate::RateLimit::try_new).
+    /// A request that costs more than the limit is always denied. A request that costs 0 is always allowed, unless
+    /// the client is banned. If the cost is a number above the limit,
+    /// [`RateLimit::try_new`](crate::RateLimit::try_new) returns an error.
     pub fn cost(mut self, cost: impl RequestCost) -> Self {
         self.cost = Arc::new(cost);
         self
     }
 
-    /// Sets which responses make a request count: a [`Count`], or text such as `"failure"` or `"status:401"`. Default:
-    /// `"all"`.
+    /// Sets which responses make a request count. The value is a [`Count`], or text such as `"failure"` or
+    /// `"status:401"`. Default: `"all"`.
     ///
-    /// With another value, the guard counts a request before the handler runs, and refunds the units if the response
-    /// does not count. Concurrent requests can therefore not exceed the limit. If the client disconnects before the
-    /// response, the request counts.
+    /// With any other value than `"all"`, the guard counts the request before the handler runs, so concurrent
+    /// requests cannot exceed the limit. If the response does not make the request count, the guard then refunds
+    /// the units. If the client disconnects before the response, the request counts.
     pub fn count<C>(self, count: C) -> Self
     where
         C: TryInto<Count, Error: Display>,
@@ -78,15 +82,16 @@ impl Limit {
         self.set(Some("count"), count.try_into(), |limit, count| limit.scope.count = count)
     }
 
-    /// Limits only requests with one of these methods: text such as `"POST, PUT"`, or an iterator of
-    /// [`Method`](actix_web::http::Method)s. Default: all methods. Requests with any of these methods share one bucket.
+    /// Applies the limit only to requests with one of these methods. The value is text such as `"POST, PUT"`, or an
+    /// iterator of [`Method`](actix_web::http::Method)s. Default: all methods. The limit counts the requests of one
+    /// key in the same bucket, whichever of these methods they have.
     pub fn methods<Kind>(self, methods: impl IntoMethods<Kind>) -> Self {
         self.set(Some("methods"), methods.into_methods(), |limit, methods| {
             limit.scope.methods = methods;
         })
     }
 
-    /// Exempts the requests for which the function returns `true`, such as health checks.
+    /// Exempts each request for which the function returns `true`, for example health checks.
     ///
     /// ```
     /// # use actix_web::HttpRequest;
@@ -98,8 +103,8 @@ impl Limit {
         self
     }
 
-    /// Bans clients that are denied too often: a [`Ban`], or text such as `"10/hour for 15m up to 1d"`. Default: no
-    /// ban.
+    /// Bans clients that are denied too often. The value is a [`Ban`], or text such as
+    /// `"10/hour for 15m up to 1d"`. Default: no ban.
     pub fn ban<B>(self, ban: B) -> Self
     where
         B: TryInto<Ban, Error: Display>,
@@ -107,17 +112,18 @@ impl Limit {
         self.set_in_policy("ban", ban.try_into(), |settings, ban| settings.ban = Some(ban))
     }
 
-    /// Puts this limit in shadow: the limit decides and counts, but denies no request. See
+    /// Puts this limit in shadow mode, in which the limit counts and decides, but denies no request. See
     /// [`Policy::shadow`](crate::Policy::shadow).
     ///
-    /// A limit in shadow cannot have a [`candidate`](Self::candidate).
+    /// A limit in shadow mode cannot have a [`candidate`](Self::candidate).
     pub fn shadow(self) -> Self {
         let valid = Ok::<(), Infallible>(());
         self.set_in_policy("shadow", valid, |settings, ()| settings.is_in_shadow = true)
     }
 
-    /// Checks candidate quotas in shadow, in addition to the enforced quotas: a [`Quota`](crate::Quota), [`Quotas`], or
-    /// text such as `"3/minute"`. See [`Policy::candidate`](crate::Policy::candidate).
+    /// Sets candidate quotas, which the guard checks in shadow mode in addition to the enforced quotas. The value
+    /// is a [`Quota`](crate::Quota), [`Quotas`], or text such as `"3/minute"`. See
+    /// [`Policy::candidate`](crate::Policy::candidate).
     pub fn candidate<Q>(self, quotas: Q) -> Self
     where
         Q: TryInto<Quotas, Error: Display>,
@@ -127,15 +133,15 @@ impl Limit {
         })
     }
 
-    /// Enforces the [`candidate`](Self::candidate) quotas for this percentage of the keys, from 0 to 100. Default: 0.
-    /// See [`Policy::rollout`](crate::Policy::rollout).
+    /// Sets the percentage of keys, from 0 to 100, for which the guard enforces the [`candidate`](Self::candidate)
+    /// quotas. Default: 0. See [`Policy::rollout`](crate::Policy::rollout).
     pub fn rollout(self, percent: u8) -> Self {
         let valid = Ok::<_, Infallible>(percent);
         self.set_in_policy("rollout", valid, |settings, percent| settings.rollout = Some(percent))
     }
 
-    /// Sets the failure mode for the time while the store does not answer: an [`OnError`], or text such as `"closed"`.
-    /// Default: the failure mode of the guard.
+    /// Sets the failure mode, which determines the decision while the store does not answer. The value is an
+    /// [`OnError`], or text such as `"closed"`. Default: the failure mode of the guard.
     pub fn on_error<E>(self, on_error: E) -> Self
     where
         E: TryInto<OnError, Error: Display>,
@@ -146,8 +152,8 @@ impl Limit {
     }
 
     /// Replaces the response to requests that this limit denies. Default: the response of
-    /// [`RateGuardBuilder::on_denied`](crate::RateGuardBuilder::on_denied). That method describes the headers that
-    /// RateGuard adds.
+    /// [`RateGuardBuilder::on_denied`](crate::RateGuardBuilder::on_denied), whose documentation describes the
+    /// headers that RateGuard adds.
     pub fn on_denied(
         mut self,
         response: impl Fn(&HttpRequest, &Decision) -> HttpResponse + Send + Sync + 'static,

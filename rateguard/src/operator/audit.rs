@@ -1,4 +1,4 @@
-//! The audit log: one log message for each change that an operator requests.
+//! Writes the audit log, which has one log message for each change that an operator requests.
 
 use std::fmt;
 
@@ -9,10 +9,11 @@ use actix_web::{HttpMessage, HttpRequest};
 use super::problem::Problem;
 use crate::{RateGuard, UserId};
 
-/// The log target. A logger can use this target to filter the audit log.
+/// The log target of the audit log. A logger can filter log messages by this target.
 const TARGET: &str = "actix_rateguard::audit";
 
-/// The log message for one change. Fields that are not known yet are `None`, for example if the body is invalid.
+/// The log message for one change. A field is `None` if its value is unknown, for example because the request body
+/// is invalid.
 pub(super) struct AuditEntry {
     action: &'static str,
     policy: Option<String>,
@@ -29,8 +30,8 @@ impl AuditEntry {
         self.policy = Some(escape_for_display(policy));
     }
 
-    /// Sets the key type. The log contains neither the key nor the hash of the key, because a reader could hash all
-    /// addresses to find the address of a hash.
+    /// Sets the key type. The log message contains neither the key nor its hash, because a reader of the log could
+    /// hash all addresses to find the address that has this hash.
     pub(super) fn set_by(&mut self, by: &str) {
         self.by = Some(escape_for_display(by));
     }
@@ -40,7 +41,7 @@ impl AuditEntry {
         self.seconds = Some(seconds);
     }
 
-    /// Writes the log message with the result of the change.
+    /// Writes the log message, which contains the result of the change.
     pub(super) fn log<T>(
         &self,
         guard: &RateGuard,
@@ -57,7 +58,7 @@ impl AuditEntry {
         }
     }
 
-    /// Writes a log message about forbidden changes, at most once in 10 seconds.
+    /// Writes a log message about requests that were rejected with 403, at most once in 10 seconds.
     pub(super) fn log_forbidden(&self, guard: &RateGuard, request: &HttpRequest) {
         static LOG: ThrottledLog = ThrottledLog::new();
         if let Some(requests) = LOG.try_emit() {
@@ -85,7 +86,7 @@ impl fmt::Display for AuditEntry {
     }
 }
 
-/// Formats the addresses and the user of an operator's request.
+/// Formats the addresses and the user of the operator who sent a request.
 struct Operator<'a> {
     guard: &'a RateGuard,
     request: &'a HttpRequest,

@@ -1,4 +1,4 @@
-//! The actix-web service of the endpoints.
+//! The actix-web service that handles the requests to the endpoints.
 
 use std::{rc::Rc, time::Duration};
 
@@ -22,16 +22,18 @@ use super::{
 };
 use crate::{BanError, PerRequest, RateGuard, explain::Outcome, per_request::RequestResolver};
 
-/// Returns the endpoints of this guard. See the [module](crate::operator) for their requests and responses.
+/// Returns the endpoints of this guard. The documentation of the [module](crate::operator) describes their requests
+/// and responses.
 ///
-/// Register the endpoints in a scope behind the application's own authentication. The endpoints reject every request
-/// with 403 unless [`allow_if`](Endpoints::allow_if) is set.
+/// Register the endpoints in a scope that requires the application's own authentication. The endpoints reject every
+/// request with 403 unless [`allow_if`](Endpoints::allow_if) is set.
 #[must_use]
 pub fn endpoints(guard: &RateGuard) -> Endpoints {
     Endpoints { guard: guard.clone(), allowed: None }
 }
 
-/// The endpoints of a guard, for `App::service` and `Scope::service`. [`endpoints`] returns them.
+/// The endpoints of a guard, which an application registers with `App::service` or `Scope::service`. The function
+/// [`endpoints`] returns this value.
 #[derive(Clone)]
 pub struct Endpoints {
     guard: RateGuard,
@@ -45,10 +47,12 @@ impl std::fmt::Debug for Endpoints {
 }
 
 impl Endpoints {
-    /// Sets the function that authorizes requests. The function runs before the body is read.
+    /// Sets the function that authorizes requests. The endpoint calls the function before it reads the request
+    /// body.
     ///
-    /// The function is a closure or function over `&HttpRequest`, and may be async. The function returns a `bool` or a
-    /// `Result` with a `bool`. After `false`, the endpoint rejects the request with 403. An error becomes the response.
+    /// `allowed` is a closure or function over `&HttpRequest`, and may be async. It returns a `bool`, or a `Result`
+    /// with a `bool`. If the result is `false`, the endpoint rejects the request with 403. If the result is an
+    /// error, the error becomes the response.
     #[must_use]
     pub fn allow_if<Kind>(mut self, allowed: impl PerRequest<bool, Kind>) -> Self {
         self.allowed = Some(allowed.into_resolver());
@@ -100,7 +104,7 @@ impl Endpoints {
         result.map_or_else(Problem::into_response, json_response)
     }
 
-    /// Performs a reset, ban or unban. Sets the fields of `entry` for the audit log.
+    /// Performs a reset, ban or unban. Adds to `entry` the fields of the request that the audit log contains.
     async fn change(
         &self,
         endpoint: Endpoint,
@@ -206,7 +210,7 @@ impl Endpoint {
         ("/unban", Self::Unban),
     ];
 
-    /// Returns the action for the audit log, if the endpoint changes anything.
+    /// Returns the name of the action in the audit log. The result is `None` if the endpoint changes nothing.
     fn action(self) -> Option<&'static str> {
         match self {
             Self::Reset => Some("reset"),
@@ -248,7 +252,7 @@ fn ban_problem(error: BanError, echo: Value) -> Problem {
     }
 }
 
-/// Adds the fields of `source` to `target`.
+/// Adds the fields of the object `source` to the object `target`.
 fn merge(mut target: Value, source: Value) -> Value {
     if let (Value::Object(fields), Value::Object(added)) = (&mut target, source) {
         fields.extend(added);

@@ -1,5 +1,5 @@
-//! The JSON of the responses. The documentation of [`operator`](crate::operator) describes the fields, which are stable
-//! within a version.
+//! Creates the JSON of the responses. The documentation of [`operator`](crate::operator) describes the fields,
+//! which stay the same within a version.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -20,14 +20,14 @@ pub(super) fn inventory(inventory: &Inventory) -> Value {
 }
 
 impl Serialize for Inventory {
-    /// Serializes the same JSON as the endpoint in [`operator`](crate::operator) returns.
+    /// Serializes the inventory as the JSON that the endpoint `inventory` of [`operator`](crate::operator) returns.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         with_version(inventory(self)).serialize(serializer)
     }
 }
 
 impl Serialize for Explanation {
-    /// Serializes the JSON that [`operator`](crate::operator) describes.
+    /// Serializes the explanation as the JSON that [`operator`](crate::operator) describes.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         with_version(explanation(self)).serialize(serializer)
     }
@@ -173,7 +173,7 @@ fn explained(explained: &ExplainedLimit) -> Value {
     body
 }
 
-/// Returns the fields of an outcome.
+/// Returns the fields that describe an outcome.
 pub(super) fn outcome(outcome: &Outcome) -> Value {
     let (name, because, text) = match outcome {
         Outcome::Decided(_) => ("decided", None, None),
@@ -214,7 +214,8 @@ pub(super) fn outcome(outcome: &Outcome) -> Value {
     })
 }
 
-/// Returns whether a policy is in shadow, and whether its candidate is enforced for this key.
+/// Returns the fields that report whether a policy is in shadow mode, and whether the guard enforces its candidate
+/// for this key.
 pub(super) fn shadow_state(guard: &RateGuard, policy: &Policy, key: &Key) -> Value {
     json!({
         "is_in_shadow": policy.is_in_shadow(),

@@ -1,4 +1,4 @@
-//! Determines the key type that an operator's request selects.
+//! Determines the type of the key that an operator's request selects.
 
 use super::problem::Problem;
 use crate::{
@@ -7,11 +7,13 @@ use crate::{
     key::operator_key::{NO_KEY, PARTS, VALUE, are_equivalent, may_be_missing},
 };
 
-/// Returns the key type for the `by` of a request, or the default key type if the request has no `by`.
+/// Returns the key type that the field `by` of a request body sets. If the body has no `by`, returns the default
+/// key type.
 ///
 /// # Errors
 ///
-/// 400 if no limit of this name has the key type, because no request has such a key.
+/// A [`Problem`] with status 400 if no limit with this name has this key type, because then no request has such a
+/// key. The status is also 400 if the body has no `by`, and several limits with this name have different keys.
 pub(super) fn key_type(
     guard: &RateGuard,
     name: &str,
@@ -36,7 +38,8 @@ pub(super) fn key_type(
             ))),
         };
     };
-    // If a function reads the key, or no limit uses the policy, the key type is unknown, so any `by` may be correct.
+    // If a function reads the key of a limit, or if no limit uses the policy, the guard does not know the key type.
+    // In these cases, every `by` may be correct.
     let accepts_any = keys.is_empty() || keys.contains(&FUNCTION);
     let ipv6_bits = guard.http().client_address.ipv6_bits();
     let matches = |key: &str| are_equivalent(&by, key, ipv6_bits);
@@ -44,7 +47,8 @@ pub(super) fn key_type(
         return Ok(by);
     }
     if counts_missing_keys {
-        // The limit counts requests without a key by address, so the operator may select such a key.
+        // A limit of this name counts requests without a key by the client's address, so the operator may select
+        // the key of such a request.
         if by == NO_KEY || matches("ip") {
             return Ok(NO_KEY.to_owned());
         }

@@ -1,4 +1,5 @@
-//! JSON endpoints that show operators which client is limited, by which limit and why, and that reset and ban keys.
+//! JSON endpoints for operators. They show which client is limited, by which limit and why, and they reset and ban
+//! keys.
 //!
 //! ```
 //! # use actix_web::{App, HttpRequest, web};
@@ -12,54 +13,62 @@
 //! );
 //! ```
 //!
-//! Without [`Endpoints::allow_if`], every request is rejected with 403. To compare a secret, use [`token_matches`],
-//! because the duration of `==` reveals how much of the secret is correct.
+//! Without [`Endpoints::allow_if`], the endpoints reject every request with 403. A function that compares a secret
+//! should call [`token_matches`], because the duration of `==` reveals how much of the secret is correct.
 //!
 //! | Endpoint | What it does |
 //! |---|---|
 //! | `GET inventory` | lists all limits: [`RateGuard::inventory`](crate::RateGuard::inventory) |
 //! | `GET policies` | lists the policies of the guard, from its builder and its policies file |
-//! | `GET health` | reports the state of the store, and the number of failed checks |
-//! | `POST explain` | explains the outcome of a key; counts nothing |
-//! | `POST reset` | deletes the counts and bans of a key |
-//! | `POST ban`, `POST unban` | starts and ends a ban of a key |
+//! | `GET health` | reports the state of the store, and how many checks have failed |
+//! | `POST explain` | explains the outcome that a request with a key would have, and counts nothing |
+//! | `POST reset` | deletes the counts of a key, and ends its ban |
+//! | `POST ban` | bans a key |
+//! | `POST unban` | ends the ban of a key |
 //!
 //! # Bodies
 //!
-//! A body has `Content-Type: application/json` and at most 64 KiB. An unknown field is an error. The error lists the
-//! valid fields.
+//! A request body must have `Content-Type: application/json` and at most 64 KiB. If a body has an unknown field,
+//! the endpoint rejects the request, and the error text contains the names of the valid fields.
 //!
-//! A body selects a key with `policy`, the name of a limit or policy, and one or both of
+//! A body selects a key with the field `policy`, which is the name of a limit or policy, and with one or both of
+//! these fields:
 //!
-//! - `key`: text or a whole number, or a list of them if the key has several parts;
+//! - `key`: text or a whole number, or a list of such values if the key has several parts;
 //! - `address`: the address of the client, if the limit counts by address.
 //!
-//! The values correspond to the parts of the limit's key in the inventory. For the key `user+ip`, an example is
+//! A body has one value for each part of the limit's key, in the order of the parts. The inventory shows the key.
+//! An `address` replaces the value of an `ip` part. For the key `user+ip`, an example of a body is
 //! `{"policy": "search", "key": "42", "address": "192.0.2.7"}`.
 //!
-//! `by` sets the key type. `by` is required if limits of one name have different keys, and useful for a policy that
-//! background tasks use without HTTP. The value is one of
+//! The field `by` sets the key type. It is required if several limits have the same name and different keys. It is
+//! also useful for a policy that background tasks use without HTTP. The value of `by` is one of
 //!
 //! - a key in the notation of the macro attribute, such as `user+ip`;
-//! - `value`: the key of `Key::from`, for text, an address or a tuple;
-//! - `parts`: the key of `Key::from_parts`;
-//! - `no_key`: the client's `address`, by which a limit counts requests that lack its key. If no limit of the name has
-//!   the key `ip`, `ip` means the same as `no_key`.
+//! - `value`, for a key that the program creates from text, an address or a tuple with `Key::from`;
+//! - `parts`, for a key that the program creates with `Key::from_parts`;
+//! - `no_key`, for the client's `address`. A limit counts by this address the requests that lack the limit's key.
+//!   If no limit of the name has the key `ip`, the value `ip` means the same as `no_key`.
 //!
-//! The response is 400 if limits have the name, but none of them has the notation in `by` as its key. For a policy
-//! without limits, and if a limit has a key function, the key type is unknown, so every `by` is valid.
+//! If limits have the name, but none of these limits has the key that `by` names, the response has status 400. If
+//! no limit uses the policy, or a function reads the key of a limit, the guard does not know the key type, so every
+//! value of `by` is valid.
 //!
-//! `ban` also requires `for_seconds`, the duration of the ban.
+//! The body of `ban` also requires the field `for_seconds`, which is the duration of the ban.
 //!
 //! # Explanations
 //!
-//! `explain` reports the outcome of one more request with the selected key: the status of each quota, a ban, and the
-//! entry of the guard's access list. `methods`, `skip`, the access lists of middlewares, and quotas that a function
-//! chooses depend on a request, which `explain` does not have. For a limit whose quotas are chosen for each request, the
-//! response is 409.
+//! `explain` reports the outcome that one more request with the selected key would have. The report contains the
+//! status of each quota, a ban of the key, and whether the guard's access list allows or denies the key or the
+//! address.
 //!
-//! [`RateGuard::explain_request`](crate::RateGuard::explain_request) applies all of these to a real request, and shows
-//! how the address of the client was determined. For example, a route of the application can explain its own requests:
+//! The settings `methods` and `skip`, the access lists of middlewares, and quotas that a function chooses depend on
+//! an HTTP request, so `explain` cannot apply them. If a function chooses the limit's quotas for each request, the
+//! response has status 409.
+//!
+//! [`RateGuard::explain_request`](crate::RateGuard::explain_request) applies all settings of the limits to an HTTP
+//! request, and shows how the guard determined the address of the client. For example, a route of the application
+//! can explain the requests that it receives:
 //!
 //! ```
 //! # use actix_web::{HttpRequest, web};
@@ -69,61 +78,71 @@
 //! }
 //! ```
 //!
-//! Such a route needs the application's own authorization, because the explanation describes the limits.
+//! Such a route needs the application's own authorization, because the explanation reveals the settings of the
+//! limits.
 //!
 //! # Responses
 //!
-//! A response is an object with `version`, which is 1. Within a version, a release may add fields, but it neither
-//! removes a field nor changes the meaning of a field. Durations are numbers of seconds and end in `_seconds`. Points
-//! in time end in `_unix_seconds` and use the clock of this application server. A missing value is `null`. The field
-//! `omitted` of `inventory` is [`Inventory::omitted`](crate::inventory::Inventory::omitted).
+//! A response is a JSON object with the field `version`, whose value is 1. While the version stays the same, a
+//! release of RateGuard may add fields, but it neither removes a field nor changes the meaning of a field. The name
+//! of a duration ends in `_seconds`, and its value is a number of seconds. The name of a point in time ends in
+//! `_unix_seconds`, and its value comes from the clock of the application server that responds. A missing value is
+//! `null`. The field `omitted` of `inventory` is the value of
+//! [`Inventory::omitted`](crate::inventory::Inventory::omitted).
 //!
-//! The response to an error has problem details (RFC 9457). If the store does not answer, the status is 503, and the
+//! An error response has problem details (RFC 9457). If the store does not answer, the status is 503, and the
 //! response also has the fields that do not depend on the store.
 //!
-//! A reset, ban or unban takes effect on every application server. A denial in the
-//! [cache](crate::RateGuardBuilder::denial_cache_ttl) of another application server expires within the time that
-//! `denial_cache_ttl_seconds` of `health` reports.
+//! A reset, ban or unban takes effect on every application server that uses the store. Another application server
+//! may still have a denial of the key in its [cache](crate::RateGuardBuilder::denial_cache_ttl). This denial stays
+//! in effect until it expires, which takes at most the `denial_cache_ttl_seconds` that `health` reports.
 //!
 //! # Policies files, shadow and candidates
 //!
-//! All responses contain the current values. For a limit with a named policy, the key, cost, methods and quotas are the
-//! values in the policies file, if the file sets them. `policies_file` of `health` has `path`, `generation`,
-//! `since_unix_seconds`, and `error` if the current content of the file is not in effect. Without a policies file,
-//! `policies_file` is `null`.
+//! All responses contain the current values. If a limit uses a policy by its name, the policies file may set the
+//! key, the cost, the methods and the quotas of the limit, and the responses contain the values in the file. The
+//! field `policies_file` of `health` has the fields `path`, `generation` and `since_unix_seconds`. It also has the
+//! field `error` if the current content of the file is not in effect. Without a policies file, `policies_file` is
+//! `null`.
 //!
 //! Limits and policies have these fields:
 //!
-//! - `is_in_shadow`: whether the limit only decides and counts.
-//! - `candidate`: the quotas that are checked in shadow, in the format of `quotas`.
-//! - `rollout_percent`: the percentage of keys for which the candidate is enforced.
+//! - `is_in_shadow`: whether the limit is in shadow mode, in which it counts and decides, but denies no request.
+//! - `candidate`: the quotas that the guard checks in shadow mode, in the format of the field `quotas`.
+//! - `rollout_percent`: the percentage of keys for which the guard enforces the candidate.
 //!
-//! An explanation also has `is_in_shadow`, `would_deny` and `is_rolled_out`. `would_deny` is `true` if a limit in
-//! shadow would deny the request. `is_rolled_out` is `true` if the candidate is enforced for this key. `statuses` lists
-//! the quotas that are enforced for the key. The field `shadow` of `health` is
-//! [`RateGuard::shadow_report`](actix_rateguard_core::RateGuard::shadow_report) of this process.
+//! An explanation also has the fields `is_in_shadow`, `would_deny` and `is_rolled_out`. `would_deny` is `true` if a
+//! limit in shadow mode would deny the request. `is_rolled_out` is `true` if the guard enforces the candidate for
+//! this key. The list `statuses` contains the quotas that the guard enforces for the key. The field `shadow` of
+//! `health` is the [`RateGuard::shadow_report`](actix_rateguard_core::RateGuard::shadow_report) of the process that
+//! responds.
 //!
-//! A limit in shadow denies no request, so an operator cannot ban a key for such a limit. A limit in shadow still
-//! rejects a request that lacks a required key, and a request that an access list denies.
+//! A limit in shadow mode denies no request, so an operator cannot ban a key for such a limit. Even in shadow mode,
+//! a limit rejects a request that lacks a required key, and a request that an access list denies.
 //!
 //! # The audit log
 //!
-//! `reset`, `ban` and `unban` each write a log message with the target `actix_rateguard::audit`. The level is `info` on
-//! success and `warn` on failure. After a failure, the log message has the status of the response.
+//! Each request to `reset`, `ban` or `unban` writes a log message with the target `actix_rateguard::audit`. The
+//! level is `info` on success and `warn` on failure. After a failure, the log message has the status of the
+//! response.
 //!
 //! ```text
 //! operator: action=ban policy="login" by="ip" for_seconds=600 peer=10.0.0.1 client=192.0.2.1 user="ann" outcome=done
 //! ```
 //!
-//! `peer` is the address that connected. `client` is the address of the client, if that differs from `peer`. `user` is
-//! the [`UserId`](crate::UserId) in the request's extensions, which an `allow_if` function can insert. The log message
-//! contains neither the key, nor the hash of the key, nor headers of the request. For requests that `allow_if` rejects,
-//! the endpoints write at most one log message in 10 seconds, with the number of these requests.
+//! `peer` is the address from which the request came, or `unix` for a Unix socket. `client` is the address of the
+//! client, and is present if it differs from `peer`. `user` is the [`UserId`](crate::UserId) in the request's
+//! extensions, which an `allow_if` function can insert. The log message contains neither the key, nor the hash of
+//! the key, nor headers of the request.
+//!
+//! The endpoints write at most one log message in 10 seconds about requests that `allow_if` rejects. This log
+//! message contains the number of these requests.
 //!
 //! # Limits around the endpoints
 //!
-//! A limit around the whole application also applies to the endpoints, so such a limit could deny the operator who
-//! investigates it. Exempt the endpoints: `.skip(|request| request.path().starts_with("/operator/"))`.
+//! A limit around the whole application also applies to the endpoints. Such a limit could deny the requests of an
+//! operator who investigates this limit, so exempt the endpoints:
+//! `.skip(|request| request.path().starts_with("/operator/"))`.
 
 mod audit;
 mod endpoints;

@@ -1,4 +1,4 @@
-//! The errors of the endpoints, as problem details (RFC 9457).
+//! The errors of the endpoints. The responses to these errors have problem details (RFC 9457).
 
 use actix_web::{HttpResponse, http::StatusCode};
 use serde_json::{Value, json};
@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use super::response::build;
 use crate::Unavailable;
 
-/// The maximum number of characters in `detail`. The text is cut there, because it may contain text that the client
-/// sent.
+/// The maximum number of characters in the field `detail`. A longer text is cut, because it may contain text of any
+/// length that the client sent.
 const MAX_DETAIL: usize = 400;
 
 pub(super) struct Problem {
@@ -15,7 +15,7 @@ pub(super) struct Problem {
     kind: &'static str,
     title: String,
     detail: String,
-    /// The fields of the response besides the problem details. `Null` if there are none.
+    /// The fields that the response has in addition to the problem details. `Null` if there are no such fields.
     extra: Value,
 }
 
@@ -48,7 +48,7 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, detail)
     }
 
-    /// Reports a valid request that conflicts with the settings of the limit or the state of the key.
+    /// Reports that a request is valid, but conflicts with the settings of the limit or the state of the key.
     pub(super) fn conflict(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, detail)
     }
@@ -65,7 +65,8 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "Forbidden.")
     }
 
-    /// Reports that the store did not answer. `extra` has the fields that do not depend on the store.
+    /// Reports that the store did not answer. `extra` contains the fields of the response that do not depend on the
+    /// store.
     pub(super) fn unavailable(unavailable: &Unavailable, extra: Value) -> Self {
         let cause = unavailable.cause();
         let effect =

@@ -13,7 +13,7 @@ use crate::{
     key::operator_key::{OperatorKey, operator_key},
 };
 
-/// The maximum size of a body in bytes.
+/// The maximum size of a request body in bytes.
 const MAX_BODY: usize = 64 * 1_024;
 
 #[derive(Deserialize)]
@@ -35,7 +35,7 @@ pub(super) struct BanBody {
     pub(super) for_seconds: f64,
 }
 
-/// One value, or one value for each part of the key.
+/// The field `key` of a body. It has one value, or a list with one value for each part of the key.
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "`key`: expected text, a whole number, or a list of them")]
 pub(super) enum Values {
@@ -61,23 +61,24 @@ impl Part {
     }
 }
 
-/// The key that a body selects, and its policy.
+/// The key that a request body selects, and the policy for this key.
 pub(super) struct SelectedKey {
     pub(super) policy: Policy,
     pub(super) key: Key,
     /// Whether other clients of the same IPv6 network share this key.
     pub(super) is_shared: bool,
     pub(super) address: Option<IpAddr>,
-    /// The fields with which the operator selected the key, for the response.
+    /// The fields of the request body that selected the key. The response repeats these fields.
     pub(super) echo: Value,
 }
 
-/// Reads a JSON body of at most [`MAX_BODY`] bytes.
+/// Reads a JSON request body of at most [`MAX_BODY`] bytes.
 pub(super) async fn read<T: DeserializeOwned>(
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<T, Problem> {
-    // A page of another origin cannot send this type without a CORS preflight, so the endpoints accept no other type.
+    // The endpoints accept only the type `application/json`. A web page of another origin cannot send a request
+    // with this type unless a CORS preflight allows it.
     let media_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = media_type.and_then(|it| it.split(';').next()).unwrap_or_default();
     if !essence.trim().eq_ignore_ascii_case("application/json") {
@@ -86,7 +87,8 @@ pub(super) async fn read<T: DeserializeOwned>(
     let body =
         payload.to_bytes_limited(MAX_BODY).await.map_err(|_| Problem::too_large(MAX_BODY))?;
     let body = body.map_err(|_| Problem::bad("failed to read the request body"))?;
-    // Serde would also accept a list of values in place of an object.
+    // For a struct, Serde also accepts a JSON list of the field values. The documented format is only an object, so
+    // a list is an error.
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(Problem::bad("expected a JSON object"));
     }
@@ -101,11 +103,12 @@ impl BanBody {
 }
 
 impl KeySelector {
-    /// Finds the policy and builds the key.
+    /// Finds the policy and builds the key that the body selects.
     ///
     /// # Errors
     ///
-    /// 404 if there is no limit or policy of the name, and 400 if the values do not form a key of this limit or policy.
+    /// A [`Problem`] with status 404 if no limit and no policy has the name, or with status 400 if the values do
+    /// not form a key of this limit or policy.
     pub(super) fn select(self, guard: &RateGuard) -> Result<SelectedKey, Problem> {
         let Self { policy: name, key, address, by } = self;
         let policy = guard.policy_of_limit(&name).ok_or_else(|| {

@@ -1,4 +1,5 @@
-//! The responses of the endpoints. They are JSON that no cache stores and no browser interprets as a page.
+//! Creates the responses of the endpoints. A response contains JSON. Its headers forbid caches to store it, and
+//! forbid browsers to interpret it as a web page.
 
 use std::fmt::Write;
 
@@ -11,15 +12,15 @@ use actix_web::{
 };
 use serde_json::{Value, json};
 
-/// The version of the response format.
+/// The value of the field `version` in each response.
 const VERSION: u32 = 1;
 
-/// Creates a response with these fields and the version.
+/// Creates a response with the fields of `body` and the version.
 pub(super) fn json_response(body: Value) -> HttpResponse {
     build(StatusCode::OK, "application/json", &with_version(body))
 }
 
-/// Adds the version to the fields.
+/// Adds the field `version` to an object.
 pub(super) fn with_version(mut body: Value) -> Value {
     if let Value::Object(fields) = &mut body {
         fields.insert("version".to_owned(), json!(VERSION));
@@ -27,7 +28,7 @@ pub(super) fn with_version(mut body: Value) -> Value {
     body
 }
 
-/// Creates a response with the headers that every endpoint sends.
+/// Creates a response with the headers that all responses of the endpoints have.
 pub(super) fn build(status: StatusCode, content_type: &str, body: &Value) -> HttpResponse {
     let mut text = escape_json(&body.to_string());
     text.push('\n');
@@ -38,10 +39,10 @@ pub(super) fn build(status: StatusCode, content_type: &str, body: &Value) -> Htt
         .body(text)
 }
 
-/// Escapes everything except printable ASCII, and the markup characters of HTML.
+/// Escapes the markup characters of HTML, and all characters that are not printable ASCII.
 ///
-/// After this, a terminal or a browser cannot interpret hostile keys as control sequences or markup. JSON has the
-/// escaped characters only inside strings, so the value stays the same.
+/// As a result, a terminal or a browser cannot interpret a hostile key as control sequences or markup. In JSON,
+/// such characters occur only inside strings, so the meaning of the JSON stays the same.
 fn escape_json(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len());
     for character in json.chars() {
@@ -49,7 +50,7 @@ fn escape_json(json: &str) -> String {
             ' '..='~' if !"<>&'".contains(character) => escaped.push(character),
             _ => {
                 for unit in character.encode_utf16(&mut [0; 2]) {
-                    // Writing to a `String` cannot fail.
+                    // The result is ignored because writing to a `String` cannot fail.
                     let _ = write!(escaped, "\\u{unit:04x}");
                 }
             }

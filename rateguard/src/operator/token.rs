@@ -1,12 +1,14 @@
-//! Compares the secret of a request in constant time.
+//! Compares the secret in a request with the correct secret in constant time.
 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-/// Returns whether a request has the correct token, for [`Endpoints::allow_if`](super::Endpoints::allow_if).
+/// Returns whether the token in a request is the correct token. Call this function in the function for
+/// [`Endpoints::allow_if`](super::Endpoints::allow_if).
 ///
-/// The duration does not depend on how much of the token is correct, so a client cannot guess the token character by
-/// character. An empty `token` matches nothing, so a missing setting rejects every request.
+/// The duration of the comparison does not depend on how much of the token is correct, so a client cannot guess the
+/// token character by character. An empty `token` matches no request, so a missing setting does not open the
+/// endpoints.
 ///
 /// ```
 /// # use actix_web::HttpRequest;
@@ -21,8 +23,8 @@ use subtle::ConstantTimeEq;
 #[must_use]
 pub fn token_matches(given: impl AsRef<[u8]>, token: impl AsRef<[u8]>) -> bool {
     let (given, token) = (given.as_ref(), token.as_ref());
-    // The comparison of slices returns early if the lengths differ. Hashes always have the same length, so the duration
-    // does not reveal the length of the token.
+    // A comparison of slices returns early if their lengths differ. All hashes have the same length, so a
+    // comparison of hashes does not reveal the length of the token.
     let is_equal: bool = Sha256::digest(given).ct_eq(&Sha256::digest(token)[..]).into();
     is_equal && !token.is_empty()
 }

@@ -1,4 +1,5 @@
-//! Errors that the middleware returns with the headers of its decision.
+//! The error that the middleware returns if the inner service returns an error. It contains the decision, so that
+//! the response reports it.
 
 use std::{cell::Cell, fmt};
 
@@ -7,14 +8,15 @@ use actix_web::{Error, HttpResponse, ResponseError, http::StatusCode};
 use super::headers;
 use crate::{Decision, RateGuard};
 
-/// An error of the wrapped service, with the middleware's decision for the headers of the response.
+/// An error of the inner service, together with the middleware's decision. The headers of the response report this
+/// decision.
 ///
-/// `Debug` and `Display` write the wrapped error, but an outer middleware that downcasts the error finds this type.
-/// actix-web converts errors of handlers and extractors into responses, so this type only wraps errors of inner
-/// middlewares.
+/// `Debug` and `Display` write the error of the inner service. An outer middleware that downcasts the error finds
+/// this type and not the type of the inner error. actix-web converts errors of handlers and extractors into
+/// responses, so this type only contains errors of inner middlewares.
 pub(crate) struct LimitedError {
     error: Error,
-    /// The response to the error. `None` after actix-web has taken the response.
+    /// The response to the error. `None` after `error_response` has returned the response.
     response: Cell<Option<HttpResponse>>,
     status: StatusCode,
     decision: Decision,
@@ -28,7 +30,8 @@ impl LimitedError {
         decision: Decision,
         guard: RateGuard,
     ) -> Self {
-        // An inner limit may have a tighter decision, so the headers report both.
+        // The decision of an inner middleware may be tighter, so the headers report a combination of both
+        // decisions.
         let decision = match error.as_error::<Self>() {
             Some(inner) => decision.and(inner.decision.clone()),
             None => decision,

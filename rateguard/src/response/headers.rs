@@ -16,8 +16,8 @@ use actix_web::{
 
 use crate::{Decision, Quota, settings::HttpSettings};
 
-/// Writes the header fields of a decision, and replaces fields of the same names. `jitter` is the number of seconds to
-/// add to `Retry-After`.
+/// Writes the header fields that report a decision. If the response already has a field of the same name, replaces
+/// its value. `jitter` is the number of seconds that the function adds to `Retry-After`.
 pub(crate) fn write_decision(
     decision: &Decision,
     settings: &HttpSettings,
@@ -30,7 +30,7 @@ pub(crate) fn write_decision(
             FieldValue::Number(value) => Ok(number(value)),
             FieldValue::Text(value) => HeaderValue::try_from(value),
         };
-        // A dialect writes only printable ASCII, so the value is always valid.
+        // The value contains only printable ASCII characters, so the conversion into a `HeaderValue` never fails.
         if let Ok(value) = value {
             headers.insert(name(field), value);
         }
@@ -40,10 +40,11 @@ pub(crate) fn write_decision(
     }
 }
 
-/// Gives header dialects the values of a decision.
+/// The values of a decision that the header dialects read.
 struct ReportedDecision<'a> {
     decision: &'a Decision,
-    /// The names of the limits. They are computed on first use, because only some dialects report them.
+    /// The public names of the limits. They are computed when a dialect first reads them, because only some
+    /// dialects report names.
     names: OnceCell<Vec<String>>,
 }
 
@@ -70,8 +71,9 @@ impl DialectInput for ReportedDecision<'_> {
         })
     }
 
-    /// Returns the limits to report. For a ban, this is only the limit that banned the key. For another denial, these
-    /// are only the limits that denied the request, because another limit can reset later than the client may retry.
+    /// Returns the limits that the header fields report. If the key is banned, this is only the limit that banned
+    /// the key. If the request is denied without a ban, these are only the limits that denied it. A limit that did
+    /// not deny the request may reset later than the client may retry, so it would confuse the client.
     fn reported_limits(&self) -> impl Iterator<Item = Limit<'_>> {
         let (decision, ban) = (self.decision, self.decision.banned_for());
         let with_status = self.limits().zip(decision.statuses()).enumerate();
@@ -87,8 +89,8 @@ impl DialectInput for ReportedDecision<'_> {
     }
 }
 
-/// Returns the quota and the window to report. For a token bucket, the quota is the burst, and the window is the time
-/// in which the empty bucket fills up.
+/// Returns the quota and the window that the header fields report. For a token bucket, the reported quota is the
+/// burst, and the reported window is the time in which an empty bucket becomes full.
 fn reported_quota(quota: Quota) -> Limit<'static> {
     let window = if quota.algorithm().has_burst() {
         let micros = quota.window().as_micros() * u128::from(quota.capacity());
@@ -101,14 +103,14 @@ fn reported_quota(quota: Quota) -> Limit<'static> {
     Limit { policy: "", quota: quota.capacity().into(), window, remaining: 0, reset_after: none }
 }
 
-/// Writes `Retry-After`: the wait in seconds, rounded up, and the jitter in seconds.
+/// Writes `Retry-After`. The value is the wait in seconds, rounded up, plus the jitter in seconds.
 pub(crate) fn write_retry_after(after: Duration, jitter: u64, headers: &mut HeaderMap) {
     let seconds = retry_after_seconds(after.min(MAX_REPORTED_TIME)).saturating_add(jitter);
     headers.insert(name(RETRY_AFTER), number(seconds));
 }
 
-/// Returns the jitter of `Retry-After` in seconds. The jitter is drawn once for a request, so an outer limit writes the
-/// same value as an inner limit.
+/// Returns the jitter for `Retry-After` in seconds. The jitter is chosen only once for each request, so that an
+/// outer limit writes the same value as an inner limit.
 pub(crate) fn jitter(settings: &HttpSettings, request: &HttpRequest) -> u64 {
     #[derive(Clone, Copy)]
     struct Drawn(u64);
@@ -119,15 +121,15 @@ pub(crate) fn jitter(settings: &HttpSettings, request: &HttpRequest) -> u64 {
     }
     let seconds = match settings.retry_jitter.as_secs() {
         0 => return 0,
-        // The seed of each hasher is random, so the hash is random.
+        // Each new hasher has a random seed, so its hash is a random number.
         max => RandomState::new().hash_one(max) % max.saturating_add(1),
     };
     extensions.insert(Drawn(seconds));
     seconds
 }
 
-/// Writes `Cache-Control: no-store`, unless the response has this value. A rejection applies to one client at one time,
-/// so a cache must not store it (RFC 6585, section 4, for 429).
+/// Writes `Cache-Control: no-store`, unless the response already has this value. A rejection applies to one client
+/// at one time, so a cache must not store it. For status 429, RFC 6585 requires this in section 4.
 pub(crate) fn write_no_store(headers: &mut HeaderMap) {
     let is_no_store = |value: &HeaderValue| {
         value.to_str().is_ok_and(|value| value.to_ascii_lowercase().contains("no-store"))
@@ -137,7 +139,7 @@ pub(crate) fn write_no_store(headers: &mut HeaderMap) {
     }
 }
 
-/// Formats a number with one allocation. The conversion of [`HeaderValue`] needs two allocations.
+/// Formats a number with one allocation. The conversion from a number in [`HeaderValue`] needs two allocations.
 fn number(number: u64) -> HeaderValue {
     let mut digits = itoa::Buffer::new();
     HeaderValue::from_str(digits.format(number)).unwrap_or_else(|_| number.into())
@@ -159,7 +161,7 @@ mod tests {
     use super::*;
     use crate::{Policy, store::BucketStatus};
 
-    /// The name of a policy, its quota, the requested cost, and the status of the bucket.
+    /// A policy's name, its quota, the requested cost, and the status of the quota's bucket.
     type Status = (&'static str, Quota, u32, BucketStatus);
 
     fn status(policy: &'static str, quota: &str, cost: u32, bucket: BucketStatus) -> Status {
@@ -263,7 +265,7 @@ mod tests {
         for _ in 0..1_000 {
             let request = actix_web::test::TestRequest::default().to_http_request();
             let seconds = jitter(&settings, &request);
-            // An outer guard with other settings writes the same jitter.
+            // The jitter of the request stays the same, even for an outer guard with other settings.
             assert_eq!(jitter(&HttpSettings::default(), &request), seconds);
             drawn.insert(seconds);
         }

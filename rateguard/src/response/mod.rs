@@ -1,4 +1,4 @@
-//! Responses: the headers that report a decision, and the rejections.
+//! Creates the headers that report a decision, and the responses to rejected requests.
 
 mod error_response;
 mod headers;

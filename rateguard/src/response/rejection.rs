@@ -1,6 +1,6 @@
-//! The responses to rejected requests.
+//! Creates the responses to rejected requests.
 //!
-//! Every client can read these responses, so their bodies are constant except for the public names of policies.
+//! Every client can receive these responses, so their bodies are constant, except for the public names of policies.
 
 use std::{rc::Rc, time::Duration};
 
@@ -19,28 +19,29 @@ use crate::{
     settings::HttpSettings,
 };
 
-/// `Retry-After` while the store does not answer. The guard detects a recovered store within about this time.
+/// The value of `Retry-After` while the store does not answer. After the store has recovered, the guard needs about
+/// this time to detect the recovery.
 const STORE_RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Why a request was rejected.
+/// The reason why a request was rejected.
 pub(crate) enum Rejection {
-    /// 429: the limit is exhausted, or the request costs more than the limit.
+    /// The response has status 429, because a limit has denied the request.
     ///
-    /// `index` is the index of the decision in the state of the request. The middleware or macro attribute adds the
-    /// headers of the decision.
+    /// `state` is the state of the request, and `index` is the index of the decision in this state. The middleware
+    /// or macro attribute adds the header fields that report the decision to the response.
     Denied { state: Rc<RequestState>, index: usize, on_denied: Option<OnDenied> },
-    /// 503: the store did not answer, and the limit fails closed.
+    /// The response has status 503, because the store did not answer and the limit fails closed.
     Unavailable,
-    /// 403: the request lacks a required key, or an access list denies it.
+    /// The response has status 403, because the request lacks a required key, or an access list denies it.
     Forbidden,
-    /// A function of the application returned an error.
+    /// A function of the application returned an error, which becomes the response.
     Error(Error),
-    /// 500: the application is misconfigured. The log message has the details.
+    /// The response has status 500, because the application is misconfigured. The log message has the details.
     Misconfigured,
 }
 
 impl Rejection {
-    /// Creates the response.
+    /// Creates the response to the rejected request.
     pub(crate) fn into_response(
         self,
         settings: &HttpSettings,
@@ -61,7 +62,7 @@ impl Rejection {
                 response
             }
             Self::Forbidden => FORBIDDEN.response(None, settings, request),
-            // The application sets the caching of its own errors.
+            // The application sets `Cache-Control` for its own errors, so RateGuard does not change this response.
             Self::Error(error) => return HttpResponse::from_error(error),
             Self::Misconfigured => return misconfigured(),
         };
@@ -70,14 +71,16 @@ impl Rejection {
     }
 }
 
-/// Creates the response with status 500. The response needs no guard, because there may be none.
+/// Creates the response with status 500. The function has no guard as an argument, because the application may have
+/// no guard.
 pub(crate) fn misconfigured() -> HttpResponse {
     let mut response = MISCONFIGURED.text();
     write_no_store(response.headers_mut());
     response
 }
 
-/// The texts of a rejection. draft-ietf-httpapi-ratelimit-headers-11 registers the problem types and titles.
+/// The status and the texts of a rejection. draft-ietf-httpapi-ratelimit-headers-11 registers the problem types and
+/// titles that are not `about:blank`.
 struct RejectionText {
     status: StatusCode,
     text: &'static str,
@@ -154,7 +157,7 @@ impl RejectionText {
         HttpResponse::build(self.status).content_type(ContentType::plaintext()).body(self.text)
     }
 
-    /// Creates a response with problem details (RFC 9457).
+    /// Creates a response whose body has problem details (RFC 9457).
     fn problem(&self, decision: Option<&Decision>) -> HttpResponse {
         let mut problem = json!({
             "type": self.problem,
@@ -171,8 +174,8 @@ impl RejectionText {
     }
 }
 
-/// Returns the public names of the quotas that denied the request. For a ban, returns only the quota of the policy that
-/// banned the client.
+/// Returns the public names of the quotas that denied the request. If the client is banned, returns only the quota
+/// of the policy that banned the client.
 fn violated_policies(decision: &Decision) -> Vec<String> {
     let tightest = decision.tightest_index();
     let is_violated = |(index, status): &(usize, &QuotaStatus)| match decision.banned_for() {
@@ -183,15 +186,17 @@ fn violated_policies(decision: &Decision) -> Vec<String> {
     statuses.filter(|(status, _)| is_violated(status)).map(|(_, name)| name).collect()
 }
 
-/// Returns whether `Accept` names JSON with a quality that is at least the quality of text (RFC 9110, section 12.5.1).
+/// Returns whether the client prefers JSON to text. This is the case if `Accept` contains a JSON type whose quality
+/// value is at least as high as that of text (RFC 9110, section 12.5.1).
 ///
-/// The function treats an `Accept` of more than 8 values or 1,024 bytes as absent.
+/// The function ignores `Accept` if the request has more than 8 values of it, or more than 1,024 bytes in these
+/// values.
 fn accepts_problem_json(request: &HttpRequest) -> bool {
     if !bounds::ACCEPT.permits(request.headers(), &ACCEPT) {
         return false;
     }
-    // To parse the header takes longer than to check the limit. Most requests do not name JSON, so this search avoids
-    // the parser.
+    // Parsing the header takes longer than checking the limit. Most requests do not accept JSON, so a search for
+    // the text `json` finds the few requests that need the parser.
     let names_json = |value: &HeaderValue| {
         value.as_bytes().windows(4).any(|bytes| bytes.eq_ignore_ascii_case(b"json"))
     };

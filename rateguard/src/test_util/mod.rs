@@ -1,5 +1,5 @@
-//! Utilities for tests: limits without Redis and without sleeping, stores that fail on demand, a conformance suite for
-//! stores, and a probe that finds [routes](Routes) without a limit.
+//! Utilities for tests: guards that need neither Redis nor real waiting time, stores that fail when the test wants
+//! it, a conformance suite for stores, and [`Routes`], which finds routes without a limit.
 //!
 //! ```
 //! # futures_util::FutureExt::now_or_never(async {
@@ -18,7 +18,7 @@
 //! # }).unwrap().unwrap();
 //! ```
 //!
-//! A guard with a [`FaultyStore`] tests an application whose store does not answer:
+//! With a [`FaultyStore`], a test can check how the application behaves while the store does not answer:
 //!
 //! ```
 //! # futures_util::FutureExt::now_or_never(async {
@@ -43,7 +43,7 @@ use actix_rateguard_core as core;
 
 use crate::{MemoryStore, RateGuard};
 
-/// Returns a guard that counts in memory, and the manual clock of the guard.
+/// Returns a guard that counts in memory, and the manual clock that this guard uses.
 #[must_use]
 pub fn guard() -> (RateGuard, ManualClock) {
     let clock = ManualClock::new();

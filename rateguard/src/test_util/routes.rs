@@ -1,4 +1,4 @@
-//! Detects routes of an application without a limit.
+//! Finds routes of an application that have no limit.
 
 use std::{error::Error, fmt};
 
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::route_probe::RouteProbe;
 
-/// A list of routes of an application, to find the routes without a limit.
+/// A list of an application's routes, in which a test can find the routes without a limit.
 ///
 /// ```
 /// # actix_web::rt::System::new().block_on(async {
@@ -35,21 +35,22 @@ use crate::route_probe::RouteProbe;
 /// # });
 /// ```
 ///
-/// actix-web 4.18 and later can report its routes with the feature `experimental-introspection`. To use that report,
-/// see [`of_report`](Self::of_report).
+/// actix-web 4.18 and later can report the routes of an application with the feature `experimental-introspection`.
+/// The function [`of_report`](Self::of_report) reads this report.
 ///
-/// The probe sends a marked request to each route. The first limit that applies responds to the marked request. Nothing
-/// is counted, and the handler does not run. On a route without a limit, the handler runs with an empty body, so use an
-/// application that is built for tests.
+/// [`unlimited`](Self::unlimited) sends a marked request to each route. The first limit that applies to the marked
+/// request responds to it. The limits do not count the marked request, and the handler does not run. On a route
+/// without a limit, the handler runs with an empty body, so use an application that is built for tests.
 ///
-/// The probe can miss a limit or a route:
+/// In these cases, the result is not complete or not correct:
 ///
-/// - A limit that exempts the marked request with [`skip`](crate::Limit::skip), or that applies to other methods,
-///   is not found.
-/// - A middleware that responds before all limits, such as an authentication, hides the limits.
-/// - A guard of the route other than the method guard hides the limits, if the marked request does not satisfy that
-///   guard.
-/// - Routes that are not in the list are not checked.
+/// - A limit exempts the marked request with [`skip`](crate::Limit::skip), or applies only to other methods. The
+///   route is then reported as a route without a limit.
+/// - A middleware, such as an authentication, responds to the marked request before any limit does. The route is
+///   then reported as a route without a limit.
+/// - The route has a route guard of actix-web that does not match the marked request. The route is then reported as
+///   a route without a limit. Guards that match the method are not affected.
+/// - A route is not in the list. Such a route is not tested.
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct Routes {
@@ -58,18 +59,20 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// Creates a list of routes by method and path pattern. The probe replaces each parameter with `1`.
+    /// Creates a list of routes from methods and path patterns. The marked request for a route has the text `1` in
+    /// place of each path parameter.
     pub fn of<P: Into<String>>(routes: impl IntoIterator<Item = (Method, P)>) -> Self {
         let all = routes.into_iter().map(|(method, path)| (method, path.into())).collect();
         Self { all, except: Vec::new() }
     }
 
-    /// Reads the routes from the output of `IntrospectionTree::report_as_json` of actix-web. The tree is in the
-    /// application's `web::Data<IntrospectionTree>`. The probe uses GET for a resource without methods.
+    /// Reads the routes from the JSON that `IntrospectionTree::report_as_json` of actix-web returns. The
+    /// application's data contains this tree as `web::Data<IntrospectionTree>`. If the report has no methods for a
+    /// resource, the marked request has the method GET.
     ///
     /// # Errors
     ///
-    /// [`RouteReportError`] if the text is not a report of actix-web.
+    /// [`RouteReportError`] if `json` is not a route report of actix-web.
     pub fn of_report(json: &str) -> Result<Self, RouteReportError> {
         let report: Value = serde_json::from_str(json).map_err(|_| RouteReportError)?;
         let mut all = Vec::new();
@@ -90,14 +93,14 @@ impl Routes {
         Ok(Self { all, except: Vec::new() })
     }
 
-    /// Excludes a route that has no limit on purpose.
+    /// Excludes a route that intentionally has no limit.
     pub fn except(mut self, method: Method, path: impl Into<String>) -> Self {
         self.except.push((method, path.into()));
         self
     }
 
-    /// Returns the routes without a limit, such as `GET /health`, except the excluded routes. Also returns excluded
-    /// routes that are not in the list, and marks routes that the application does not have.
+    /// Returns the routes that have no limit and are not excluded, such as `GET /health`. The result also contains
+    /// each excluded route that is not in the list, and marks each route that the application does not have.
     pub async fn unlimited<S, B>(&self, app: &S) -> Vec<String>
     where
         S: Service<Request, Response = ServiceResponse<B>>,
@@ -109,7 +112,8 @@ impl Routes {
             let request =
                 TestRequest::with_uri(&fill_parameters(path)).method(method.clone()).to_request();
             request.extensions_mut().insert(probe.clone());
-            // If the service returns an error, the route exists, so the status matters only for a response.
+            // A missing route gets a response with status 404 or 405, never an error. So an error means that the
+            // route exists.
             let status = app.call(request).await.ok().map(|response| response.status());
             if !probe.found_limit() {
                 let is_missing = status.is_some_and(|status| matches!(status.as_u16(), 404 | 405));
@@ -128,7 +132,7 @@ impl Routes {
     ///
     /// # Panics
     ///
-    /// If [`unlimited`](Self::unlimited) returns routes. The message contains all of these routes.
+    /// If [`unlimited`](Self::unlimited) returns any routes. The panic message contains these routes.
     #[allow(clippy::panic, reason = "an assertion for tests")]
     pub async fn assert_limited<S, B>(&self, app: &S)
     where
@@ -139,7 +143,7 @@ impl Routes {
     }
 }
 
-/// Replaces each parameter of a pattern with `1`.
+/// Replaces each path parameter of a pattern with the text `1`.
 fn fill_parameters(pattern: &str) -> String {
     let mut path = String::new();
     let mut depth = 0;
@@ -159,7 +163,7 @@ fn fill_parameters(pattern: &str) -> String {
     path
 }
 
-/// The text is not a route report of actix-web.
+/// The error for a text that is not a route report of actix-web.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct RouteReportError;
 

@@ -1,5 +1,5 @@
-//! A healthy cluster: keys are spread over the masters, all operations work, and the store passes the conformance
-//! suite.
+//! Tests a healthy cluster. The keys are distributed over all masters, all operations work, and the store passes the
+//! conformance suite.
 
 use actix_rateguard::{
     Algorithm, Key, Policy, RateGuard, StoreError,
@@ -28,7 +28,7 @@ async fn keys_spread_over_masters_with_exact_limits() {
         assert!(on_master > 50, "{on_master} of 300 on master {master}");
     }
 
-    // The script decides all quotas of a key together.
+    // All quotas of a key are in the same slot, so one call of the script decides all of them.
     let policy = Policy::new("p", "5/hour; 7/day; 100/7d token_bucket").unwrap();
     for user in 0..20_u32 {
         let key = Key::from(("user", user));
@@ -63,14 +63,15 @@ async fn cross_slot_request_decides_keys_one_after_another() {
     let guard = guard(&cluster, "cross-slot");
     let user = Policy::new("user", "10/hour").unwrap();
     let tenant = Policy::new("tenant", "4/hour").unwrap();
-    // Some of the 12 users are on another master than their tenant, so some requests need two masters.
+    // Some of the 12 users are stored on a different master than their tenant, so their requests need two masters.
     for number in 0..12_u32 {
         let (ann, acme) = (Key::from(("user", number)), Key::from(("tenant", number)));
         for check in 0..6 {
             let decision = guard.request(&user, &ann).and(&tenant, &acme).check().await.unwrap();
             assert_eq!(decision.is_allowed(), check < 4);
         }
-        // The tenant denied two checks, and the guard refunded their units to the user.
+        // The key of the tenant denied two of the checks, and the guard refunded the units that the user's key had
+        // taken for them.
         assert_eq!(guard.peek(&user, &ann).await.unwrap().remaining(), 6);
     }
 }
@@ -98,7 +99,7 @@ async fn unreachable_url_nodes_are_skipped() {
     let url = format!(
         "redis+cluster://127.0.0.1:{},127.0.0.1:{}",
         free_port(),
-        // A replica also has the map of the whole cluster.
+        // A replica can also report the map of the whole cluster, so the guard may connect to it first.
         cluster.nodes[4].port()
     );
     let guard = RateGuard::redis(url).prefix("some").deadline(TEST_TIMEOUT).build().unwrap();
@@ -118,7 +119,7 @@ async fn mismatched_cluster_url_reports_the_cause() {
         assert_eq!(unavailable.cause(), expected);
         assert_eq!(guard.health().cause(), Some(expected));
     }
-    // A `redis://` URL of a cluster node is a mismatch, too.
+    // A `redis://` URL that points to a cluster node is a mismatch too.
     let cluster = RedisCluster::start();
     let plain = cluster.nodes[0].guard("plain");
     let causes =

@@ -1,5 +1,5 @@
-//! Masters that fail during a load: the guard always decides keys of other masters, and decides keys of the failed
-//! master again after the failover.
+//! Tests masters that fail during a load. The guard must always decide checks of keys on other masters. After the
+//! failover, it must also decide checks of keys on the failed master again.
 
 use std::{
     sync::{
@@ -17,21 +17,21 @@ use super::{guard, masters_of_keys};
 use crate::support::{eventually, redis_cluster::RedisCluster};
 
 const DEADLINE: Duration = Duration::from_secs(2);
-/// Max duration of a check: the deadline, and a margin for a busy machine.
+/// The maximum duration of a check: the deadline, plus a margin for a busy machine.
 const MAX_WAIT: Duration = Duration::from_secs(6);
 
-/// The numbers of decided and failed checks for the keys on one master.
+/// The number of decided checks and the number of failed checks, for the keys on one master.
 #[derive(Default)]
 struct Tally {
     decided: AtomicU64,
     failed: AtomicU64,
 }
 
-/// Threads that check all keys repeatedly until [`stop`](Self::stop).
+/// Threads that check all keys again and again, until [`stop`](Self::stop) is called.
 struct Load {
-    /// One tally for each master.
+    /// The counts for each of the three masters.
     tallies: Arc<[Tally; 3]>,
-    /// The duration of the longest check in milliseconds.
+    /// The duration in milliseconds of the longest check.
     longest: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
@@ -58,7 +58,7 @@ impl Load {
                         };
                         count.fetch_add(1, SeqCst);
                     };
-                    // Each key has its own loop, so a slow check does not delay other keys.
+                    // Each key has its own loop, so a slow check of one key does not delay the checks of other keys.
                     let check_repeatedly = async |it| {
                         while !stop.load(SeqCst) {
                             check(it).await;
@@ -75,7 +75,7 @@ impl Load {
         Self { tallies, longest, stop, threads }
     }
 
-    /// Waits for this many further decisions on keys of a master.
+    /// Waits until `checks` more checks of keys on this master have been decided.
     fn wait_for_decisions(&self, master: usize, checks: u64) {
         let before = self.tallies[master].decided.load(SeqCst);
         eventually("decisions", || {
@@ -83,7 +83,7 @@ impl Load {
         });
     }
 
-    /// Waits until a check of a key on a master fails.
+    /// Waits until a check of a key on this master fails.
     fn wait_for_failure(&self, master: usize) {
         let before = self.tallies[master].failed.load(SeqCst);
         eventually("a failed check", || {
@@ -100,9 +100,9 @@ impl Load {
     }
 }
 
-/// Starts a cluster, and a load on all keys.
+/// Starts a cluster, a guard, and a load that uses all keys.
 async fn under_load(prefix: &str) -> (RedisCluster, RateGuard, Load) {
-    // By default, the other masters also reject requests while some cluster slots have no master.
+    // With the default setting, the other masters also reject requests while some cluster slots have no master.
     let cluster = RedisCluster::start_with(&["--cluster-require-full-coverage", "no"]);
     cluster.use_short_node_timeout();
     let masters = masters_of_keys(&cluster, &guard(&cluster, prefix), prefix, 24).await;
@@ -125,7 +125,7 @@ async fn killed_master_affects_only_its_keys_until_failover() {
     println!("the replica of the killed master decided after {:?}", start.elapsed());
     eventually("the guard is healthy", || guard.health().is_good().then_some(()));
 
-    // The old master returns as a replica of the new master, and the guard sends no requests to the old master.
+    // The old master starts again as a replica of the new master. The guard must not send requests to it.
     cluster.nodes[1].restart_with_data();
     cluster.wait_until_healthy();
     load.wait_for_decisions(1, 50);

@@ -1,4 +1,4 @@
-//! Unserved cluster slots and frozen nodes in the URL do not affect keys of other nodes.
+//! Tests that cluster slots without a master, and frozen nodes in the URL, do not affect keys on other nodes.
 
 use std::{
     env, fs,
@@ -36,7 +36,8 @@ async fn unserved_slot_does_not_affect_other_slots() {
     let served: Vec<u32> = (0..30).filter(|key| !is_unserved(*key)).collect();
     let start = Instant::now();
     loop {
-        // The owner must delete the slot first. Otherwise the owner would tell the others again that it has the slot.
+        // The owner of the slot must delete the slot first. Otherwise the owner would report to the other nodes that
+        // it still has the slot.
         for number in [2, 0, 1] {
             let mut client = cluster.nodes[number].client();
             let _ = cluster_command(&["DELSLOTS", &unserved_slot.to_string()]).exec(&mut client);
@@ -45,16 +46,17 @@ async fn unserved_slot_does_not_affect_other_slots() {
         for key in &served {
             are_served &= guard.check(&policy(), &Key::from(*key)).await.is_ok();
         }
-        // The guard decides all other keys, and reports the unserved slot.
+        // The guard must decide checks of all other keys, and its health must report the missing slot.
         if are_served && guard.health().cause() == Some(StoreError::NotReady) {
             break;
         }
-        // A check of a key in the unserved slot triggers a map refresh.
+        // A check of a key in the slot without a master makes the guard refresh the cluster map.
         assert!(guard.check(&policy(), &unserved).await.is_err());
         assert!(start.elapsed() < TEST_TIMEOUT, "the map is not refreshed");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    // The test skips keys of the last owner: the owner's error for the unserved slot may just have caused a reconnect.
+    // The former owner of the slot returns an error for keys in this slot, and the guard may be reconnecting because
+    // of this error. Therefore the test does not use other keys of this node.
     for key in served.into_iter().filter(|key| masters[*key as usize] != 2) {
         for _ in 0..6 {
             assert!(guard.check(&policy(), &unserved).await.is_err());
@@ -70,14 +72,14 @@ async fn cluster_without_slots_is_unhealthy() {
     let args = ["--dir", folder.to_str().unwrap(), "--cluster-enabled", "yes"];
     let server = RedisServer::start_with(&args);
     let guard = RateGuard::redis(server.url().replace("redis:", "redis+cluster:")).build().unwrap();
-    // The guard reports another cause before it has read the cluster map.
+    // Until the guard has read the cluster map, its health reports a different cause.
     eventually("the guard reads the map", || {
         assert!(!guard.health().is_good());
         (guard.health().cause() == Some(StoreError::NotReady)).then_some(())
     });
     let slots: Vec<u16> = (0..16_384).collect();
     redis::cmd("CLUSTER").arg("ADDSLOTS").arg(slots).exec(&mut server.client()).unwrap();
-    // The guard refreshes the map by itself, and becomes healthy without any check.
+    // The guard must refresh the map without a check, and then become healthy.
     let start = Instant::now();
     eventually("the guard is healthy", || guard.health().is_good().then_some(()));
     println!("the guard was healthy after {:?}", start.elapsed());
@@ -91,8 +93,8 @@ async fn frozen_url_node_does_not_delay_startup() {
     let masters = masters_of_keys(&cluster, &guard(&cluster, "start"), "start", 30).await;
     let key = Key::from(masters.iter().position(|master| *master == 0).unwrap() as u32);
     cluster.nodes[1].freeze();
-    // A guard that waits for the frozen node needs a second. The test needs one guard that does not wait, because a busy
-    // machine may delay any of the others.
+    // Some guards connect to the frozen node first, and need a second for it. The test needs one guard that does not
+    // wait. It starts several guards, because a busy machine may delay any of them.
     let mut elapsed = Vec::new();
     let any_is_quick =
         |elapsed: &Vec<Duration>| elapsed.iter().any(|it| *it < Duration::from_millis(800));

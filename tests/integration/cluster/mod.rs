@@ -1,4 +1,4 @@
-//! Redis Cluster with three masters, each with one replica.
+//! Tests a Redis Cluster with three masters. Each master has one replica.
 
 mod basics;
 mod failover;
@@ -19,13 +19,13 @@ use crate::support::{
     redis_cluster::{RedisCluster, cluster_command},
 };
 
-/// Returns a guard on this cluster with a long deadline and without the denial cache.
+/// Returns a guard on this cluster that has a long deadline and no denial cache.
 fn guard(cluster: &RedisCluster, prefix: &str) -> RateGuard {
     let settings = RateGuard::redis(cluster.url()).prefix(prefix).deadline(TEST_TIMEOUT);
     settings.denial_cache_ttl(Duration::ZERO).build().unwrap()
 }
 
-/// Takes one unit from each of `keys` keys, and returns for each key the index of the master that stores it.
+/// Takes one unit from each key from 0 to `keys - 1`. Returns, for each key, the index of the master that stores it.
 async fn masters_of_keys(
     cluster: &RedisCluster,
     guard: &RateGuard,
@@ -47,7 +47,7 @@ async fn masters_of_keys(
     keys.iter().map(|key| masters[&name(key)]).collect()
 }
 
-/// Returns the cluster slot that a node computes for a key.
+/// Returns the cluster slot for a key, as a node computes it.
 fn slot(client: &mut redis::Connection, name: &str) -> u16 {
     cluster_command(&["KEYSLOT", name]).query(client).unwrap()
 }

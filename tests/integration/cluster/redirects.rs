@@ -1,4 +1,4 @@
-//! Redirects: the guard sends its password only to nodes of the cluster.
+//! Tests redirects. The guard must send its password only to nodes that belong to the cluster.
 
 use std::{
     net::TcpListener,
@@ -16,15 +16,15 @@ use crate::support::{
     fake_redis::{FakeRedis, bulk},
 };
 
-/// The cluster as a node describes it.
+/// The description of the cluster that a node returns.
 struct View {
-    /// The port of the master that serves all cluster slots.
+    /// The port of the only master, which serves all cluster slots.
     master: u16,
-    /// The lines of `CLUSTER NODES`.
+    /// The lines of the reply to `CLUSTER NODES`.
     nodes: String,
 }
 
-/// Returns the reply of a cluster node to any command except scripts.
+/// Returns the reply of a cluster node to a command that is not a call of the script.
 fn topology_reply(command: &[String], view: &View) -> String {
     let words: Vec<&str> = command.iter().map(String::as_str).collect();
     match words[..] {
@@ -86,7 +86,8 @@ async fn redirect_to_a_host_outside_the_cluster_is_not_followed() {
 
 #[tokio::test]
 async fn redirect_to_new_node_is_followed_after_map_refresh() {
-    // In the cluster map, the new node is a master with or without slots.
+    // In the cluster map, the new node is a master. It has slots in the first case, and no slots in the other two
+    // cases.
     for (kind, has_slots) in [("MOVED", true), ("MOVED", false), ("ASK", false)] {
         let other = FakeRedis::start(|command| {
             if is_script(command) {
@@ -100,7 +101,8 @@ async fn redirect_to_new_node_is_followed_after_map_refresh() {
         let is_in_map = Arc::new(AtomicBool::new(false));
         let _node = FakeRedis::listen(listener, move |command| {
             if is_script(command) {
-                // The map contains the new node from now on, but the guard has to request the map.
+                // The cluster map contains the new node from now on. The guard must request the map before it
+                // connects to this node.
                 is_in_map.store(true, SeqCst);
                 return format!("-{kind} 0 127.0.0.1:{other_port}\r\n");
             }

@@ -1,4 +1,4 @@
-//! The migration of cluster slots between masters during a load.
+//! Tests the migration of cluster slots from one master to another during a load.
 
 use std::{
     sync::{
@@ -20,7 +20,7 @@ use crate::support::{
     redis_server::RedisServer,
 };
 
-/// A cluster slot that migrates from one master to another.
+/// The migration of a cluster slot from one master to another.
 struct Migration<'a> {
     slot: String,
     from: &'a RedisServer,
@@ -28,7 +28,7 @@ struct Migration<'a> {
 }
 
 impl<'a> Migration<'a> {
-    /// Starts the migration. The source now redirects requests for missing keys to the target.
+    /// Starts the migration. From now on, the source redirects requests for keys that it does not have to the target.
     fn begin(slot: u16, from: &'a RedisServer, to: &'a RedisServer) -> Self {
         let slot = slot.to_string();
         let set = |node: &RedisServer, state: &str, other: &RedisServer| {
@@ -40,7 +40,7 @@ impl<'a> Migration<'a> {
         Self { slot, from, to }
     }
 
-    /// Moves up to `max` keys of the slot, and returns the number of moved keys.
+    /// Moves up to `max` keys of the slot, and returns how many keys were moved.
     fn move_keys(&self, max: u32) -> usize {
         let mut client = self.from.client();
         let max = max.to_string();
@@ -54,7 +54,7 @@ impl<'a> Migration<'a> {
         keys.len()
     }
 
-    /// Moves the remaining keys and makes the target the owner of the slot.
+    /// Moves the remaining keys, and then makes the target the owner of the slot.
     fn finish(self, cluster: &RedisCluster) {
         while self.move_keys(100) > 0 {}
         let owner = id(self.to);
@@ -66,7 +66,7 @@ impl<'a> Migration<'a> {
     }
 }
 
-/// Returns the cluster slots of a node that contain keys with this prefix.
+/// Returns the cluster slots in which this node stores keys with the prefix `prefix`.
 fn used_slots(client: &mut Connection, prefix: &str) -> Vec<u16> {
     let names: Vec<String> = client.keys(format!("{prefix}:*")).unwrap();
     let mut slots: Vec<u16> = names.iter().map(|name| slot(client, name)).collect();
@@ -95,7 +95,7 @@ fn slot_migration_under_load_answers_all_and_respects_limits() {
                     let [from, to] = [from, to].map(|number: usize| &cluster.nodes[number]);
                     for slot in used_slots(&mut from.client(), "moving").into_iter().take(4) {
                         let migration = Migration::begin(slot, from, to);
-                        // During these pauses, each of the two nodes has some of the keys.
+                        // During these pauses, some keys of the slot are on the source and some are on the target.
                         thread::sleep(Duration::from_millis(5));
                         migration.move_keys(1);
                         thread::sleep(Duration::from_millis(5));
@@ -134,7 +134,8 @@ async fn multi_quota_key_is_decided_throughout_slot_migration() {
     let slot = slot(&mut cluster.nodes[0].client(), &name);
     let migration = Migration::begin(slot, &cluster.nodes[0], &cluster.nodes[1]);
     assert_eq!(left().await, 7);
-    // After this move, the two buckets are on different nodes. No node decides the check before it has both buckets.
+    // After this move, the two buckets of the check are on different nodes. No node can decide the check until it has
+    // both buckets.
     migration.move_keys(1);
     let checked = tokio::spawn({
         let (guard, policy) = (guard.clone(), policy.clone());
@@ -142,10 +143,10 @@ async fn multi_quota_key_is_decided_throughout_slot_migration() {
     });
     tokio::time::sleep(Duration::from_millis(2)).await;
     while migration.move_keys(100) > 0 {}
-    // The check may have failed before the move ended. Redis counts the check only if it was admitted.
+    // The check may have failed before the migration ended. It is counted only if it was admitted.
     let admitted = u32::from(checked.await.unwrap().is_ok());
     assert_eq!(left().await, 6 - admitted);
-    // The target no longer has the script, so the guard sends the script with the request.
+    // The target does not have the script any more, so the guard must send the source of the script with the request.
     redis::cmd("SCRIPT").arg("FLUSH").exec(&mut cluster.nodes[1].client()).unwrap();
     assert_eq!(left().await, 5 - admitted);
     migration.finish(&cluster);
@@ -168,7 +169,7 @@ async fn undecidable_key_of_migrating_slot_blocks_no_other_key() {
     let settings = RateGuard::redis(cluster.url()).prefix("blocked").deadline(TEST_TIMEOUT);
     let guard = settings.build().unwrap();
     eventually("connections to all masters", || guard.health().is_good().then_some(()));
-    // Neither node has the two new keys, so neither may decide a check of both.
+    // The two keys are new, so neither node has them. Therefore neither node may decide a check of both keys.
     let two = Policy::new("new", "1000000/hour; 1000000/day").unwrap();
     let one = Policy::new("placed", "1000000/hour").unwrap();
     assert!(guard.check(&two, &moving).await.is_err());

@@ -1,4 +1,4 @@
-//! Ways in which editors and deployment tools replace a file.
+//! Tests the ways in which editors and deployment tools replace a file.
 
 use std::{
     fs::{self, File},
@@ -19,7 +19,7 @@ use super::{with_polling, without_polling};
 use crate::support::{eventually, folder::Folder};
 
 fn file(limit: usize) -> String {
-    // The file is so long that the test does not write it in one piece, so the guard may read an incomplete version.
+    // The file is so long that it is not written in one piece. The guard may therefore read an incomplete version.
     let comment = "# A comment that makes the file longer than one write.\n".repeat(200);
     format!(
         "[policies.login]\nrate = \"{limit}/minute\"\n{comment}[policies.search]\nrate = \"1/s\"\n"
@@ -30,7 +30,8 @@ fn limit(guard: &RateGuard) -> usize {
     guard.policy("login").unwrap().quotas().as_slice()[0].limit() as usize
 }
 
-/// Replaces a file ten times, and asserts that the guard applies exactly these versions.
+/// Replaces a file ten times with `write`. Asserts that the guard applies every version of the file, and nothing
+/// else.
 fn assert_every_version_is_applied(path: &Path, write: impl Fn(usize)) {
     let guard = with_polling(path).build().unwrap();
     let (is_stopped, initial) = (Arc::new(AtomicBool::new(false)), limit(&guard));
@@ -172,7 +173,7 @@ fn truncated_file_is_rejected() {
     eventually("the complete file is applied", || (limit(&guard) == 2).then_some(()));
 }
 
-/// Guards without polling, closed guards and dropped guards do not read the file again.
+/// Three kinds of guards must not read the file again: guards without polling, closed guards, and dropped guards.
 #[test]
 fn manual_closed_and_dropped_guards_do_not_poll() {
     let folder = Folder::new();

@@ -1,15 +1,15 @@
-//! Each builder setting has a field in the policies file, or a reason why it is only in code. A new setting with
-//! neither fails the test.
+//! For each setting of the builder, this test lists the field in the policies file, or the reason why the setting is
+//! available only in code. The test fails if a new setting has neither of these.
 
 use std::{collections::BTreeSet, fs};
 
 use super::schema::schema;
 
-/// Where a user can change a setting.
+/// The place where a user can change a setting.
 enum Location {
-    /// In these fields of the schema.
+    /// The policies file has the setting, in these fields of the schema.
     In(&'static [&'static str]),
-    /// Only in code, for this reason.
+    /// The setting is available only in code, for this reason.
     Code(&'static str),
 }
 
@@ -143,7 +143,7 @@ fn source(path: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The public, documented functions of the type `of` in all source files of the libraries.
+/// Returns the public, documented functions of the type `of`, from all source files of the libraries.
 fn functions(of: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut folders: Vec<String> = ["rateguard", "rateguard-core"]
@@ -180,7 +180,7 @@ fn functions(of: &str) -> BTreeSet<String> {
     found
 }
 
-/// The arguments that the attribute macro accepts.
+/// Returns the arguments that the attribute macro accepts.
 fn arguments() -> BTreeSet<String> {
     let text = source("rateguard-macros/src/args.rs");
     let lines =
@@ -188,7 +188,7 @@ fn arguments() -> BTreeSet<String> {
     lines.map(|(name, _)| name.to_owned()).collect()
 }
 
-/// The paths of all fields in the schema. `*` stands for a name that the user chooses.
+/// Returns the paths of all fields in the schema. In a path, `*` stands for a name that the user chooses.
 fn fields() -> BTreeSet<String> {
     let schema = schema();
     let (mut found, mut open) = (BTreeSet::new(), vec![(String::new(), schema.clone())]);
@@ -246,7 +246,7 @@ fn every_builder_setting_is_in_the_file_or_justified() {
             }
         }
     }
-    // `guard` is only the table that contains other fields, so it has no setting.
+    // The table `guard` only contains other fields. It is not a setting itself.
     used.extend(["guard".to_owned()]);
     assert_eq!(fields, used, "these fields have no setting in code");
 }

@@ -1,4 +1,4 @@
-//! The file changes under load: no request fails, no count is lost, and no quota is reset.
+//! Tests changes of the file during a load. No request may fail, no count may be lost, and no quota may be reset.
 
 use std::{
     fs,
@@ -39,12 +39,12 @@ async fn attribute() -> impl Responder {
     "ok"
 }
 
-/// Clients that send requests continuously, and count the admitted requests.
+/// Clients that send requests without a pause and count the admitted requests.
 #[derive(Default)]
 struct Clients {
     is_stopped: AtomicBool,
     admitted: AtomicU32,
-    /// The number of responses that each client has received.
+    /// For each client: the number of responses that it has received.
     responses: [AtomicU32; CLIENTS],
 }
 
@@ -66,10 +66,11 @@ impl Clients {
         }
     }
 
-    /// Waits until each client has received this many responses to requests that the client sends from now on.
+    /// Waits until each client has sent `number` more requests and has received the responses to them.
     fn wait_for_responses(&self, number: u32) {
         let responses = || self.responses.each_ref().map(|it| it.load(SeqCst));
-        // Each client may still wait for the response to one earlier request, so one more response is expected.
+        // A client may still be waiting for the response to a request that it sent earlier. Therefore the test waits
+        // for one more response.
         let expected = responses().map(|it| it + number + 1);
         eventually("each client has its responses", || {
             responses().iter().zip(expected).all(|(now, expected)| *now >= expected).then_some(())
@@ -81,8 +82,8 @@ fn limit(guard: &RateGuard) -> u32 {
     guard.policy("search").unwrap().quotas().as_slice()[0].limit()
 }
 
-/// Changes the file while clients send requests, and asserts that the server admits exactly as many requests as the
-/// highest limit.
+/// Changes the file while clients send requests. The server must admit exactly as many requests as the highest of all
+/// limits allows.
 fn change_under_load(guard: RateGuard, folder: &Folder, path: &str) {
     let server = Server::start({
         let guard = guard.clone();
@@ -102,8 +103,8 @@ fn change_under_load(guard: RateGuard, folder: &Folder, path: &str) {
         .collect();
     let replace = |text: &str| fs::rename(folder.file("temporary.toml", text), path).unwrap();
     for change in 1..=CHANGES {
-        // The limit decreases, then the file is invalid, then the limit increases to a new maximum. Each valid version
-        // has another algorithm.
+        // The limit first becomes lower, then the file is invalid, and then the limit becomes higher than before.
+        // Each valid version uses a different algorithm.
         let algorithm = |turn: u32| ALGORITHMS[turn as usize % 3];
         let lower = STEP * (change / 2).max(1);
         replace(&file(lower, algorithm(2 * change)));

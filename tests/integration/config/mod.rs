@@ -15,7 +15,7 @@ use std::{path::Path, time::Duration};
 
 use actix_rateguard::{RateGuard, RateGuardBuilder};
 
-/// Settings of a guard that reads this policies file again only on `reload_policies`.
+/// Returns settings of a guard that reads this policies file again only when `reload_policies` is called.
 fn without_polling(path: impl AsRef<Path>) -> RateGuardBuilder {
     RateGuard::builder()
         .policies_file(path.as_ref())
@@ -23,7 +23,7 @@ fn without_polling(path: impl AsRef<Path>) -> RateGuardBuilder {
         .for_attributes(false)
 }
 
-/// Settings of a guard that polls this policies file every 20 ms.
+/// Returns settings of a guard that polls this policies file every 20 ms.
 fn with_polling(path: impl AsRef<Path>) -> RateGuardBuilder {
     without_polling(path).policies_file_interval(Duration::from_millis(20))
 }

@@ -1,4 +1,5 @@
-//! Names that the program uses but the file lacks, and names that the program and the file use for different things.
+//! Tests names that the program uses but that the file does not contain, and names that mean different things in the
+//! program and in the file.
 
 use std::fs;
 
@@ -16,7 +17,7 @@ async fn search() -> impl Responder {
     "ok"
 }
 
-/// A guard with a policies file that a test replaces.
+/// A guard, and its policies file. A test replaces this file.
 struct Reloader {
     folder: Folder,
     guard: RateGuard,
@@ -29,13 +30,13 @@ impl Reloader {
         Self { folder, guard }
     }
 
-    /// A second guard, which also serves the rate limit attributes of this test program.
+    /// Returns a second guard, which also applies the rate limit attributes of this test program.
     fn guard_for_attributes(&self) -> RateGuard {
         let path = self.folder.file("rateguard.toml", FILE);
         without_polling(path).for_attributes(true).build().unwrap()
     }
 
-    /// Replaces the file, reloads it, and returns the messages of the reload.
+    /// Replaces the file and reloads it. Returns the error messages of the reload.
     fn reload(&self, text: &str) -> Vec<String> {
         fs::write(self.folder.path().join("rateguard.toml"), text).unwrap();
         match self.guard.reload_policies() {
@@ -72,7 +73,8 @@ fn policy_fetched_by_the_program_cannot_be_removed() {
     let reloader = Reloader::new();
     assert!(reloader.guard.policy("search").is_some());
     assert_eq!(reloader.reload(&FILE.replace("search", "find")).len(), 1);
-    // The file must not lack the name later either, after it contained the name again.
+    // The next version of the file contains the name again, and the version after it does not. The missing name must
+    // be an error again.
     assert_eq!(reloader.reload(&FILE.replace('5', "7")), [""; 0]);
     assert_eq!(reloader.reload(&FILE.replace("search", "find")).len(), 1);
 }
@@ -120,7 +122,8 @@ fn policy_used_by_an_attribute_is_required_at_start() {
         "{message}"
     );
     assert!(message.contains("; did you mean `searhc`? expected one of "), "{message}");
-    // The guard reports all errors together, and does not report an invalid policy as missing too.
+    // The guard must report all errors together. It must not additionally report an invalid policy as a missing
+    // policy.
     let path = folder.file("rateguard.toml", "[policies]\nlogin.rate = 5\nsearch.rate = 5\n");
     let error = without_polling(&path).for_attributes(true).build().unwrap_err().to_string();
     assert_eq!(error.matches("expected a rate in quotes").count(), 2, "{error}");
@@ -139,12 +142,12 @@ async fn quota_below_a_fixed_cost_is_rejected() {
         ]
     );
     assert_eq!(reloader.reload(&FILE.replace("50/minute", "20/minute")), [""; 0]);
-    // A cost in the file overrides the cost in code, so this file is valid.
+    // A cost in the file overrides a cost in code, so this file is valid.
     assert_eq!(
         reloader.reload(&FILE.replace("50/minute\"", "19/minute\"\nlogin.cost = 1")),
         [""; 0]
     );
-    // The file cannot override the cost of an attribute, because that cost is fixed at compile time.
+    // The cost of an attribute is fixed at compile time, so the file cannot override it.
     let reloader = Reloader { guard: reloader.guard_for_attributes(), ..reloader };
     let messages = reloader.reload(&FILE.replace("5/minute\"\n[", "2/minute\"\n["));
     assert_eq!(messages.len(), 1, "{messages:?}");

@@ -1,4 +1,4 @@
-//! A path that may be a named pipe. A guard that opened the pipe for reading would be blocked.
+//! Tests paths that lead to a named pipe. If a guard opened a pipe for reading, it would be blocked.
 
 use std::{
     fs,
@@ -50,7 +50,8 @@ fn alternating_file_and_pipe_never_block_reload() {
                 }
             }
         });
-        // If a reload blocks, a scope would wait for its thread forever, so this thread is outside the scope.
+        // If the reload blocks, this thread never ends. A scope would wait for it forever, so the thread is not part
+        // of the scope.
         thread::spawn(move || {
             let reloads: Vec<_> = (0..20_000).map(|_| guard.reload_policies().is_ok()).collect();
             let _ = sender.send(reloads);

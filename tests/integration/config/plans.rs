@@ -1,4 +1,4 @@
-//! Plans in a file. The program selects a plan by name.
+//! Tests plans in a policies file. The program selects a plan by its name.
 
 use actix_rateguard::{Limit, Plan, RateLimit, key, rate_limit};
 use actix_web::{HttpRequest, Responder, get, test::TestRequest, web};
@@ -41,7 +41,7 @@ async fn plans_are_selected_by_name() {
             ("free", [200, 429, 429]),
             ("pro", [200, 200, 429]),
             ("enterprise", [200, 200, 200]),
-            // A plan that the file does not have is an error. The guard uses no other plan instead.
+            // The file does not have this plan. The guard must report an error and must not use another plan instead.
             ("gold", [500, 500, 500]),
             ("", [500, 500, 500]),
         ] {

@@ -1,4 +1,4 @@
-//! The settings of a file override the settings of limits in code.
+//! Tests that the settings in a file override the settings of limits in code.
 
 use actix_rateguard::{
     Caller, Count, Key, Limit, MissingKey, OnError, Policy, RateGuard, RateLimit, key, rate_limit,
@@ -17,7 +17,7 @@ fn guard_of(text: &str) -> RateGuard {
     without_polling(folder.file("rateguard.toml", text)).build().unwrap()
 }
 
-/// A key function that the guard never calls, because the file sets another key.
+/// A key function that the guard must not call, because the file sets a different key.
 fn unused_key(_: &HttpRequest) -> Caller {
     panic!("the file sets another key")
 }
@@ -34,7 +34,8 @@ async fn plain() -> impl Responder {
     "ok"
 }
 
-/// An application with an attribute and a middleware. All of their settings differ from the settings in the file.
+/// Creates an application with an attribute and a middleware. None of their settings is equal to a setting in the
+/// file.
 macro_rules! overridden_app {
     ($guard:expr) => {{
         let overridden = RateLimit::new(
@@ -81,7 +82,7 @@ async fn file_settings_override_limit_settings() {
             remaining.push((response.status, response.numbers().unwrap()[1]));
         }
         assert_eq!(remaining, [(200, 3), (200, 0), (429, 0)], "{path}");
-        // A request without the header has no key, so the limit does not apply.
+        // A request without the header has no key, so the limit does not apply to it.
         assert_eq!(get(&app, 1, path).await.numbers(), None, "{path}");
     }
 }
@@ -247,7 +248,7 @@ async fn file_sets_guard_settings() {
         (denied.status, denied.header("content-type")),
         (429, Some("application/problem+json"))
     );
-    // With 3 replicas, the local share is 1 of the 3 units.
+    // With 3 replicas, the local share of a limit of 3 units is 1 unit.
     faults.fail(actix_rateguard::StoreError::Unreachable(None));
     let local = Policy::new("local", "3/minute").unwrap().on_error(OnError::Local);
     let key = Key::global();

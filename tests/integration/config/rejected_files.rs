@@ -1,4 +1,5 @@
-//! Invalid files: each diagnostic has a location and the valid values, and the guard keeps its active policies.
+//! Tests invalid files. Each diagnostic must have a location and must name the valid values. The guard must not
+//! change its active policies.
 
 use std::{error::Error, fs};
 
@@ -7,14 +8,14 @@ use actix_rateguard::{BuildError, Diagnostic, PoliciesFileError, Policy, Reloade
 use super::without_polling;
 use crate::support::folder::Folder;
 
-/// The expected line and column of a diagnostic, and a part of its message.
+/// The line and the column of an expected diagnostic, and a part of its message.
 type Expected = (usize, usize, &'static str);
 
-/// Invalid files and their diagnostics.
+/// Invalid files with their expected diagnostics.
 pub(super) const INVALID_FILES: &[(&str, &[Expected])] = &[
     ("", &[(1, 1, "the file is empty")]),
     (" \n\t\n", &[(1, 1, "the file is empty")]),
-    // Invalid TOML.
+    // Files that are not valid TOML.
     ("[policies.login]\nrate = \"5/minute\n", &[(2, 17, "invalid basic string")]),
     ("[policies.login\nrate = \"5/minute\"\n", &[(1, 16, "unclosed table")]),
     ("[policies.login]\nrate = 5/minute\n", &[(2, 9, "")]),
@@ -23,7 +24,7 @@ pub(super) const INVALID_FILES: &[(&str, &[Expected])] = &[
         "[policies.login]\nrate = \"5/minute\"\n\n[policies.login]\nrate = \"6/minute\"\n",
         &[(4, 11, "duplicate key"), (5, 1, "duplicate key")],
     ),
-    // Unknown fields.
+    // Files with unknown fields.
     (
         "[policy.login]\nrate = \"5/minute\"\n",
         &[(1, 2, "unknown field `policy`; expected one of `guard`, `access`, `plans`, `policies`")],
@@ -42,7 +43,7 @@ pub(super) const INVALID_FILES: &[(&str, &[Expected])] = &[
     ),
     ("[guard]\nonerror = \"open\"\n", &[(2, 1, "did you mean `on_error`?")]),
     ("[access]\nallow = [\"10.0.0.1\"]\n", &[(2, 1, "expected one of `allow_addresses`,")]),
-    // Quotas.
+    // Files with invalid quotas.
     ("[policies.login]\nrate = \"5/minut\"\n", &[(2, 8, "\"1d\", found `minut`")]),
     ("[policies.login]\nrate = 5\n", &[(2, 8, "expected a rate in quotes, such as \"5/minute\"")]),
     ("[policies.login]\n", &[(1, 11, "expected `rate = \"5/minute\"`, or `limit = 5`")]),
@@ -74,7 +75,7 @@ pub(super) const INVALID_FILES: &[(&str, &[Expected])] = &[
         "[policies.login]\nrate = \"5/s; 9/m\"\nalgorithm = \"token_bucket\"\nburst = 9\n",
         &[(4, 9, "`burst` requires a single quota")],
     ),
-    // Other settings of a policy.
+    // Files with invalid values for other settings of a policy.
     (
         "[policies.login]\nrate = \"5/s\"\nkey = \"adress\"\n",
         &[(3, 7, "unknown key `adress`; expected one of \"ip\", \"ip/48\"")],
@@ -130,7 +131,7 @@ pub(super) const INVALID_FILES: &[(&str, &[Expected])] = &[
         "[policies.login]\nrate = \"5/s\"\ncandidate = \"3/s\"\ncost = 4\n",
         &[(4, 8, "expected a cost of at most 3")],
     ),
-    // Names and types.
+    // Files with invalid names or with values of a wrong type.
     ("[policies.\"log in\"]\nrate = \"5/s\"\n", &[(1, 11, "braces, found \"log in\"")]),
     ("[policies]\nlogin = \"5/s\"\n", &[(2, 9, "expected a table, such as `[policies.login]`")]),
     ("[[policies]]\nname = \"login\"\n", &[(1, 1, "expected a table for each policy")]),
@@ -138,7 +139,7 @@ pub(super) const INVALID_FILES: &[(&str, &[Expected])] = &[
     ("[plans]\nfree = \"10/min; free\"\n", &[(2, 8, "\"unlimited\" is also valid")]),
     ("[plans]\nfree = 10\n", &[(2, 8, "expected a table: `[plans]`")]),
     ("[plans]\n\"fr ee\" = \"1/s\"\n", &[(2, 1, "expected a name of 1 to 200 bytes")]),
-    // Exemptions.
+    // Files with invalid exemptions.
     (
         "[access]\nallow_addresses = [\"10.0.0.1\", \"10.0.0\"]\n",
         &[(2, 32, "\"fd00::/8\", found `10.0.0`")],
@@ -155,7 +156,7 @@ pub(super) const INVALID_FILES: &[(&str, &[Expected])] = &[
         "[access]\ndeny_keys = [{ key = \"user+ip\", value = \"42\" }]\n",
         &[(2, 22, "expected a key of one part")],
     ),
-    // The guard.
+    // Files with invalid settings of the guard.
     ("[guard]\ndeadline = \"0ms\"\n", &[(2, 12, "from 1 millisecond to 60 seconds")]),
     ("[guard]\ndeadline = \"soon\"\n", &[(2, 12, "found `soon`")]),
     ("[guard]\nfail_closed_after = true\n", &[(2, 21, "expected a duration")]),
@@ -192,7 +193,7 @@ pub(super) const INVALID_FILES: &[(&str, &[Expected])] = &[
         "[guard.client_address]\ntrust_unix_sockets = \"yes\"\n",
         &[(2, 22, "expected true or false")],
     ),
-    // Several diagnostics in one file.
+    // Files with several errors.
     (
         "[guard]\non_error = \"shut\"\n\n[policies.a]\nrate = \"x\"\nkey = \"y\"\n\n[policies.b]\nbun = 1\n",
         &[
@@ -241,7 +242,7 @@ fn diagnostics_report_location_and_legal_values() {
 fn rejected_file_leaves_active_policies_unchanged() {
     let folder = Folder::new();
     let path = folder.file("rateguard.toml", VALID_FILE);
-    // The code now has this policy, so a file without the policy is valid.
+    // The policy is now defined in code, so the file need not contain it any more.
     let login = Policy::new("login", "9/minute").unwrap();
     let guard = without_polling(&path).policy(login).build().unwrap();
     for (text, expected) in INVALID_FILES {
@@ -291,7 +292,8 @@ fn unreadable_file_is_an_error_without_diagnostics() {
         let message = error.to_string();
         let rest = message.strip_prefix(&format!("failed to read {path}: "));
         assert!(rest.is_some_and(|rest| rest.contains(cause)), "{message}");
-        // A build error has the same message. The error has no source, because the source would repeat the message.
+        // An error from building a guard has the same message. It has no source, because the source would have the
+        // same text.
         let error = BuildError::PoliciesFile(error);
         assert_eq!(error.to_string(), message);
         assert!(error.source().is_none());

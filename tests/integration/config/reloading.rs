@@ -1,4 +1,4 @@
-//! The effect of a file change on counts, on requests that are being handled, and on log messages.
+//! Tests the effect of a changed file on counts, on requests that are being handled, and on log messages.
 
 use std::{fs, sync::Arc, time::Duration};
 
@@ -40,7 +40,7 @@ async fn changed_limit_applies_immediately_to_existing_counts() {
     assert_eq!(statuses(&app, 1, "/attribute", 2).await, [200; 2]);
     assert_eq!(statuses(&app, 1, "/middleware", 2).await, [200; 2]);
     for (rate, url_path, expected) in [
-        // The store has counted four requests. After that, it also counts each admitted request.
+        // The store has counted four requests so that, with this limit, the next request is denied.
         ("4/minute", "/attribute", vec![429, 429]),
         ("4/hour", "/middleware", vec![429]),
         ("6/minute", "/middleware", vec![200, 200, 429]),
@@ -56,7 +56,7 @@ async fn changed_limit_applies_immediately_to_existing_counts() {
     assert_eq!(guard.policies_file().unwrap().generation, 7);
 }
 
-/// Asserts that a full limit stays full while its limit and its algorithm change 40 times.
+/// Changes the limit and the algorithm of an exhausted limit 40 times. Asserts that the limit stays exhausted.
 async fn assert_stays_full(guard: &RateGuard, path: &str) {
     let key = Key::from("user");
     let check = async || {
@@ -68,8 +68,8 @@ async fn assert_stays_full(guard: &RateGuard, path: &str) {
     }
     for round in 0..40 {
         let (_, algorithm) = Algorithm::NAMES[round % 4];
-        // While the limit is lower, the store must keep the units above it, because they count when the limit increases
-        // again.
+        // While the limit is low, the store must not discard the units above this limit, because they count again
+        // after the limit is raised.
         let limit = if round % 2 == 0 { 3 } else { 100 - round };
         fs::write(path, file(&format!("{limit}/365d {algorithm}"))).unwrap();
         assert_eq!(guard.reload_policies().unwrap(), Reloaded::Changed);
@@ -92,7 +92,7 @@ async fn reload_never_refills_a_full_limit() {
     assert_stays_full(&guard.build().unwrap(), &path).await;
 }
 
-/// The file changes while the request is between an outer and an inner limit.
+/// Tests a change of the file while a request has passed the outer limit but not yet the inner limit.
 #[actix_web::test]
 async fn request_in_flight_uses_its_initial_policies() {
     let folder = Folder::new();
@@ -165,7 +165,8 @@ fn file_error_and_recovery_are_logged_once() {
     fs::write(&path, "[policies.search]\nrate = \"5/minut\"\nkey = \"adress\"\n").unwrap();
     eventually("the file is rejected", || guard.policies_file().unwrap().error);
     for _ in 0..3 {
-        // The guard has already logged this error, so neither a manual reload nor polling logs it again.
+        // The guard has already logged this error. It must not log the error again, neither after a manual reload nor
+        // because of polling.
         guard.reload_policies().unwrap_err();
         std::thread::sleep(Duration::from_millis(50));
     }

@@ -1,4 +1,5 @@
-//! The JSON schema for editors: it accepts the files that the library accepts, and no others.
+//! Tests the JSON schema, which is made for editors. The schema must accept exactly the files that the library
+//! accepts.
 
 use std::fs;
 
@@ -10,7 +11,7 @@ use crate::support::folder::Folder;
 
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../schema/rateguard.schema.json");
 
-/// Parts of the messages for errors that a schema cannot express, such as a conflict between two values.
+/// Parts of messages for errors that a JSON schema cannot express, such as two values that contradict each other.
 const NOT_IN_SCHEMA: &[&str] = &[
     "the file is empty",
     "expected a cost of at most",
@@ -29,7 +30,7 @@ pub(super) fn schema() -> Value {
     serde_json::from_str(&fs::read_to_string(PATH).unwrap()).unwrap()
 }
 
-/// Whether the schema accepts a text. Returns `None` if the text is not TOML.
+/// Returns whether the schema accepts a text, or `None` if the text is not TOML.
 fn accepts(text: &str) -> Option<bool> {
     let value: Value = toml::from_str(text).ok()?;
     let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
@@ -52,7 +53,7 @@ fn schema_rejects_every_rejected_file_it_can_express() {
     assert!(compared > 50, "{compared}");
 }
 
-/// Valid files. Together they contain every field, and every form of a field's values.
+/// Valid files. Together they contain every field, and each field in all of its forms.
 const VALID_FILES: &[&str] = &[
     "",
     "# nothing\n",
@@ -85,8 +86,8 @@ const VALID_FILES: &[&str] = &[
     "[plans]\nfree = \"10/minute; 100/day\"\n\"a/b\" = \"unlimited\"\n",
 ];
 
-/// Values for one field of a policy whose quota is 5 units per minute. There is a value for each form that the schema
-/// distinguishes.
+/// Values that one field of a policy may get. The quota of this policy is 5 units per minute. There is at least one
+/// value for each form that the schema distinguishes.
 const VALUES: &[&str] = &[
     "key = \"ip\"",
     "key = \"ip/128\"",

@@ -1,4 +1,4 @@
-//! The capacity of the denial cache.
+//! Tests the capacity of the denial cache.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use actix_rateguard::{Key, Policy, RateGuard};
 use super::{RemoteStore, denied, exhausted};
 
 const CAPACITY: u64 = 57_344;
-/// The number of keys that fills every shard of the cache.
+/// The number of users that is enough to fill every shard of the denial cache.
 const USERS: u32 = 70_000;
 
-/// Sends a check whose cost exceeds the limit, so the cached denial never expires.
+/// Sends a check whose cost is higher than the limit. The denial of such a check never expires in the cache.
 async fn check_too_costly(guard: &RateGuard, user: u32, cost: u32) {
     let policy = Policy::new("p", "1/hour").unwrap();
     let decision = guard.request(&policy, &Key::from(user)).cost(cost).check().await.unwrap();
@@ -27,7 +27,7 @@ async fn denials_beyond_the_cache_capacity_reach_the_store() {
         }
         assert_eq!(store.take_calls(), calls);
     }
-    // A reset removes the cached denial of its key, so the cache has room again.
+    // A reset removes the cached denial of its key, so the cache has room for another denial.
     let policy = Policy::new("p", "1/hour").unwrap();
     for user in 0..USERS {
         guard.reset(&policy, &Key::from(user)).await.unwrap();

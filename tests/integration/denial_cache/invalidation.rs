@@ -1,5 +1,5 @@
-//! Operations on a key with a cached denial: the cache follows its own guard's operations immediately, and operations
-//! of other guards after the TTL.
+//! Tests operations on a key whose denial is cached. The cache notices an operation of its own guard immediately. It
+//! notices an operation of another guard only after the TTL.
 
 use std::time::{Duration, Instant};
 
@@ -87,7 +87,7 @@ async fn denial_older_than_a_reset_is_not_cached() {
     store.delay = Some((Operation::Check, Duration::from_millis(100)));
     let guard = store.guard();
     let reset = async {
-        // The store has denied the check, and the reply is still on the way to the guard.
+        // The store has already denied the check, but the guard has not yet received the reply.
         tokio::time::sleep(Duration::from_millis(10)).await;
         guard.reset(&policy, &key).await.unwrap();
     };
@@ -119,7 +119,7 @@ async fn cache_ttl_starts_when_the_check_is_sent() {
         store.guard().reset(&policy, &key).await.unwrap();
     };
     join(denied(&guard, &policy, &key), reset).await;
-    // The TTL starts when the guard sends the check, so the TTL includes the wait for the reply.
+    // The TTL starts when the guard sends the check, so the wait for the reply is a part of the TTL.
     tokio::time::sleep(DEFAULT_TTL).await;
     assert!(admitted(&guard, &policy, &key).await);
 }
@@ -137,7 +137,7 @@ async fn redis_cache_ttl_defaults_to_250_ms() {
         let started = Instant::now();
         let _: () = run(&mut client, "FLUSHALL");
         let is_cached = !admitted(&guard, &policy, &key).await;
-        // On a slow machine, the TTL may be over, so the test repeats this part.
+        // On a slow machine, the TTL may already have ended. The test then repeats this part.
         if started.elapsed() < DEFAULT_TTL / 2 {
             assert!(is_cached);
             break;
@@ -146,7 +146,7 @@ async fn redis_cache_ttl_defaults_to_250_ms() {
     tokio::time::sleep(DEFAULT_TTL).await;
     assert!(admitted(&guard, &policy, &Key::global()).await);
 
-    // A guard without a denial cache sends each check to the store.
+    // This guard has no denial cache, so it sends each check to the store.
     let key = exhausted(&uncached, &policy).await;
     let _: () = run(&mut client, "FLUSHALL");
     assert!(admitted(&uncached, &policy, &key).await);
@@ -174,7 +174,8 @@ async fn cached_denials_apply_while_the_store_is_down() {
     };
     assert_eq!(guard.failures().open, failures.open);
     assert!(guard.check(&policy, &Key::from("bob")).await.is_err());
-    // After the TTL, the guard follows the failure mode of the policy.
+    // After the TTL, the guard must call the store again. The store is down, so the guard must apply the failure mode
+    // of the policy.
     tokio::time::sleep(DEFAULT_TTL).await;
     let unavailable = guard.check(&policy, &Key::from("ann")).await.unwrap_err();
     assert!(unavailable.lets_pass());
@@ -191,7 +192,8 @@ async fn memory_store_bypasses_the_denial_cache() {
     let store = MemoryStore::new().clock(clock.clone());
     let settings = RateGuard::builder().store(store).denial_cache_ttl(HOUR);
     let guard = settings.build().unwrap();
-    // The fast path checks a policy with one quota, and `apply` checks a policy with two.
+    // The fast path handles a policy with one quota. Policies with two quotas use a different code path with the
+    // function `apply`.
     for quotas in ["2/hour", "2/hour; 9/day"] {
         let policy = Policy::new("p", quotas).unwrap();
         let key = exhausted(&guard, &policy).await;

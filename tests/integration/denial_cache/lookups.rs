@@ -1,4 +1,4 @@
-//! Which checks the denial cache decides, and which checks reach the store.
+//! Tests which checks are decided by the denial cache, and which checks are sent to the store.
 
 use std::time::Duration;
 
@@ -43,7 +43,8 @@ async fn different_checks_miss_the_cache() {
         let costly = guard.request(&policy, &key).cost(cost).check().await.unwrap();
         assert_eq!((costly.is_allowed(), costly.is_too_costly()), (false, cost == 3));
     }
-    // Policies with the same name, but with another quota or another number of quotas, must not share the denial.
+    // These policies have the same name, but a different quota or a different number of quotas. The cached denial
+    // must not apply to them.
     for quotas in ["1/hour", "2/day", "2/hour fixed_window", "2/hour; 5/day"] {
         let other = Policy::new("p", quotas).unwrap();
         assert!(!admitted(&guard, &other, &key).await, "{quotas}");
@@ -53,7 +54,7 @@ async fn different_checks_miss_the_cache() {
     assert!(admitted(&guard, &Policy::new("p", "3/hour").unwrap(), &key).await);
     assert!(guard.request(&policy, &key).cost(0).check().await.unwrap().is_allowed());
 
-    // A request has two keys, and one of them is exhausted.
+    // The request has two keys, and only one of them is exhausted.
     let bob = Key::from("bob");
     let both = guard.request(&policy, &key).and(&policy, &bob);
     store.take_calls();
@@ -70,13 +71,13 @@ async fn policies_of_one_key_are_cached_separately_and_combined() {
     let inner = policy();
     let key = exhausted(&guard, &inner).await;
     store.take_calls();
-    // The inner limit is exhausted, and the outer limits have free capacity.
+    // Only the inner limit is exhausted. The outer limits have free capacity.
     for number in 0..20 {
         let outer = Policy::new(format!("outer-{number}"), "5/hour").unwrap();
         assert!(admitted(&guard, &outer, &key).await);
         denied(&guard, &inner, &key).await;
     }
-    // In rare cases, two policies share a cache entry, so a few more checks may reach the store.
+    // In rare cases, two policies use the same cache entry. Then a few more checks are sent to the store.
     assert!((20..30).contains(&store.take_calls()));
     let outer = Policy::new("outer-1", "5/hour").unwrap();
     for _ in 0..10 {
@@ -92,7 +93,7 @@ async fn cached_denial_reports_current_numbers_of_all_quotas() {
     let store = RemoteStore::of(MemoryStore::new());
     let (guard, policy) = (store.guard(), Policy::new("p", "3/hour; 10/200ms").unwrap());
     let key = exhausted(&guard, &policy).await;
-    // The quota with the shorter window has capacity again, and the other quota is still exhausted.
+    // The quota with the short window has free capacity again, but the quota with the long window is still exhausted.
     tokio::time::sleep(Duration::from_millis(200)).await;
     let decision = guard.check(&policy, &key).await.unwrap();
     let remaining = decision.statuses().iter().map(|it| it.remaining()).collect::<Vec<_>>();
@@ -114,7 +115,7 @@ async fn offences_reach_the_store_and_bans_are_cached() {
     for _ in 0..3 {
         assert_eq!(banned_for().await, None);
     }
-    // The fourth offence starts the ban, and the guard caches the next denial.
+    // The fourth offence starts a ban. The guard caches the denial of the next check.
     for _ in 0..2 {
         assert!(banned_for().await.is_some());
     }
@@ -136,7 +137,8 @@ async fn waiting_check_uses_the_cached_retry_time() {
     let (guard, policy) = (store.guard(), Policy::new("p", "1/300ms").unwrap());
     let key = exhausted(&guard, &policy).await;
     assert!(guard.check_or_wait(&policy, &key, HOUR).await.unwrap().is_allowed());
-    // The retry time is later than the maximum wait of the check, so the cache denies the check.
+    // The retry time is later than the maximum wait of the check. Therefore the cache denies the check without a
+    // wait.
     let policy = Policy::new("q", "1/hour").unwrap();
     let key = exhausted(&guard, &policy).await;
     store.take_calls();
@@ -178,7 +180,8 @@ async fn cached_denial_response_equals_the_store_response() {
             .filter(|(name, _)| name != "date")
             .collect();
         for (_, value) in &mut headers {
-            // The times in the headers decrease during the test, so the test rounds them to 10 minutes.
+            // The times in the headers become shorter during the test, so the test replaces them by an approximate
+            // value.
             if let Ok(seconds @ 3_000..=3_600) = value.parse::<u32>() {
                 *value = seconds.div_ceil(600).to_string();
             }

@@ -1,4 +1,5 @@
-//! The denial cache: a guard denies a repeated check without a store call, and reports correct numbers.
+//! Tests the denial cache. A guard with this cache denies a repeated check without a call of the store, and still
+//! reports correct numbers.
 
 mod bounds;
 mod invalidation;
@@ -20,19 +21,20 @@ use actix_rateguard::{
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// A store outside this process that counts its calls.
+/// A store that behaves like a store outside this process. It counts how often it is called.
 #[derive(Clone)]
 struct RemoteStore {
     store: Arc<MemoryStore>,
     calls: Arc<AtomicU64>,
-    /// The operation with delayed replies, and the delay.
+    /// The operation whose replies are delayed, and the length of the delay.
     delay: Option<(Operation, Duration)>,
-    /// Whether the store replies with [`StoreFuture::Ready`]. If not, it replies with [`StoreFuture::Pending`].
+    /// Whether the store replies with [`StoreFuture::Ready`]. If this is `false`, it replies with
+    /// [`StoreFuture::Pending`].
     is_ready: bool,
 }
 
 impl RemoteStore {
-    /// Creates a store whose clock stands still.
+    /// Creates a store whose clock does not move.
     fn new() -> Self {
         Self::of(MemoryStore::new().clock(ManualClock::new()))
     }
@@ -42,12 +44,12 @@ impl RemoteStore {
         Self { store: Arc::new(store), calls, delay: None, is_ready: false }
     }
 
-    /// Returns a pair of stores: one replies with a pending future, and one replies immediately.
+    /// Returns two stores. The first store replies with a pending future, and the second store replies immediately.
     fn pending_and_ready() -> [Self; 2] {
         [false, true].map(|is_ready| Self { is_ready, ..Self::new() })
     }
 
-    /// A guard with a cache TTL of one hour, which is longer than any test.
+    /// Returns a guard with a cache TTL of one hour, which is longer than any test.
     fn guard(&self) -> RateGuard {
         self.guard_with_ttl(HOUR)
     }
@@ -57,7 +59,7 @@ impl RemoteStore {
         settings.denial_cache_ttl(ttl).build().unwrap()
     }
 
-    /// Returns the number of calls since the last call of this method, and resets the number.
+    /// Returns the number of store calls that followed the previous call of this method.
     fn take_calls(&self) -> u64 {
         self.calls.swap(0, SeqCst)
     }
@@ -92,14 +94,14 @@ async fn admitted(guard: &RateGuard, policy: &Policy, key: &Key) -> bool {
     guard.check(policy, key).await.unwrap().is_allowed()
 }
 
-/// Asserts that the guard denies a check, and returns the retry time.
+/// Asserts that the guard denies a check, and returns the retry time of the denial.
 async fn denied(guard: &RateGuard, policy: &Policy, key: &Key) -> Duration {
     let decision = guard.check(policy, key).await.unwrap();
     assert!(!decision.is_allowed(), "{decision:?}");
     decision.retry_after().unwrap()
 }
 
-/// Sends checks until the guard denies one, and returns the retry time.
+/// Sends checks until the guard denies one of them, and returns the retry time of the denial.
 async fn until_denied(guard: &RateGuard, policy: &Policy, key: &Key) -> Duration {
     loop {
         let decision = guard.check(policy, key).await.unwrap();
@@ -109,7 +111,7 @@ async fn until_denied(guard: &RateGuard, policy: &Policy, key: &Key) -> Duration
     }
 }
 
-/// Exhausts the limit of a key, so the cache holds a denial of the key.
+/// Exhausts the limit of a key, so that the cache contains a denial of this key. Returns the key.
 async fn exhausted(guard: &RateGuard, policy: &Policy) -> Key {
     let key = Key::from("ann");
     until_denied(guard, policy, &key).await;

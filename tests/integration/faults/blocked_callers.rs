@@ -1,5 +1,5 @@
-//! Clients that cancel or disconnect, workers that block, key functions that panic, and servers that shut down do not
-//! affect other clients.
+//! Tests clients that cancel or disconnect, workers that are blocked, key functions that panic, and servers that shut
+//! down. None of these may affect other clients.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -29,7 +29,8 @@ async fn cancelled_checks_do_not_affect_other_checks() {
     let policy = Policy::new("p", "1/hour").unwrap();
     let mut admitted = 0;
     for check in 0..2_000_u32 {
-        // The timeout cancels some checks immediately, some later, and some never. The test checks each key twice.
+        // Depending on the timeout, a check is cancelled immediately, later, or not at all. Each key is checked
+        // twice.
         let key = Key::from(check / 2);
         let timeout = Duration::from_micros(u64::from(check % 7) * 40);
         match tokio::time::timeout(timeout, guard.check(&policy, &key)).await {
@@ -37,7 +38,7 @@ async fn cancelled_checks_do_not_affect_other_checks() {
             Err(_) => continue,
         }
     }
-    // If the guard gave a reply to the wrong check, it might admit a key twice.
+    // If the guard delivered a reply to the wrong check, both checks of a key might be admitted.
     assert!(admitted <= 1_000, "{admitted}");
     let key = Key::from("afterwards");
     assert!(guard.check(&policy, &key).await.unwrap().is_allowed());
@@ -62,28 +63,28 @@ async fn disconnected_clients_count_once_and_leak_nothing() {
             app.app_data(guard.clone()).service(page);
         }
     });
-    // The check takes longer because of the delay, so clients disconnect during their check.
+    // Because of this delay, a check takes so long that its client disconnects during the check.
     proxy
         .set_faults(NetworkFaults { delay: Duration::from_millis(10), ..NetworkFaults::default() });
     let address = site.address();
     stream::iter(0..CLIENTS)
         .for_each_concurrent(200, async |number| {
             let socket = TcpSocket::new_v4().unwrap();
-            // Each client has its own address, and so its own count.
+            // Each client has its own address, so each client has its own count.
             let [.., high, low] = number.to_be_bytes();
             let client_ip = Ipv4Addr::new(127, 1, high, low);
             socket.bind(SocketAddr::from((client_ip, 0))).unwrap();
             let mut stream = socket.connect(address).await.unwrap();
             stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
             tokio::time::sleep(Duration::from_millis(u64::from(number % 8))).await;
-            // The client closes the connection with a TCP reset, like a machine that fails.
+            // The client closes its connection with a TCP reset, like a machine that fails.
             stream.set_zero_linger().unwrap();
         })
         .await;
     proxy.clear_faults();
 
     eventually("all connections are closed", || (connections_to(address) == 0).then_some(()));
-    // All permits are free when the checks of the clients have ended. Then `PERMITS` concurrent checks succeed.
+    // When the checks of all clients have ended, all permits must be free. Then `PERMITS` concurrent checks succeed.
     let start = Instant::now();
     while checks.check_concurrently(PERMITS).await.iter().any(Result::is_err) {
         assert!(start.elapsed() < TEST_TIMEOUT);
@@ -94,18 +95,19 @@ async fn disconnected_clients_count_once_and_leak_nothing() {
     let counts = names.iter().map(|name| packed_log_len(&mut client, name));
     let counts: Vec<_> = counts.collect();
     assert!(!counts.is_empty());
-    // The server cannot read the address of a client that has already disconnected. Such clients share one count.
+    // If a client has already disconnected, the server cannot read its address. All such clients are counted
+    // together, under one key.
     let shared = counts.iter().filter(|count| **count != 1).count();
     assert!(shared <= 1 && counts.iter().sum::<u32>() <= CLIENTS, "{counts:?}");
 }
 
-/// Returns how many connections to this address the kernel lists.
+/// Returns the number of connections to this address that the kernel lists.
 fn connections_to(address: SocketAddr) -> usize {
     let local = format!(":{:04X}", address.port());
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
     let is_connection = |line: &&str| {
         let fields: Vec<_> = line.split_whitespace().collect();
-        // State 0A is a listening socket.
+        // The state 0A means that the socket is listening, so it is not a connection.
         fields[1].ends_with(&local) && fields[3] != "0A"
     };
     table.lines().skip(1).filter(is_connection).count()
@@ -138,7 +140,7 @@ fn server_shutdown_is_prompt_even_if_redis_is_frozen() {
         thread::sleep(Duration::from_millis(300));
         let start = Instant::now();
         let status = server.terminate();
-        // The server would wait 30 seconds for an HTTP request that does not end.
+        // For an HTTP request that does not end, the server would wait 30 seconds before the shutdown.
         assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
         assert!(status.success(), "{status}");
         for client in clients {
@@ -154,14 +156,14 @@ fn blocked_worker_does_not_stall_other_checks() {
     check_with_blocked_worker(settings.deadline(Duration::from_secs(10)).build().unwrap());
 }
 
-/// Sends checks while the runtime of the first check is blocked, and again after this runtime has ended.
+/// Sends checks while the runtime of the first check is blocked, and one more check after this runtime has ended.
 pub fn check_with_blocked_worker(guard: RateGuard) {
     let policy = Policy::new("p", "1000/hour").unwrap();
     let check = |guard: RateGuard, policy: Policy| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async move { guard.check(&policy, &Key::global()).await.unwrap() });
     };
-    // The first runtime that uses the connection is blocked, and then ends.
+    // The runtime that first uses the connection is blocked after its check, and it ends later.
     let (unblock, unblocked) = std::sync::mpsc::channel::<()>();
     let blocking = thread::spawn({
         let (guard, policy) = (guard.clone(), policy.clone());
@@ -182,10 +184,10 @@ pub fn check_with_blocked_worker(guard: RateGuard) {
     check(guard, policy);
 }
 
-/// Returns the user as the key, or panics if the request has the header `X-Panic`.
+/// Returns the user as the key. Panics if the request has the header `X-Panic`.
 fn user(request: &HttpRequest) -> Option<String> {
     if request.headers().contains_key("X-Panic") {
-        // `resume_unwind` panics without a message on the terminal.
+        // `resume_unwind` causes a panic that prints no message.
         std::panic::resume_unwind(Box::new("a bug"));
     }
     Some(request.headers().get("X-User")?.to_str().ok()?.to_owned())
@@ -214,7 +216,8 @@ fn panicking_key_function_closes_only_its_own_connection() {
     for path in ["/attribute", "/middleware"] {
         let mut statuses = Vec::new();
         for _ in 0..3 {
-            // There are more panics than workers and permits, so the test detects if a panic costs one of them.
+            // The number of panics is larger than the number of workers and of permits. If a panic used up a worker
+            // or a permit, the requests after it would fail.
             for _ in 0..10 {
                 assert_eq!(send(path, "X-Panic"), wire::WireResponse::Closed);
             }

@@ -1,4 +1,4 @@
-//! Timed checks: they assert that no check waits longer than its deadline, whatever the fault.
+//! Sends checks and measures their duration. A check must not wait longer than its deadline, whatever the fault is.
 
 use std::{
     cell::Cell,
@@ -12,31 +12,32 @@ use futures_util::future::join_all;
 
 use crate::support::TEST_TIMEOUT;
 
-/// A deadline as short as in production.
+/// A deadline that is as short as in production.
 pub const DEADLINE: Duration = Duration::from_millis(100);
-/// Max duration of a check with [`DEADLINE`]: the deadline plus a margin for a busy machine.
+/// The maximum duration of a check with the deadline [`DEADLINE`]: this deadline, plus a margin for a busy machine.
 pub const MAX_WAIT: Duration = Duration::from_secs(5);
-/// A deadline that is long enough for any reply, even on a slow machine.
+/// A deadline that is longer than any reply takes on a slow machine.
 pub const LONG_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Returns whether the store did not decide.
+/// Returns whether the store did not decide the check.
 ///
-/// On a busy machine, this process may pause for longer than the deadline. The guard then decides in memory.
+/// On a busy machine, this process may stop for longer than the deadline, and then the guard decides in memory.
+/// Therefore a decision in memory counts as undecided.
 pub fn is_undecided(result: &Result<Decision, StoreError>) -> bool {
     result.as_ref().map_or(true, Decision::is_local)
 }
 
-/// A guard and the policy that its checks use.
+/// A guard, and the policy that its checks use.
 #[derive(Clone)]
 pub struct Checks {
     pub guard: RateGuard,
     pub policy: Policy,
-    /// Max duration of a check.
+    /// The maximum duration of a check.
     max_wait: Duration,
 }
 
 impl Checks {
-    /// Creates a guard without a denial cache, so every check reaches the store.
+    /// Creates a guard without a denial cache, so that every check is sent to the store.
     pub fn new<S>(settings: RateGuardBuilder<S>, deadline: Duration, quotas: &str) -> Self
     where
         S: FallibleStoreConfig,
@@ -47,12 +48,12 @@ impl Checks {
         Self { guard, policy, max_wait: deadline + MAX_WAIT - DEADLINE }
     }
 
-    /// Creates a guard with [`DEADLINE`], and a policy with a limit that no test reaches.
+    /// Creates a guard with the deadline [`DEADLINE`]. The policy has a limit that no test reaches.
     pub fn with_short_deadline<S: FallibleStoreConfig>(settings: RateGuardBuilder<S>) -> Self {
         Self::new(settings, DEADLINE, "1000000/hour")
     }
 
-    /// Checks a key, and asserts that the check is not slow.
+    /// Checks a key, and asserts that the check does not take longer than `max_wait`.
     pub async fn check(&self, key: &Key) -> Result<Decision, StoreError> {
         let start = Instant::now();
         let result = self.guard.check(&self.policy, key).await;
@@ -65,12 +66,12 @@ impl Checks {
         self.check(&Key::global()).await
     }
 
-    /// Runs concurrent checks of the global key.
+    /// Runs concurrent checks of the global key, and returns their results.
     pub async fn check_concurrently(&self, number: usize) -> Vec<Result<Decision, StoreError>> {
         join_all((0..number).map(|_| self.check_global())).await
     }
 
-    /// Waits for `number` decisions of the store, and returns how many of them admit the check.
+    /// Waits for `number` decisions of the store, and returns how many of them admitted the check.
     pub async fn count_admitted(&self, key: &Key, number: usize) -> usize {
         let mut admitted = 0;
         for _ in 0..number {
@@ -79,7 +80,7 @@ impl Checks {
         admitted
     }
 
-    /// Waits until the store decides, and returns the decision.
+    /// Waits until the store decides a check, and returns this decision.
     pub async fn wait_for_decision(&self) -> Decision {
         self.wait_for_decision_on(&Key::global()).await
     }
@@ -93,14 +94,15 @@ impl Checks {
         self.poll_until(&Key::global(), |result| (result.err() == Some(cause)).then_some(())).await;
     }
 
-    /// Waits until the store decides again, and asserts that the store counted only checks that this method sent.
+    /// Waits until the store decides again. Asserts that the store did not count any check from before the call of
+    /// this method.
     ///
     /// `left` is the number of units that remained before the fault.
     pub async fn assert_no_late_counts(&self, left: u32) {
         let checks = Cell::new(0);
         let decision = self
             .poll_until(&Key::global(), |result| {
-                // On a busy machine, the store may have counted a check whose reply came too late.
+                // On a busy machine, the store may have counted a check whose reply arrived too late.
                 let may_count =
                     !matches!(result, Err(StoreError::Unreachable(_) | StoreError::NotReady));
                 checks.set(checks.get() + u32::from(may_count));
@@ -111,13 +113,14 @@ impl Checks {
         assert!((1..=checks.get()).contains(&counted), "{counted} of {}", checks.get());
     }
 
-    /// Waits until the guard decides a check in memory because the store is reachable but cannot decide.
+    /// Waits until the guard decides a check in memory. The guard does this if the store is reachable but cannot
+    /// decide.
     pub async fn wait_for_local_decision(&self) {
         let is_local = |result: Result<Decision, StoreError>| result.is_ok_and(|it| it.is_local());
         self.poll_until(&Key::global(), |result| is_local(result).then_some(())).await;
     }
 
-    /// Asserts for this duration that the guard decides all checks in memory.
+    /// Sends checks for this duration, and asserts that the guard decides all of them in memory.
     pub async fn assert_local_for(&self, time: Duration) {
         let start = Instant::now();
         while start.elapsed() < time {
@@ -125,7 +128,7 @@ impl Checks {
         }
     }
 
-    /// Asserts for this duration that the store decides no check.
+    /// Sends checks for this duration, and asserts that the store decides none of them.
     pub async fn assert_undecided_for(&self, time: Duration) {
         let start = Instant::now();
         while start.elapsed() < time {

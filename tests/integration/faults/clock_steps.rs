@@ -1,6 +1,6 @@
-//! Random clock steps and crashes of the server, in simulated time that only the test advances.
+//! Tests random clock steps and crashes of the server, in a simulated time that only the test advances.
 //!
-//! After a crash, the server loads its data, although its clock may have changed.
+//! After a crash, the server loads its saved data, although its clock may have changed.
 
 use std::time::Duration;
 
@@ -18,13 +18,13 @@ use rateguard_tests::storm::{
 use super::clocks::RedisWithClock;
 use crate::{support::eventually, traces::seed};
 
-/// The smallest duration in simulated time, in microseconds. A frozen clock may still move by some microseconds, so a
-/// smaller duration would be inexact.
+/// The smallest duration in simulated time, in microseconds. The frozen clock of the server may still move by some
+/// microseconds, so smaller durations would be inexact.
 const TICK: u64 = 10_000;
-/// The simulated start time in microseconds, later than the real time of any machine.
+/// The simulated time at the start of a test, in microseconds. It is later than the real time of any machine.
 const START: u64 = 4_000_000_000_000_000;
 const STEPS: u32 = 3_000;
-/// The server crashes after this many steps.
+/// The number of steps between two crashes of the server.
 const CRASH_INTERVAL: u32 = 700;
 
 const QUOTAS: [&str; 8] = [
@@ -38,17 +38,18 @@ const QUOTAS: [&str; 8] = [
     "3/1s sliding_window_counter",
 ];
 
-/// The true time, and the clock of a server, which may be wrong.
+/// The true simulated time, and a Redis server whose clock may differ from it.
 struct Clocks {
     redis: RedisWithClock,
-    /// The true time, in microseconds.
+    /// The true simulated time, in microseconds.
     now: u64,
-    /// The clock of the server minus the true time, in microseconds.
+    /// The difference between the server's clock and the true time, in microseconds. It is positive if the clock is
+    /// ahead.
     offset: i64,
 }
 
 impl Clocks {
-    /// Returns the time that the server's clock shows.
+    /// Returns the time on the server's clock.
     fn server_time(&self) -> Duration {
         Duration::from_micros(self.now.saturating_add_signed(self.offset))
     }
@@ -77,21 +78,21 @@ impl Clocks {
     }
 }
 
-/// Freezes the clock of the server, and waits until the server uses the frozen time. Some servers read the clock only
-/// from time to time.
+/// Freezes the clock of the server at `time`, and waits until the server uses this time. Some servers do not read the
+/// clock for each command, so they use the new time later.
 fn freeze_near(redis: &RedisWithClock, time: Duration) {
     redis.clock.freeze_at(time);
     let near = Duration::from_micros(TICK / 2);
     eventually("the server uses its clock", || (redis.now().abs_diff(time) < near).then_some(()));
 }
 
-/// Returns a random duration in microseconds, from zero to more than any window.
+/// Returns a random duration in microseconds. The maximum is longer than any window.
 fn random_duration(random: &mut SmallRng) -> u64 {
     let max = *[20, 150, 600, 10_000].choose(random).unwrap();
     random.random_range(0..max) * TICK
 }
 
-/// Returns the longest `retry_after` that a denial may have after any clock step.
+/// Returns the maximum `retry_after` of a denial, after any clock step.
 fn longest_wait(quota: Quota) -> Duration {
     match quota.algorithm() {
         Algorithm::SlidingWindowCounter => 2 * quota.window(),
@@ -104,12 +105,12 @@ fn ticks(time: Duration) -> u64 {
     (time.as_micros() as u64).next_multiple_of(TICK)
 }
 
-/// One key with one quota.
+/// A bucket, which has one key and one quota.
 struct Bucket {
     policy: Policy,
     quota: Quota,
     key: Key,
-    /// The admissions since the clock was last set forward.
+    /// The admissions since the last time when the clock was set forward.
     takes: Vec<Take>,
 }
 
@@ -126,7 +127,7 @@ impl Bucket {
         buckets.collect()
     }
 
-    /// Checks the key, and returns the wait if the store denies the check.
+    /// Checks the key. If the store denies the check, returns the wait.
     async fn check(&mut self, guard: &RateGuard, now: u64, when: &str) -> Option<Duration> {
         let Self { policy, quota, key, takes } = self;
         let decision = guard.check(policy, key).await.unwrap();
@@ -134,8 +135,8 @@ impl Bucket {
             None => takes.push(take(now, &decision)),
             Some(wait) => assert!(wait <= longest_wait(*quota), "{when}, {quota}: {wait:?}"),
         }
-        // The counter's windows are aligned to the clock. A clock step moves the windows, so the counter may admit
-        // more.
+        // The windows of the counter are aligned to the clock. A clock step moves these windows, so the counter may
+        // admit more than its limit.
         if quota.algorithm() != Algorithm::SlidingWindowCounter {
             let excess = excess(*quota, takes);
             assert_eq!(excess, Excess::default(), "{when}, {quota}: {takes:?}");
@@ -145,9 +146,10 @@ impl Bucket {
 }
 
 fn take(now: u64, decision: &Decision) -> Take {
-    // The reported time may be some microseconds off, so the test rounds to the nearest tick.
+    // The reported time may be wrong by some microseconds, so it is rounded to the nearest tick.
     let free = (decision.reset_after().as_micros() as u64 + TICK / 2) / TICK * TICK;
-    // The server's clock may be some microseconds slow. A check at the end of a window then counts before the end.
+    // The server's clock may be slow by some microseconds. If a check is at the end of a window, its time is
+    // therefore set to a time before this end.
     let at = if free == 0 { now - 1 } else { now };
     Take { at, units: 1, free_at: now + free, refunds: Vec::new() }
 }
@@ -187,7 +189,7 @@ async fn clock_steps_admit_at_most_one_limit_between_forward_steps() {
             while wait.is_none() {
                 wait = bucket.check(&guard, clocks.now, &when).await;
             }
-            // The test waits one tick more, because the clock may now be some microseconds slower than before.
+            // The clock may now be slower by some microseconds than before, so the test waits for one more tick.
             clocks.advance(ticks(wait.unwrap()) + TICK);
             assert_eq!(bucket.check(&guard, clocks.now, &when).await, None, "{when}: {wait:?}");
         }
@@ -200,7 +202,7 @@ async fn clock_step_back_during_check_loses_no_counts() {
     let Some(redis) = RedisWithClock::start_with(&[]) else { return };
     let guard = redis.server.guard("middle");
     let now = Duration::from_micros(START);
-    // A check reads the clock fewer than 40 times, so the loop covers a step at each reading.
+    // A check reads the clock fewer than 40 times. Therefore the loop tests a clock step at each of these readings.
     for readings in 0..40 {
         for (rate, room) in QUOTAS.iter().flat_map(|rate| [(*rate, 0), (*rate, 1)]) {
             let policy = Policy::new(rate.replace(['/', ' '], "-"), rate).unwrap();
@@ -210,7 +212,7 @@ async fn clock_step_back_during_check_loses_no_counts() {
             while check().await.remaining() > room {}
             redis.clock.freeze_until_read(now, readings, STEP_BACK);
             assert_eq!(check().await.is_allowed(), room == 1, "{rate}, {readings}, {room}");
-            // If the check read the clock fewer times, the clock is not yet set back.
+            // If the check has read the clock fewer than `readings` times, the clock has not been set back yet.
             freeze_near(&redis, now - STEP_BACK);
             assert!(!check().await.is_allowed(), "{rate}, {readings}, {room}");
         }

@@ -1,4 +1,4 @@
-//! Clocks that are stepped, that differ between clients, or that are frozen.
+//! Tests clocks that are stepped or frozen, and clients whose clocks differ.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -16,26 +16,27 @@ use crate::support::{
 const WINDOW: Duration = Duration::from_secs(1);
 const HOUR: i64 = 3_600;
 
-/// A Redis server with a clock that the test sets.
+/// A Redis server whose clock the test sets.
 pub(super) struct RedisWithClock {
     pub(super) server: RedisServer,
     pub(super) clock: Clock,
 }
 
 impl RedisWithClock {
-    /// Starts the server. Returns `None` without a C compiler for the clock, or if the server reads another clock.
+    /// Starts the server. Returns `None` if there is no C compiler for the clock, or if the server does not use this
+    /// clock.
     fn start() -> Option<Self> {
         Self::start_with(&[])
     }
 
-    /// Starts the server with further command-line arguments.
+    /// Starts the server with additional command line arguments.
     pub(super) fn start_with(args: &[&str]) -> Option<Self> {
         let clock = Clock::new()?;
         let location = Location { wrapper: clock.wrapper(), ..Location::local() };
         let this = Self { server: RedisServer::start_at_location(location, args), clock };
         this.clock.set_offset(10 * HOUR);
         let start = Instant::now();
-        // Some servers read the clock only from time to time, so a change takes effect later.
+        // Some servers do not read the clock for each command, so the new time may take effect later.
         while this.now() < since_1970() + Duration::from_secs(9 * HOUR.unsigned_abs()) {
             if start.elapsed() > Duration::from_secs(5) {
                 skipped("this build of the server reads another clock than that of the test");
@@ -60,14 +61,14 @@ impl RedisWithClock {
         });
     }
 
-    /// Freezes the clock, and returns whether the server uses exactly the frozen time.
+    /// Freezes the clock at `time`, and returns whether the server uses exactly this time.
     ///
-    /// Some servers add the elapsed time of another clock, so their time does not stand still.
+    /// Some servers add the elapsed time of a different clock, so their time moves even if this clock is frozen.
     fn is_frozen_at(&self, time: Duration) -> bool {
         self.clock.freeze_at(time);
         let start = Instant::now();
         let mut readings = std::iter::repeat_with(|| self.now() == time).skip_while(|is_equal| {
-            // Some servers read the clock only from time to time, so a change takes effect later.
+            // Some servers do not read the clock for each command, so the new time may take effect later.
             !is_equal && start.elapsed() < Duration::from_secs(5)
         });
         readings.by_ref().take(100).all(|is_equal| is_equal)
@@ -78,12 +79,12 @@ fn since_1970() -> Duration {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap()
 }
 
-/// Returns a policy of 3 requests per window for each algorithm.
+/// Returns one policy for each algorithm. Each policy admits 3 requests per window.
 fn policies(window: &str) -> [Policy; 4] {
     Algorithm::NAMES.map(|(_, name)| Policy::new(name, format!("3/{window} {name}")).unwrap())
 }
 
-/// Runs 10 checks, and returns how many were admitted. Panics if a check fails.
+/// Sends 10 checks, and returns how many of them were admitted. Panics if a check fails.
 async fn count_admitted(guard: &RateGuard, policy: &Policy, key: &Key) -> usize {
     let mut admitted = 0;
     for _ in 0..10 {
@@ -113,7 +114,8 @@ async fn server_clock_step_back_neither_admits_nor_locks_out() {
         join_all(policies("1s").iter().map(async |policy| {
             let mut waits = 0;
             while let Some(wait) = short.check(policy, &key).await.unwrap().retry_after() {
-                // The sliding window counter may deny until the next window ends, so the wait may be two windows.
+                // The sliding window counter may deny requests until the end of the next window. Therefore the wait
+                // may be as long as two windows.
                 assert!(wait <= 2 * WINDOW, "{policy:?} {step}: {wait:?}");
                 assert!(wait <= WINDOW || policy.name() == "sliding_window_counter", "{wait:?}");
                 tokio::time::sleep(wait).await;
@@ -136,7 +138,7 @@ async fn server_clock_step_forward_admits_at_most_one_extra_limit() {
         for (step, admitted) in [(1, 0), (2 * 365 * 24 * HOUR, 3), (1, 0)] {
             offset += step;
             redis.set_offset(offset);
-            // No check fails after the clock step, so the guard meets the deadline.
+            // The forward clock step must not make a check fail because of its deadline.
             assert_eq!(count_admitted(&guard, &policy, &key).await, admitted, "{policy:?} {step}");
         }
     }
@@ -181,7 +183,7 @@ async fn checks_in_one_microsecond_are_all_counted() {
         return;
     }
     let policy = Policy::new("p", format!("{CHECKS}/day")).unwrap();
-    // The two guards act as two processes, because each guard has its own name for its script calls.
+    // Each guard uses its own name in its script calls, so the two guards behave like two processes.
     let guards = [redis.server.guard("same"), redis.server.guard("same")];
     let key = Key::global();
     let mut left = CHECKS;

@@ -1,4 +1,5 @@
-//! A web server with one limited page, to observe faults as a client.
+//! A web server with one limited page. A test uses it to observe faults in the way in which an HTTP client observes
+//! them.
 
 use std::time::Instant;
 
@@ -33,7 +34,8 @@ impl Site {
         response
     }
 
-    /// Asserts that the server admits requests without rate limit headers, as in the open failure mode.
+    /// Sends requests, and asserts that the server admits each of them without rate limit headers. This is the
+    /// behaviour of the failure mode `open`.
     pub fn assert_open(&self, requests: usize) {
         for _ in 0..requests {
             let response = self.get();
@@ -41,7 +43,7 @@ impl Site {
         }
     }
 
-    /// Sends requests until Redis decides one.
+    /// Sends requests until Redis decides one of them, and returns its response.
     pub fn wait_until_limited(&self) -> Response {
         eventually("Redis decides again", || {
             let response = self.get();
@@ -49,7 +51,8 @@ impl Site {
         })
     }
 
-    /// Asserts that the counts start from zero: the server admits three requests and rejects the fourth.
+    /// Asserts that no request has been counted yet: the server admits three requests, and rejects the fourth
+    /// request.
     pub fn assert_limits_from_first_request(&self) {
         assert_eq!(self.wait_until_limited().number("x-ratelimit-remaining"), 2);
         assert_eq!([200, 200, 429], [(); 3].map(|()| self.get().status));

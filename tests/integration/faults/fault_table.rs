@@ -1,10 +1,10 @@
-//! Compares the table of faults with the existing tests.
+//! Tests that each test in the table of faults exists, and that the table has each test of the module `faults`.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
 use super::FAULTS;
 
-/// Returns the names of all tests in the source files of this program.
+/// Returns the names of all integration tests, which it finds in their source files.
 fn tests() -> BTreeSet<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("integration");
     let (mut folders, mut names) = (vec![root.clone()], BTreeSet::new());
@@ -24,7 +24,7 @@ fn tests() -> BTreeSet<String> {
     names
 }
 
-/// Returns the names of all functions with a test attribute.
+/// Returns the names of all functions that have a test attribute.
 fn names_in(text: &str) -> impl Iterator<Item = &str> {
     let after_attribute = text.split("#[").filter(|after| {
         let path = after.split(['(', ']']).next();

@@ -1,5 +1,5 @@
-//! A Redis server that accepts connections and does not reply: no check waits longer than its deadline, and checks that
-//! timed out are not counted later.
+//! Tests a Redis server that accepts connections but does not reply. A check must not wait longer than its deadline.
+//! A check that has timed out must not be counted later.
 
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,7 @@ fn frozen_redis_costs_at_most_deadline_and_is_reused() {
     site.assert_open(30);
     redis.thaw();
     site.wait_until_limited();
-    // Redis still has the count, and may have counted some requests during the freeze.
+    // Redis has not lost its counts. It may also have counted some requests that were sent during the freeze.
     eventually("the limit is reached", || (site.get().status == 429).then_some(()));
 }
 
@@ -36,7 +36,8 @@ async fn timed_out_checks_are_not_counted_when_redis_resumes() {
     let first = checks.wait_for_decision().await.remaining();
     redis.freeze();
     assert!(checks.check_concurrently(50).await.iter().all(is_undecided));
-    // The guard's estimate of the server's clock may lag by the duration of a reply, so the freeze is longer.
+    // The guard estimates the clock of the server, and this estimate may be late by the duration of a reply.
+    // Therefore the freeze is longer than the deadline.
     checks.assert_undecided_for(2 * DEADLINE).await;
     redis.thaw();
     checks.assert_no_late_counts(first).await;
@@ -48,7 +49,7 @@ async fn redis_that_stays_frozen_soon_fails_without_delay() {
     let checks = Checks::with_short_deadline(redis.settings("stuck"));
     checks.wait_for_decision().await;
     redis.freeze();
-    // After this error, the reconnect has failed, and no check waits for Redis.
+    // This error shows that the attempt to reconnect has failed. From now on, a check must not wait for Redis.
     checks.wait_for_error(StoreError::Unreachable(None)).await;
     let start = Instant::now();
     let mut number = 0;
@@ -56,7 +57,7 @@ async fn redis_that_stays_frozen_soon_fails_without_delay() {
         let _ = checks.check_global().await;
         number += 1;
     }
-    // If each check waited for the deadline, only two checks would end in this time.
+    // If each check waited for its deadline, only two checks would end within 200 ms.
     assert!(number > 50, "{number}");
 }
 
@@ -70,7 +71,8 @@ async fn cancelled_checks_do_not_hide_a_dead_connection() {
     loop {
         let check = checks.guard.check(&checks.policy, &key);
         if let Ok(result) = tokio::time::timeout(Duration::from_millis(50), check).await {
-            // The guard found the dead connection, although no check waited for the deadline.
+            // The guard has detected the dead connection, although each earlier check was cancelled before its
+            // deadline.
             assert!(is_undecided(&result.map_err(|it| it.cause())));
             break;
         }
@@ -93,7 +95,7 @@ async fn max_in_flight_bounds_checks_waiting_for_frozen_redis() {
     };
     assert_eq!((count(&is_timeout), count(&is_local)), (10, 90));
     redis.thaw();
-    // The guard has freed the permits of the checks that timed out.
+    // The guard must have released the permits of the checks that timed out.
     checks.wait_for_decision().await;
     assert!(checks.check_concurrently(10).await.iter().all(Result::is_ok));
 }
@@ -102,7 +104,8 @@ async fn max_in_flight_bounds_checks_waiting_for_frozen_redis() {
 async fn client_pause_costs_at_most_the_deadline() {
     let redis = RedisServer::start();
     let mut client = redis.client();
-    // A pause of all commands also delays the command `UNPAUSE`, so this pause is short. The other pauses only writes.
+    // The first pause also delays the command that ends it, so it has a short duration. The second pause delays only
+    // commands that write.
     for pause in ["CLIENT PAUSE 2000 ALL", "CLIENT PAUSE 60000 WRITE"] {
         let checks = Checks::with_short_deadline(redis.settings("paused"));
         let first = checks.wait_for_decision().await.remaining();
@@ -123,6 +126,6 @@ async fn silent_server_costs_at_most_the_deadline() {
     let checks = Checks::with_short_deadline(RateGuard::redis(silent));
     let start = Instant::now();
     assert_eq!(checks.check_global().await.err(), Some(StoreError::Timeout));
-    // The connection attempt has a longer timeout, but the check must not wait for it.
+    // The connection attempt has a longer timeout than the check. The check must not wait for it.
     assert!(start.elapsed() < 9 * DEADLINE, "{:?}", start.elapsed());
 }

@@ -1,4 +1,5 @@
-//! Servers that send malformed replies or no Redis protocol: only valid replies are decisions, and reconnects back off.
+//! Tests servers that send malformed replies, or that do not use the Redis protocol. The guard must accept only valid
+//! replies as decisions, and must reconnect with backoff.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -16,7 +17,8 @@ use actix_rateguard::{Key, Policy, RateGuard, StoreError};
 use super::checks::{Checks, DEADLINE, LONG_DEADLINE, MAX_WAIT};
 use crate::support::redis_server::{RedisServer, url};
 
-/// Starts a server that runs `handle` for each connection. Returns the server's URL and the number of connections.
+/// Starts a server that runs `handle` for each connection. Returns the URL of the server, and a counter of its
+/// connections.
 pub fn custom_server(
     handle: impl Fn(TcpStream) + Send + Sync + 'static,
 ) -> (String, Arc<AtomicU64>) {
@@ -34,10 +36,12 @@ pub fn custom_server(
     (address, connections)
 }
 
-/// Starts a server that sends these replies to script calls in turn, and `OK` to other commands. Returns the URL.
+/// Starts a server that replies to calls of the script with these replies in turn, and to any other command with
+/// `OK`. Returns the URL of the server.
 ///
-/// If a reply starts with `#`, the server encodes the numbers after it as the script does. Any other reply is raw text:
-/// a space is a line end, and each character is the byte with the character's code point.
+/// A reply that begins with `#` consists of numbers, and the server encodes them as the script does. Any other reply
+/// is raw text. In this text, a space stands for a line end, and each character stands for the byte with its code
+/// point.
 fn server_with_replies(replies: &'static [&'static str]) -> String {
     let next_reply = AtomicU64::new(0);
     let (url, _) = custom_server(move |stream| {
@@ -68,7 +72,7 @@ fn server_with_replies(replies: &'static [&'static str]) -> String {
     url
 }
 
-/// Encodes each number as eight bytes, in a bulk string.
+/// Encodes each number as eight bytes, and returns them as a bulk string.
 fn encode_numbers(numbers: &str) -> Vec<u8> {
     let numbers = numbers.split_whitespace().map(|it| it.parse::<i64>().unwrap());
     let bytes: Vec<_> = numbers.flat_map(i64::to_be_bytes).collect();
@@ -139,7 +143,8 @@ async fn protocol_error_closes_connection_and_next_one_is_used() {
 
 #[tokio::test]
 async fn check_found_late_after_clock_step_is_retried_once() {
-    // In the second reply, the server's clock is one hour later than in the first, so the script finds the check late.
+    // In the second reply, the clock of the server is one hour ahead of the first reply. The script therefore reports
+    // that the check arrived after its deadline.
     const REPLIES: &[&str] = &[
         "#1700000000000000 1 9 60000000 0",
         "#1700003600000000 -1",
@@ -158,7 +163,7 @@ async fn server_that_finds_every_check_late_is_retried_once() {
     let guard = RateGuard::redis(url).deadline(MAX_WAIT).build().unwrap();
     let (policy, key) = (Policy::new("p", "10/minute").unwrap(), Key::global());
     let start = Instant::now();
-    // The server is reachable, so the guard may decide the check in memory.
+    // The server is reachable. The guard may therefore decide the check in memory.
     match guard.check(&policy, &key).await {
         Ok(decision) => assert!(decision.is_local()),
         Err(unavailable) => assert_eq!(unavailable.cause(), StoreError::Unreachable(None)),
@@ -172,7 +177,7 @@ async fn broken_servers_are_reconnected_with_backoff() {
     let other_protocol = |mut stream: TcpStream| {
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
     };
-    // This server replies after the deadline.
+    // This server sends each reply after the deadline of the check.
     let slow = |mut stream: TcpStream| {
         let mut request = [0; 4096];
         while matches!(stream.read(&mut request), Ok(1..)) {

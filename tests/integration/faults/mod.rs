@@ -1,7 +1,7 @@
 //! Tests that inject real faults of Redis, the network, the machine and the clients.
 //!
-//! During a fault, no check waits longer than its deadline, and the guard applies the failure mode to an undecided
-//! check. After the fault, decisions resume without help.
+//! During a fault, a check must not wait longer than its deadline, and the guard must apply the failure mode to a
+//! check that is not decided. After the fault, decisions must resume without an action by an operator.
 
 mod blocked_callers;
 mod checks;
@@ -19,10 +19,10 @@ mod server_down;
 
 pub use self::blocked_callers::check_with_blocked_worker;
 
-/// The faults, numbered from 1, and the tests that inject them.
+/// The faults, numbered from 1. For each fault, the table names the tests that inject it.
 ///
-/// `scripts/test faults::` runs the tests of this module. `fault_table.rs` checks that each named test exists, and that
-/// the table names every test of this module.
+/// The command `scripts/test faults::` runs the tests of this module. The test in `fault_table.rs` checks that each
+/// test in the table exists, and that the table has every test of this module.
 const FAULTS: [(&str, &[&str]); 40] = [
     (
         "Redis is unreachable when the server starts",

@@ -1,4 +1,5 @@
-//! Network faults: a slow network, fragmented, truncated or corrupted replies, and silence.
+//! Tests network faults: a slow network, replies that are fragmented, truncated or corrupted, and a network that
+//! transmits nothing.
 
 use std::time::Duration;
 
@@ -32,7 +33,7 @@ async fn slow_network_within_deadline_enforces_exact_limit() {
     let network = Network::new();
     let settings = RateGuard::redis(network.proxy.url());
     let checks = Checks::new(settings, LONG_DEADLINE, "100/day");
-    // The first check loads the long script, so later checks send less over the slow network.
+    // The first check sends the long source of the script. Later checks send much less data over the slow network.
     checks.wait_for_decision_on(&Key::from("first")).await;
     let millis = Duration::from_millis;
     for (day, faults) in [
@@ -61,7 +62,7 @@ async fn network_slower_than_deadline_costs_at_most_the_deadline() {
     checks.assert_undecided_for(Duration::from_secs(1)).await;
     assert!(!checks.guard.health().is_good());
     network.proxy.clear_faults();
-    // The server received the checks too late and did not count them.
+    // The server received the checks after their deadline, so it must not count them.
     checks.assert_no_late_counts(first).await;
 }
 
@@ -83,7 +84,7 @@ async fn truncated_replies_are_errors_and_count_at_most_once() {
         let counted = u64::from(1_000_000 - checks.wait_for_decision().await.remaining());
         max_counted += 1;
         assert!(counted <= max_counted, "{counted} of {max_counted}");
-        // The decision of the store shows the exact count for the next round.
+        // The decision of the store shows the exact count. The next round continues with this count.
         max_counted = counted;
     }
 }
@@ -119,10 +120,10 @@ async fn silent_network_is_replaced_by_a_new_connection() {
         checks.assert_undecided_for(Duration::from_secs(1)).await;
         network.proxy.clear_faults();
         if requests {
-            // The server receives the checks too late.
+            // The server receives the checks after their deadline.
             checks.assert_no_late_counts(first).await;
         } else {
-            // The server received each check and counted it at most once. Only the replies were lost.
+            // The server received each check in time, and may count it once. Only the replies did not arrive.
             let counted = first - checks.wait_for_decision().await.remaining();
             assert!(counted <= 60, "{counted}");
         }
@@ -140,6 +141,6 @@ async fn unplugged_network_costs_at_most_deadline_and_recovers() {
     checks.wait_for_error(StoreError::Unreachable(None)).await;
     checks.assert_undecided_for(Duration::from_secs(1)).await;
     network.set_link_up();
-    // The kernel now sends the buffered checks, and Redis must not count these late checks.
+    // The kernel now sends the checks that it has buffered. They are late, so Redis must not count them.
     checks.assert_no_late_counts(first).await;
 }

@@ -1,4 +1,5 @@
-//! Servers that reject connections or commands: the guard reports the cause, limits its reconnects, and recovers.
+//! Tests servers that reject connections or commands. The guard must report the cause, must not reconnect too often,
+//! and must recover after the fault.
 
 use std::{
     fs, thread,
@@ -16,11 +17,11 @@ use crate::support::{
     skipped,
 };
 
-/// The duration of a fault, which is long enough to measure the rate of reconnects.
+/// The duration of a fault. It is long enough to measure how often the guard reconnects.
 const FAULT_DURATION: Duration = Duration::from_secs(2);
 
-/// Starts a fault with the command `begin`, and ends the fault with `end`. Returns the number of connections that the
-/// guard made in between.
+/// Starts a fault with the command `begin`, and ends it with the command `end`. Returns the number of connections
+/// that the guard opened during the fault.
 async fn connections_during_fault(
     checks: &Checks,
     client: &mut Connection,
@@ -32,7 +33,8 @@ async fn connections_during_fault(
     let before = total_connections(client);
     let _: redis::Value = run(client, begin);
     if cause == StoreError::OutOfMemory {
-        // Clients can fill the memory of Redis, so the guard enforces limits in its own memory.
+        // Clients can cause this fault by filling the memory of Redis. Therefore the guard must enforce limits in its
+        // own memory.
         checks.wait_for_local_decision().await;
         checks.assert_local_for(FAULT_DURATION).await;
     } else {
@@ -45,7 +47,8 @@ async fn connections_during_fault(
     made
 }
 
-/// Returns whether the server rejects the writes of a script between these commands.
+/// Returns whether the server rejects the writes of a script after the command `begin`. The command `end` restores
+/// the server.
 fn rejects_script_writes(client: &mut Connection, begin: &str, end: &str) -> bool {
     let _: () = run(client, begin);
     let write = "return redis.call('SET', KEYS[1], '')";
@@ -68,7 +71,7 @@ async fn server_without_replicas_or_disk_is_reconnected_with_backoff() {
         skipped("this server lets scripts write without replicas");
     }
 
-    // A server that cannot save its data rejects writes with MISCONF.
+    // A server that cannot save its data rejects write commands with MISCONF.
     redis::cmd("CONFIG").arg("SET").arg("save").arg("3600 1").exec(&mut client).unwrap();
     fs::remove_dir_all(redis.folder()).unwrap();
     assert!(redis::cmd("SAVE").exec(&mut client).is_err());
@@ -91,7 +94,8 @@ async fn server_out_of_memory_reuses_connection_and_writes_nothing() {
             connections_during_fault(&checks, &mut client, begin, end, StoreError::OutOfMemory)
                 .await;
         assert!(made < 3, "{made}");
-        // Redis has counted three checks since `first`: one before the fault, one after the fault, and this one.
+        // After the decision `first`, Redis has counted three checks: one before the fault, one after the fault, and
+        // the last one.
         assert_eq!(checks.wait_for_decision().await.remaining(), first - 3);
         assert!(checks.guard.failures().local > 0);
     }
@@ -115,7 +119,7 @@ async fn server_busy_with_another_script_reuses_the_connection() {
     assert!(busy.join().unwrap(), "the script was not killed");
     assert!(checks.wait_for_decision().await.is_allowed());
     let made = total_connections(&mut client) - before;
-    // On a busy machine, a heartbeat may have come too late and caused a reconnect.
+    // On a busy machine, a heartbeat may have taken too long, and the guard may have reconnected because of it.
     assert!(made < 3, "{made}");
 }
 
@@ -126,7 +130,7 @@ async fn server_with_too_many_clients_is_reconnected_with_backoff() {
     let checks = Checks::with_short_deadline(redis.settings("clients"));
     checks.wait_for_decision().await;
     let _: () = run(&mut client, "CONFIG SET maxclients 1");
-    // The server still serves an existing connection.
+    // The server still accepts commands on the existing connection.
     assert!(checks.wait_for_decision().await.is_allowed());
     kill_connections(&mut client);
     eventually("the closed connection is detected", || {
@@ -149,7 +153,7 @@ async fn changed_password_is_retried_with_backoff_until_restored() {
     let checks = Checks::with_short_deadline(RateGuard::redis(url));
     checks.wait_for_decision().await;
     let _: () = run(&mut client, "CONFIG SET requirepass second");
-    // The server still serves an existing connection.
+    // The server still accepts commands on the existing connection.
     assert!(checks.check_global().await.is_ok());
     kill_connections(&mut client);
     checks.wait_for_error(StoreError::Authentication).await;
@@ -169,7 +173,7 @@ async fn revoked_permissions_reuse_the_connection_until_restored() {
     let _: () = run(&mut client, "ACL SETUSER limiter on >secret ~* +@all");
     let url = format!("redis://limiter:secret@127.0.0.1:{}", redis.port());
     let checks = Checks::with_short_deadline(RateGuard::redis(url));
-    // Without each permission, the guard cannot call scripts, write in a script, or access the keys.
+    // Each of these changes removes a permission: to call scripts, to write in a script, or to access the keys.
     for (begin, end) in [("-evalsha", "+evalsha"), ("-set", "+set"), ("resetkeys", "~*")] {
         let [begin, end] = [begin, end].map(|rule| format!("ACL SETUSER limiter {rule}"));
         let made =
@@ -200,7 +204,7 @@ async fn plain_url_of_cluster_node_decides_only_its_keys() {
             Err(cause) => assert_eq!(cause, StoreError::Cluster),
         }
     }
-    // This node has half of the cluster slots. Errors for keys of the other half do not affect keys of this node.
+    // This node has half of the cluster slots. Errors for keys in the other half must not affect keys on this node.
     assert!((50..150).contains(&decided), "{decided}");
     let made = total_connections(&mut client) - before;
     assert!(made <= 1, "{made}");

@@ -1,4 +1,4 @@
-//! Servers that are not the primary: the guard reconnects with backoff until it finds one.
+//! Tests servers that are not the primary any more. The guard must reconnect with backoff until it finds the primary.
 
 use std::{fs, time::Duration};
 
@@ -12,12 +12,12 @@ use crate::support::{
     skipped,
 };
 
-/// Starts a Redis server that sends its data to new replicas without a delay.
+/// Starts a Redis server that immediately begins to send its data to a new replica.
 fn primary() -> RedisServer {
     RedisServer::start_with(&["--repl-diskless-sync-delay", "0"])
 }
 
-/// Makes this server a replica of the server at `port`, and waits until it is in sync.
+/// Makes the server `replica` a replica of the server at `port`, and waits until it has all data.
 fn make_replica(replica: &RedisServer, port: u16) {
     let mut client = replica.client();
     let _: () = run(&mut client, &format!("REPLICAOF 127.0.0.1 {port}"));
@@ -31,7 +31,7 @@ fn promote(replica: &RedisServer) {
     let _: () = run(&mut replica.client(), "REPLICAOF NO ONE");
 }
 
-/// Waits until the replica of this primary has received all earlier writes.
+/// Waits until the replica of this primary has received all writes that happened before.
 fn wait_for_replication(primary: &RedisServer) {
     let mut client = primary.client();
     let mut offsets = || -> Option<[u64; 2]> {
@@ -49,7 +49,8 @@ async fn demoted_primary_is_reconnected_with_backoff() {
     let redis = RedisServer::start();
     let checks = Checks::with_short_deadline(redis.settings("demoted"));
     let mut client = redis.client();
-    // With `no`, a replica without its primary replies MASTERDOWN instead of serving stale data.
+    // With the value `no`, a replica that has lost its primary replies with MASTERDOWN. With `yes`, it serves old
+    // data.
     for serves_stale_data in ["yes", "no"] {
         checks.wait_for_decision().await;
         let stale = format!("CONFIG SET replica-serve-stale-data {serves_stale_data}");
@@ -58,7 +59,8 @@ async fn demoted_primary_is_reconnected_with_backoff() {
         let _: () = run(&mut client, &format!("REPLICAOF 127.0.0.1 {}", free_port()));
         checks.wait_for_error(StoreError::NotReady).await;
         checks.assert_undecided_for(Duration::from_secs(2)).await;
-        // The guard reconnects at a limited rate, because the address may now lead to another server.
+        // The guard must reconnect, because the address may now lead to a different server. It must not reconnect too
+        // often.
         let _: () = run(&mut client, "REPLICAOF NO ONE");
         let made = total_connections(&mut client) - before;
         assert!((2..25).contains(&made), "{made}");
@@ -76,9 +78,9 @@ async fn new_primary_is_found_although_old_one_still_replies() {
     wait_for_replication(&old);
     promote(&new);
     let _: () = run(&mut old.client(), &format!("REPLICAOF 127.0.0.1 {}", new.port()));
-    // Only new connections lead to the new primary, as after a DNS change, so the guard must reconnect.
+    // Only new connections lead to the new primary, as after a change in DNS. Therefore the guard must reconnect.
     proxy.set_upstream(new.port());
-    // The new primary has the counts.
+    // The new primary must have the counts of the old primary.
     checks.assert_no_late_counts(first).await;
 }
 
@@ -110,11 +112,12 @@ async fn loading_server_is_reconnected_with_backoff() {
     let made = total_connections(&mut client) - before;
     assert!((2..25).contains(&made), "{made}");
     let _: () = run(&mut client, "CONFIG SET key-load-delay 0");
-    // The server has loaded the count from its data.
+    // The server has loaded its data, so it has the count from before the crash.
     checks.assert_no_late_counts(first).await;
 }
 
-/// Checks the key of each algorithm `number` times, and returns how many checks of each key were admitted.
+/// Checks each key `number` times. Each key uses a different algorithm. Returns how many checks of each key were
+/// admitted.
 async fn count_admitted(checks: &[(Checks, Key)], number: usize) -> Vec<usize> {
     let mut admitted = Vec::new();
     for (checks, key) in checks {
@@ -142,13 +145,14 @@ async fn failover_readmits_only_units_missing_on_the_replica() {
     let checks = checks_of_every_algorithm(&proxy.url());
     assert_eq!(count_admitted(&checks, 6).await, [6; 4]);
     wait_for_replication(&old);
-    // The replica receives no more writes until its primary dies, so the replica misses the next checks.
+    // From now on, the replica receives no writes of its primary. Therefore the next checks are missing on the
+    // replica.
     replication.set_faults(NetworkFaults { stalls_replies: true, ..NetworkFaults::default() });
     assert_eq!(count_admitted(&checks, 5).await, [4; 4]);
     promote(&new);
     old.kill();
     proxy.set_upstream(new.port());
-    // The old primary admitted ten checks, but the replica has only six, so it admits four more.
+    // The old primary admitted ten checks, but the replica has only six of them. Therefore it admits four more.
     assert_eq!(count_admitted(&checks, 20).await, [4; 4]);
 }
 
@@ -162,14 +166,14 @@ async fn two_primaries_admit_at_most_twice_the_limit() {
         assert_eq!(count_admitted(client, 2).await, [2; 4]);
     }
     wait_for_replication(&one);
-    // The old primary is not demoted, and half of the clients still reach the old primary.
+    // The old primary is not demoted, and half of the clients still send their checks to it.
     promote(&other);
     proxies[1].set_upstream(other.port());
     proxies[1].disconnect_all();
     for client in &clients {
         assert_eq!(count_admitted(client, 20).await, [6; 4]);
     }
-    // After the network partition, the old primary becomes a replica.
+    // When the network partition ends, the old primary becomes a replica.
     make_replica(&one, other.port());
     proxies[0].set_upstream(other.port());
     for client in &clients {

@@ -1,4 +1,4 @@
-//! A machine without free file descriptors, or with a resolver that fails or hangs.
+//! Tests a machine that has no free file descriptors, and a DNS resolver that fails or hangs.
 
 use std::{net::TcpStream, thread, time::Duration};
 
@@ -13,7 +13,7 @@ use crate::support::{
     shim::Resolver,
 };
 
-/// Sends a request on a keep-alive connection, and asserts that the response comes in time.
+/// Sends a request on a keep-alive connection, and asserts that the response arrives in time.
 fn send(agent: &ureq::Agent, server: &Quickstart) -> Response {
     let start = std::time::Instant::now();
     let response = try_get(agent, &server.url("/search?q=rust")).unwrap();
@@ -29,7 +29,7 @@ fn is_limited(response: &Response) -> bool {
 #[test]
 fn process_without_file_descriptors_answers_and_reconnects_later() {
     let mut redis = RedisServer::start();
-    // actix-web starts one worker for each core, and needs a few descriptors for each worker.
+    // actix-web starts one worker for each processor core, and each worker needs a few file descriptors.
     let files = 100 + 20 * thread::available_parallelism().unwrap().get();
     let wrapper = ["sh".into(), "-c".into(), format!("ulimit -n {files}; exec \"$0\"")];
     let server = Quickstart::start_wrapped(&wrapper, Some(&redis.url()));
@@ -38,7 +38,7 @@ fn process_without_file_descriptors_answers_and_reconnects_later() {
     redis.kill();
     eventually("the server stops limiting", || (!is_limited(&send(&agent, &server))).then_some(()));
 
-    // Clients take all free file descriptors.
+    // The connections of clients use up all free file descriptors.
     let address = server.url("").replace("http://", "");
     let clients: Vec<_> = (0..2 * files).map(|_| TcpStream::connect(&address)).collect();
     eventually("no file descriptor is free", || {
@@ -74,7 +74,8 @@ fn blocked_resolver_costs_at_most_deadline_and_recovers() {
         assert!(!is_limited(&send(&agent, &server)));
         (resolver.waiting_calls() > 1).then_some(())
     });
-    // Only a connection attempt starts a lookup, and each attempt lasts one second. HTTP requests start no lookups.
+    // A DNS lookup is started only by an attempt to connect, which lasts one second. An HTTP request must not start a
+    // lookup.
     for _ in 0..200 {
         send(&agent, &server);
     }

@@ -1,4 +1,5 @@
-//! Redis is unreachable, killed or restarted: no request fails or waits, and limiting resumes without help.
+//! Tests a Redis server that is unreachable, killed or restarted. No HTTP request may fail or wait, and limits must
+//! be enforced again without an action by an operator.
 
 use std::{
     sync::{
@@ -47,7 +48,7 @@ fn redis_restarted_empty_is_used_again() {
     site.assert_open(50);
 
     redis.restart();
-    // The restarted server has neither the script nor the counts.
+    // After the restart, the server has neither the script nor the counts.
     site.assert_limits_from_first_request();
 }
 
@@ -94,7 +95,7 @@ fn redis_restarts_and_freezes_under_load_delay_no_check() {
         wait_for_decisions("decisions after a freeze");
     }
     stop.store(true, SeqCst);
-    // If a check waited too long, its thread has panicked.
+    // A thread panics if one of its checks waited too long.
     load.into_iter().for_each(|thread| thread.join().unwrap());
 }
 
@@ -114,7 +115,8 @@ async fn waiting_checks_cause_no_reconnect_storm_when_redis_returns() {
         }
     });
     join_all(waiting).await;
-    // The test connected a few times to wait for the server. The guard connected once, and not for each check.
+    // The test itself opened a few connections to wait for the server. The guard must not open a connection for each
+    // check.
     let made = total_connections(&mut redis.client());
     assert!(made < 20, "{made}");
 }

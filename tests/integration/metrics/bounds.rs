@@ -1,4 +1,4 @@
-//! The metrics are bounded: the number of label combinations has a maximum, and no label contains a key.
+//! Tests that the metrics are bounded. The number of label combinations has a maximum, and labels never contain keys.
 
 use std::collections::BTreeSet;
 
@@ -23,13 +23,13 @@ fn per_request_quotas_beyond_max_pairs_are_labeled_other() {
         assert_eq!(counted.values().sum::<u64>(), 10_000);
         let pairs: BTreeSet<_> =
             counted.keys().map(|[policy, quota, ..]| [policy, quota]).collect();
-        // One of the pairs is `other`, and one pair is reserved for the registered policy.
+        // One of these pairs has the label `other`. One more pair is reserved for the registered policy.
         assert_eq!(pairs.len(), MAX_PAIRS);
         let other = ["other", "other", "allowed", "store"].map(str::to_owned);
         assert_eq!(counted[&other], 10_000 - (MAX_PAIRS as u64 - 1));
         assert_eq!(recorder.samples("rateguard_quota_limit").len(), MAX_PAIRS);
 
-        // The reserved pair is still available, so the registered policy has its own pair.
+        // The reserved pair has not been used yet, so the registered policy gets its own pair.
         guard.check(&registered, &Key::from("ann")).await.unwrap();
         let labels = ["registered", "5/minute", "allowed", "store"].map(str::to_owned);
         assert_eq!(recorder.decisions()[&labels], 1);
@@ -70,7 +70,8 @@ fn metrics_contain_no_key() {
         let text = recorder.text();
         assert!(text.contains("login") && text.contains("plain"), "{text}");
         assert!(!text.contains(SENTINEL), "{text}");
-        // The text has no hexadecimal word of 16 digits, so it contains no part of the key's digest.
+        // The text has no hexadecimal word with 16 or more digits. Therefore it does not contain the digest of the
+        // key.
         let longest = text.split(|it: char| !it.is_ascii_hexdigit()).map(str::len).max();
         assert!(longest < Some(16), "{text}");
     });

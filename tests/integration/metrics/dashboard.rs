@@ -1,4 +1,4 @@
-//! The Grafana dashboard queries all metrics that the library exports, and no other metrics.
+//! Tests that the Grafana dashboard queries all metrics that the library exports, and no other metrics.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Recorder, names};
 
-/// The values that the labels `outcome` and `mode` can have.
+/// The possible values of the labels `outcome` and `mode`.
 const OUTCOMES: [&str; 4] = ["allowed", "denied", "banned", "rejected"];
 const MODES: [&str; 7] =
     ["store", "overflow", "cached_denial", "local", "open", "closed", "shadow"];
@@ -16,7 +16,7 @@ fn dashboard() -> Value {
     serde_json::from_str(include_str!("../../../dashboards/rateguard.json")).unwrap()
 }
 
-/// Collects the queries of the dashboard's panels and variables.
+/// Collects the queries of all panels and variables in the dashboard.
 fn queries(value: &Value, found: &mut Vec<String>) {
     match value {
         Value::Object(fields) => {
@@ -37,12 +37,12 @@ fn queries(value: &Value, found: &mut Vec<String>) {
 fn all_queries() -> Vec<String> {
     let mut found = Vec::new();
     queries(&dashboard(), &mut found);
-    // The data source also has a field `query`. Its value `prometheus` is no query.
+    // A data source also has a field with the name `query`. Its value `prometheus` is not a query.
     found.retain(|query| query != "prometheus");
     found
 }
 
-/// The words of a query. Each word comes with the part of the query after it.
+/// Returns the words of a query. Each word is returned with the rest of the query that follows it.
 fn words(query: &str) -> impl Iterator<Item = (&str, &str)> {
     let is_word_char = |it: char| it.is_ascii_alphanumeric() || it == '_';
     query.split(move |it| !is_word_char(it)).filter(|word| !word.is_empty()).map(move |word| {
@@ -51,7 +51,8 @@ fn words(query: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-/// Returns the metric with this name in a query. The name of a histogram has the suffix `_bucket`, `_sum` or `_count`.
+/// Returns the metric that has this name in a query. For a histogram, the name in a query ends with `_bucket`, `_sum`
+/// or `_count`.
 fn metric(name: &str) -> Option<Metric> {
     metrics::ALL.into_iter().find(|metric| match metric.kind {
         MetricKind::Histogram => {
@@ -73,7 +74,7 @@ fn dashboard_queries_exactly_the_exported_metrics() {
         for (name, rest) in names {
             let metric = metric(name).unwrap_or_else(|| panic!("{name} does not exist: {query}"));
             queried.insert(metric.name);
-            // Counters and histograms only increase, so the dashboard must query their rates.
+            // The values of counters and histograms only increase. Therefore the dashboard must query their rates.
             let is_rate = metric.kind != MetricKind::Gauge && !query.starts_with("label_values");
             let rest = rest.split_once('}').map_or(rest, |(_, rest)| rest);
             assert_eq!(rest.starts_with("[$__rate_interval]"), is_rate, "{query}");

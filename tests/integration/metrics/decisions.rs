@@ -1,4 +1,5 @@
-//! Decisions of guards with the memory store, counted by policy, quota, outcome and mode.
+//! Tests the metrics of decisions with the memory store. The decisions are counted by policy, quota, outcome and
+//! mode.
 
 use std::time::Duration;
 
@@ -41,7 +42,7 @@ fn denial_is_counted_under_the_denying_quota() {
             assert_eq!(recorder.decisions(), counted);
         });
     }
-    // A cost of 10 exceeds only the first quota.
+    // Only the first quota is too small for a cost of 10.
     Recorder::record(async |recorder| {
         let (guard, policy) = (RateGuard::in_memory(), policy("both", "9/hour; 20/day"));
         for cost in [1, 10] {
@@ -104,8 +105,8 @@ fn bans_are_counted_separately_from_denials() {
     Recorder::record(async |recorder| {
         let guard = RateGuard::in_memory();
         let policy = policy("login", "1/hour").ban("3/hour for 1h").unwrap();
-        // One check is allowed, two denials are offences, a third offence begins the ban, and two checks are denied
-        // during the ban.
+        // The first check is allowed. The next three denials are offences, and the last of them begins the ban. The
+        // last two checks are denied by the ban.
         for _ in 0..6 {
             guard.check(&policy, &Key::from("ann")).await.unwrap();
         }
@@ -139,7 +140,8 @@ fn overflow_decisions_have_their_own_mode() {
                     + count("denied", "overflow"),
                 100
             );
-            // The 99 other keys share 16 overflow slots. Some of these slots may stay unused.
+            // The store has no room for the 99 other keys, so they share 16 overflow slots. Some of these slots may
+            // not be used.
             assert!((1..=16).contains(&count("allowed", "overflow")), "{counted:?}");
             assert_eq!(count("allowed", "store"), 1);
         });

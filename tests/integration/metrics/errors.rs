@@ -1,4 +1,4 @@
-//! Store errors, which the metrics count by cause.
+//! Tests the metrics of store errors, which are counted by cause.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ fn each_store_error_has_its_own_label() {
             let result = guard.check(&policy, &Key::from("ann")).await;
             match result {
                 Err(unavailable) => assert_eq!(unavailable.cause(), cause),
-                // Clients can cause these errors by load, so the guard decides in memory.
+                // Clients can cause these errors by sending many requests. Therefore the guard decides in memory.
                 Ok(decision) => {
                     assert!(decision.is_local(), "{cause:?}");
                     let causes = [
@@ -70,7 +70,7 @@ fn hung_store_call_is_timed() {
     });
 }
 
-/// A store that returns an error for operations on ban counters.
+/// A memory store that returns an error for each operation on the counter of offences.
 struct BanFaultStore(MemoryStore, StoreError);
 
 impl Store for BanFaultStore {
@@ -111,7 +111,7 @@ fn offence_is_counted_locally_under_overload() {
         for _ in 0..4 {
             guard.check(&policy, &Key::from("ann")).await.unwrap();
         }
-        // The second denial begins the ban, as with a healthy store.
+        // The second denial begins the ban, as it would with a store that works.
         let counted = expected([
             ("login|1/hour|allowed|store", 1),
             ("login|1/hour|denied|store", 1),

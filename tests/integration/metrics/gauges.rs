@@ -1,4 +1,4 @@
-//! Gauges. A guard sets their values in `update_gauges`.
+//! Tests the gauges, whose values a guard sets in `update_gauges`.
 
 use std::{fs, time::Duration};
 

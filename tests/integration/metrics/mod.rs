@@ -1,4 +1,4 @@
-//! Prometheus metrics. The tests parse the text that the exporter returns.
+//! Tests the Prometheus metrics. The tests parse the text that the exporter returns.
 
 mod bounds;
 mod dashboard;
@@ -17,13 +17,13 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use prometheus_parse::{Sample, Scrape, Value};
 use tokio::runtime;
 
-/// A metrics recorder for one thread, because other tests record metrics at the same time.
+/// A metrics recorder that is used only on one thread. Tests on other threads record their metrics at the same time.
 struct Recorder {
     handle: PrometheusHandle,
 }
 
 impl Recorder {
-    /// Runs an action on this thread with a new recorder.
+    /// Creates a recorder, and runs an action with it on this thread.
     fn record(action: impl AsyncFnOnce(&Self)) {
         let histogram = Matcher::Full(STORE_DURATION_SECONDS.to_owned());
         let recorder = PrometheusBuilder::new()
@@ -32,7 +32,8 @@ impl Recorder {
             .build_recorder();
         let this = Self { handle: recorder.handle() };
         let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        // With a `LocalSet`, tasks that actix-web spawns also run on this thread and use the recorder.
+        // With a `LocalSet`, the tasks that actix-web spawns also run on this thread. Therefore they use this
+        // recorder.
         let local = tokio::task::LocalSet::new();
         metrics::with_local_recorder(&recorder, || local.block_on(&runtime, action(&this)));
     }
@@ -49,7 +50,7 @@ impl Recorder {
         self.scrape().samples.into_iter().filter(|sample| sample.metric == name).collect()
     }
 
-    /// The number of decisions by policy, quota, outcome and mode.
+    /// Returns the number of decisions for each policy, quota, outcome and mode.
     fn decisions(&self) -> BTreeMap<[String; 4], u64> {
         let labels = ["policy", "quota", "outcome", "mode"];
         let parse = |sample: Sample| {
@@ -59,7 +60,7 @@ impl Recorder {
         self.samples("rateguard_decisions_total").into_iter().map(parse).collect()
     }
 
-    /// The value of the gauge with exactly these labels; `None` if there is no such gauge.
+    /// Returns the value of the gauge that has exactly these labels, or `None` if there is no such gauge.
     fn gauge(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
         let matches = |sample: &Sample| {
             sample.labels.len() == labels.len()
@@ -70,7 +71,7 @@ impl Recorder {
         Some(value)
     }
 
-    /// The number of store errors by cause.
+    /// Returns the number of store errors for each cause.
     fn errors(&self) -> BTreeMap<String, u64> {
         let parse = |sample: Sample| {
             let Value::Counter(count) = sample.value else { panic!("{sample:?}") };
@@ -79,7 +80,7 @@ impl Recorder {
         self.samples("rateguard_store_errors_total").into_iter().map(parse).collect()
     }
 
-    /// The number of durations that the guard has measured for a store operation.
+    /// Returns how many durations of this store operation have been measured.
     fn measured(&self, operation: &str) -> u64 {
         let matches = |sample: &Sample| sample.labels.get("operation") == Some(operation);
         let sample = self.samples("rateguard_store_duration_seconds").into_iter().find(matches);
@@ -89,7 +90,8 @@ impl Recorder {
     }
 }
 
-/// Converts the expected values for [`Recorder::decisions`]. The labels are written as `policy|quota|outcome|mode`.
+/// Converts expected counts into the form that [`Recorder::decisions`] returns. The labels are written as
+/// `policy|quota|outcome|mode`.
 fn expected<const N: usize>(all: [(&str, u64); N]) -> BTreeMap<[String; 4], u64> {
     let labels = |text: &str| {
         let labels: Vec<_> = text.split('|').map(str::to_owned).collect();

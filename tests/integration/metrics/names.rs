@@ -1,4 +1,4 @@
-//! The library exports the metrics as documented, and the README lists all of them.
+//! Tests that the library exports the metrics that are documented, and that the README lists all of them.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,8 @@ pub(super) fn with_all_metrics(action: impl Fn(&Recorder)) {
             let policy = Policy::new("app", "2/hour").unwrap();
             let _ = guard.check(&policy, &Key::from("ann")).await;
             guard.update_gauges();
-            // When a guard is dropped, its values are removed from the gauges, so the test keeps the guard.
+            // If a guard is dropped, its values are removed from the gauges. Therefore the test does not drop the
+            // guard.
             std::mem::forget(guard);
         }
         action(recorder);
@@ -37,7 +38,8 @@ fn exported_metrics_match_their_definitions() {
         let scrape = recorder.scrape();
         let mut exported: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for sample in &scrape.samples {
-            // The parser returns the sum and the count of a histogram as separate metrics.
+            // The parser returns the sum and the count of a histogram as two more metrics, with a suffix in their
+            // names.
             let name = sample.metric.trim_end_matches("_sum").trim_end_matches("_count");
             exported.entry(name.to_owned()).or_default().push(sample);
         }

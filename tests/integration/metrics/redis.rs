@@ -1,4 +1,4 @@
-//! Metrics of decisions with Redis, and of decisions while Redis is unreachable.
+//! Tests the metrics of decisions that Redis makes, and of decisions while Redis is unreachable.
 
 use std::{pin::pin, task::Poll, time::Duration};
 
@@ -62,7 +62,7 @@ fn cached_denials_have_their_own_mode() {
     });
 }
 
-/// Makes five checks while Redis is unreachable, and then calls `assert`.
+/// Sends five checks while Redis is unreachable, and then calls `assert`.
 fn record_without_redis(on_error: OnError, assert: impl Fn(&Recorder)) {
     Recorder::record(async |recorder| {
         let guard = unreachable().on_error(on_error).build().unwrap();
@@ -72,7 +72,7 @@ fn record_without_redis(on_error: OnError, assert: impl Fn(&Recorder)) {
     });
 }
 
-/// Settings of a guard whose Redis server does not exist.
+/// Returns settings of a guard whose Redis server does not exist.
 fn unreachable() -> RateGuardBuilder<Redis> {
     RateGuard::redis(url(free_port())).deadline(TEST_TIMEOUT)
 }

@@ -1,5 +1,5 @@
-//! HTTP requests to handlers: the metrics count each limit's decision once, for middleware, attributes and named
-//! policies.
+//! Tests the metrics of HTTP requests. The decision of each limit must be counted once, whether the limit is in
+//! middleware, in an attribute, or in a named policy.
 
 use actix_rateguard::{Limit, Policy, RateGuard, RateLimit, rate_limit};
 use actix_web::{
@@ -25,7 +25,8 @@ async fn two() -> impl Responder {
     "ok"
 }
 
-/// The limit counts a response by its status, so the guard refunds or counts units after the handler.
+/// This limit counts a request only if the response has a certain status. Therefore the guard may refund the request
+/// after the handler.
 #[get("/login")]
 #[rate_limit(rate = "2/hour", key = "ip", name = "login", count = "status:401")]
 async fn login() -> impl Responder {

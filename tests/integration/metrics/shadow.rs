@@ -1,4 +1,5 @@
-//! Shadow limits and candidates: the metrics count the requests that such a limit would deny.
+//! Tests the metrics of shadow limits and candidates. They count the requests that a shadow limit or a candidate
+//! would deny.
 
 use std::{collections::BTreeMap, time::Instant};
 
@@ -36,7 +37,8 @@ async fn items() -> impl Responder {
     "ok"
 }
 
-/// Runs an action with a guard on the memory store and with a guard on Redis. Each guard has its own recorder.
+/// Runs an action twice: with a guard on the memory store, and with a guard on Redis. Each time, the action has a new
+/// recorder.
 fn for_each_store(action: impl AsyncFn(&Recorder, RateGuard)) {
     let server = RedisServer::start();
     Recorder::record(async |recorder| action(recorder, RateGuard::in_memory()).await);
@@ -46,7 +48,8 @@ fn for_each_store(action: impl AsyncFn(&Recorder, RateGuard)) {
     });
 }
 
-/// Waits until the metrics have this number of decisions, because an HTTP request does not wait for shadow checks.
+/// Waits until the metrics contain this number of decisions. The test must wait because an HTTP request does not wait
+/// for shadow checks.
 async fn wait_for_decisions(recorder: &Recorder, decisions: u64) -> BTreeMap<[String; 4], u64> {
     let started = Instant::now();
     loop {
@@ -69,7 +72,7 @@ fn candidate_denials_are_counted_while_requests_are_allowed() {
             assert_eq!(statuses(&app, client, "/search", 10).await, [200; 10]);
             assert_eq!(statuses(&app, client, "/wrapped", 10).await, [200; 10]);
         }
-        // The metrics count each request twice: for the enforced quota and for the candidate.
+        // Each request is counted twice: once for the enforced quota, and once for the candidate.
         let counted = expected([
             ("search|10/365 days|allowed|store", 200),
             ("search|8/365 days|allowed|shadow", 160),
@@ -79,7 +82,7 @@ fn candidate_denials_are_counted_while_requests_are_allowed() {
             ("wrapped|8/365 days|denied|shadow", 40),
         ]);
         assert_eq!(wait_for_decisions(recorder, 800).await, counted);
-        // The metrics also count a denied request for both.
+        // A request that is denied is also counted for the enforced quota and for the candidate.
         assert_eq!(get(&app, 1, "/search").await.status, 429);
         let counted = wait_for_decisions(recorder, 802).await;
         let count = |text: &str| counted[expected([(text, 0)]).keys().next().unwrap()];

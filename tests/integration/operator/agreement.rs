@@ -1,4 +1,4 @@
-//! An explanation agrees with the decision on the same request, for random requests.
+//! Tests that the explanation of a request agrees with the decision on the same request. The requests are random.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -42,7 +42,7 @@ macro_rules! app {
     }};
 }
 
-/// A random request from one of a few clients.
+/// A random request that one of a few clients sends.
 struct RandomRequest {
     path: &'static str,
     peer: SocketAddr,
@@ -98,7 +98,7 @@ fn pick<'a, T>(random: &mut SmallRng, all: &'a [T]) -> &'a T {
     &all[random.random_range(0..all.len())]
 }
 
-/// Returns the wait in seconds, and asserts that only a denial has a wait.
+/// Returns the wait in seconds. Asserts that the explanation has a wait if and only if the request would be denied.
 fn retry_after(explanation: &Value) -> Option<f64> {
     let wait = explanation["retry_after_seconds"].as_f64();
     assert_eq!(wait.is_some(), explanation["passes"] == false);
@@ -127,7 +127,8 @@ async fn explanation_matches_the_next_request_in_memory() {
             let header: f64 = response.header("retry-after").unwrap().parse().unwrap();
             assert_eq!(wait.ceil().max(1.0), header, "{step}: {response:?}\n{explanation:#}");
         }
-        // A second application makes the same decision without explanations, so explanations change nothing.
+        // The second application must make the same decision, although it has no explanations. This shows that an
+        // explanation changes nothing.
         let expected = send(&reference_app, request.to_request()).await;
         assert_eq!(
             (response.status, response.numbers()),
@@ -158,10 +159,11 @@ async fn explanation_matches_the_next_request_in_redis() {
         let (is_admitted, after) = (response.status == 200, request.explain(&guard).await);
         outcome_counts[usize::from(is_admitted)] += 1;
         if before["passes"] == true {
-            // Time can only free units, so a request that the explanation admits is admitted.
+            // Over time, units can only become free. Therefore a request must be admitted if the explanation before
+            // it was positive.
             assert!(is_admitted, "{response:?}\n{before:#}");
         } else if !is_admitted {
-            // Units become free with time, so each later answer reports a shorter or equal wait.
+            // Over time, units can only become free. Therefore a later wait must not be longer than an earlier wait.
             let header: f64 = response.header("retry-after").unwrap().parse().unwrap();
             assert!(retry_after(&before).unwrap().ceil() >= header, "{response:?}\n{before:#}");
             if let Some(wait) = retry_after(&after) {

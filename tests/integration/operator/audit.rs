@@ -1,4 +1,4 @@
-//! The audit log messages about changes by an operator.
+//! Tests the log messages that report changes by an operator.
 
 use actix_rateguard::{Ban, ClientAddress, Policy, RateGuard, UserId, operator};
 use actix_web::{
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::support::{app::send, log_lines};
 
-/// Returns a guard with the policy `policy`.
+/// Returns a guard that has a policy with the name `policy`.
 fn guard(policy: &str) -> RateGuard {
     let policy = Policy::new(policy.to_owned(), "1/hour").unwrap();
     let policy = policy.ban("2/hour for 1h".parse::<Ban>().unwrap()).unwrap();
@@ -103,8 +103,8 @@ async fn forbidden_changes_are_logged_throttled_and_explanations_never() {
             send(&app, request("unban", &body).insert_header(("X-Token", "wrong"))).await;
         assert_eq!(response.status, 403);
     }
-    // In 10 seconds, the process writes at most one such log message. Requests of other tests may be the cause of the
-    // message.
+    // The process writes this kind of log message at most once in 10 seconds. The request that caused the message may
+    // belong to a different test.
     let lines = log_lines::from_all_targets_with("outcome=forbidden");
     assert!((1..20).contains(&lines.len()), "{lines:?}");
     assert!(lines.iter().all(|line| !line.contains("wrong") && !line.contains("hunter2")));

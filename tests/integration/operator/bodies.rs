@@ -1,4 +1,4 @@
-//! Valid and invalid request bodies of the operator endpoints.
+//! Tests valid and invalid request bodies for the operator endpoints.
 
 use actix_rateguard::{Key, Limit, Policy, RateGuard, RateLimit, key, rate_limit};
 use actix_web::{App, HttpRequest, get, test::TestRequest, test::init_service};
@@ -33,7 +33,7 @@ macro_rules! app {
     };
 }
 
-/// Asserts that `body` selects the bucket that `key` has.
+/// Asserts that the request body `body` selects the bucket of the key `key`.
 async fn assert_body_selects(guard: &RateGuard, policy: &str, body: Value, key: Key) {
     let policy = guard.policy_of_limit(policy).unwrap();
     assert!(guard.check(&policy, &key).await.unwrap().is_allowed());
@@ -146,7 +146,7 @@ async fn invalid_body_is_rejected_with_the_accepted_values() {
             400,
             "one value in `key` for each part",
         ),
-        // The message has the expected and the actual number of values.
+        // The message contains the expected number of values and the actual number.
         ("reset", json!({"policy": "op-plain"}), 400, "found 0 values in `key`"),
         (
             "reset",
@@ -276,7 +276,8 @@ async fn body_must_be_json_of_at_most_64_kib() {
     };
     let body = || br#"{"policy": "op-plain", "key": "ann"}"#.to_vec();
     assert_eq!(send_as("application/json; charset=utf-8", body()).await, 200);
-    // An HTML form of another site can send these media types, so the endpoints reject them.
+    // A web page of a different site can send requests with these media types. Therefore the endpoints must reject
+    // them.
     for media_type in ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", ""] {
         assert_eq!(send_as(media_type, body()).await, 415, "{media_type}");
     }

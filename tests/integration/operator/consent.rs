@@ -1,4 +1,4 @@
-//! The endpoints reject every request until the application sets `allow_if`.
+//! Tests that the endpoints reject every request until the application has set `allow_if`.
 
 use actix_rateguard::{RateGuard, operator};
 use actix_web::{
@@ -43,7 +43,7 @@ fn endpoints_without_allow_if_return_403() {
             assert_eq!(response.header("x-content-type-options"), Some("nosniff"));
             let problem: Value = serde_json::from_str(&response.body).unwrap();
             assert!(problem["detail"].as_str().unwrap().contains("allow_if"), "{problem}");
-            // The response body names the missing setting and contains nothing else.
+            // The response body must name the missing setting, and it must not contain anything else.
             let fields: Vec<_> = problem.as_object().unwrap().keys().collect();
             assert_eq!(fields, ["detail", "status", "title", "type"]);
         }
@@ -74,7 +74,7 @@ fn async_allow_if_admits_only_authorized_requests() {
         let response = send_with("right");
         let expected =
             if method == "GET" { "application/json" } else { "application/problem+json" };
-        // The policy does not exist, but only an authorized request is told so with 404.
+        // There is no such policy. Only an authorized request may get the status 404, which reveals this.
         assert_eq!(response.header("content-type"), Some(expected), "{response:?}");
         assert_ne!(response.status, 403, "{endpoint}");
     }

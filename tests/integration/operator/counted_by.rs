@@ -1,4 +1,4 @@
-//! The field `by`: an operator selects a key by one of the key types that a limit uses.
+//! Tests the field `by`. With this field, an operator selects one of the key types that a limit uses.
 
 use std::fs;
 
@@ -20,10 +20,12 @@ fn by_key(key: &str) -> Limit {
     }
 }
 
-/// Sends a body with this `by` to each endpoint, and returns the error. All endpoints must return the same error.
+/// Sends a request with this value of `by` to each endpoint. All endpoints must return the same error, or no error.
+/// Returns this error.
 async fn rejection_of(keys: &[&str], by: &str) -> Option<String> {
     let guard = RateGuard::builder().for_attributes(false).build().unwrap();
-    // The inventory contains one limit for each source location, so the two limits are created on two lines.
+    // The inventory has only one limit for each line of source code. Therefore the two limits are created on two
+    // lines.
     let one = RateLimit::new(&guard, by_key(keys[0]));
     let other = RateLimit::new(&guard, by_key(keys[keys.len() - 1]));
     let app = App::new()
@@ -63,11 +65,11 @@ async fn key_type_of_a_limit_is_accepted() {
         (&["user+path:tenant"], "user+path:tenant"),
         (&["global"], "global"),
         (&["ip", "user"], "user"),
-        // A limit counts clients without a key by address.
+        // If a client has no key, the limit counts the client by address.
         (&["user"], "no_key"),
         (&["user"], "ip"),
         (&["user+path:tenant"], "ip"),
-        // The guard does not know the key type of a key function, or of a check without an HTTP request.
+        // The guard cannot know the key type of a key function, nor of a check that has no HTTP request.
         (&["function"], "header:X-Key"),
         (&["function", "ip"], "user"),
         (&["ip"], "value"),

@@ -1,4 +1,5 @@
-//! Explanations: which limits apply to a request, which client address the request has, and the reasons.
+//! Tests explanations. An explanation reports which limits apply to a request, which client address the request has,
+//! and the reasons.
 
 use actix_rateguard::{
     AccessList, Caller, ClientAddress, Key, Limit, Plan, Policy, RateGuard, RateLimit, UserId,
@@ -60,7 +61,7 @@ async fn generic<T: Default + 'static>() -> &'static str {
     "ok"
 }
 
-/// The short name must not be taken for a type parameter.
+/// A type with a short name. The attribute must not treat this name as the name of a type parameter.
 struct DB;
 
 impl DB {
@@ -177,8 +178,8 @@ async fn second_limit_of_one_name_is_explained_as_name_conflict() {
         outcomes.sort_by_key(|(line, _)| *line);
         outcomes.into_iter().map(|(_, outcome)| outcome).collect::<Vec<_>>()
     };
-    // The limit of the first request reserves the name. An explanation does not reserve the name, so both explanations
-    // pass.
+    // The first request to one of the limits reserves the name for this limit. An explanation must not reserve the
+    // name, so both limits pass.
     assert!(outcomes().await.iter().all(|it| it.passes() == Some(true)));
     assert_eq!(send_get(&app, 1, "/op-twice-b").await.status, 200);
     assert_eq!(send_get(&app, 1, "/op-twice-a").await.status, 500);
@@ -204,7 +205,7 @@ async fn explanation_covers_more_limits_than_max_in_flight() {
     let explanation = guard.explain_request(&request, &[]).await;
     assert_eq!(explanation.limits().len(), 40);
     assert_eq!(explanation.passes(), Some(true), "{explanation}");
-    // The explanation lists the limits in the order of the inventory.
+    // The explanation must list the limits in the same order as the inventory.
     let inventory = guard.inventory();
     let names = inventory.limits().iter().map(|limit| &limit.name);
     assert!(explanation.limits().iter().map(|it| &it.limit.name).eq(names));
@@ -296,7 +297,7 @@ async fn explanation_lists_the_proxy_hops_of_the_client() {
     let client = trace("192.0.2.1", &["1.1.1.1"]).await;
     assert_eq!((client.end, client.is_peer_trusted), (StopReason::PeerIsNoProxy, false));
 
-    // The number of stored hops is bounded, and so is the part of the header that the explanation reads.
+    // The explanation must not store too many hops, and must not read more than a certain part of the header.
     let client = trace("10.0.0.1", &[&vec!["10.0.0.9"; 1_000].join(",")]).await;
     assert_eq!((client.hops.len(), client.hops_omitted), (32, 1_024 / 9 - 32));
     assert_eq!(client.end, StopReason::TooLong);
@@ -327,7 +328,7 @@ async fn explanations_by_key_and_request_have_the_documented_json() {
     let limit = explain_limit(uri("/?free"), "op-skips").await;
     assert_eq!((&limit["outcome"], &limit["because"]), (&"exempt".into(), &"skip".into()));
 
-    // Now the explanation selects the client by key.
+    // The body of this request selects the client by key.
     let body = json!({"policy": "op-denies", "key": "ann"});
     let by_key = post_json(&app, "explain", &body).await;
     assert_eq!((&by_key["passes"], &by_key["by"]), (&true.into(), &"user".into()));
@@ -356,8 +357,8 @@ async fn explanation_registers_no_name() {
     let guard = RateGuard::in_memory();
     let app = init_service(App::new().app_data(guard.clone()).service(later)).await;
     assert_eq!(outcome(&guard, uri("/"), "op-later").await.passes(), Some(true));
-    // The middleware has the name of the attribute and other quotas. It can start, because no request has registered
-    // the attribute's name.
+    // The middleware has the same name as the attribute, but other quotas. The application can still start, because
+    // no request has registered the name for the attribute.
     let limit = RateLimit::new(&guard, Limit::new("9/minute").name("op-later"));
     let _other = init_service(App::new().wrap(limit)).await;
     assert_eq!(send_get(&app, 1, "/op-later").await.status, 500);
@@ -385,7 +386,7 @@ fn explanation_matches_requests_over_a_socket() {
     }
     let (explanation, response) = (explain(), server::get(&server.url("/op-socket")));
     assert_eq!((&explanation["passes"], response.status), (&json!(false), 429));
-    // The request is later than the explanation, so the wait of the request is shorter or equal.
+    // The request is sent after the explanation. Therefore the wait of the request must not be longer.
     assert!(
         explanation["retry_after_seconds"].as_f64().unwrap().ceil()
             >= response.number("retry-after") as f64

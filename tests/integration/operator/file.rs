@@ -1,4 +1,4 @@
-//! Inventory, explanations and health follow the policies file.
+//! Tests that the inventory, the explanations and the health report change with the policies file.
 
 use std::{fs, sync::OnceLock, time::Duration};
 
@@ -84,7 +84,7 @@ fn both_limits(guard: &RateGuard) -> Vec<LimitInfo> {
     limits
 }
 
-/// Explains a GET request with these headers, and returns the outcomes of both limits.
+/// Explains a GET request with these headers. Returns the outcome of each of the two limits.
 async fn outcomes(guard: &RateGuard, headers: &[(&str, &str)]) -> Vec<Outcome> {
     let request = TestRequest::get().peer_addr("192.0.2.1:1".parse().unwrap());
     let request = headers.iter().fold(request, |request, header| request.append_header(*header));
@@ -151,7 +151,8 @@ async fn inventory_and_explanation_follow_reload_of_the_file() {
     let limits = explanation["limits"].as_array().unwrap();
     assert!(limits.iter().all(|it| it["because"] == "address_denied"), "{limits:?}");
 
-    // An explanation by key also uses the key type, the candidate and the access list of the file.
+    // An explanation by key must also use three settings of the file: the key type, the candidate, and the access
+    // list.
     let selector = json!({ "policy": "op-file", "key": "a", "address": "192.0.2.1" });
     let explanation = post_json(&app, "explain", &selector).await;
     assert_eq!(
@@ -209,8 +210,8 @@ async fn explained_policy_can_be_removed_from_the_file() {
     let selector = json!({ "policy": "op-file", "key": "a" });
     assert_eq!(post_json(&app, "explain", &selector).await["passes"], true);
     assert!(guard.policy_of_limit("op-file").is_some());
-    // A reload rejects a file that lacks a policy in use. An explanation does not use a policy in this sense, so the
-    // reload succeeds.
+    // A reload fails if the file does not contain a policy that is in use. An explanation does not count as a use, so
+    // the reload succeeds.
     fs::write(&path, "# nothing\n").unwrap();
     assert_eq!(guard.reload_policies().unwrap(), Reloaded::Changed);
     assert!(guard.policy_of_limit("op-file").is_none());

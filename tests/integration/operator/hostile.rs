@@ -1,4 +1,4 @@
-//! The operator endpoints return hostile keys and field names as escaped JSON strings.
+//! Tests that the operator endpoints escape hostile keys and hostile field names in their JSON responses.
 
 use actix_rateguard::{Policy, RateGuard};
 use actix_web::{App, test::init_service};
@@ -35,7 +35,7 @@ async fn hostile_keys_are_escaped_in_json() {
             assert!(line.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{line}");
             assert!(!line.contains(['<', '>']), "{line}");
         }
-        // The error message about an unexpected field escapes the name too.
+        // The error message about an unexpected field contains the name of the field, which must be escaped too.
         let response = post(&app, "reset", &json!({ hostile: 1 })).await;
         assert_eq!(response.status, 400);
         assert!(response.body.trim_end().bytes().all(|byte| (b' '..=b'~').contains(&byte)));

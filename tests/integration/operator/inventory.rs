@@ -1,4 +1,4 @@
-//! The inventory lists the limits that exist before the first request.
+//! Tests that the inventory has the limits that exist before the first request.
 
 use actix_rateguard::{
     Count, Limit, MissingKey, OnError, Policy, RateGuard, RateLimit,
@@ -111,7 +111,7 @@ async fn middleware_is_listed_once_for_all_workers() {
     assert_eq!((policy_limit.is_policy, policy_limit.key.as_str()), (true, "ip"));
     assert_eq!(policy_limit.on_error, OnError::Local);
     assert_eq!(only_limit(&guard, "op-second").key, "function");
-    // The table has one line for the heading and one line for each limit.
+    // The table has one line for the heading, and one line for each limit.
     let table = guard.inventory().to_string();
     assert_eq!(table.lines().count(), 4, "{table}");
     assert!(table.contains("op-first") && table.contains("9/minute"), "{table}");
@@ -169,7 +169,7 @@ async fn endpoints_return_inventory_policies_and_health() {
     assert_eq!(limit["quotas"][0]["limit"], 7);
     assert_eq!(limit["quotas"][0]["window_seconds"], 60.0);
     assert_eq!(limit["ban"], "3/minute for 30 seconds");
-    // The endpoint returns the JSON that `serde_json` makes from the Rust value.
+    // The JSON of the endpoint must be equal to the JSON that `serde_json` makes from the Rust value.
     assert_eq!(serde_json::to_value(guard.inventory()).unwrap(), inventory);
 
     let policies = parse_json(&send_get(&app, 1, "/operator/policies").await);

@@ -31,7 +31,7 @@ use serde_json::Value;
 
 use crate::support::app::{Response, send};
 
-/// Returns the endpoints under `/operator`. They accept every request.
+/// Returns the operator endpoints under the path `/operator`. They accept every request.
 fn endpoints(guard: &RateGuard) -> actix_web::Scope {
     web::scope("/operator").service(unrestricted_endpoints(guard))
 }
@@ -49,7 +49,7 @@ where
     send(app, request).await
 }
 
-/// Posts `body` and returns the JSON of the response. The status must be 200.
+/// Sends a POST request with `body`, and returns the JSON of the response. The status of the response must be 200.
 async fn post_json<S, B>(app: &S, endpoint: &str, body: &Value) -> Value
 where
     S: Service<actix_http::Request, Response = ServiceResponse<B>, Error = Error>,
@@ -64,13 +64,13 @@ fn parse_json(response: &Response) -> Value {
     serde_json::from_str(&response.body).unwrap_or_else(|_| panic!("{}", response.body))
 }
 
-/// Returns the JSON of the explanation of a request.
+/// Returns the explanation of a request as JSON.
 async fn explain_json(guard: &RateGuard, request: TestRequest, limits: &[&str]) -> Value {
     let explanation = guard.explain_request(&request.to_http_request(), limits).await;
     serde_json::to_value(&explanation).unwrap()
 }
 
-/// Returns the explanation of the limit `name`, which must exist exactly once.
+/// Returns the explanation of the limit with this name. There must be exactly one such limit.
 fn explanation_of<'a>(explanation: &'a Value, name: &str) -> &'a Value {
     let limits = explanation["limits"].as_array().unwrap();
     let mut matches = limits.iter().filter(|it| it["limit"]["name"] == name);

@@ -1,4 +1,4 @@
-//! The operations that an operator requests: reset, ban and unban.
+//! Tests the operations that an operator can request: reset, ban and unban.
 
 use std::time::Duration;
 
@@ -42,8 +42,8 @@ async fn concurrent_bans_do_not_add_up() {
             assert!((length - 600 * SECOND..=length + SECOND).contains(&left), "{left:?}");
         }
     }
-    // If simultaneous bans have different durations, the longest ban applies. Each call returns the duration in effect,
-    // which is at least its own.
+    // If simultaneous bans of one key have different durations, the longest ban applies. Each call returns the
+    // duration that applies, which is not shorter than the requested duration.
     for round in 0..40_u32 {
         let key = Key::from(format!("round {round}"));
         if round % 2 == 0 {
@@ -79,7 +79,7 @@ async fn manual_ban_lasts_for_its_length_and_is_never_shortened() {
     assert_eq!(left().await, None);
     assert!(guard.check(&policy, &ann).await.unwrap().is_allowed());
 
-    // A ban duration is rounded up to whole seconds, and must be between 1 second and 90 days.
+    // The duration of a ban is rounded up to whole seconds. It must be between 1 second and 90 days.
     assert_eq!(guard.ban(&policy, &ann, SECOND * 3 / 2).await, Ok(2 * SECOND));
     for length in [Duration::ZERO, SECOND - Duration::from_nanos(1), 91 * 86_400 * SECOND] {
         assert_eq!(guard.ban(&policy, &ann, length).await, Err(BanError::Length));
@@ -105,7 +105,7 @@ async fn unban_clears_offences_and_retains_counts() {
     guard.unban(&policy, &ann).await.unwrap();
     let denied = check().await;
     assert_eq!((denied.is_allowed(), denied.banned_for(), denied.remaining()), (false, None, 0));
-    // Unban also makes the store forget the previous ban, so the next ban has the initial duration.
+    // An unban also makes the store forget the earlier ban. Therefore the next ban has the initial duration again.
     assert_eq!(offend().await, Some(30 * SECOND));
     guard.unban(&policy, &Key::from("bob")).await.unwrap();
 }
@@ -151,7 +151,7 @@ async fn manual_ban_and_unban_apply_to_the_local_fallback() {
 #[actix_web::test]
 async fn operations_of_the_endpoints_apply_on_another_server() {
     let redis = RedisServer::start();
-    // Both application servers have the default denial cache.
+    // Both application servers use the default denial cache.
     let server = || redis.settings_with_denial_cache("op").deadline(TEST_TIMEOUT).build().unwrap();
     let (local, remote) = (server(), server());
     let operator = init_service(App::new().service(endpoints(&local))).await;
@@ -167,7 +167,7 @@ async fn operations_of_the_endpoints_apply_on_another_server() {
     };
     assert_eq!([status().await, status().await, status().await], [200, 200, 429]);
     post_json(&operator, "reset", &client).await;
-    // The denial cache of the other server expires soon, so that server admits the client too.
+    // The denial that the second server has cached expires soon. Then this server must admit the client too.
     eventually(200).await;
 
     let mut ban = client.clone();
@@ -181,12 +181,12 @@ async fn operations_of_the_endpoints_apply_on_another_server() {
         response.header("retry-after").unwrap().parse::<u64>().unwrap() > 3_500,
         "{response:?}"
     );
-    // A longer ban replaces the current ban, and a shorter ban has no effect.
+    // If the new ban is longer, it replaces the current ban. If it is shorter, it has no effect.
     for (seconds, left) in [(7_200, 7_200.0), (60, 7_200.0)] {
         ban["for_seconds"] = seconds.into();
         let banned =
             post_json(&operator, "ban", &ban).await["banned_for_seconds"].as_f64().unwrap();
-        // The duration is rounded up to whole seconds, so the ban may be up to one second longer.
+        // The duration is rounded up to whole seconds. Therefore the ban may be longer by up to one second.
         assert!((left - 120.0..=left + 1.0).contains(&banned), "{banned}");
     }
     let explanation = post_json(&operator, "explain", &client).await;
@@ -196,7 +196,7 @@ async fn operations_of_the_endpoints_apply_on_another_server() {
     post_json(&operator, "unban", &client).await;
     post_json(&operator, "reset", &client).await;
     eventually(200).await;
-    // The ban does not affect another client.
+    // The ban of one client must not affect other clients.
     assert_eq!(send_get(&app, 2, "/op-login").await.status, 200);
     assert_eq!(post(&operator, "ban", &client).await.status, 400);
 }

@@ -1,4 +1,4 @@
-//! Explanations change no counts.
+//! Tests that an explanation does not change any count.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! When Redis does not reply, the operator endpoints return 503 within one deadline.
+//! Tests the operator endpoints while Redis does not reply. They must return 503 within one deadline.
 
 use std::time::{Duration, Instant};
 
@@ -31,7 +31,8 @@ async fn limited() -> &'static str {
 #[actix_web::test]
 async fn hung_redis_is_explained_within_one_deadline() {
     let redis = RedisServer::start();
-    // The explanation has one deadline for both limits. With one deadline for each limit, it would take twice as long.
+    // The explanation has one deadline for its two limits together. If each limit had its own deadline, the
+    // explanation would take twice as long.
     let deadline = Duration::from_secs(3);
     let guard = redis.settings("op").deadline(deadline).build().unwrap();
     let app = init_service(App::new().service(endpoints(&guard)).service(limited)).await;
@@ -42,7 +43,7 @@ async fn hung_redis_is_explained_within_one_deadline() {
     let explanation = explain_json(&guard, request, &["op-redis-down", "op-redis-down-all"]).await;
     let elapsed = start.elapsed();
     assert!(elapsed < deadline * 19 / 10, "{elapsed:?}");
-    // The explanation still contains all information that needs no store.
+    // The explanation must still contain everything for which it does not need the store.
     assert_eq!(explanation["client"]["address"], "192.0.2.1");
     let [open, closed] = ["op-redis-down", "op-redis-down-all"]
         .map(|name| super::explanation_of(&explanation, name));
@@ -57,7 +58,7 @@ async fn hung_redis_is_explained_within_one_deadline() {
     let problem = parse_json(&response);
     assert_eq!((&problem["status"], &problem["version"]), (&503.into(), &1.into()));
     let detail = problem["detail"].as_str().unwrap();
-    // By now, the guard may have closed the connection to the silent server.
+    // The guard may already have closed the connection to the server that does not reply.
     let causes = ["no reply within the deadline", "the connection was lost"];
     assert!(causes.iter().any(|cause| detail.contains(cause)), "{detail}");
     assert_eq!((&problem["policy"], &problem["passes"]), (&"op-redis-down".into(), &true.into()));
@@ -81,7 +82,7 @@ async fn dead_redis_fails_operations_but_not_health_or_inventory() {
         let problem = parse_json(&response);
         assert_eq!(problem["policy"], "op-redis-down-all");
         assert!(problem["detail"].as_str().unwrap().contains("rejected with 503"), "{problem}");
-        // The response reveals neither the address of the Redis server nor the text of the error.
+        // The response must not contain the address of the Redis server, nor the text of the error.
         assert!(!response.body.contains("127.0.0.1") && !response.body.contains("os error"));
     }
     let health = parse_json(&send_get(&app, 1, "/operator/health").await);

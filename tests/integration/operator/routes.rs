@@ -1,4 +1,4 @@
-//! The route probe: it lists the routes without a limit.
+//! Tests the route probe, which lists the routes that have no limit.
 
 use std::sync::{
     Arc,
@@ -60,7 +60,7 @@ async fn limited_by_scope(runs: web::Data<AtomicU32>) -> HttpResponse {
     HttpResponse::Ok().finish()
 }
 
-/// The output that `IntrospectionTree::report_as_json` of actix-web 4.18.1 returns for this application.
+/// The text that `IntrospectionTree::report_as_json` of actix-web 4.18.1 returns for the application in this test.
 const REPORT: &str = include_str!("routes.json");
 
 #[actix_web::test]

@@ -1,4 +1,4 @@
-//! The endpoints report shadow limits and candidates as such, and never as a denial.
+//! Tests how the endpoints report shadow limits and candidates. Their decisions must not be reported as denials.
 
 use actix_rateguard::{
     BanError, Key, Limit, MemoryStore, Policy, RateGuard, RateLimit, StoreError, key, rate_limit,
@@ -51,7 +51,7 @@ async fn shadow_limit_admits_and_reports_would_deny() {
         assert_eq!(limit["statuses"][0]["remaining"], 2 - admitted.min(2));
         assert_eq!(statuses(&app, 1, "/op-shadow", 1).await, [200]);
     }
-    // The explanation by address and the text form have the same result.
+    // An explanation that selects the client by address, and the explanation as text, must report the same result.
     let selector = json!({ "policy": "op-shadow", "address": "192.0.2.1" });
     let by_address = post_json(&app, "explain", &selector).await;
     assert_eq!(
@@ -62,17 +62,18 @@ async fn shadow_limit_admits_and_reports_would_deny() {
     let text = guard.explain_request(&request_of_client, &["op-shadow"]).await.to_string();
     assert!(text.contains("allowed because it is in shadow, but would be denied"), "{text}");
     assert!(guard.inventory().to_string().contains("2/365 days, in shadow"));
-    // The guard counts requests, but it does not count explanations.
+    // The shadow report counts requests, but it must not count explanations.
     let health = parse_json(&send_get(&app, 1, "/operator/health").await);
     let counts = json!([{ "policy": "op-shadow", "allowed": 2, "would_deny": 2, "undecided": 0 }]);
     assert_eq!(health["shadow"], counts);
-    // A shadow limit denies nothing, so the endpoint rejects a manual ban.
+    // A shadow limit denies no request, so the endpoint must reject a manual ban.
     let ban = json!({ "policy": "op-shadow", "address": "192.0.2.1", "for_seconds": 60 });
     assert_eq!(post(&app, "ban", &ban).await.status, 409);
     let policy = guard.policy_of_limit("op-shadow").unwrap();
     let banned = guard.ban(&policy, &Key::from("x"), std::time::Duration::from_secs(60)).await;
     assert_eq!(banned, Err(BanError::Shadow));
-    // If the store does not reply, the shadow limit admits the request, although the limit has `on_error = "closed"`.
+    // If the store does not reply, a shadow limit must admit the request, even if the limit has `on_error =
+    // "closed"`.
     faults.fail(StoreError::Unreachable(None));
     let explanation = guard.explain_request(&request_of_client, &["op-shadow"]).await;
     assert_eq!(explanation.passes(), Some(true));

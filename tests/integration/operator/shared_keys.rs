@@ -1,4 +1,4 @@
-//! The operator endpoints for clients that share a key with other clients of an IPv6 network.
+//! Tests the operator endpoints for clients of an IPv6 network that share one key.
 
 use actix_rateguard::{ClientAddress, RateGuard, rate_limit};
 use actix_web::{
@@ -29,7 +29,8 @@ async fn ban_of_a_shared_network_key_is_rejected() {
         send(&app, TestRequest::get().uri("/op-shared-key").peer_addr(peer)).await.status
     };
     let selector = |client: u8| json!({"policy": "op-shared-key", "address": format!("2001:db8:1:{client}::1")});
-    // The first client has a key of its own. The two other clients share the remaining key.
+    // The first client has its own key. The network may have only one such key, so the second and the third client
+    // share a key.
     assert_eq!(
         [status(1).await, status(2).await, status(3).await, status(3).await],
         [200, 200, 200, 429]

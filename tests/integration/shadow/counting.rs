@@ -1,17 +1,18 @@
-//! A candidate counts the same operations as the enforced quotas.
+//! Tests that a candidate counts the same operations as the enforced quotas.
 
 use actix_rateguard::{Key, Policy, RateGuard};
 
 use super::{report, search};
 use crate::support::{TEST_TIMEOUT, eventually, redis_server::RedisServer};
 
-/// Returns the remaining units of the candidate.
+/// Returns the remaining units of the candidate's quota.
 async fn remaining(guard: &RateGuard, policy: &Policy, key: &Key) -> u32 {
     let enforced = policy.clone().rollout(100).unwrap();
     guard.peek(&enforced, key).await.unwrap().remaining()
 }
 
-/// Waits until the candidate has this many units left, because checks do not wait for the candidate's counts.
+/// Waits until the candidate has this many units left. The test must wait because a check does not wait until the
+/// candidate has counted it.
 macro_rules! wait_for_remaining {
     ($guard:expr, $policy:expr, $key:expr, $expected:expr) => {
         let mut attempts = 0;
@@ -47,11 +48,11 @@ async fn test_counts(guard: &RateGuard) {
     assert_eq!(guard.peek(&policy, &key).await.unwrap().remaining(), 10);
     assert_eq!(remaining(guard, &policy, &key).await, 8);
 
-    // A waiting check may call the store several times, but the candidate counts the check once.
+    // A check that waits may call the store several times. The candidate must count it only once.
     let second = std::time::Duration::from_secs(1);
     assert!(guard.check_or_wait(&policy, &key, second).await.unwrap().is_allowed());
     wait_for_remaining!(guard, &policy, &key, 7);
-    // The report counts no debits and refunds.
+    // The shadow report must not count debits and refunds.
     assert_eq!(report(guard, "search", 4).await, [4, 0, 0]);
 }
 
@@ -66,7 +67,7 @@ async fn redis_candidate_follows_refund_settle_debit_and_reset() {
     test_counts(&server.settings("counting").deadline(TEST_TIMEOUT).build().unwrap()).await;
 }
 
-/// If the candidate's check is still in flight, the refund waits for this check.
+/// Tests a refund while the candidate's check is still in flight. The refund must wait for this check.
 #[tokio::test(flavor = "multi_thread")]
 async fn late_candidate_check_is_refunded() {
     let server = RedisServer::start();

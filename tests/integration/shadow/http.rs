@@ -1,4 +1,4 @@
-//! Shadow limits over HTTP: they reject no request, and responses do not show them.
+//! Tests shadow limits over HTTP. They must not reject any request, and responses must not contain their numbers.
 
 use actix_rateguard::{
     CheckResult, Count, Limit, MemoryStore, Penalty, Policy, RateGuard, RateLimit, StoreError,
@@ -35,7 +35,7 @@ async fn penalty_of_a_shadow_limit_affects_no_other_limit() {
     let outer = RateLimit::new(&guard, Limit::new("5/365d").key(key::global()).name("outer"));
     let app = App::new().app_data(guard.clone()).wrap(outer).service(with_penalty);
     let app = init_service(app).await;
-    // The outer limit takes 1 unit for each HTTP request, and the inner limit also takes the penalty.
+    // Each HTTP request takes 1 unit from the outer limit. From the inner limit, it also takes the penalty.
     assert_eq!(statuses(&app, 1, "/penalty", 6).await, [200, 200, 200, 200, 200, 429]);
     assert_eq!(report(&guard, "penalty", 5).await, [2, 3, 0]);
 }
@@ -117,7 +117,8 @@ async fn shadow_limit_ignores_uncounted_responses() {
     let app = app!(guard, login, web::resource("/alone").wrap(limit).route(ok()));
     assert_eq!(statuses(&app, 1, "/login/200", 5).await, [200; 5]);
     assert_eq!(statuses(&app, 1, "/login/401", 4).await, [401; 4]);
-    // The report allows 5 refunded requests and 2 counted requests, and would deny 2 further requests.
+    // In the shadow report, 7 requests are allowed: 5 that were refunded and 2 that were counted. The other 2
+    // requests would be denied.
     assert_eq!(report(&guard, "login", 9).await, [7, 2, 0]);
     assert_eq!(statuses(&app, 1, "/alone", 5).await, [404; 5]);
     assert_eq!(report(&guard, "alone", 5).await, [5, 0, 0]);

@@ -1,4 +1,4 @@
-//! Failures of a candidate do not affect enforced checks.
+//! Tests failures of a candidate. They must not affect enforced checks.
 
 use std::{
     sync::{
@@ -21,7 +21,7 @@ use crate::support::{
     redis_server::{RedisServer, run},
 };
 
-/// A store that fails the checks of candidates.
+/// A memory store in which checks of candidates fail or hang.
 struct CandidateFaultStore {
     store: MemoryStore,
     fault: Arc<AtomicU8>,
@@ -67,7 +67,8 @@ async fn failing_candidate_checks_are_only_counted() {
             let reservation = guard.request(&policy, &Key::from("other")).reserve().await.unwrap();
             assert_eq!(reservation.refund().await.unwrap().remaining(), 10);
         }
-        // Enforced checks do not wait for the candidate, and share no permits or failure counts with the candidate.
+        // An enforced check must not wait for the candidate. A failure of the candidate must not use up permits and
+        // must not count as a failure of the guard.
         assert!(started.elapsed() < TEST_TIMEOUT / 2, "{:?}", started.elapsed());
         assert_eq!(guard.failures(), Default::default());
         assert!(guard.health().is_good());
@@ -77,7 +78,7 @@ async fn failing_candidate_checks_are_only_counted() {
     }
 }
 
-/// A shadow policy ignores its own failure mode.
+/// A shadow policy must ignore its own failure mode.
 #[tokio::test]
 async fn shadow_policy_allows_undecided_checks() {
     for fault in [Some(StoreError::Unreachable(None)), None] {
@@ -100,7 +101,7 @@ async fn shadow_policy_allows_undecided_checks() {
     }
 }
 
-/// A policy makes the same decisions with and without a candidate.
+/// A policy must make the same decisions with a candidate and without a candidate.
 #[tokio::test]
 async fn candidate_does_not_change_enforced_counts() {
     let (with_candidate, plain) = (RateGuard::in_memory(), RateGuard::in_memory());
@@ -134,7 +135,8 @@ async fn would_be_denial_log_is_throttled() {
     );
 }
 
-/// A running script blocks Redis, so an enforced check must not wait for a script that also decides candidates.
+/// While a script runs, Redis handles no other command. Therefore candidates must be decided in separate calls, so
+/// that an enforced check does not wait for them.
 #[tokio::test]
 async fn candidate_and_enforced_checks_use_separate_script_calls() {
     let server =
@@ -156,7 +158,7 @@ async fn candidate_and_enforced_checks_use_separate_script_calls() {
     let (mut candidates, mut enforced) = (0, 0);
     for call in calls {
         let keys: usize = call[2].parse().unwrap();
-        // The slow log truncates long argument lists, so only the first keys are visible.
+        // The slow log cuts long lists of arguments. Therefore only the first keys of a call are visible.
         let keys = call.iter().skip(3).take(keys.min(28));
         let (candidate_keys, enforced_keys): (Vec<_>, Vec<_>) =
             keys.partition(|it| it.contains("{shadow}"));

@@ -1,4 +1,4 @@
-//! Shadow policies, and candidates for the quotas of enforced policies.
+//! Tests shadow policies, and candidates for the quotas of enforced policies.
 
 mod counting;
 mod http;
@@ -14,9 +14,11 @@ use tokio::time::sleep;
 
 use crate::support::TEST_TIMEOUT;
 
-/// Waits until the report has this number of requests for the policy, and returns `[allowed, would_deny, undecided]`.
+/// Waits until the shadow report has this number of requests for the policy. Returns `[allowed, would_deny,
+/// undecided]`.
 ///
-/// Checks do not wait for shadow decisions, so the report may lack the last requests for a while.
+/// A check does not wait for its shadow decision. Therefore the last requests may be missing in the report for a
+/// moment.
 async fn report(guard: &RateGuard, policy: &str, requests: u64) -> [u64; 3] {
     let timeout = Instant::now() + TEST_TIMEOUT;
     loop {

@@ -1,4 +1,4 @@
-//! A load with a candidate that would deny a fifth of the requests.
+//! Tests a load with a candidate that would deny one fifth of the requests.
 
 use actix_rateguard::{Key, Limit, RateGuard, RateLimit, rate_limit};
 use actix_web::{Responder, get, web};
@@ -13,14 +13,14 @@ use crate::support::{
 
 const KEYS: u32 = 100;
 
-/// Sends ten checks for each key: the enforced quota admits ten, and the candidate admits eight.
+/// Sends ten checks for each key. The enforced quota admits all ten checks, and the candidate would admit only eight.
 async fn replay(guard: &RateGuard) {
     let policy = search().candidate("8/365d").unwrap();
     let check_key = async |key: u32| {
         let key = Key::from(key);
         for number in 1..=10 {
             let decision = guard.check(&policy, &key).await.unwrap();
-            // The decision contains no number of the candidate.
+            // The decision must not show any number of the candidate.
             assert!(decision.is_allowed() && !decision.would_deny());
             assert_eq!((decision.limit(), decision.remaining()), (10, 10 - number));
         }
@@ -41,10 +41,11 @@ async fn redis_shadow_report_counts_would_be_denials() {
     let guard = server.settings("replayed").deadline(TEST_TIMEOUT).build().unwrap();
     replay(&guard).await;
     assert_eq!(report(&guard, "search", 1_000).await, [800, 200, 0]);
-    // The guard sends checks in batches, so 2,000 enforced and candidate checks need fewer than 1,000 script calls.
+    // The guard sends several checks in one script call. Therefore 1,000 enforced checks and 1,000 candidate checks
+    // need fewer than 1,000 script calls.
     let calls = script_calls(&server);
     assert!(calls < 1_000, "{calls}");
-    // The candidate has a separate Redis key for each key of the policy.
+    // For each key of the policy, the candidate must have its own Redis key.
     let mut client = server.client();
     for (pattern, keys) in [("replayed:{*}:search", KEYS), ("replayed:{*}:search{shadow}", KEYS)] {
         let names: Vec<String> = redis::cmd("KEYS").arg(pattern).query(&mut client).unwrap();
@@ -84,7 +85,7 @@ async fn http_clients_do_not_observe_the_candidate() {
                     (200, vec![10, 0])
                 );
             }
-            // The candidate also counts a request that the enforced quota denies.
+            // If the enforced quota denies a request, the candidate must still count it.
             assert_eq!(get(&app, 1, &path).await.status, 429);
             assert_eq!(report(&guard, name, 41).await, [32, 9, 0], "{name}");
         }

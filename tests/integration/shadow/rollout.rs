@@ -1,4 +1,4 @@
-//! A candidate that is enforced for a percentage of the keys.
+//! Tests a candidate that is enforced for only a percentage of the keys.
 
 use std::{collections::BTreeSet, fs, time::Duration};
 
@@ -13,7 +13,7 @@ fn rolled_out(percent: u8) -> Policy {
     search().candidate("3/365d").unwrap().rollout(percent).unwrap()
 }
 
-/// Returns the keys for which the candidate is enforced.
+/// Returns the keys for which the candidate is enforced at this percentage.
 async fn enforced(guard: &RateGuard, percent: u8) -> BTreeSet<u32> {
     let policy = rolled_out(percent);
     let mut keys = BTreeSet::new();
@@ -41,14 +41,15 @@ async fn rollout_is_equal_on_all_servers_and_grows_monotonically() {
         let keys = one.await;
         assert_eq!(keys, other.await, "{percent} %");
         assert!(keys.is_superset(&before), "{percent} %");
-        // With 400 keys, four standard deviations are at most 40 keys, so 50 keys are a safe margin.
+        // The number of keys is random. For 400 keys, four standard deviations are at most 40 keys, so a margin of 50
+        // keys is safe.
         assert!(keys.len().abs_diff(usize::from(percent) * 4) <= 50, "{percent} %: {}", keys.len());
         before = keys;
     }
     assert_eq!(before.len(), 400);
 }
 
-/// Tests that a key that has used its limit with one quota gets nothing more when the rollout selects the other.
+/// Tests that a change of the rollout gives a key no additional units if the key has already used up its limit.
 async fn test_rollout_changes(guard: &RateGuard) {
     let check = async |percent: u8, key: &Key| {
         let decision = guard.check(&rolled_out(percent), key).await.unwrap();
@@ -66,7 +67,8 @@ async fn test_rollout_changes(guard: &RateGuard) {
     for _ in 0..3 {
         assert_eq!(check(100, &rolled_out).await, (true, 3));
     }
-    // The quota that is now enforced has also counted the three checks, and admits seven more.
+    // The enforced quota is now the policy's own quota. It has also counted the three earlier checks, so it admits
+    // seven more checks.
     for _ in 0..7 {
         assert_eq!(check(0, &rolled_out).await, (true, 10));
     }
@@ -85,7 +87,7 @@ async fn rollout_change_preserves_counts() {
 }
 
 proptest! {
-    /// During rollout changes, no window admits more than the larger of the two limits.
+    /// Changes the rollout at random times. A window must not admit more than the larger of the two limits.
     #[test]
     fn no_window_exceeds_the_larger_limit_during_rollouts(
         steps in vec((prop::bool::ANY, 0..9_000_u64, 1..6_u8), 1..60)
@@ -137,7 +139,8 @@ async fn rollout_change_by_file_preserves_counts() {
             admitted += u32::from(guard.check(&policy, &key).await.unwrap().is_allowed());
         }
     }
-    // If one quota denies a check, the other quota may still count the check, so the number may be smaller.
+    // If one quota denies a check, the other quota may still count it. Therefore fewer than ten checks may be
+    // admitted.
     assert!((4..=10).contains(&admitted), "{admitted}");
 }
 

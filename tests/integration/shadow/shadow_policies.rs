@@ -1,4 +1,4 @@
-//! Policies with all quotas in shadow.
+//! Tests shadow policies, whose quotas are all in shadow mode.
 
 use std::time::Duration;
 
@@ -19,10 +19,10 @@ async fn test_denies_nothing(guard: &RateGuard) {
     assert_eq!(report(guard, "search", 15).await, [10, 5, 0]);
     assert!(guard.peek(&policy, &key).await.unwrap().would_deny());
     assert!(guard.allows(&policy, &key).await);
-    // A shadow policy never makes a check wait.
+    // A shadow policy must not make a check wait.
     let day = Duration::from_secs(86_400);
     assert!(guard.check_or_wait(&policy, &key, day).await.unwrap().is_allowed());
-    // The enforced policy uses the counts of the shadow policy.
+    // The shadow policy has used up the limit, and the enforced policy with the same name uses the same counts.
     assert!(!guard.check(&search(), &key).await.unwrap().is_allowed());
     guard.reset(&policy, &key).await.unwrap();
     assert!(!guard.check(&policy, &key).await.unwrap().would_deny());
@@ -43,7 +43,7 @@ async fn shadow_policy_is_checked_separately_from_enforced_policies() {
     for number in 0..12_u32 {
         let request = guard.request(&shadow, &key).and(&enforced, &key);
         let decision = request.check().await.unwrap();
-        // Only the enforced policy decides. The shadow policy also counts each request.
+        // Only the enforced policy decides on the request. The shadow policy must still count it.
         assert_eq!(decision.is_allowed(), number < 2);
         assert!(!decision.would_deny());
         assert!(decision.statuses().iter().all(|it| it.policy() == "enforced"));
@@ -60,14 +60,14 @@ async fn shadow_policy_bans_no_key() {
         let decision = guard.check(&policy.clone().shadow(), &key).await.unwrap();
         assert!(decision.is_allowed() && decision.banned_for().is_none());
     }
-    // Only enforced denials are offences, so the denials in shadow have not started a ban.
+    // Only denials by an enforced policy are offences. Therefore the denials in shadow mode did not start a ban.
     assert_eq!(guard.check(&policy, &key).await.unwrap().banned_for(), None);
     assert!(guard.check(&policy, &key).await.unwrap().banned_for().is_some());
-    // A shadow policy also ignores bans.
+    // A shadow policy must not apply a ban.
     assert!(guard.check(&policy.shadow(), &key).await.unwrap().is_allowed());
 }
 
-/// A denial by a candidate is an offence only for keys with an enforced candidate.
+/// A denial by a candidate is an offence only if the candidate is enforced for the key.
 #[tokio::test]
 async fn candidate_bans_keys_only_where_enforced() {
     let guard = RateGuard::in_memory();

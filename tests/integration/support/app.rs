@@ -1,4 +1,4 @@
-//! Requests to an actix-web application without a socket.
+//! Sends requests to an actix-web application without a socket.
 
 use std::net::SocketAddr;
 
@@ -10,14 +10,14 @@ use actix_web::{
     test::TestRequest,
 };
 
-/// An initialized application with this guard and these services.
+/// Creates and initializes an application with this guard and these services.
 macro_rules! app {
     ($guard:expr, $($service:expr),* $(,)?) => {
         actix_web::test::init_service(actix_web::App::new().app_data($guard.clone())$(.service($service))*).await
     };
 }
 
-/// A response of an application, with its complete body.
+/// A response of an application, including the whole body.
 #[derive(Debug)]
 pub struct Response {
     pub status: u16,
@@ -30,7 +30,7 @@ impl Response {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
-    /// Returns the limit, the remaining units and the reset time from the `x-ratelimit-*` headers.
+    /// Returns the three numbers of the `x-ratelimit-*` headers: the limit, the remaining units, and the reset time.
     pub fn numbers(&self) -> Option<[u64; 3]> {
         let number = |name: &str| self.header(name).map(|value| value.parse().unwrap());
         let all =
@@ -43,12 +43,13 @@ impl Response {
     }
 }
 
-/// Sets the peer address of a request to 192.0.2.`client`.
+/// Sets the peer address of a request to `192.0.2.<client>`.
 pub fn from_client(client: u8, request: TestRequest) -> TestRequest {
     request.peer_addr(SocketAddr::from(([192, 0, 2, client], 40_000)))
 }
 
-/// Sends a request, and renders an error as actix-web's server does.
+/// Sends a request. If the application returns an error, the error is converted to a response, as actix-web's server
+/// does.
 pub async fn send<S, B>(app: &S, request: TestRequest) -> Response
 where
     S: Service<actix_http::Request, Response = ServiceResponse<B>, Error = Error>,
@@ -64,7 +65,7 @@ where
     Response { status, headers, body: String::from_utf8(body.to_vec()).unwrap() }
 }
 
-/// Sends a GET from a client.
+/// Sends a GET request of a client.
 pub async fn get<S, B>(app: &S, client: u8, path: &str) -> Response
 where
     S: Service<actix_http::Request, Response = ServiceResponse<B>, Error = Error>,
@@ -73,7 +74,7 @@ where
     send(app, from_client(client, TestRequest::get().uri(path))).await
 }
 
-/// Sends `times` GETs from one client and returns their statuses.
+/// Sends `times` GET requests of one client, and returns their statuses.
 pub async fn statuses<S, B>(app: &S, client: u8, path: &str, times: usize) -> Vec<u16>
 where
     S: Service<actix_http::Request, Response = ServiceResponse<B>, Error = Error>,

@@ -1,4 +1,4 @@
-//! Files that cargo has built: libraries to compile against, and examples to run.
+//! Finds files that cargo has built: libraries with which a test compiles code, and examples that a test runs.
 
 use std::{
     env,
@@ -9,15 +9,16 @@ use std::{
 
 use serde_json::Value;
 
-/// Returns the artifacts of `cargo build` with the dependencies and features of `cargo test --workspace`.
+/// Runs `cargo build` with the dependencies and features of `cargo test --workspace`, and returns the artifacts.
 ///
-/// After that test command, cargo builds nothing new. The build selects an example, because cargo then activates the
-/// features of development dependencies, as for tests.
+/// If that test command has already run, cargo compiles nothing again. The command builds an example, because cargo
+/// then uses the features of the development dependencies, as it does for tests.
 fn artifacts() -> &'static [Value] {
     static ARTIFACTS: OnceLock<Vec<Value>> = OnceLock::new();
     ARTIFACTS.get_or_init(|| {
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        // Cargo sets these variables for this test. Some build scripts would run again because the variables differ.
+        // Cargo sets these variables only for tests. If they were set, some build scripts would run again, because
+        // the variables would have other values than before.
         let is_set_for_test = |name: &str| {
             ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_EXE_"]
                 .iter()
@@ -38,7 +39,7 @@ fn artifacts() -> &'static [Value] {
     })
 }
 
-/// Returns the artifact of this kind and name, and panics unless there is exactly one.
+/// Returns the only artifact of this kind and name. Panics if there is no such artifact, or more than one.
 fn artifact(kind: &str, name: &str) -> &'static Value {
     let matches = |it: &Value| it["target"]["kind"][0] == kind && it["target"]["name"] == name;
     let mut found = artifacts().iter().filter(|it| matches(it));
@@ -47,12 +48,12 @@ fn artifact(kind: &str, name: &str) -> &'static Value {
     artifact
 }
 
-/// Returns the path of an example's executable.
+/// Returns the path of the program that cargo has built from this example.
 pub fn example(name: &str) -> &'static Path {
     Path::new(artifact("example", name)["executable"].as_str().unwrap())
 }
 
-/// Returns the path of a library's `.rlib` file.
+/// Returns the path of the `.rlib` file that cargo has built from this library.
 pub fn library(name: &str) -> PathBuf {
     let files = artifact("lib", name)["filenames"].as_array().unwrap();
     let mut files = files.iter().map(|file| Path::new(file.as_str().unwrap()));

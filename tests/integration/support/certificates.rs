@@ -1,4 +1,4 @@
-//! Certificates that a test creates and signs itself.
+//! Creates and signs certificates for tests.
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
@@ -16,7 +16,7 @@ pub fn signed_by(authority: &Authority) -> [String; 2] {
     let key = KeyPair::generate().unwrap();
     let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
     let mut params = CertificateParams::new(names).unwrap();
-    // If the certificate had the name of its issuer, clients would treat it as self-signed.
+    // The name must differ from the name of the issuer. Otherwise clients would treat the certificate as self-signed.
     params.distinguished_name.push(DnType::CommonName, "test party");
     let certificate = params.signed_by(&key, authority).unwrap();
     [certificate.pem(), key.serialize_pem()]

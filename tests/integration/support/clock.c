@@ -1,6 +1,7 @@
-// A wall clock that a test sets. The file RATEGUARD_SHIM has three 64-bit numbers: the offset of the clock in
-// microseconds; the time in microseconds at which the clock stands still, or 0; and the number of readings before the
-// library adds the offset to that time.
+// Replaces the wall clock of a process by a clock that a test sets. The file RATEGUARD_SHIM has three 64-bit numbers.
+// The first number is the offset of the clock in microseconds. The second number is the time in microseconds at which
+// the clock is frozen, or 0. The third number is for a frozen clock: after this many readings of the clock, the
+// library adds the offset to the frozen time.
 
 #define _GNU_SOURCE
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-//! A TCP server that reads Redis commands and sends the replies that a test chooses.
+//! A TCP server that reads Redis commands. A test chooses the replies of the server.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-/// Returns the reply to a command, in the Redis protocol (RESP2).
+/// A function that returns the reply to a command, in the Redis protocol (RESP2).
 type Handler = dyn Fn(&[String]) -> String + Send + Sync;
 
 pub struct FakeRedis {
@@ -16,12 +16,12 @@ pub struct FakeRedis {
 }
 
 impl FakeRedis {
-    /// Starts a server on a free port; the server runs until the test program ends.
+    /// Starts a server on a free port. The server runs until the test program ends.
     pub fn start(handler: impl Fn(&[String]) -> String + Send + Sync + 'static) -> Self {
         Self::listen(TcpListener::bind("127.0.0.1:0").unwrap(), handler)
     }
 
-    /// Starts a server on an existing socket, for a test that needs the port in advance.
+    /// Starts a server on a socket that already exists. A test uses it if it must know the port before the start.
     pub fn listen(
         listener: TcpListener,
         handler: impl Fn(&[String]) -> String + Send + Sync + 'static,
@@ -42,12 +42,12 @@ impl FakeRedis {
         self.port
     }
 
-    /// All received commands with their arguments; the command `(connected)` represents a new connection.
+    /// Returns all received commands with their arguments. A new connection appears as the command `(connected)`.
     pub fn commands(&self) -> Vec<Vec<String>> {
         self.commands.lock().unwrap().clone()
     }
 
-    /// Whether the server has received a command of this name.
+    /// Returns whether the server has received a command with this name.
     pub fn has(&self, name: &str) -> bool {
         self.commands().iter().any(|command| command[0] == name)
     }
@@ -65,7 +65,7 @@ fn serve(mut stream: TcpStream, received: &Mutex<Vec<Vec<String>>>, handler: &Ha
     }
 }
 
-/// Reads a command, which is an array of bulk strings. Returns `None` at the end of the stream.
+/// Reads a command, which is an array of bulk strings. Returns `None` if the connection has ended.
 fn read_command(reader: &mut impl BufRead) -> Option<Vec<String>> {
     let parts = read_number(reader, '*')?;
     let part = |_| {

@@ -7,7 +7,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering::SeqCst},
 };
 
-/// A temporary folder; a drop of this value deletes the folder.
+/// A temporary folder. When this value is dropped, the folder is deleted.
 pub struct Folder(PathBuf);
 
 impl Folder {
@@ -15,7 +15,7 @@ impl Folder {
         static CREATED: AtomicUsize = AtomicUsize::new(0);
         let number = CREATED.fetch_add(1, SeqCst);
         let path = env::temp_dir().join(format!("rateguard-{}-{number}", process::id()));
-        // An earlier process with the same process id may have left a folder of this name.
+        // An earlier process with the same process id may have left a folder with this name.
         let _ = fs::remove_dir_all(&path);
         fs::create_dir(&path).unwrap();
         Self(path)
@@ -29,7 +29,7 @@ impl Folder {
         self.0.to_str().unwrap()
     }
 
-    /// Writes a file into the folder and returns its path.
+    /// Writes a file into the folder, and returns the path of the file.
     pub fn file(&self, name: &str, text: &str) -> String {
         let path = self.0.join(name);
         fs::write(&path, text).unwrap();

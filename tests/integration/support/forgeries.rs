@@ -1,9 +1,9 @@
-//! Forged values of the headers in which proxies send client addresses.
+//! Forged values of the headers in which proxies report client addresses.
 
-/// The lines of a header.
+/// The lines that a request has for one header.
 pub type Lines = Vec<Vec<u8>>;
 
-/// Formats an address as a proxy writes it into this header.
+/// Formats an address in the way in which a proxy writes it into this header.
 pub fn entry(header: &str, address: &str) -> String {
     match (header.eq_ignore_ascii_case("forwarded"), address.contains(':')) {
         (true, true) => format!("for=\"[{address}]:4711\";proto=https"),
@@ -12,12 +12,13 @@ pub fn entry(header: &str, address: &str) -> String {
     }
 }
 
-/// Header values with which an attacker pretends to be `victim`, each with a short description.
+/// Returns forged values of the header. With them, an attacker pretends to have the address `victim`. Each value has
+/// a short description.
 pub fn forgeries(header: &str, attacker: &str, victim: &str) -> Vec<(&'static str, Lines)> {
     let is_forwarded = header.eq_ignore_ascii_case("forwarded");
     let [own, of_victim, proxy] =
         [attacker, victim, "192.0.2.50"].map(|address| entry(header, address));
-    // These values have a text where the header has an address.
+    // Writes a text at the place where the header usually has an address.
     let node = |text: &str| if is_forwarded { format!("for={text}") } else { text.to_owned() };
     let quoted = |text: &str| node(&format!("\"{text}\""));
     let line = |text: String| vec![text.into_bytes()];
@@ -74,7 +75,7 @@ pub fn forgeries(header: &str, attacker: &str, victim: &str) -> Vec<(&'static st
         "2001:db8:b::0.0.0.5",
         "2001:db8:b::5%1",
     ];
-    // These values have quoted strings without an end.
+    // These values contain a quoted string that has no end.
     let [alone, parameter] = ["\"".to_owned(), format!("{of_victim};x=\"")];
     for (shape, lines) in [
         ("unfinished, alone", line(alone)),

@@ -1,4 +1,4 @@
-//! A small HTTP/1.1 server that injects faults.
+//! A small HTTP/1.1 server that can inject faults.
 
 use std::{
     io::{self, BufRead, BufReader, ErrorKind, Read, Write},
@@ -13,29 +13,29 @@ use std::{
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-/// What the server does for each HTTP request.
+/// What the server does when it receives an HTTP request.
 #[derive(Clone)]
 pub enum Fault {
     None,
-    /// Responds after this delay.
+    /// The server responds after this delay.
     Slow(Duration),
-    /// Does not respond until the client closes the connection.
+    /// The server does not respond, and waits until the client closes the connection.
     Hang,
-    /// Closes the connection without a response.
+    /// The server closes the connection and sends no response.
     Close,
-    /// Sends these bytes instead of a response.
+    /// The server sends these bytes instead of its response.
     Send(String),
 }
 
 pub struct Request {
-    /// The request line: method, path and version.
+    /// The request line, which consists of the method, the path and the version.
     pub line: String,
     fields: Vec<(String, String)>,
     pub body: Vec<u8>,
 }
 
 impl Request {
-    /// The value of a header field that occurs exactly once; `name` is in lower case.
+    /// Returns the value of a header field that the request has exactly once. `name` must be in lower case.
     pub fn field(&self, name: &str) -> Option<&str> {
         let mut values = self.fields.iter().filter(|(field, _)| field == name);
         values.next().filter(|_| values.next().is_none()).map(|(_, value)| &**value)
@@ -66,7 +66,7 @@ impl Request {
     }
 }
 
-/// Formats an HTTP response; each of `fields` ends with CRLF.
+/// Formats an HTTP response. Each header field in `fields` must end with CRLF.
 pub fn response(status: &str, fields: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\n{fields}Content-Length: {}\r\n\r\n{body}", body.len())
 }
@@ -112,7 +112,7 @@ impl HttpServer {
                 let shared = Arc::clone(&shared);
                 thread::spawn(move || {
                     shared.open.fetch_add(1, SeqCst);
-                    // A client may close its connection at any time, so the server ignores this error.
+                    // A client may close its connection at any time, so this error is ignored.
                     let _ = shared.serve(&stream);
                     let _ = stream.shutdown(Shutdown::Both);
                     shared.open.fetch_sub(1, SeqCst);
@@ -126,27 +126,27 @@ impl HttpServer {
         self.port
     }
 
-    /// Sets the fault for all following HTTP requests.
+    /// Sets the fault that applies to all HTTP requests from now on.
     pub fn set_fault(&self, fault: Fault) {
         *self.shared.fault.lock().unwrap() = fault;
     }
 
-    /// The number of connections that the server has accepted.
+    /// Returns the number of connections that the server has accepted until now.
     pub fn connections(&self) -> usize {
         self.shared.streams.lock().unwrap().len()
     }
 
-    /// The number of open connections.
+    /// Returns the number of connections that are open now.
     pub fn open(&self) -> usize {
         self.shared.open.load(SeqCst)
     }
 
-    /// The number of connections that clients closed during [`Fault::Hang`].
+    /// Returns the number of connections that clients closed while the fault was [`Fault::Hang`].
     pub fn aborted(&self) -> usize {
         self.shared.aborted.load(SeqCst)
     }
 
-    /// Closes all open connections; the server still accepts new ones.
+    /// Closes all open connections. The server still accepts new connections.
     pub fn disconnect(&self) {
         for stream in &*self.shared.streams.lock().unwrap() {
             let _ = stream.shutdown(Shutdown::Both);
@@ -158,7 +158,7 @@ impl Drop for HttpServer {
     fn drop(&mut self) {
         self.shared.is_stopped.store(true, SeqCst);
         self.disconnect();
-        // This connection wakes the accepting thread, and the thread then stops.
+        // This connection wakes the thread that accepts connections. The thread then stops.
         let _ = TcpStream::connect(("127.0.0.1", self.port));
     }
 }

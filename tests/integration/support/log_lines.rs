@@ -1,4 +1,4 @@
-//! Collects the log lines of this process.
+//! Collects the log lines that this process writes.
 
 use std::sync::{Mutex, Once};
 
@@ -24,7 +24,7 @@ impl log::Log for Collector {
     fn flush(&self) {}
 }
 
-/// Starts to collect log lines; only the first call has an effect.
+/// Starts to collect log lines. Only the first call has an effect.
 pub fn collect() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -33,12 +33,12 @@ pub fn collect() {
     });
 }
 
-/// Returns the lines of the target `rateguard` that contain this text.
+/// Returns the log lines with the target `rateguard` that contain this text.
 pub fn with(text: &str) -> Vec<String> {
     LINES.lock().unwrap().iter().filter(|line| line.contains(text)).cloned().collect()
 }
 
-/// Returns the lines of all log targets that contain this text.
+/// Returns the log lines that contain this text, whatever their target is.
 pub fn from_all_targets_with(text: &str) -> Vec<String> {
     let others = OTHER_LINES.lock().unwrap();
     let mut lines: Vec<_> = others.iter().filter(|line| line.contains(text)).cloned().collect();

@@ -1,4 +1,4 @@
-//! Calls the Lua script like the Redis store, optionally at a time that the test sets.
+//! Calls the Lua script in the same way as the Redis store. A test can set the time that the script uses.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use actix_rateguard::{
     store::{BucketRequest, BucketStatus, Operation, Receipt, Verdict},
 };
 
-/// The source of the script that the store runs.
+/// The source of the script that the store runs in Redis.
 pub const SOURCE: &str = concat!(
     include_str!("../../../rateguard-core/src/algorithm/prelude.lua"),
     include_str!("../../../rateguard-core/src/algorithm/exact_log.lua"),
@@ -20,13 +20,14 @@ pub const SOURCE: &str = concat!(
     include_str!("../../../rateguard-core/src/algorithm/main.lua"),
 );
 
-/// Replaces a part of the script that occurs exactly once.
+/// Replaces a part of the script. The part must occur exactly once.
 pub fn replace_once(source: &str, old: &str, new: &str) -> String {
     assert_eq!(source.matches(old).count(), 1, "{old}");
     source.replace(old, new)
 }
 
-/// Returns the script with the test's time, and with expiries 1 hour later: no key expires during a slow test.
+/// Changes the script so that it uses the time of the test. The expiries are later by 1 hour, so that no key expires
+/// during a slow test.
 pub fn with_test_clock(source: &str) -> String {
     let source = replace_once(source, "call('TIME')", "{ table.remove(ARGV), table.remove(ARGV) }");
     replace_once(&source, "MARGIN_MS = 1000", "MARGIN_MS = 3600000")
@@ -37,7 +38,7 @@ pub struct Script<'a> {
     hash: String,
     prefix: String,
     calls: u64,
-    /// The name that the script uses for the algorithm of the exact log.
+    /// The name in the script of the algorithm for exact logs, which depends on the encoding of logs.
     log: &'static str,
 }
 
@@ -48,12 +49,12 @@ impl<'a> Script<'a> {
         Self { connection, hash, prefix, calls: 0, log: "sliding_window" }
     }
 
-    /// Stores exact logs as sorted sets.
+    /// Makes the script store exact logs as sorted sets.
     pub fn with_sorted_sets(self) -> Self {
         Self { log: "sliding_window_sorted_set", ..self }
     }
 
-    /// Sends one request; `now` is the time for a script from [`with_test_clock`].
+    /// Sends one request. If the script is from [`with_test_clock`], `now` is the time that it uses.
     pub fn call(
         &mut self,
         operation: Operation,
@@ -64,7 +65,7 @@ impl<'a> Script<'a> {
         Ok(verdicts.remove(0))
     }
 
-    /// Sends these requests in one batch. The batch has the key of each bucket only once.
+    /// Sends these requests in one batch. If several requests use the same bucket, the batch has its key only once.
     pub fn batch(
         &mut self,
         requests: &[(Operation, &[BucketRequest<'_>])],
@@ -75,7 +76,7 @@ impl<'a> Script<'a> {
         let mut keys: Vec<String> = Vec::new();
         let mut quotas: Vec<Quota> = Vec::new();
         let mut shapes: Vec<Vec<String>> = Vec::new();
-        // For each request, the position of its shape and the positions of its keys.
+        // For each request: the position of its shape, followed by the positions of its keys.
         let mut list: Vec<Vec<usize>> = Vec::new();
         for (operation, bucket_requests) in requests {
             let mut shape = vec![format!("{operation:?}").to_lowercase()];
@@ -97,7 +98,8 @@ impl<'a> Script<'a> {
 
         let mut command = redis::cmd("EVALSHA");
         command.arg(&self.hash).arg(keys.len()).arg(&keys);
-        // The flag `mixed` is also valid for a batch with one kind of request, so the test always sends this flag.
+        // The test always sends the flag `mixed`. The script accepts this flag even if all requests have the same
+        // shape.
         command.arg("process").arg(first).arg("numbers").arg("mixed").arg(quotas.len());
         for quota in &quotas {
             let (units, refill) = quota.token();
@@ -141,7 +143,7 @@ impl<'a> Script<'a> {
     }
 }
 
-/// Returns the 1-based position of an item, and appends the item if the list lacks it.
+/// Returns the position of an item, counted from 1. If the list does not contain the item, it is appended first.
 fn position<T: PartialEq>(items: &mut Vec<T>, item: T) -> usize {
     let position = items.iter().position(|it| *it == item).unwrap_or_else(|| {
         items.push(item);

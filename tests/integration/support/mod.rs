@@ -1,4 +1,4 @@
-//! Servers, proxies, clients and helpers that the integration tests share.
+//! Code that several integration tests use: servers, proxies, clients and helper functions.
 
 #[macro_use]
 pub mod app;
@@ -27,10 +27,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The timeout of each wait in a test, which is long enough for a busy machine.
+/// The timeout of each wait in a test. It is long enough for a busy machine.
 pub const TEST_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Polls every 10 ms until `poll` returns a value, and panics after [`TEST_TIMEOUT`].
+/// Calls `poll` every 10 ms until it returns a value. Panics after [`TEST_TIMEOUT`].
 pub fn eventually<T>(condition: &str, mut poll: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
@@ -44,7 +44,7 @@ pub fn eventually<T>(condition: &str, mut poll: impl FnMut() -> Option<T>) -> T 
 
 /// Reports that a test cannot run on this machine.
 ///
-/// The function writes to stderr directly, because the test runner captures the output of `eprintln!`.
+/// The message is written directly to stderr, because the test runner would capture the output of `eprintln!`.
 pub fn skipped(reason: &str) {
     let _ = writeln!(stderr(), "skipped: {reason}");
 }

@@ -1,4 +1,4 @@
-//! A Linux network namespace with a link to the host network that a test can set down.
+//! A Linux network namespace. It has a link to the network of the host, and a test can disable this link.
 
 use std::process::{self, Command};
 
@@ -10,10 +10,11 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// Creates the namespace. Without the permission, reports a skipped test and returns `None`.
+    /// Creates the namespace. If the process has no permission for this, reports that the test is skipped, and
+    /// returns `None`.
     pub fn new() -> Option<Self> {
         let id = process::id();
-        // RFC 2544 reserves 198.18.0.0/15 for network tests.
+        // The network 198.18.0.0/15 is reserved for network tests by RFC 2544.
         let subnet = format!("198.18.{}.", id % 256);
         let this = Self { name: format!("rateguard-{id}"), subnet };
         let (name, link) = (&this.name, this.link());
@@ -31,13 +32,13 @@ impl Namespace {
         Some(this)
     }
 
-    /// The location of a server in this namespace.
+    /// Returns the location for a server that runs in this namespace.
     pub fn location(&self) -> Location {
         let wrapper = ["ip", "netns", "exec", &self.name].map(str::to_owned);
         Location { host: self.address(2), wrapper: wrapper.into() }
     }
 
-    /// Drops all packets in both directions without an error to either side.
+    /// Makes the link drop all packets in both directions. Neither side gets an error.
     pub fn set_link_down(&self) {
         self.set_link("down");
     }
@@ -62,7 +63,7 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        // Deleting one end of the link deletes the other end too.
+        // When one end of the link is deleted, the other end is deleted too.
         ip(&format!("link del {}", self.link()));
         ip(&format!("netns del {}", self.name));
     }

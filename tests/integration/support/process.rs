@@ -1,4 +1,4 @@
-//! Child processes: the load generator, the history recorder and the quickstart example.
+//! Starts child processes: the load generator, the history recorder, and the quickstart example.
 
 use std::{
     ffi::OsStr,
@@ -11,14 +11,14 @@ use rateguard_tests::{Tally, history::Event};
 
 use super::{artifacts::example, eventually};
 
-/// A process that prints `ready`, and starts its work when it reads `go`.
+/// A process that prints `ready` after its start. It begins its work when it reads the line `go`.
 struct Worker {
     child: Child,
     out: BufReader<ChildStdout>,
 }
 
 impl Worker {
-    /// Starts the process, which then waits for [`go`](Self::go).
+    /// Starts the process. It then waits for a call of [`go`](Self::go).
     fn start(wrapper: &[String], program: &str, args: &[&str]) -> Self {
         let mut child = command(wrapper, program.as_ref())
             .args(args)
@@ -37,7 +37,7 @@ impl Worker {
         self.child.stdin.take().unwrap().write_all(b"go\n").unwrap();
     }
 
-    /// Waits for the end of the process and returns its output.
+    /// Waits until the process ends, and returns its output.
     fn output(mut self) -> String {
         let mut output = String::new();
         self.out.read_to_string(&mut output).unwrap();
@@ -46,7 +46,8 @@ impl Worker {
     }
 }
 
-/// Returns the command line `<wrapper> <program>`; a wrapper is a program such as `env` that runs its last arguments.
+/// Returns the command line `<wrapper> <program>`. A wrapper is a program that runs the program in its last
+/// arguments, such as `env`.
 fn command(wrapper: &[String], program: &OsStr) -> Command {
     let mut words = wrapper.iter().map(OsStr::new).chain([program]);
     let mut command = Command::new(words.next().unwrap());
@@ -58,7 +59,7 @@ fn command(wrapper: &[String], program: &OsStr) -> Command {
 pub struct LoadGenerator(Worker);
 
 impl LoadGenerator {
-    /// Starts the process, which then waits for [`go`](Self::go).
+    /// Starts the process. It then waits for a call of [`go`](Self::go).
     pub fn start(
         url: &str,
         prefix: &str,
@@ -70,7 +71,7 @@ impl LoadGenerator {
         Self::start_wrapped(&[], url, prefix, rate, [keys, tasks, checks])
     }
 
-    /// Starts the process with a wrapper; the numbers say how many keys, tasks and checks it uses.
+    /// Starts the process with a wrapper. The three numbers are the number of keys, of tasks, and of checks.
     pub fn start_wrapped(
         wrapper: &[String],
         url: &str,
@@ -87,17 +88,17 @@ impl LoadGenerator {
         self.0.go();
     }
 
-    /// Waits for the end of the process and returns its counts.
+    /// Waits until the process ends, and returns its counts.
     pub fn tally(self) -> Tally {
         Tally::from_line(&self.0.output()).expect("a tally")
     }
 }
 
-/// A process that records the operations that it sends to one Redis server.
+/// A process that sends operations to one Redis server and records them.
 pub struct HistoryRecorder(Worker);
 
 impl HistoryRecorder {
-    /// Starts the process, which then waits for [`go`](Self::go).
+    /// Starts the process. It then waits for a call of [`go`](Self::go).
     pub fn start(url: &str, prefix: &str, seed: u64, tasks: usize, operations: usize) -> Self {
         let numbers = [seed.to_string(), tasks.to_string(), operations.to_string()];
         let [seed, tasks, operations] = &numbers;
@@ -109,13 +110,13 @@ impl HistoryRecorder {
         self.0.go();
     }
 
-    /// Waits for the end of the process and returns its operations.
+    /// Waits until the process ends, and returns the operations that it recorded.
     pub fn history(self) -> Vec<Event> {
         self.0.output().lines().map(|line| line.parse().expect("an event")).collect()
     }
 }
 
-/// The quickstart example as a process, on a port that the system chooses.
+/// A process that runs the quickstart example, on a port that the system chooses.
 pub struct Quickstart {
     child: Child,
     address: String,
@@ -126,7 +127,7 @@ impl Quickstart {
         Self::start_wrapped(&[], redis_url)
     }
 
-    /// Starts the example with a wrapper program.
+    /// Starts the example with a wrapper, which is a program that runs the example.
     pub fn start_wrapped(wrapper: &[String], redis_url: Option<&str>) -> Self {
         let mut command = command(wrapper, example("quickstart").as_ref());
         command
@@ -147,19 +148,19 @@ impl Quickstart {
         format!("http://{}{path}", self.address)
     }
 
-    /// Sends SIGTERM and waits for the end of the process.
+    /// Sends SIGTERM to the process, and waits until it ends.
     pub fn terminate(&mut self) -> ExitStatus {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
         eventually("the process ends", || self.child.try_wait().unwrap())
     }
 
-    /// Returns how many file descriptors the process has open.
+    /// Returns the number of file descriptors that the process has open.
     pub fn files(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
     }
 
-    /// Kills the process and returns its complete log.
+    /// Kills the process, and returns everything that it has logged.
     pub fn log(mut self) -> String {
         self.child.kill().unwrap();
         let mut log = String::new();
@@ -175,7 +176,7 @@ impl Drop for Quickstart {
     }
 }
 
-/// Reads the address that actix-server logs when it starts.
+/// Reads the log until it contains the address on which actix-server listens, and returns this address.
 fn listening_on(stderr: &mut ChildStderr) -> String {
     let mut text = String::new();
     let mut byte = [0];

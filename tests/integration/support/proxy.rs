@@ -1,4 +1,4 @@
-//! A TCP proxy that injects network faults into the connections it forwards.
+//! A TCP proxy that can inject network faults into the connections that it forwards.
 
 use std::{
     io::{Read, Write},
@@ -20,22 +20,22 @@ pub struct Proxy {
     relay: Arc<Relay>,
 }
 
-/// The faults that apply to all forwarded bytes.
+/// The faults that apply to the forwarded bytes of all connections.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NetworkFaults {
-    /// A constant delay after each read.
+    /// A constant delay, which the proxy adds after each read.
     pub delay: Duration,
-    /// The upper bound of a random delay that is added to `delay`.
+    /// The maximum of a random delay, which the proxy adds to `delay`.
     pub jitter: Duration,
-    /// Whether the proxy holds back bytes from clients.
+    /// Whether the proxy does not forward the bytes that clients send.
     pub stalls_requests: bool,
-    /// Whether the proxy holds back bytes from the server.
+    /// Whether the proxy does not forward the bytes that the server sends.
     pub stalls_replies: bool,
-    /// Whether the proxy writes each byte separately.
+    /// Whether the proxy writes each byte in a separate call.
     pub splits_bytes: bool,
-    /// The proxy ends a connection after this many bytes of a reply.
+    /// The number of bytes of a reply after which the proxy closes the connection; `None` for whole replies.
     pub truncates_replies_after: Option<usize>,
-    /// Whether the proxy replaces all bytes of a reply by `~`.
+    /// Whether the proxy replaces each byte of a reply by `~`.
     pub corrupts_replies: bool,
 }
 
@@ -43,13 +43,13 @@ struct Relay {
     upstream: AtomicU16,
     faults: Mutex<NetworkFaults>,
     accepted: AtomicU64,
-    /// The client's socket and the server's socket of every connection.
+    /// Two sockets for each connection: the socket of the client, and the socket of the server.
     streams: Mutex<Vec<TcpStream>>,
     is_stopped: AtomicBool,
 }
 
 impl Proxy {
-    /// Starts a proxy to the server at this port.
+    /// Starts a proxy in front of the server at this port.
     pub fn to(upstream: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -81,17 +81,17 @@ impl Proxy {
         url(self.port)
     }
 
-    /// Sets the faults of all connections from now on.
+    /// Sets the faults of all connections, which apply from now on.
     pub fn set_faults(&self, faults: NetworkFaults) {
         *self.relay.faults.lock().unwrap() = faults;
     }
 
-    /// Forwards all connections without faults from now on.
+    /// Ends all faults, for all connections.
     pub fn clear_faults(&self) {
         self.set_faults(NetworkFaults::default());
     }
 
-    /// Forwards new connections to another server.
+    /// Changes the server to which the proxy forwards new connections.
     pub fn set_upstream(&self, upstream: u16) {
         self.relay.upstream.store(upstream, SeqCst);
     }
@@ -103,7 +103,7 @@ impl Proxy {
         }
     }
 
-    /// The number of connections that clients have opened.
+    /// Returns the number of connections that clients have opened until now.
     pub fn connections(&self) -> u64 {
         self.relay.accepted.load(SeqCst)
     }
@@ -113,7 +113,7 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         self.relay.is_stopped.store(true, SeqCst);
         self.disconnect_all();
-        // This connection wakes the accepting thread, and the thread then stops.
+        // This connection wakes the thread that accepts connections. The thread then stops.
         let _ = TcpStream::connect(("127.0.0.1", self.port));
     }
 }
@@ -126,7 +126,7 @@ enum Direction {
 
 impl Relay {
     fn connect(self: Arc<Self>, client: TcpStream) {
-        // If the server is down, the proxy closes the client's connection immediately.
+        // If the server is down, the proxy immediately closes the connection of the client.
         let Ok(server) = TcpStream::connect(("127.0.0.1", self.upstream.load(SeqCst))) else {
             return;
         };
@@ -145,7 +145,7 @@ impl Relay {
         self.streams.lock().unwrap().extend([client, server]);
     }
 
-    /// Forwards bytes in one direction until either end is closed.
+    /// Forwards bytes in one direction until one of the two connections is closed.
     fn forward(
         &self,
         mut from: &TcpStream,
@@ -178,7 +178,7 @@ impl Relay {
         }
     }
 
-    /// Waits until this direction is not stalled, and returns the current faults.
+    /// Waits until bytes in this direction may be forwarded, and returns the current faults.
     fn wait_while_stalled(&self, direction: Direction) -> NetworkFaults {
         loop {
             let faults = *self.faults.lock().unwrap();

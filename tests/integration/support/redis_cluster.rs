@@ -1,4 +1,4 @@
-//! A Redis Cluster for one test: three masters, each with one replica.
+//! Starts and controls a Redis Cluster for one test. It has three masters, and each master has one replica.
 
 use redis::{Connection, RedisResult};
 
@@ -7,15 +7,15 @@ use super::{eventually, redis_server::RedisServer};
 const SLOTS: u16 = 16_384;
 const MASTERS: u16 = 3;
 
-/// `cluster-node-timeout` in milliseconds for a fast start or failover of the cluster.
+/// A short value of `cluster-node-timeout`, in milliseconds. With it, a start or a failover of the cluster is fast.
 const SHORT_NODE_TIMEOUT: &str = "1000";
 
-/// `cluster-node-timeout` in milliseconds for a complete cluster. A busy machine may delay a node for seconds, and the
-/// other nodes must not mark the node as failed.
+/// A long value of `cluster-node-timeout`, in milliseconds, for a cluster that has started. A busy machine may delay
+/// a node for seconds, and the other nodes must not mark this node as failed.
 const LONG_NODE_TIMEOUT: &str = "60000";
 
 pub struct RedisCluster {
-    /// The masters in the order of their cluster slots, then the replicas in the order of their masters.
+    /// The three masters in the order of their cluster slots, followed by the replicas in the order of their masters.
     pub nodes: Vec<RedisServer>,
 }
 
@@ -24,14 +24,14 @@ impl RedisCluster {
         Self::start_with(&[])
     }
 
-    /// Starts a cluster with further command-line arguments for each node.
+    /// Starts a cluster. Each node has these additional command line arguments.
     pub fn start_with(args: &[&str]) -> Self {
         let own = [
             "--cluster-enabled",
             "yes",
             "--cluster-node-timeout",
             SHORT_NODE_TIMEOUT,
-            // With factor 0, a replica may become a master even if its data is old.
+            // With the factor 0, a replica may become a master even if its data is old.
             "--cluster-replica-validity-factor",
             "0",
         ];
@@ -58,7 +58,8 @@ impl RedisCluster {
                 cluster_command(&["REPLICATE", &master]).query::<()>(&mut replica.client()).ok()
             });
         }
-        // If the other nodes have marked a master as failed, they accept the master again only after two node timeouts.
+        // If the other nodes have marked a master as failed, they accept this master again only after two node
+        // timeouts.
         eventually("the cluster is healthy under the long node timeout", || {
             cluster.set_node_timeout(SHORT_NODE_TIMEOUT);
             cluster.wait_until_healthy();
@@ -68,7 +69,7 @@ impl RedisCluster {
         cluster
     }
 
-    /// Sets the node timeout to 1 s. A replica then soon replaces a silent master.
+    /// Sets the node timeout to 1 s, so that a replica soon replaces a master that does not reply.
     pub fn use_short_node_timeout(&self) {
         self.set_node_timeout(SHORT_NODE_TIMEOUT);
     }
@@ -81,12 +82,13 @@ impl RedisCluster {
         }
     }
 
-    /// Runs the command `CLUSTER <words>`.
+    /// Runs the command `CLUSTER <words>` on this connection.
     pub fn run(&self, client: &mut Connection, words: &[&str]) {
         cluster_command(words).exec(client).unwrap();
     }
 
-    /// Waits until each node reports that all cluster slots are served, and each replica is connected to its master.
+    /// Waits until each node reports that all cluster slots are served, and until each replica is connected to its
+    /// master.
     pub fn wait_until_healthy(&self) {
         eventually("the cluster is healthy", || self.is_healthy().then_some(()));
     }
@@ -97,8 +99,8 @@ impl RedisCluster {
             let info: String = cluster_command(&["INFO"]).query(&mut client)?;
             let slots: Vec<redis::Value> = cluster_command(&["SLOTS"]).query(&mut client)?;
             let replication: String = redis::cmd("INFO").arg("replication").query(&mut client)?;
-            // With `cluster-require-full-coverage no`, the state is ok even if a master has failed, so test the slots,
-            // too.
+            // With `cluster-require-full-coverage no`, the state is `ok` even if a master has failed. Therefore the
+            // slots are checked too.
             let is_complete = info.contains("cluster_state:ok")
                 && info.contains("cluster_slots_pfail:0")
                 && info.contains("cluster_slots_fail:0")
@@ -111,7 +113,7 @@ impl RedisCluster {
         self.nodes.iter().all(|node| is_healthy(node).unwrap_or(false))
     }
 
-    /// The URL of the cluster with its three masters.
+    /// Returns the URL of the cluster, which names the three masters.
     pub fn url(&self) -> String {
         let ports: Vec<_> =
             self.nodes[..3].iter().map(|node| format!("127.0.0.1:{}", node.port())).collect();
@@ -119,14 +121,14 @@ impl RedisCluster {
     }
 }
 
-/// The command `CLUSTER <words>`.
+/// Creates the command `CLUSTER <words>`.
 pub fn cluster_command(words: &[&str]) -> redis::Cmd {
     let mut command = redis::cmd("CLUSTER");
     command.arg(words);
     command
 }
 
-/// Returns the id of a cluster node.
+/// Returns the id that a node has in its cluster.
 pub fn id(node: &RedisServer) -> String {
     cluster_command(&["MYID"]).query(&mut node.client()).unwrap()
 }

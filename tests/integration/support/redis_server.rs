@@ -1,4 +1,4 @@
-//! A Redis server for one test, on a free port of 127.0.0.1.
+//! Starts and controls a Redis server for one test, on a free port of 127.0.0.1.
 
 use std::{
     env,
@@ -24,11 +24,12 @@ pub struct RedisServer {
     folder: Folder,
 }
 
-/// The address of a server, and the wrapper that starts its process.
+/// The host of a server, and the wrapper with which its process is started.
 #[derive(Clone)]
 pub struct Location {
     pub host: String,
-    /// The words before the server's command line: a program that runs the command, such as `env` or `ip netns exec`.
+    /// The words before the command line of the server. They are a program that runs this command line, such as `env`
+    /// or `ip netns exec`.
     pub wrapper: Vec<String>,
 }
 
@@ -43,25 +44,26 @@ impl RedisServer {
         Self::start_with(&[])
     }
 
-    /// Starts a server with further command-line arguments; an argument that ends in `.conf` is a settings file.
+    /// Starts a server with additional command line arguments. An argument that ends with `.conf` is the path of a
+    /// settings file.
     pub fn start_with(args: &[&str]) -> Self {
         Self::start_at_location(Location::local(), args)
     }
 
-    /// Starts a server at another location than 127.0.0.1.
+    /// Starts a server at a location other than 127.0.0.1.
     pub fn start_at_location(location: Location, args: &[&str]) -> Self {
-        // Another process may take the port before the server does, so the function tries several ports.
+        // Another process may bind the port before the server does. Therefore the function tries several ports.
         let started = (0..10).find_map(|_| Self::try_start(location.clone(), free_port(), args));
         started.expect("redis-server starts")
     }
 
-    /// Starts a server at a port that the test has chosen before.
+    /// Starts a server on a port that the test has already chosen.
     pub fn start_at(port: u16) -> Self {
         let started = Self::try_start(Location::local(), port, &[]);
         started.expect("redis-server starts at its port")
     }
 
-    /// Starts a server, or returns `None` if the port is taken.
+    /// Starts a server. Returns `None` if another process uses the port.
     fn try_start(location: Location, port: u16, args: &[&str]) -> Option<Self> {
         let folder = Folder::new();
         let own = ["--dir", folder.text()];
@@ -70,7 +72,7 @@ impl RedisServer {
         Some(Self { child, location, port, args, folder })
     }
 
-    /// The server's working folder, with its RDB file.
+    /// Returns the working folder of the server, which also contains its RDB file.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -83,51 +85,53 @@ impl RedisServer {
         format!("redis://{}:{}", self.location.host, self.port)
     }
 
-    /// A guard on this server without a denial cache, with a deadline of [`TEST_TIMEOUT`] for slow machines.
+    /// Returns a guard on this server. It has no denial cache, and its deadline is [`TEST_TIMEOUT`], so slow machines
+    /// meet it.
     pub fn guard(&self, prefix: &str) -> RateGuard {
         self.settings(prefix).deadline(TEST_TIMEOUT).build().unwrap()
     }
 
-    /// Settings of a guard on this server without a denial cache, with the default deadline.
+    /// Returns settings of a guard on this server. They disable the denial cache, and the deadline is the default.
     pub fn settings(&self, prefix: &str) -> RateGuardBuilder<Redis> {
         self.settings_with_denial_cache(prefix).denial_cache_ttl(Duration::ZERO)
     }
 
-    /// Settings of a guard on this server with only default values.
+    /// Returns settings of a guard on this server. All of them have their default values, so the denial cache is
+    /// enabled.
     pub fn settings_with_denial_cache(&self, prefix: &str) -> RateGuardBuilder<Redis> {
         RateGuard::redis(self.url()).prefix(prefix)
     }
 
-    /// A new connection to this server.
+    /// Opens a new connection to this server.
     pub fn client(&self) -> Connection {
         connect(&self.location.host, self.port).expect("the test's server accepts connections")
     }
 
-    /// Kills the server with SIGKILL.
+    /// Kills the server with the signal SIGKILL.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// Kills the server and starts it again without data.
+    /// Kills the server, and starts it again without its data.
     pub fn restart(&mut self) {
         self.kill();
-        // The server may have saved its data to this file for replication.
+        // For replication, the server may have saved its data to this file.
         let _ = fs::remove_file(self.folder.path().join("dump.rdb"));
         self.restart_with_data();
     }
 
-    /// Starts a killed server again with its saved data.
+    /// Starts the server again after a kill. It loads the data that it has saved.
     pub fn restart_with_data(&mut self) {
         self.child = eventually("redis-server starts again", || {
             spawn(&self.location, self.port, &self.args)
         });
     }
 
-    /// Stops the process with SIGSTOP: connections stay open, and no reply is sent.
+    /// Freezes the process with the signal SIGSTOP. Its connections stay open, but the server sends no replies.
     pub fn freeze(&self) {
         self.signal("-STOP");
-        // The process may run for a moment after the signal.
+        // The process may still run for a moment after the signal.
         eventually("the process is stopped", || {
             let state = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
             state.contains(") T ").then_some(())
@@ -146,7 +150,7 @@ impl RedisServer {
 
 impl Drop for RedisServer {
     fn drop(&mut self) {
-        // SIGKILL also ends a stopped process.
+        // SIGKILL also ends a process that is frozen.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -155,7 +159,7 @@ impl Drop for RedisServer {
 pub fn free_port() -> u16 {
     loop {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        // A cluster node also listens on a second port, which is higher by 10,000.
+        // A cluster node also needs a second port, whose number is higher by 10,000.
         if port < u16::MAX - 10_000 && TcpListener::bind(("127.0.0.1", port + 10_000)).is_ok() {
             return port;
         }
@@ -166,7 +170,7 @@ pub fn url(port: u16) -> String {
     format!("redis://127.0.0.1:{port}")
 }
 
-/// Runs a command, given as words with single spaces between them.
+/// Runs a command. The words of the command are separated by single spaces.
 pub fn run<T: FromRedisValue>(client: &mut Connection, command: &str) -> T {
     let mut words = command.split(' ');
     let mut built = redis::cmd(words.next().unwrap());
@@ -174,7 +178,7 @@ pub fn run<T: FromRedisValue>(client: &mut Connection, command: &str) -> T {
     built.query(client).unwrap_or_else(|error| panic!("{command}: {error}"))
 }
 
-/// The number of entries in a packed log that has no expired entry.
+/// Returns the number of entries in a packed log. The log must not contain expired entries.
 pub fn packed_log_len(client: &mut Connection, key: &str) -> u32 {
     let log: Vec<u8> = redis::cmd("GET").arg(key).query(client).unwrap();
     let (entries, rest) = log.as_chunks::<13>();
@@ -182,14 +186,14 @@ pub fn packed_log_len(client: &mut Connection, key: &str) -> u32 {
     entries.len().try_into().unwrap()
 }
 
-/// Returns a number from the section `stats` of `INFO`.
+/// Returns a number from the section `stats` of the reply to `INFO`.
 pub fn info_stat(client: &mut Connection, name: &str) -> u64 {
     let info: String = run(client, "INFO stats");
     let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     line.unwrap().parse().unwrap()
 }
 
-/// The number of connections that the server has accepted since its start.
+/// Returns the number of connections that the server has accepted after its start.
 pub fn total_connections(client: &mut Connection) -> u64 {
     info_stat(client, "total_connections_received")
 }
@@ -199,10 +203,10 @@ pub fn kill_connections(client: &mut Connection) {
     let _: u64 = run(client, "CLIENT KILL TYPE normal SKIPME yes");
 }
 
-/// Returns the server's executable: `REDIS_SERVER`, which `scripts/test` sets, or `redis-server`.
+/// Returns the path of the server program: the value of `REDIS_SERVER`, which `scripts/test` sets, or `redis-server`.
 ///
-/// The function panics in tests of `without_redis`, because `scripts/matrix` does not run these tests with each server
-/// version. The thread of a test has the name of the test.
+/// The function panics if a test of `without_redis` calls it, because `scripts/matrix` does not repeat these tests
+/// with each version of Redis. It finds the name of the test in the name of the thread.
 pub fn program() -> OsString {
     let thread = thread::current();
     let is_forbidden = thread.name().is_some_and(|name| name.starts_with("without_redis::"));
@@ -210,10 +214,10 @@ pub fn program() -> OsString {
     env::var_os("REDIS_SERVER").unwrap_or_else(|| "redis-server".into())
 }
 
-/// Starts a server at this port, or returns `None` if the port is taken.
+/// Starts a server on this port. Returns `None` if another process uses the port.
 fn spawn(location: &Location, port: u16, args: &[String]) -> Option<Child> {
     let mut command = location.wrapper.iter().map(OsString::from).chain([program()]);
-    // Redis expects the settings file before the options that override it.
+    // Redis expects the settings file before the options, because the options override the settings of the file.
     let (files, args): (Vec<&String>, Vec<_>) = args.iter().partition(|arg| arg.ends_with(".conf"));
     let mut child = Command::new(command.next().unwrap())
         .args(command)
@@ -241,12 +245,13 @@ fn spawn(location: &Location, port: u16, args: &[String]) -> Option<Child> {
     is_up.then_some(child)
 }
 
-/// Whether this process listens on the port, and not another process that took the port first.
+/// Returns whether this process listens on the port. The result is `false` if another process has bound the port
+/// first.
 fn is_listening(host: &str, port: u16, process: u32) -> bool {
     let Ok(mut connection) = connect(host, port) else { return false };
     match redis::cmd("INFO").arg("server").query::<String>(&mut connection) {
         Ok(info) => info.lines().any(|line| line == format!("process_id:{process}")),
-        // A server that requires a password or still loads its data is listening, too.
+        // If the server requires a password or is still loading its data, it is listening too.
         Err(error) => matches!(error.code(), Some("LOADING" | "NOAUTH")),
     }
 }

@@ -1,5 +1,6 @@
-// A DNS resolver that a test can make hang. The file RATEGUARD_SHIM has three 64-bit numbers: whether lookups hang, an
-// unused number, and the number of waiting lookups.
+// Replaces the DNS resolver of a process by a resolver that a test can make hang. The file RATEGUARD_SHIM has three
+// 64-bit numbers. The first number says whether lookups hang. The second number is not used. The third number is the
+// number of lookups that are waiting.
 
 #define _GNU_SOURCE
 #include <dlfcn.h>

@@ -1,4 +1,4 @@
-//! A server with Upstash's documented REST interface, in front of a real Redis.
+//! A server with the REST interface that Upstash documents. It forwards commands to a real Redis server.
 
 use std::{
     ops::Deref,
@@ -17,7 +17,8 @@ use super::{
     redis_server::free_port,
 };
 
-/// The access token. This text occurs nowhere else, so a test finds each leak of the token.
+/// The access token of the server. The program does not contain this text anywhere else. If a test finds it in an
+/// output, the token has leaked.
 pub const TOKEN: &str = "Kp3-sentinel-token-8Rv=";
 
 pub struct RestServer {
@@ -26,7 +27,7 @@ pub struct RestServer {
 }
 
 impl RestServer {
-    /// Starts a server in front of the Redis at this URL.
+    /// Starts a server that forwards commands to the Redis server at this URL.
     pub fn start(redis: &str) -> Self {
         Self::start_at(free_port(), None, redis)
     }
@@ -48,18 +49,19 @@ impl RestServer {
         format!("http://127.0.0.1:{}", self.port())
     }
 
-    /// A guard on this server without a denial cache, with a deadline of [`TEST_TIMEOUT`] for slow machines.
+    /// Returns a guard on this server. It has no denial cache, and its deadline is [`TEST_TIMEOUT`], so slow machines
+    /// meet it.
     pub fn guard(&self, prefix: &str) -> RateGuard {
         self.settings(prefix).deadline(TEST_TIMEOUT).build().unwrap()
     }
 
-    /// Settings of a guard on this server without a denial cache, with the default deadline.
+    /// Returns settings of a guard on this server. They disable the denial cache, and the deadline is the default.
     pub fn settings(&self, prefix: &str) -> RateGuardBuilder<Upstash> {
         let settings = RateGuard::upstash(self.url(), TOKEN).prefix(prefix);
         settings.denial_cache_ttl(Duration::ZERO)
     }
 
-    /// The names of all received commands.
+    /// Returns the names of all commands that the server has received.
     pub fn commands(&self) -> Vec<String> {
         self.commands.lock().unwrap().clone()
     }
@@ -73,10 +75,10 @@ impl Deref for RestServer {
     }
 }
 
-/// The HTTP status and the error text of a rejected HTTP request.
+/// The HTTP status and the error text with which the server rejects an HTTP request.
 type Rejection = (&'static str, String);
 
-/// Runs the command of an HTTP request on Redis.
+/// Runs the command that an HTTP request contains on Redis, and returns the reply as JSON.
 fn run(
     request: &Request,
     port: u16,
@@ -110,7 +112,7 @@ fn run(
     }
 }
 
-/// Returns the words of a command, or `None` unless the command is an array of strings and numbers.
+/// Returns the words of a command. Returns `None` if the command is not an array of strings and numbers.
 fn words(command: serde_json::Value) -> Option<Vec<String>> {
     let word = |word: &serde_json::Value| match word {
         serde_json::Value::String(text) => Some(text.clone()),

@@ -1,8 +1,8 @@
-//! Three Redis Sentinel processes for one test, with the primary and the replica that they monitor.
+//! Starts three Redis Sentinel processes for one test, and the primary and the replica that they monitor.
 
 use super::{eventually, folder::Folder, redis_server::RedisServer};
 
-/// The name of the service in the sentinels' configuration.
+/// The name of the monitored service in the configuration of the sentinels.
 pub const SERVICE: &str = "limits";
 
 pub struct Sentinels {
@@ -17,7 +17,7 @@ impl Sentinels {
         Self::start_with("")
     }
 
-    /// Starts sentinels with further lines in their configuration.
+    /// Starts sentinels. Their configuration contains these additional lines.
     pub fn start_with(lines: &str) -> Self {
         let folder = Folder::new();
         let primary = RedisServer::start();
@@ -42,7 +42,7 @@ impl Sentinels {
         sentinels
     }
 
-    /// Waits until the replica is synchronized and the sentinels could fail over.
+    /// Waits until the replica has all data of the primary, and until the sentinels can perform a failover.
     pub fn wait_until_ready(&self) {
         eventually("the replica is synchronized", || {
             let info: String =
@@ -59,7 +59,7 @@ impl Sentinels {
         }
     }
 
-    /// The URL of the service, with all three sentinels.
+    /// Returns the URL of the service, which names all three sentinels.
     pub fn url(&self) -> String {
         let addresses: Vec<_> =
             self.sentinels.iter().map(|it| format!("127.0.0.1:{}", it.port())).collect();
@@ -67,7 +67,7 @@ impl Sentinels {
     }
 }
 
-/// The command `SENTINEL <subcommand> limits`.
+/// Creates the command `SENTINEL <subcommand> limits`.
 pub fn sentinel_command(subcommand: &str) -> redis::Cmd {
     let mut command = redis::cmd("SENTINEL");
     command.arg(subcommand).arg(SERVICE);

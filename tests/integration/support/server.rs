@@ -1,4 +1,4 @@
-//! An actix-web server on a socket in this process, and a blocking HTTP client.
+//! Runs an actix-web server on a socket in this process, and provides a blocking HTTP client.
 
 use std::{net::SocketAddr, sync::mpsc, thread};
 
@@ -12,7 +12,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves the application that `configure` sets up, with two workers.
+    /// Starts a server with two workers. The function `configure` sets up the application.
     pub fn start(configure: impl Fn(&mut ServiceConfig) + Clone + Send + 'static) -> Self {
         let (sender, receiver) = mpsc::channel();
         thread::spawn(move || {
@@ -43,12 +43,12 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // The server stops on its own thread, so nothing needs to await the future.
+        // The server stops on its own thread, so nothing has to await this future.
         drop(self.handle.stop(false));
     }
 }
 
-/// A response with its complete body.
+/// A response, including the whole body.
 #[derive(Debug)]
 pub struct Response {
     pub status: u16,
@@ -61,24 +61,24 @@ impl Response {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
-    /// Returns the value of a numeric header.
+    /// Returns the value of a header that contains a number.
     pub fn number(&self, name: &str) -> u64 {
         self.header(name).unwrap_or_else(|| panic!("no {name}: {self:?}")).parse().unwrap()
     }
 }
 
-/// Sends a GET on a new connection.
+/// Sends a GET request on a new connection.
 pub fn get(url: &str) -> Response {
     try_get(&agent(), url).unwrap()
 }
 
-/// A client that reuses its connections.
+/// Creates a client that uses its connections for several requests.
 pub fn agent() -> ureq::Agent {
     let config = ureq::Agent::config_builder().http_status_as_error(false);
     config.timeout_global(Some(TEST_TIMEOUT)).build().into()
 }
 
-/// Sends a GET to a server that may be down.
+/// Sends a GET request to a server that may be down.
 pub fn try_get(agent: &ureq::Agent, url: &str) -> Result<Response, ureq::Error> {
     let mut response = agent.get(url).call()?;
     Ok(Response {
@@ -88,7 +88,7 @@ pub fn try_get(agent: &ureq::Agent, url: &str) -> Result<Response, ureq::Error> 
     })
 }
 
-/// Sends a POST with this media type and body.
+/// Sends a POST request with this media type and this body.
 pub fn post(url: &str, media_type: &str, body: &str) -> Response {
     let mut response = agent().post(url).content_type(media_type).send(body).unwrap();
     Response {

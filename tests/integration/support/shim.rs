@@ -1,4 +1,4 @@
-//! Small C libraries that replace system functions of a process through `LD_PRELOAD`.
+//! Small C libraries that replace system functions in a process. The process loads them through `LD_PRELOAD`.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -11,7 +11,7 @@ use std::{
 
 use super::{folder::Folder, skipped};
 
-/// A wall clock that a test sets for a process.
+/// A wall clock for a process. The test sets its time.
 pub struct Clock(Shim);
 
 /// A DNS resolver that a test can make hang.
@@ -19,57 +19,59 @@ pub struct Resolver(Shim);
 
 struct Shim {
     library: &'static Path,
-    /// A file with three 64-bit numbers. The library maps this file into memory, and reads the numbers in each call.
+    /// The path of a file with three 64-bit numbers. The library maps this file into memory and reads the numbers in
+    /// each call.
     control: PathBuf,
     _folder: Folder,
 }
 
 impl Clock {
-    /// Compiles the library, or reports a skipped test and returns `None` without a C compiler.
+    /// Compiles the library. If there is no C compiler, reports that the test is skipped, and returns `None`.
     pub fn new() -> Option<Self> {
         static BUILT: OnceLock<Option<PathBuf>> = OnceLock::new();
         Shim::new("clock", include_str!("clock.c"), &BUILT).map(Self)
     }
 
-    /// The wrapper command that runs a program with this clock.
+    /// Returns the wrapper command that runs a program with this clock.
     pub fn wrapper(&self) -> Vec<String> {
         self.0.wrapper()
     }
 
-    /// Sets the clock `seconds` ahead of the machine's clock, or behind the machine's clock if the number is negative.
+    /// Sets the difference between this clock and the clock of the machine, in seconds. The difference is negative if
+    /// this clock is behind.
     pub fn set_offset(&self, seconds: i64) {
         self.0.set_control([seconds * 1_000_000, 0, 0]);
     }
 
-    /// Stops the clock at this time since the Unix epoch.
+    /// Freezes the clock at this time, which is given since the Unix epoch.
     pub fn freeze_at(&self, time: Duration) {
         self.0.set_control([0, micros(time), 0]);
     }
 
-    /// Stops the clock at `time`. After `readings` readings, the clock goes back by `earlier`.
+    /// Freezes the clock at `time`. After it has been read `readings` times, it goes back by `earlier`.
     pub fn freeze_until_read(&self, time: Duration, readings: i64, earlier: Duration) {
         self.0.set_control([-micros(earlier), micros(time), readings]);
     }
 }
 
 impl Resolver {
-    /// Compiles the library, or reports a skipped test and returns `None` without a C compiler.
+    /// Compiles the library. If there is no C compiler, reports that the test is skipped, and returns `None`.
     pub fn new() -> Option<Self> {
         static BUILT: OnceLock<Option<PathBuf>> = OnceLock::new();
         Shim::new("resolver", include_str!("resolver.c"), &BUILT).map(Self)
     }
 
-    /// The wrapper command that runs a program with this resolver.
+    /// Returns the wrapper command that runs a program with this resolver.
     pub fn wrapper(&self) -> Vec<String> {
         self.0.wrapper()
     }
 
-    /// Makes all lookups wait, or lets them continue.
+    /// Makes all lookups wait, or lets all waiting lookups continue.
     pub fn set_hanging(&self, is_hanging: bool) {
         self.0.set_control([is_hanging.into(), 0]);
     }
 
-    /// The number of lookups that are waiting.
+    /// Returns the number of lookups that are waiting now.
     pub fn waiting_calls(&self) -> i64 {
         let mut number = [0; 8];
         File::open(&self.0.control).unwrap().read_exact_at(&mut number, 16).unwrap();
@@ -111,7 +113,8 @@ fn micros(time: Duration) -> i64 {
 fn compile(name: &str, source: &str) -> Option<PathBuf> {
     let folder = Folder::new();
     let file = folder.file(&format!("{name}.c"), source);
-    // The compiler writes to a private folder first, because parallel test runs may build the same library.
+    // Parallel test runs may build the same library. Therefore the compiler first writes to a folder that only this
+    // test uses.
     let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.so"));
     let fresh = folder.path().join("fresh.so");
     let arguments = ["-shared", "-fPIC", "-O1", "-o"];

@@ -1,4 +1,4 @@
-//! Raw requests on a TCP socket, for bytes that no client library would send.
+//! Sends raw requests on a TCP socket. They may contain bytes that no client library would send.
 
 use std::{
     io::{Read, Write},
@@ -11,7 +11,7 @@ use super::TEST_TIMEOUT;
 #[derive(Debug, PartialEq, Eq)]
 pub enum WireResponse {
     Status(u16),
-    /// The server closed the connection without a complete response.
+    /// The server closed the connection and did not send a complete response.
     Closed,
 }
 
@@ -21,22 +21,23 @@ pub fn connect(server: SocketAddr) -> TcpStream {
     stream
 }
 
-/// Sends these bytes on a new connection and reads the response.
+/// Sends these bytes on a new connection, and reads the response.
 pub fn send(server: SocketAddr, request: &[u8]) -> WireResponse {
     let mut stream = connect(server);
-    // The server may reject the request and close the connection before it has read all bytes, so a write may fail.
+    // The server may reject the request and close the connection before it has read all bytes. The write may then
+    // fail, and this error is ignored.
     let _ = stream.write_all(request);
     read_response(&mut stream)
 }
 
-/// Reads the next response on a connection, including its body.
+/// Reads the next response on a connection, including the whole body.
 pub fn read_response(stream: &mut TcpStream) -> WireResponse {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
         match stream.read(&mut byte) {
             Ok(1) => head.push(byte[0]),
-            // If the server rejects a request early, the connection may end with a TCP reset.
+            // If the server rejects a request before it has read all bytes, the connection may end with a TCP reset.
             _ => return WireResponse::Closed,
         }
     }

@@ -1,4 +1,5 @@
-//! The judge of attacks accepts measurements that are within the limits, and finds every violation.
+//! Tests the judge of attacks. It must accept a measurement that is within the limits, and it must find every
+//! violation.
 
 use std::time::Duration;
 
@@ -41,7 +42,7 @@ fn measurement(name: &str, passed: u64) -> Measurement {
     }
 }
 
-/// The expected message of a violation, and a change that adds the violation to a valid measurement.
+/// The expected message about a violation, and a function that adds this violation to a valid measurement.
 type ViolationCase = (&'static str, fn(&mut Measurement));
 
 #[test]
@@ -97,7 +98,7 @@ fn judge_finds_each_violation() {
         assert_eq!(violations.len(), 1, "{expected}");
         assert!(violations[0].contains(expected), "{violations:?}");
     }
-    // Each address is within its limit, so each denial is a violation.
+    // In this attack, each address is within its limit. Therefore each denial is a violation.
     assert_eq!(measurement("many-addresses", 999).violations(false).len(), 1);
     assert_eq!(measurement("many-addresses", 1_000).violations(false), [""; 0]);
 }

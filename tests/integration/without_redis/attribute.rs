@@ -1,4 +1,4 @@
-//! The rate limit attribute on every kind of handler that actix-web accepts.
+//! Tests the rate limit attribute on every kind of handler that actix-web accepts.
 
 use std::marker::PhantomData;
 
@@ -141,7 +141,7 @@ async fn attribute_works_on_plain_handlers() {
     );
     assert_eq!(get(&app, 1, "/hello/ann").await.body, "hello ann");
     assert_eq!(get(&app, 1, "/hello/bob").await.status, 429);
-    // Two functions with the same name in one module have separate limits.
+    // Two functions in one module have the same name. Each of them must have its own limit.
     assert_eq!(statuses(&app, 1, "/list", 2).await, [200, 429]);
     assert_eq!(statuses(&app, 1, "/other-list", 3).await, [200, 200, 429]);
     assert_eq!(statuses(&app, 1, "/local-list", 4).await, [200, 200, 200, 429]);
@@ -178,11 +178,11 @@ async fn several_attributes_on_one_handler_all_apply() {
         send(&app, from_client(1, request)).await
     };
     assert_eq!(send_with_key("a").await.status, 200);
-    // The limit by key admits 1 request a minute.
+    // The limit that counts by key admits 1 request per minute.
     assert_eq!(send_with_key("a").await.numbers().unwrap()[..2], [1, 0]);
     assert_eq!(send_with_key("b").await.status, 200);
-    // The limit by address admits 3 requests a minute. The request that the limit by key denied is not counted by
-    // address.
+    // The limit that counts by address admits 3 requests per minute. It must not count the request that the limit by
+    // key denied.
     assert_eq!(send_with_key("c").await.status, 200);
     let denied = send_with_key("d").await;
     assert_eq!((denied.status, denied.numbers().unwrap()[0]), (429, 3));
@@ -214,7 +214,7 @@ where
     G::TEXT.repeat(TIMES)
 }
 
-/// The type parameters have only the bounds that the body needs, so the attribute must not need others.
+/// The type parameters have only the bounds that the function needs. The attribute must not require any other bounds.
 #[rate_limit(rate = "9/minute")]
 async fn extract<T, R>(value: T, _: web::Data<PhantomData<R>>) -> Option<R>
 where

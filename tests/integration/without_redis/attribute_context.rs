@@ -1,4 +1,5 @@
-//! What surrounds the rate limit attribute: the handler's name, the guard, and the names in the user's code.
+//! Tests the rate limit attribute with different names of the handler, with different guards, and with different
+//! names in the user's code.
 
 use std::sync::LazyLock;
 
@@ -68,7 +69,7 @@ async fn limiter_argument_selects_the_guard() {
     let app =
         init_service(App::new().service(with_static_guard).service(with_function_guard)).await;
     assert_eq!(statuses(&app, 1, "/static", 2).await, [200, 429]);
-    // The function creates a new guard for each request. A new guard has no counts, so no request is denied.
+    // The function creates a new guard for each request. A new guard has no counts, so it denies no request.
     assert_eq!(statuses(&app, 1, "/function", 2).await, [200, 200]);
 }
 
@@ -132,7 +133,7 @@ async fn second_quota_under_one_name_returns_500() {
     assert_eq!(lines.len(), 1, "{lines:?}");
 }
 
-/// The handler is documented and deprecated, because the attribute must retain doc comments and lint attributes.
+/// This handler has a doc comment and the attribute `deprecated`. The rate limit attribute must not remove them.
 #[rate_limit(rate = "1/minute")]
 #[deprecated = "the compiler must warn about uses"]
 async fn deprecated() -> &'static str {
@@ -184,7 +185,7 @@ async fn expansion_does_not_shadow_names_in_handlers() {
     assert_eq!(get(&app, 1, "/old").await.body, "old");
 }
 
-/// Names that the attribute's expansion could use too, and items that need a type or `Self`.
+/// Items whose names the expansion of the attribute could use too, and items that need a type or `Self`.
 mod user_names {
     use actix_rateguard::{Decision, rate_limit};
     use actix_web::{HttpRequest, HttpResponse};
@@ -255,7 +256,7 @@ async fn names_in_arguments_resolve_in_the_users_module() {
     }
 }
 
-/// Handlers with unusual generic parameters.
+/// Handlers that have unusual generic parameters.
 mod generic_handlers {
     use std::{fmt, future, marker::PhantomData};
 

@@ -1,4 +1,4 @@
-//! A denied request is rejected before the server reads the body and before an extractor runs.
+//! Tests that a denied request is rejected before the server reads its body, and before an extractor runs.
 
 use std::{
     io::{Read, Write},
@@ -30,7 +30,7 @@ struct Order {
 
 static EXTRACTED: AtomicUsize = AtomicUsize::new(0);
 
-/// An extractor that counts its calls.
+/// An extractor that counts how often it is called.
 struct CountingExtractor;
 
 impl FromRequest for CountingExtractor {
@@ -82,7 +82,7 @@ async fn body_length(body: web::Bytes) -> String {
 
 const TEN_MEGABYTES: usize = 10 << 20;
 
-/// Sends only the head of an upload, and returns the response.
+/// Sends the head of an upload without its body, and returns the response.
 fn send_head_only(server: &Server, path: &str) -> String {
     let mut stream = TcpStream::connect(server.address()).unwrap();
     stream.set_read_timeout(Some(TEST_TIMEOUT)).unwrap();

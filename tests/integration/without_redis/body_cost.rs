@@ -1,4 +1,4 @@
-//! The cost of a request depends on the length of its body. The tests use a real connection.
+//! Tests limits for which the cost of a request depends on the length of its body. The tests use real connections.
 
 use actix_rateguard::{BodyCost, Limit, RateGuard, RateLimit, RequestCost, key, rate_limit};
 use actix_web::web;
@@ -38,8 +38,8 @@ fn server() -> Server {
     })
 }
 
-/// Sends the same request `times` times, and returns the responses. `rest` is the end of the head, followed by the
-/// body.
+/// Sends the same request `times` times, and returns the responses. `rest` is the rest of the request: the end of its
+/// head, followed by its body.
 fn responses(
     server: &Server,
     path: &str,
@@ -64,21 +64,22 @@ fn body_cost_follows_length_and_exceeds_limit_if_unknown() {
         let mut expected: Vec<_> = (0..5).map(|_| ok()).collect();
         expected.push(denied());
         assert_eq!(responses_to("two units", &two_units, 6), expected, "{path}");
-        // The cost of these lengths exceeds the limit. They test the first such length, and values around 2^32 bytes
-        // and 2^32 units.
+        // Bodies of these lengths cost more than the limit. The first length is the smallest such length. The other
+        // lengths are close to 2^32 bytes and to 2^32 units.
         for length in ["10241", "4294967295", "4294967296", "4398046511105", "18446744073709551615"]
         {
             let rest = format!("Content-Length: {length}\r\n\r\n");
             assert_eq!(responses_to(length, &rest, 1), [denied()], "{path} {length}");
         }
         assert_eq!(responses_to("chunked", CHUNKED, 1), [denied()], "{path}");
-        // Some versions of actix-web reject a request with both fields, and others read the chunks. No version may
-        // admit the request with a cost of 1 byte.
+        // Some versions of actix-web reject a request that has both header fields. Other versions read the chunks. No
+        // version may admit the request at the cost of 1 byte.
         let both = format!("Content-Length: 1\r\n{CHUNKED}");
         assert_ne!(responses_to("both", &both, 1), [ok()], "{path}");
         let upgrade = "Connection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 1\r\n\r\nx";
         assert_eq!(responses_to("upgrade", upgrade, 1), [denied()], "{path}");
-        // The denied requests took no units, so the client may still send two units.
+        // The denied requests must not take units. Therefore the client can still send a request that costs two
+        // units.
         assert_eq!(responses_to("chunked", &two_units, 1), [ok()], "{path}");
         assert_eq!(responses_to("none", "\r\n", 1), [ok()], "{path}");
     }

@@ -1,7 +1,7 @@
-//! How much `sliding_window_counter` deviates from the exact sliding window, for several kinds of traffic. The README
-//! cites these figures.
+//! Measures how much `sliding_window_counter` differs from the exact sliding window, for several kinds of traffic.
+//! The README contains these figures.
 //!
-//! `scripts/test counter_error -- --nocapture` prints the figures.
+//! The command `scripts/test counter_error -- --nocapture` prints the figures.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -16,20 +16,20 @@ const LIMIT: usize = 100;
 const WINDOW: f64 = 60.0;
 const WINDOWS: usize = 500;
 
-/// The deviation from the exact sliding window.
+/// The differences between the counter and the exact sliding window.
 #[derive(Debug, PartialEq)]
 struct Error {
-    /// Requests that the counter admitted although the exact window was full, in percent of all requests.
+    /// The requests that the counter admitted although the exact window was full, in percent of all requests.
     false_admissions: f64,
-    /// Requests that the counter denied although the exact window was not full, in percent of all requests.
+    /// The requests that the counter denied although the exact window was not full, in percent of all requests.
     false_denials: f64,
-    /// Requests that the counter admitted, in percent of the requests that the exact window admits.
+    /// The requests that the counter admitted, in percent of the requests that the exact sliding window admits.
     admitted: f64,
-    /// The largest number of requests that the counter admitted within one window, in percent of the limit.
+    /// The maximum number of requests that the counter admitted within one window, in percent of the limit.
     max: usize,
 }
 
-/// Measures the deviation for requests at these times. The times are in seconds and sorted.
+/// Measures the differences for requests at these times. The times must be sorted and are in seconds.
 fn error(times: &[f64]) -> Error {
     let (guard, clock) = test_util::guard();
     let policy = Policy::new("p", "100/minute sliding_window_counter").unwrap();
@@ -72,13 +72,14 @@ impl Random {
         Self(TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]))
     }
 
-    /// Returns a number from 0 to 1.
+    /// Returns a random number from 0 to 1.
     fn fraction(&mut self) -> f64 {
         self.0.next_u32() as f64 / f64::from(u32::MAX)
     }
 }
 
-/// Returns the times of independent requests. A window has `load` times the limit of them on average.
+/// Returns the times of requests that are independent of each other. On average, each window has `load` times as many
+/// requests as the limit.
 fn independent(load: f64) -> Vec<f64> {
     let mut random = Random::new();
     let mut time = 0.0;
@@ -90,8 +91,8 @@ fn independent(load: f64) -> Vec<f64> {
     times
 }
 
-/// Returns the times of bursts within one second. Each window has one burst of `load` times the limit, at a random
-/// time.
+/// Returns the times of requests that come in bursts. Each window has one burst, which starts at a random time and
+/// takes one second. A burst has `load` times as many requests as the limit.
 fn bursts(load: f64) -> Vec<f64> {
     let mut random = Random::new();
     let each = (load * LIMIT as f64) as usize;
@@ -103,7 +104,8 @@ fn bursts(load: f64) -> Vec<f64> {
         .collect()
 }
 
-/// Returns the times of the worst case: one limit at the end of a window, and continuous requests in the next window.
+/// Returns the times of the worst case: as many requests as the limit at the end of a window, and continuous requests
+/// in the next window.
 fn worst_case() -> Vec<f64> {
     let end = (0..LIMIT).map(|_| WINDOW - 0.001);
     let next = (0..6_000).map(|number| WINDOW + f64::from(number) / 100.0);

@@ -1,4 +1,5 @@
-//! Exemptions and denials that need no counts: skip functions, methods, access lists, and CORS preflights.
+//! Tests exemptions and denials that do not depend on counts: skip functions, methods, access lists, and CORS
+//! preflights.
 
 use std::net::SocketAddr;
 
@@ -84,7 +85,7 @@ async fn only_configured_methods_are_limited_with_one_count() {
     for path in ["/methods", "/middleware"] {
         let status_of = async |method| {
             let request = TestRequest::with_uri(path).method(method);
-            // Neither the routes nor the limits use this header, so the method stays the same.
+            // The routes and the limits must ignore this header, so the method of the request does not change.
             let request = request.insert_header(("X-HTTP-Method-Override", "GET"));
             send(&app, from_client(1, request)).await.status
         };
@@ -160,7 +161,7 @@ async fn access_list_matches_clients_behind_a_proxy() {
     for (peer, claim, status) in [
         ("192.0.2.1", "203.0.113.9", 403),
         ("192.0.2.1", "198.51.100.9", 200),
-        // The peer is no trusted proxy, so its header is ignored.
+        // The peer is not a trusted proxy, so the guard must ignore its header.
         ("203.0.113.9", "198.51.100.9", 403),
         ("198.51.100.8", "203.0.113.9", 200),
     ] {
@@ -175,10 +176,10 @@ async fn by_address() -> impl Responder {
     "ok"
 }
 
-/// Sends two requests from a proxy for each value of `X-Forwarded-For`, and returns their statuses and the explained
-/// outcome.
+/// For each value of `X-Forwarded-For`, sends two requests through a proxy. Returns the statuses of the two requests,
+/// and the outcome that the explanation reports.
 ///
-/// Each value has a new application, so the values share no counts.
+/// Each value is tested with a new application, so the requests with different values are not counted together.
 async fn send_behind_proxy(list: &AccessList, forwarded: &[&str]) -> Vec<([u16; 2], String)> {
     let mut results = Vec::new();
     for forwarded in forwarded {
@@ -202,7 +203,7 @@ async fn send_behind_proxy(list: &AccessList, forwarded: &[&str]) -> Vec<([u16; 
     results
 }
 
-/// Values of `X-Forwarded-For` in which a guard finds no client address behind the trusted proxies.
+/// Values of `X-Forwarded-For` that contain no client address which a guard could use.
 const NO_CLIENT: [&str; 7] = [
     "",
     "unknown",
@@ -227,7 +228,7 @@ async fn allowed_address_does_not_exempt_a_proxy_without_client() {
             assert!(outcome.starts_with("denied"), "{forwarded:?}: {outcome}");
         }
     }
-    // If the header contains a client address, the access list can still allow this address.
+    // If the header contains a client address, an access list can still allow this address.
     let list = AccessList::new().allow_addresses(["10.0.0.0/8", "198.51.100.0/24"]).unwrap();
     for (statuses, outcome) in
         send_behind_proxy(&list, &["198.51.100.1", "unknown, 198.51.100.1, 10.0.0.2"]).await
@@ -298,13 +299,14 @@ async fn ipv4_access_lists_match_nat64_6to4_and_teredo_clients() {
         ("64:ff9b::198.51.100.7", [200, 200]),
         ("64:ff9b::198.51.100.8", [403, 403]),
         ("64:ff9b::198.51.100.9", [200, 429]),
-        // A 6to4 or Teredo address contains an IPv4 address. A denied IPv4 address denies the client, but an allowed
-        // one does not allow the client.
+        // A 6to4 address or a Teredo address contains an IPv4 address. If the IPv4 address is denied, the client is
+        // denied too. If it is allowed, this must not allow the client.
         ("2002:c000:207::1", [200, 429]),
         ("2002:cb00:7107::1", [403, 403]),
         ("2002:c633:6407::1", [200, 429]),
         ("2002:c633:6408::1", [403, 403]),
-        // Teredo inverts the bits of the IPv4 address. These are 192.0.2.7 and 203.0.113.7.
+        // In a Teredo address, all bits of the IPv4 address are inverted. These two addresses contain 192.0.2.7 and
+        // 203.0.113.7.
         ("2001:0:1:2:3:4:3fff:fdf8", [200, 429]),
         ("2001:0:1:2:3:4:34ff:8ef8", [403, 403]),
     ] {
@@ -406,7 +408,7 @@ async fn preflights_are_counted_only_with_count_preflights() {
         [status_of(preflight("/counted")).await, status_of(preflight("/counted")).await],
         [200, 429]
     );
-    // The limit counts all other requests, including other OPTIONS requests.
+    // The limit counts all other requests, including OPTIONS requests that are not preflights.
     let options = || TestRequest::with_uri("/free").method(Method::OPTIONS);
     assert_eq!([status_of(options()).await, status_of(options()).await], [200, 429]);
     let without_requested_method = options().insert_header(("Origin", "https://shop.example"));
@@ -419,7 +421,7 @@ async fn preflights_are_counted_only_with_count_preflights() {
 #[actix_web::test]
 async fn cross_origin_scripts_can_read_rejections_and_headers() {
     let guard = RateGuard::in_memory();
-    // The limit admits preflights even if it is outside the CORS middleware.
+    // The limit must admit preflights even if it is outside the CORS middleware.
     for is_outermost in [true, false] {
         let cors = || {
             Cors::default()

@@ -1,5 +1,5 @@
-//! The memory store during a flood of random keys. The following command runs the ignored test, which takes one to two
-//! minutes and prints figures:
+//! Tests the memory store during a flood of random keys. The following command runs a test that is usually ignored.
+//! It takes one to two minutes and prints figures:
 //!
 //! ```sh
 //! cargo test --release -p rateguard-tests --test integration -- ten_million --ignored --nocapture
@@ -11,10 +11,11 @@ use std::{collections::HashMap, process::Command};
 
 use actix_rateguard::Algorithm;
 
-/// The maximum number of bytes for each key, as the README documents.
+/// The maximum memory in bytes for each key, as documented in the README.
 const BYTES_PER_KEY: u64 = 390;
 
-/// Runs the flood in a separate process, because the memory of other tests must not be measured.
+/// Runs the program `flood` and returns its figures. The program is a separate process, so the memory of other tests
+/// is not included.
 fn flood(keys: u64, cap: u64, rate: &str) -> HashMap<String, u64> {
     let program = env!("CARGO_BIN_EXE_flood");
     let output = Command::new(program)
@@ -50,9 +51,9 @@ fn flood(keys: u64, cap: u64, rate: &str) -> HashMap<String, u64> {
 fn flood_of_keys_retains_denials_and_takes_bounded_memory() {
     let cap = 5_000;
     for (_, algorithm) in Algorithm::NAMES {
-        // The window is short, so keys expire and make room during the flood.
+        // The window is so short that keys expire during the flood. Expired keys make room for other keys.
         let figures = flood(100_000, cap, &format!("5/400ms {algorithm}"));
-        // The additional 4 MB are for shared logs and for partly used pages.
+        // The store may use 4 MB more for shared logs and for memory pages that are only partly used.
         let bytes = figures["bytes"];
         assert!(bytes < cap * BYTES_PER_KEY + 4_000_000, "{bytes}");
     }
@@ -66,7 +67,7 @@ fn flood_of_ten_million_keys_takes_bounded_memory() {
         let figures = flood(10_000_000, cap, &format!("5/10s {algorithm}"));
         let bytes = figures["bytes"];
         assert!(bytes < cap * BYTES_PER_KEY * 12 / 10, "{bytes}");
-        // The bound is ten times the figure on an idle machine, so the test passes on a loaded machine.
+        // The maximum is ten times the figure of an idle machine, so the test also succeeds on a loaded machine.
         assert!(figures["p99_ns"] < 50_000, "{figures:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! A short run of each target of `scripts/fuzz`, always with the same seed.
+//! Runs each target of `scripts/fuzz` for a short time. The seed is always the same.
 
 use rateguard_tests::fuzz::TARGETS;
 

@@ -1,5 +1,5 @@
-//! The source files of each crate have no import cycles: no file imports a file that directly or indirectly imports the
-//! first file.
+//! Tests that the source files of each crate have no import cycles. In a cycle, a file imports another file that
+//! directly or indirectly imports the first file.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,10 +10,10 @@ use std::{
 const CRATES: [&str; 5] =
     ["rateguard", "rateguard-core", "rateguard-grammar", "rateguard-headers", "rateguard-macros"];
 
-/// The path of a module or an item, such as `["guard", "breaker"]`; empty for the crate's root.
+/// The path of a module or an item, such as `["guard", "breaker"]`. The path of the crate's root is empty.
 type ItemPath = Vec<String>;
 
-/// The paths that a source file imports, and the paths that the file exports by name.
+/// The paths that a source file imports, and the paths of the items that the file exports, by name.
 #[derive(Default)]
 struct Source {
     imports: Vec<ItemPath>,
@@ -52,7 +52,7 @@ fn import_cycle_of_three_files_is_found() {
     assert!(cycle_through(&vec![], &edges).is_none());
 }
 
-/// Reads the source files below a folder. The result has the path of each module.
+/// Reads all source files in a folder and its subfolders. Returns each file with the path of its module.
 fn sources(root: &Path) -> BTreeMap<ItemPath, Source> {
     let mut sources = BTreeMap::new();
     let mut folders = vec![root.to_owned()];
@@ -102,7 +102,7 @@ impl Source {
                 if is_export {
                     source.exports.insert(name, path.clone());
                 }
-                // If a file exports an item of its own submodule, the file does not depend on the item.
+                // If a file exports an item of its own submodule, this does not make the file depend on the item.
                 if !(is_export && path.starts_with(module)) {
                     source.imports.push(path);
                 }
@@ -113,7 +113,7 @@ impl Source {
     }
 }
 
-/// Splits a statement that ends with a `use` into the text before `use` and the `use` tree.
+/// Splits a statement that ends with a `use` declaration. Returns the text before the word `use`, and the `use` tree.
 fn split_use(statement: &str) -> Option<(&str, &str)> {
     let at = statement.rfind("use ").filter(|at| {
         statement[..*at].chars().next_back().is_none_or(|before| before.is_whitespace())
@@ -122,7 +122,7 @@ fn split_use(statement: &str) -> Option<(&str, &str)> {
     (!tree.contains(['(', '=', '"'])).then_some((&statement[..at], tree))
 }
 
-/// The paths in a `use` tree, each with the name under which it is imported.
+/// Returns the paths in a `use` tree. Each path is returned with the name that the import gives to it.
 fn leaves(tree: &str, prefix: &[String]) -> Vec<(ItemPath, String)> {
     let tree = tree.trim();
     if let Some((before, list)) = tree.split_once('{') {
@@ -146,7 +146,7 @@ fn parts(path: &str) -> impl Iterator<Item = String> {
     path.split("::").map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned)
 }
 
-/// Splits the list of a `use` tree into its branches. The braces in the list may be nested.
+/// Splits the list in a `use` tree at its commas. The list may contain nested braces.
 fn split_list(list: &str) -> Vec<String> {
     let (mut branches, mut depth) = (vec![String::new()], 0_usize);
     for character in list.chars() {
@@ -167,12 +167,12 @@ fn split_list(list: &str) -> Vec<String> {
     branches
 }
 
-/// Paths such as `crate::key::Key` that the code uses without an import.
+/// Returns the paths that the code uses without importing them, such as `crate::key::Key`.
 fn inline_paths(code: &str, module: &ItemPath) -> Vec<ItemPath> {
     let mut paths = Vec::new();
     for start in ["crate::", "super::"] {
         for (at, _) in code.match_indices(start) {
-            // The path in a visibility, such as `pub(in crate::guard)`, is no import.
+            // The path in a visibility, such as `pub(in crate::guard)`, is not an import.
             if code[..at].ends_with("pub(in ") {
                 continue;
             }
@@ -188,7 +188,7 @@ fn inline_paths(code: &str, module: &ItemPath) -> Vec<ItemPath> {
     paths
 }
 
-/// The path from the crate's root. Returns `None` for a path into another crate.
+/// Converts a path to a path from the crate's root. Returns `None` if the path leads to another crate.
 fn absolute(path: &[String], module: &ItemPath) -> Option<ItemPath> {
     let supers = path.iter().take_while(|part| *part == "super").count();
     match path.first()?.as_str() {
@@ -202,12 +202,12 @@ fn absolute(path: &[String], module: &ItemPath) -> Option<ItemPath> {
     }
 }
 
-/// For each file, the files that it depends on.
+/// Returns, for each file, the files that it depends on.
 fn edges(sources: &BTreeMap<ItemPath, Source>) -> BTreeMap<ItemPath, BTreeSet<ItemPath>> {
     let target = |import: &ItemPath| {
         let mut import = import.clone();
-        // If the imported path is an export, another file defines the item. Such exports follow each other only a few
-        // times.
+        // If the imported path leads to an export, another file defines the item. There are never more than a few
+        // exports in a row.
         for _ in 0..8 {
             let known =
                 (0..=import.len()).rev().find(|end| sources.contains_key(&import[..*end]))?;
@@ -223,14 +223,14 @@ fn edges(sources: &BTreeMap<ItemPath, Source>) -> BTreeMap<ItemPath, BTreeSet<It
     };
     let of = |(file, source): (&ItemPath, &Source)| {
         let targets = source.imports.iter().filter_map(target);
-        // The root only declares modules and exports items, so it is no target.
+        // The root only declares modules and exports items. Therefore a dependency on the root is ignored.
         let targets = targets.filter(|target| target != file && !target.is_empty()).collect();
         (file.clone(), targets)
     };
     sources.iter().map(of).collect()
 }
 
-/// Finds a cycle of imports that contains this file.
+/// Returns a cycle of imports that contains this file, or `None`.
 fn cycle_through(
     file: &ItemPath,
     edges: &BTreeMap<ItemPath, BTreeSet<ItemPath>>,

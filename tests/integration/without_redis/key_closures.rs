@@ -1,4 +1,5 @@
-//! Key functions and key types: async keys, keys that fail, missing keys, and keys with several parts.
+//! Tests key functions and key types: keys that are found asynchronously, keys that fail, missing keys, and keys with
+//! several parts.
 
 use std::{
     net::SocketAddr,
@@ -53,7 +54,7 @@ fn header(request: &HttpRequest, name: &str) -> String {
     request.headers().get(name).map_or(String::new(), |it| it.to_str().unwrap().to_owned())
 }
 
-/// Simulates a database query.
+/// Simulates a database query that returns the user of a request.
 async fn user_from_database(request: &HttpRequest) -> Option<String> {
     actix_web::rt::task::yield_now().await;
     Some(header(request, "X-User")).filter(|user| !user.is_empty())
@@ -75,7 +76,8 @@ fn caller_of(request: &HttpRequest) -> Caller {
     }
 }
 
-/// Creates an application with all handlers of this file. Middlewares under `/middleware` have the same keys.
+/// Creates an application with all handlers of this file. Under the path `/middleware`, middleware uses the same
+/// keys.
 macro_rules! application {
     () => {{
         let guard = RateGuard::in_memory();
@@ -176,7 +178,7 @@ async fn async_key_functions_select_the_bucket() {
                 [send_as("ann", 1).await, send_as("ann", 2).await, send_as("bob", 1).await],
                 [200, 429, 200]
             );
-            // A client without a key is counted by address.
+            // A client that has no key must be counted by address.
             assert_eq!(
                 [send_as("", 1).await, send_as("", 1).await, send_as("", 2).await],
                 [200, 429, 200],
@@ -232,7 +234,7 @@ async fn keys_with_any_different_part_have_separate_buckets() {
         };
         assert_eq!([send_as("ann", "a", 1).await, send_as("ann", "a", 2).await], [200, 429]);
         assert_eq!([send_as("ann", "b", 1).await, send_as("bob", "a", 1).await], [200, 200]);
-        // If a request lacks a part of the key, the client is counted by address alone.
+        // If one part of the key is missing in a request, the client must be counted only by address.
         assert_eq!(
             [send_as("", "a", 1).await, send_as("", "b", 1).await, send_as("", "a", 2).await],
             [200, 429, 200]
@@ -260,7 +262,8 @@ async fn all_spellings_of_a_credential_share_one_bucket() {
             assert_eq!(send_as(spelling, 2).await, 429, "{path} {spelling}");
         }
         assert_eq!(send_as("Bearer T0ken", 2).await, 200, "credentials are case-sensitive");
-        // Another authentication scheme has no bearer token, so the client is counted by address.
+        // An authentication scheme other than `Bearer` has no bearer token. Therefore the client is counted by
+        // address.
         assert_eq!([send_as("Basic t0ken", 3).await, send_as("Basic other", 3).await], [200, 429]);
     }
 }

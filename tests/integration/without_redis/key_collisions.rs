@@ -1,4 +1,5 @@
-//! The keys of a million different values that are likely to have equal keys by mistake.
+//! Tests that a million different values have different keys. The values are chosen so that a mistake would probably
+//! give some of them equal keys.
 
 use std::{
     collections::HashSet,
@@ -7,7 +8,8 @@ use std::{
 
 use actix_rateguard::Key;
 
-/// Different parts: separators, texts similar to a length, a tag or an encoding, and parts that other parts contain.
+/// The parts of the tested values. Some are separators or look like a length, a tag or an encoding, and some are
+/// contained in other parts.
 const PARTS: [&[u8]; 31] = [
     b"",
     b"\0",
@@ -42,7 +44,7 @@ const PARTS: [&[u8]; 31] = [
     b"4",
 ];
 
-/// Returns all lists with up to four parts.
+/// Returns all lists that have up to four of the [`PARTS`].
 fn tuples() -> impl Iterator<Item = Vec<&'static [u8]>> {
     (0..=4_u32).flat_map(|length| {
         (0..PARTS.len().pow(length)).map(move |mut number| {
@@ -56,7 +58,7 @@ fn tuples() -> impl Iterator<Item = Vec<&'static [u8]>> {
     })
 }
 
-/// Returns all ways to split a text into parts. The text must be longer than each of the [`tuples`].
+/// Returns all lists of parts into which a text can be split. The text must be longer than each list of [`tuples`].
 fn splits(text: &[u8]) -> impl Iterator<Item = Vec<&[u8]>> {
     assert!(text.len() > 4 * PARTS.iter().map(|part| part.len()).max().unwrap());
     (0..1_u32 << (text.len() - 1)).map(|mask| {
@@ -90,7 +92,8 @@ fn million_different_values_have_different_keys() {
             add(Key::from_parts(&split), &split);
         }
     }
-    // A single value has another key than a list of this value, and another key than the joined text of a list.
+    // A single value must have a different key than a list that contains only this value. It must also have a
+    // different key than the list whose joined parts are equal to the value.
     add(Key::global(), &"global");
     for tag in ["global", "parts", "value", "ip", "ipv4", "ipv6", "user", "header", "no key"] {
         add(Key::from(tag), &tag);
@@ -102,7 +105,8 @@ fn million_different_values_have_different_keys() {
             add(Key::from(value.as_slice()), value);
         }
     }
-    // An address, its bytes, its text and its number have four different keys.
+    // An address can be given as an address, as bytes, as a text, or as a number. These four values must have
+    // different keys.
     for number in 1..=10_000_u32 {
         let v4 = Ipv4Addr::from(0xc000_0200 + number);
         let v6 = Ipv6Addr::from(u128::from(number) << 64 | u128::from(number));

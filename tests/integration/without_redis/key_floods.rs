@@ -1,5 +1,5 @@
-//! Floods of random keys against the memory store: bans still begin, and the store still admits clients of other
-//! networks.
+//! Tests floods of random keys against the memory store. During a flood, bans must still begin, and clients of other
+//! networks must still be admitted.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ fn client(address: &str) -> Key {
     key::ip().key_of(address).unwrap()
 }
 
-/// A flood that comes from new clients of one /48 network.
+/// A flood of requests. Each request comes from a new client, and all clients are in one /48 network.
 struct Flood {
     policy: Policy,
     networks: std::ops::Range<u32>,
@@ -28,7 +28,7 @@ struct Flood {
 
 impl Flood {
     fn new() -> Self {
-        // The window is one day, so no key expires and the store stays full.
+        // The window is one day. Therefore no key expires during the test, and the store stays full.
         Self { policy: Policy::new("flood", "1/day").unwrap(), networks: 0..65_536 }
     }
 
@@ -43,9 +43,10 @@ fn login() -> Policy {
     Policy::new("login", "5/minute").unwrap().ban("3/hour for 1h").unwrap()
 }
 
-/// Uses up the limit of `login`, collects three denials, and returns the last decision.
+/// Sends eight checks of a key: five that use up the limit of `login`, and three that should be denied. Returns the
+/// last decision.
 ///
-/// Calls `between` before each check except the first.
+/// Calls `between` before each check except the first check.
 fn offend(guard: &RateGuard, policy: &Policy, key: &Key, mut between: impl FnMut()) -> Decision {
     let mut last = check(guard, policy, key);
     for _ in 1..8 {
@@ -70,7 +71,7 @@ fn bans_begin_and_last_during_a_flood_of_one_network() {
         .count();
     assert_eq!(banned, 50);
 
-    // All of these 10,000 offenders belong to one network, so the store has no room for them.
+    // All of these 10,000 offenders are in one network. The store has no room for so many of them.
     for number in 0..10_000_u32 {
         offend(&guard, &policy, &client(&format!("2001:db8:2:{number:x}::1")), || {});
     }
@@ -78,7 +79,7 @@ fn bans_begin_and_last_during_a_flood_of_one_network() {
     for key in &offenders {
         assert_eq!(check(&guard, &policy, key).banned_for(), Some(HOUR / 2));
     }
-    // The store still bans a new offender of another network.
+    // The store must still ban a new offender from a different network.
     let later = offend(&guard, &policy, &client("192.0.2.1"), || {});
     assert_eq!(later.banned_for(), Some(HOUR));
     clock.advance(HOUR / 2);
@@ -108,7 +109,8 @@ fn key_denied_by_a_shared_slot_is_not_banned() {
     for user in 0..64 {
         check(&guard, &filler, &Key::from(user));
     }
-    // These keys use up all 16 shared slots of this quota, which is also the quota of `login`. Their policy has no ban.
+    // These keys use up all 16 shared slots of their quota. The policy `login` has the same quota, so it uses the
+    // same slots. The policy of these keys has no ban.
     let crowd = Policy::new("crowd", "5/minute").unwrap();
     for number in 0..1_000 {
         offend(&guard, &crowd, &Key::from(("crowd", number)), || {});

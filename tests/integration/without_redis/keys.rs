@@ -1,4 +1,5 @@
-//! The built-in keys and key functions: the tests show which requests share a bucket.
+//! Tests the built-in keys and key functions: which requests have the same bucket, and which requests have different
+//! buckets.
 
 use std::net::SocketAddr;
 
@@ -44,7 +45,7 @@ fn tenant_of(request: &HttpRequest) -> Option<String> {
     Some(request.headers().get("X-Tenant")?.to_str().ok()?.to_owned())
 }
 
-/// Simulates how an application authenticates a user.
+/// Simulates the middleware with which an application authenticates its users.
 async fn authenticate(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
@@ -56,8 +57,8 @@ async fn authenticate(
     next.call(request).await
 }
 
-/// Returns whether two requests share a bucket. Both requests go to one new application that has all handlers of this
-/// file.
+/// Returns whether two requests have the same bucket. Both requests are sent to one new application, which has all
+/// handlers of this file.
 async fn share_bucket(one: TestRequest, other: TestRequest) -> bool {
     let app = init_service(
         App::new()

@@ -1,4 +1,5 @@
-//! A limit of a middleware is a value: its settings apply to it alone, and its first error is returned.
+//! Tests the limits that are passed to a middleware. The settings of a limit apply only to this limit, and the first
+//! error of a limit is returned.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -20,7 +21,7 @@ fn guard() -> RateGuard {
     RateGuard::builder().policy(search).for_attributes(false).build().unwrap()
 }
 
-/// Invalid limits, with the start of their messages.
+/// Returns invalid limits, each with the start of the expected message.
 fn invalid_limits() -> Vec<(Limit, &'static str)> {
     let limit = || Limit::new("5/minute").name("api");
     let by_policy = || Limit::policy("search");
@@ -98,11 +99,11 @@ fn invalid_limit_is_an_error_that_names_it() {
         let error = RateLimit::try_new(&guard, limit.clone()).unwrap_err();
         assert!(error.to_string().starts_with(expected), "{error}");
         assert_eq!(format!("{error:?}"), error.to_string());
-        // The same limit is invalid after a valid one.
+        // The limit must cause the same error if it follows a valid limit.
         let after_other = RateLimit::new(&guard, Limit::new("9/minute").name("other"));
         let message = after_other.clone().try_and(limit.clone()).unwrap_err().to_string();
         assert_eq!(message.replace("`app#2`", "`app`"), error.to_string());
-        // The other two methods panic with the error.
+        // The methods `new` and `and` cannot return the error. They must panic with the same message.
         let panics: [&dyn Fn() -> RateLimit; 2] =
             [&|| RateLimit::new(&guard, limit.clone()), &|| after_other.clone().and(limit.clone())];
         for panic in panics {
@@ -258,7 +259,7 @@ async fn settings_of_two_limits_do_not_affect_each_other() {
             let request = TestRequest::default().method(method).insert_header(("X-User", user));
             send(&app, from_client(1, request)).await.status
         };
-        // Reads count only for the user.
+        // Requests that only read are counted only for the user.
         assert_eq!(
             [status(Method::GET, "ann").await, status(Method::GET, "ann").await],
             [200; 2],
@@ -266,7 +267,7 @@ async fn settings_of_two_limits_do_not_affect_each_other() {
         );
         assert_eq!(status(Method::GET, "ann").await, 429, "{name}");
         assert_eq!(status(Method::GET, "bob").await, 200, "{name}");
-        // The limit of writes applies to all users together, and to requests without a user.
+        // The limit for requests that write counts all users together. It also applies to requests without a user.
         assert_eq!(status(Method::POST, "bob").await, 200, "{name}");
         assert_eq!(status(Method::POST, "carl").await, 429, "{name}");
         assert_eq!(get(&app, 1, "/").await.status, 200, "{name}");

@@ -1,4 +1,4 @@
-//! The middleware around an application, a scope and a resource.
+//! Tests the middleware around an application, around a scope, and around a resource.
 
 use std::time::Duration;
 
@@ -43,7 +43,8 @@ async fn middleware_limits_application_scope_and_resource() {
     assert_eq!(statuses(&app, 1, "/resource", 2).await, [200, 429]);
     assert_eq!(statuses(&app, 1, "/scope/a", 1).await, [200]);
     assert_eq!(statuses(&app, 1, "/scope/b", 2).await, [200, 429]);
-    // The outer limit has already counted 5 requests (2, 1 and 2). It also counted requests that an inner limit denied.
+    // The outer limit has already counted 5 requests (2, 1 and 2). It also counts a request that an inner limit
+    // denies.
     assert_eq!(statuses(&app, 1, "/", 5).await, [200, 200, 200, 200, 429]);
     assert_eq!(statuses(&app, 2, "/", 1).await, [200]);
 }
@@ -126,7 +127,7 @@ async fn cors_middleware_adds_headers_to_rejections() {
         let exposed = response.header("Access-Control-Expose-Headers").unwrap().to_lowercase();
         assert!(exposed.contains("retry-after"), "{exposed}");
     }
-    // The CORS middleware responds to preflights itself, so the limit does not count them.
+    // The CORS middleware responds to a preflight itself. Therefore the limit does not count the preflight.
     let preflight = TestRequest::default()
         .method(actix_web::http::Method::OPTIONS)
         .uri("/")

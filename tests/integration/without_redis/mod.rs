@@ -1,6 +1,7 @@
-//! Tests that start no Redis server. Their results do not depend on the Redis version, so `scripts/matrix` skips them.
+//! Tests that start no Redis server. Their results do not depend on the version of Redis, so `scripts/matrix` does
+//! not run them.
 //!
-//! If a test in this folder starts a Redis server, `redis_server::program` panics.
+//! If a test in this folder tries to start a Redis server, `redis_server::program` panics.
 
 mod allocations;
 mod attack_judge;

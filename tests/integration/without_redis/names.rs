@@ -1,4 +1,4 @@
-//! If two limits would share counts by accident, the application rejects them when it starts.
+//! Tests limits that would share their counts by accident. The application must reject such limits when it starts.
 
 use std::{panic::Location, time::Duration};
 

@@ -1,5 +1,5 @@
-//! Caps on the number of keys of an IPv6 network. Clients up to the cap have their own keys, and later clients share a
-//! bounded number of keys.
+//! Tests the maximum number of keys for an IPv6 network. Until a network has reached this maximum, each of its
+//! clients gets its own key. Later clients share a bounded number of keys.
 
 use std::{
     collections::HashSet,
@@ -22,7 +22,7 @@ use crate::support::{
     log_lines,
 };
 
-/// A memory store that records the keys that a guard uses.
+/// A memory store that records all keys that it receives from a guard.
 struct KeyCollector {
     store: MemoryStore,
     keys: Arc<Mutex<HashSet<[u8; 16]>>>,
@@ -52,18 +52,18 @@ async fn once() -> &'static str {
     "ok"
 }
 
-/// Returns the first 64 bits of a /48 network. The networks are numbered from 2001:db8::/48.
+/// Returns the first 64 bits of the /48 network with this number. The network with the number 0 is 2001:db8::/48.
 fn site(number: u64) -> u64 {
     (0x2001_0db8_0000 + number) << 16
 }
 
-/// Builds a request from a client whose address has these first 64 bits.
+/// Creates a request of a client whose address begins with these 64 bits.
 fn from_network(network: u64, path: &str) -> TestRequest {
     let address = Ipv6Addr::from(u128::from(network) << 64 | 1);
     TestRequest::get().uri(path).peer_addr(SocketAddr::new(IpAddr::V6(address), 40_000))
 }
 
-/// Returns the number of different keys that these clients have.
+/// Sends a request for each of these clients, and returns the number of different keys that they have.
 async fn count_keys(builder: RateGuardBuilder, clients: impl Iterator<Item = u64>) -> usize {
     let keys = Arc::<Mutex<HashSet<_>>>::default();
     let store = KeyCollector { store: MemoryStore::new(), keys: Arc::clone(&keys) };
@@ -89,10 +89,10 @@ async fn network_of_48_bits_has_a_bounded_number_of_keys() {
         count_keys(rule(low_cap().max_ipv6_keys_per_48(0)), site().take(3_000)).await,
         3_000
     );
-    // If each /56 network is a client, a /48 network has only 256 clients.
+    // With this setting, each /56 network is one client. Therefore a /48 network has only 256 clients.
     let wide_clients = low_cap().ipv6_prefix(56).unwrap();
     assert_eq!(count_keys(rule(wide_clients), site()).await, 8 + 2);
-    // If each /48 network is a client, a /48 network has only one key.
+    // With this setting, each /48 network is one client. Therefore a /48 network has only one key.
     let site_clients = low_cap().ipv6_prefix(48).unwrap();
     assert_eq!(count_keys(rule(site_clients), site().take(1_000)).await, 1);
 }
@@ -103,7 +103,7 @@ async fn network_of_32_bits_has_a_bounded_number_of_keys() {
     assert_eq!(count_keys(RateGuard::builder(), sites().take(30_000)).await, 16_384 + 1_024);
     let low_cap = || ClientAddress::peer().max_ipv6_keys_per_32(64);
     assert_eq!(count_keys(rule(low_cap()), sites().take(2_000)).await, 64 + 4);
-    // A /48 network above its cap has shared keys, in addition to the keys that the /32 network has.
+    // If a /48 network exceeds its maximum, it has some shared keys. They are added to the keys of the /32 network.
     let both_caps = low_cap().max_ipv6_keys_per_48(16);
     let clients = (0..10).flat_map(|number| (0..200).map(move |client| site(number) + client));
     assert!(count_keys(rule(both_caps), clients).await <= 64 + 4 + 4 * 4);
@@ -119,7 +119,7 @@ async fn clients_below_the_cap_have_separate_keys() {
             assert_eq!(send(&app, from_network(site(1) + client, "/once")).await.status, status);
         }
     }
-    // The flood from the first network does not affect clients of other networks.
+    // Many more clients of the first network send requests. They must not affect clients of other networks.
     for client in 1_024..3_000 {
         send(&app, from_network(site(1) + client, "/once")).await;
     }
@@ -142,7 +142,8 @@ async fn clients_that_share_a_key_are_served_and_not_banned() {
         }
         clock.advance(Duration::from_secs(61));
     }
-    // All shared keys admit requests again, so the many denials banned none of these keys.
+    // In the second round, all shared keys admit requests again. This shows that the many denials did not ban any
+    // shared key.
     assert_eq!(admitted, [1_024 + 256, 1_024 + 256]);
 }
 
@@ -184,7 +185,7 @@ async fn explanation_names_the_shared_key_without_assigning_one() {
         let network = explain(client).await.client().network.clone();
         assert_eq!(network, format!("2001:db8:1:{client:x}::/64").replace(":0::", "::"));
     }
-    // With 8000 clients, several clients share each of the 256 shared keys.
+    // With 8000 clients, each of the 256 shared keys has several clients.
     for client in 0..8_000 {
         assert_eq!(send(&app, from_network(site(1) + client, "/")).await.status, 200);
     }

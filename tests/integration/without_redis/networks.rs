@@ -1,4 +1,4 @@
-//! A limit counts IPv6 clients by network, because one client can use any address of its /64 network.
+//! Tests that a limit counts IPv6 clients by network. A single client can use all addresses of its /64 network.
 
 use std::{
     collections::HashSet,
@@ -18,7 +18,8 @@ async fn once() -> &'static str {
     "ok"
 }
 
-/// Returns how many of these clients are admitted. Half of the clients are peers, and half are behind a trusted proxy.
+/// Sends a request for each of these clients, and returns how many are admitted. Half of the clients are peers, and
+/// half are behind a trusted proxy.
 async fn admitted(rule: ClientAddress, clients: impl Iterator<Item = u128>) -> usize {
     let app = app!(RateGuard::builder().client_address(rule).build().unwrap(), once);
     let mut admitted = 0;
@@ -43,12 +44,12 @@ fn rule() -> ClientAddress {
     ClientAddress::behind(["192.0.2.1"]).unwrap()
 }
 
-/// Returns the same rule without caps on the keys of a network.
+/// Returns the rule of [`rule`], but without a maximum for the number of keys of a network.
 fn uncapped() -> ClientAddress {
     rule().max_ipv6_keys_per_48(0).max_ipv6_keys_per_32(0)
 }
 
-/// Returns pseudorandom numbers (SplitMix64), which are the same for the same seed.
+/// Returns pseudorandom numbers (SplitMix64). The same seed gives the same numbers.
 fn random_numbers(seed: u64) -> impl Iterator<Item = u64> {
     (1_u64..).map(move |index| {
         let mut it = seed.wrapping_add(index.wrapping_mul(0x9e37_79b9_7f4a_7c15));
@@ -58,7 +59,7 @@ fn random_numbers(seed: u64) -> impl Iterator<Item = u64> {
     })
 }
 
-/// Returns an address in the network with these first 64 bits.
+/// Returns an address whose first 64 bits are `network` and whose last 64 bits are `host`.
 fn address(network: u64, host: u64) -> u128 {
     u128::from(network) << 64 | u128::from(host)
 }
@@ -74,7 +75,8 @@ async fn addresses_of_one_network_share_one_bucket() {
     let hosts = || random_numbers(1).take(client_count());
     assert_eq!(hosts().collect::<HashSet<_>>().len(), client_count());
     assert_eq!(admitted(rule(), hosts().map(|host| address(NETWORK, host))).await, 1);
-    // With the first and the last addresses of the network, the test finds an off-by-one error of the network mask.
+    // These are the first and the last addresses of the network. They would show an error of one bit in the network
+    // mask.
     let edges = [0, 1, u64::MAX >> 1, 1 << 63, u64::MAX - 1, u64::MAX];
     assert_eq!(admitted(rule(), edges.map(|host| address(NETWORK, host)).into_iter()).await, 1);
 }
@@ -83,11 +85,11 @@ async fn addresses_of_one_network_share_one_bucket() {
 async fn different_networks_have_separate_buckets() {
     let networks = (0..CLIENTS).map(|network| address(NETWORK + network, 0));
     assert_eq!(admitted(uncapped(), networks).await, client_count());
-    // The second request of each network has another address, but it is denied.
+    // The second request from each network has a different address, but it must be denied.
     let hosts = random_numbers(2);
     let twice = (0..2 * CLIENTS).zip(hosts).map(|(index, host)| address(NETWORK + index / 2, host));
     assert_eq!(admitted(uncapped(), twice).await, client_count());
-    // Networks that differ in only one bit have separate keys.
+    // If two networks differ in only one bit, they must have separate keys.
     let bits = (0..64).map(|bit| address(NETWORK ^ 1 << bit, 7));
     assert_eq!(admitted(rule(), bits.chain([address(NETWORK, 7)])).await, 65);
 }
@@ -100,13 +102,13 @@ async fn ipv6_prefix_sets_the_size_of_a_client_network() {
         hosts.map(|(subnet, host)| address(NETWORK | subnet & 0xff, host))
     };
     assert_eq!(admitted(wide_rule(), within()).await, 1);
-    // By default, each of the 256 /64 networks in a /56 network is a client.
+    // By default, each /64 network is one client. A /56 network has 256 of them.
     assert_eq!(admitted(rule(), within()).await, 256);
     let networks = (0..CLIENTS).zip(random_numbers(5));
     let networks =
         networks.map(|(network, rest)| address(NETWORK + (network << 8) + rest % 256, rest));
     assert_eq!(admitted(wide_rule(), networks).await, client_count());
-    // With the prefix /128, each address is a client.
+    // With the prefix length 128, each address is one client.
     let by_address = uncapped().ipv6_prefix(128).unwrap();
     let hosts = random_numbers(6).take(client_count()).map(|host| address(NETWORK, host));
     assert_eq!(admitted(by_address, hosts).await, client_count());

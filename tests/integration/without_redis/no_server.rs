@@ -1,4 +1,4 @@
-//! A test in this folder cannot start a Redis server.
+//! Tests that a test in this folder cannot start a Redis server.
 
 use std::thread;
 
@@ -6,8 +6,8 @@ use crate::support::redis_server::program;
 
 #[test]
 fn server_start_panics_in_tests_of_this_folder() {
-    // The test runner names a thread after its test, unless it runs only one test at a time. Here, the test names the
-    // thread itself.
+    // The test runner gives a thread the name of its test, but not if it runs only one test at a time. Therefore this
+    // test sets the name of the thread itself.
     let test = thread::Builder::new().name("without_redis::some::test".to_owned());
     assert!(test.spawn(program).unwrap().join().is_err());
     let other = thread::Builder::new().name("faults::without_redis::test".to_owned());

@@ -1,4 +1,4 @@
-//! Plans that depend on the request, and named policies.
+//! Tests plans, which depend on the request, and named policies.
 
 use std::sync::LazyLock;
 
@@ -26,7 +26,7 @@ fn plan_of(request: &HttpRequest) -> Plan {
     }
 }
 
-/// Simulates a database query.
+/// Simulates a database query that returns the plan of a request.
 async fn plan_from_database(request: &HttpRequest) -> Result<Plan, Error> {
     actix_web::rt::task::yield_now().await;
     if request.headers().contains_key("X-Database-Down") {
@@ -62,7 +62,7 @@ handlers! {
     by_same_policy "/same-policy" (policy = "search", key = "header:X-User");
 }
 
-/// Creates an application whose guard has all policies that the attributes in this test program name.
+/// Creates an application. Its guard has all policies that the attributes in this test program use.
 macro_rules! app {
     () => {{
         let guard = guard();
@@ -202,8 +202,8 @@ fn unregistered_attribute_policy_fails_the_build_of_the_guard() {
     let error = RateGuard::builder().policy(other).build().unwrap_err().to_string();
     assert!(error.contains("the attribute at tests/integration/"), "{error}");
     assert!(error.contains("expected one of `searhc`"), "{error}");
-    // Neither a guard without policies nor a guard with `for_attributes(false)` serves the attributes, so these guards
-    // may lack policies.
+    // A guard without policies is not used for attributes, and neither is a guard with `for_attributes(false)`.
+    // Therefore these two guards need not have the policies that the attributes use.
     assert!(RateGuard::builder().build().is_ok());
     let admin = Policy::new("admin", "3/minute").unwrap();
     assert!(RateGuard::builder().policy(admin).for_attributes(false).build().is_ok());

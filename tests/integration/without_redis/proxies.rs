@@ -1,4 +1,5 @@
-//! Clients behind proxies: the tests show which clients share a bucket. Unit tests cover the syntax of each header.
+//! Tests clients behind proxies: which clients have the same bucket, and which clients have different buckets. Unit
+//! tests cover the syntax of each header.
 
 use std::net::SocketAddr;
 
@@ -52,16 +53,17 @@ async fn clients_behind_a_trusted_proxy_have_separate_buckets() {
                 [status_of(1, "198.51.100.1").await, status_of(1, "198.51.100.2").await],
                 [200, 200]
             );
-            // The client has the same bucket through another proxy, and with a forged address before its own.
+            // A client must have the same bucket if it uses a different proxy, and if the header has a forged address
+            // before its own address.
             assert_eq!(status_of(2, "198.51.100.1").await, 429, "{path}");
             assert_eq!(status_of(1, "7.7.7.7, 198.51.100.2").await, 429, "{path}");
-            // An IPv6 client is counted by its network.
+            // A client with an IPv6 address must be counted by its network.
             assert_eq!(
                 [status_of(1, "2001:db8::1").await, status_of(1, "2001:db8::2").await],
                 [200, 429],
                 "{path}"
             );
-            // The guard does not read this header, so the proxy itself is the client.
+            // The guard does not use this header. Therefore it treats the proxy itself as the client.
             let request = TestRequest::get().uri(path).insert_header(("Forwarded", "for=8.8.8.8"));
             assert_eq!(send(&app, from_client(1, request)).await.status, 200);
             let request = TestRequest::get().uri(path).insert_header(("Forwarded", "for=9.9.9.9"));
@@ -90,7 +92,7 @@ async fn unconfigured_proxy_is_logged() {
         let request = request.insert_header(("X-Forwarded-For", "198.51.100.1"));
         assert_eq!(send(&app, from_client(client, request)).await.status, 200);
     }
-    // Other tests may also have caused this log message.
+    // This log message may also have been caused by a different test.
     let lines = log_lines::with("no proxy is trusted");
     assert!(!lines.is_empty() && !lines[0].contains("198.51.100.1"), "{lines:?}");
 }

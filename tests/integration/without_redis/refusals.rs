@@ -1,4 +1,4 @@
-//! Headers and bodies of rejections, in every header dialect and body format.
+//! Tests the headers and bodies of rejections, in every header dialect and in every body format.
 
 use std::time::{Duration, SystemTime};
 
@@ -134,7 +134,7 @@ async fn every_dialect_contains_the_same_numbers() {
             (429, to_owned_fields(denied)),
             "{dialects:?}"
         );
-        // The method `header_names` must list all of these headers, because CORS middleware needs them.
+        // The result of `header_names` must contain all of these headers, because CORS middleware needs their names.
         let names: Vec<_> = guard.header_names().collect();
         assert!(fields(&rejection).iter().all(|(name, _)| names.contains(&&**name)), "{names:?}");
     }
@@ -159,7 +159,8 @@ async fn header_reader_parses_all_dialects_together() {
         (long.policy(), long.window()),
         (Some("search{2}"), Some(Duration::from_secs(86_400)))
     );
-    // The reset header has whole seconds, and a new second may begin during the test, so the duration varies.
+    // The reset header has whole seconds, and the next second may begin during the test. Therefore the duration
+    // varies by a few seconds.
     let reset = epoch.reset_after().unwrap();
     assert!((Duration::from_secs(8)..=Duration::from_secs(11)).contains(&reset), "{reset:?}");
     get(&app, 1, "/limited").await;
@@ -342,7 +343,7 @@ async fn custom_rejection_gets_rate_limit_headers_and_no_store() {
         let response = get(&app, 1, path).await;
         assert_eq!((response.status, &*response.body), (status, body), "{path}");
         assert_eq!(response.header("cache-control"), Some(cache), "{path}");
-        // The limit replaces the `Retry-After` header of the custom response with its own value.
+        // The limit must replace the header `Retry-After` of the custom response with its own value.
         assert_eq!(response.header("retry-after"), Some(wait), "{path}");
         assert_eq!(response.numbers().map(|[_, remaining, _]| remaining), Some(0), "{path}");
     }

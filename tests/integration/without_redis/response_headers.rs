@@ -1,4 +1,4 @@
-//! The headers of responses, and the decision that handlers can read.
+//! Tests the rate limit headers of responses, and the decision that handlers can read.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The futures of a guard are `Send`, so tasks of a multi-threaded runtime can await them.
+//! Tests that the futures of a guard are `Send`. Only then can the tasks of a multi-threaded runtime await them.
 
 use std::time::Duration;
 

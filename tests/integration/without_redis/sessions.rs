@@ -1,4 +1,4 @@
-//! The keys `identity` and `session` with actix-identity and actix-session.
+//! Tests the keys `identity` and `session`, which use actix-identity and actix-session.
 
 use actix_identity::{Identity, IdentityMiddleware};
 use actix_rateguard::{Limit, RateGuard, RateLimit, key, rate_limit};
@@ -85,11 +85,11 @@ async fn identities_and_sessions_have_separate_buckets() {
         let status = async |request| send(&app, request).await.status;
         assert_eq!([status(ann(path, 1)).await, status(ann(path, 2)).await], [200, 429], "{path}");
         assert_eq!(status(bob(path, 1)).await, 200, "{path}");
-        // A client that is not logged in is counted by address.
+        // A client that is not logged in must be counted by address.
         let anonymous = |client| from_client(client, TestRequest::get().uri(path));
         assert_eq!([status(anonymous(1)).await, status(anonymous(1)).await], [200, 429], "{path}");
         assert_eq!(status(anonymous(2)).await, 200, "{path}");
-        // A client with a forged session cookie has no session, so it is also counted by address.
+        // A client with a forged session cookie has no session. Therefore it must be counted by address too.
         let forged =
             from_client(1, TestRequest::get().uri(path).insert_header(("Cookie", "id=forged")));
         assert_eq!(status(forged).await, 429, "{path}");

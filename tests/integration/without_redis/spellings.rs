@@ -1,4 +1,5 @@
-//! Different spellings of a path, and different methods: all requests that reach one handler share one bucket.
+//! Tests different spellings of a path, and different methods. All requests that reach the same handler must have the
+//! same bucket.
 
 use std::collections::HashSet;
 
@@ -31,10 +32,10 @@ fn wrapped(guard: &RateGuard) -> impl HttpServiceFactory + use<> {
     web::resource("/api/logon").wrap(limit).to(async || "ok")
 }
 
-/// The last segments of the two paths. Both have the same length.
+/// The last segments of the two tested paths. Both segments have the same length.
 const SEGMENTS: [&str; 2] = ["login", "logon"];
 
-/// Returns request targets that a server may handle like `/api/{segment}`.
+/// Returns request targets that a server might handle in the same way as the path `/api/{segment}`.
 fn spellings(segment: &str) -> Vec<String> {
     let (first, rest) = segment.split_at(1);
     let code = format!("{:02x}", first.as_bytes()[0]);
@@ -45,7 +46,7 @@ fn spellings(segment: &str) -> Vec<String> {
         format!("/api/{title}"),
         format!("/API/{segment}"),
         format!("/Api/{segment}"),
-        // Percent encoding: single, double, complete, and invalid UTF-8.
+        // Targets with percent encoding: single, double, of all characters, and with invalid UTF-8.
         format!("/api/%{code}{rest}"),
         format!("/api/%{}{rest}", code.to_uppercase()),
         format!("/api/{all}"),
@@ -76,7 +77,7 @@ fn spellings(segment: &str) -> Vec<String> {
         format!("/api/{segment}%FF"),
         format!("/api/{segment}%E2%80%8B"),
         format!("/api/%u006c{rest}"),
-        // Slashes and dots.
+        // Targets with additional slashes and dots.
         format!("//api/{segment}"),
         format!("/api//{segment}"),
         format!("/api///{segment}"),
@@ -97,7 +98,7 @@ fn spellings(segment: &str) -> Vec<String> {
         format!("/api/..;/api/{segment}"),
         format!("/api/{segment}."),
         format!("/api/{segment}.json"),
-        // Parameters, queries and fragments.
+        // Targets with parameters, queries and fragments.
         format!("/api/{segment};a=b"),
         format!("/api;a=b/{segment}"),
         format!("/api/;/{segment}"),
@@ -117,7 +118,7 @@ fn spellings(segment: &str) -> Vec<String> {
         format!("/api/{segment}#x"),
         format!("/api/{segment}&x=1"),
         format!("/api/{segment},"),
-        // Other forms of a target.
+        // Targets in other forms than a path.
         format!("http://test/api/{segment}"),
         format!("HTTP://TEST:80/api/{segment}"),
         format!("https://user@other:1/api/{segment}?x=1"),
@@ -127,7 +128,7 @@ fn spellings(segment: &str) -> Vec<String> {
         format!("api/{segment}"),
         format!("test:80/api/{segment}"),
         "*".to_owned(),
-        // Targets that client libraries do not send.
+        // Targets that a client library would not send.
         format!("/api\\{segment}"),
         format!("/api/{segment}\\"),
         format!("/api/\t{segment}"),
@@ -142,9 +143,11 @@ fn spellings(segment: &str) -> Vec<String> {
     spellings
 }
 
-/// Sends every spelling before and after the plain path, and returns the number of spellings that reached the handler.
+/// For each spelling, sends a request with the spelling once before and once after a request with the plain path.
+/// Returns how many spellings reached the handler.
 ///
-/// Each order has a new client. `status_of` returns the status, or `None` if the target is not a valid URI.
+/// Each of these two tests has a new client. `status_of` sends a request and returns its status, or `None` if the
+/// target is not a valid URI.
 async fn assert_one_bucket(status_of: impl AsyncFn(usize, &str) -> Option<u16>) -> usize {
     let mut reached = 0;
     let mut client = 0;
@@ -176,8 +179,8 @@ fn client_address(client: usize) -> String {
 macro_rules! request_status {
     ($app:expr) => {
         async |client: usize, target: &str| {
-            // An application without a connection accepts only valid URIs as targets. The others need a real
-            // connection.
+            // An application that is tested without a connection accepts only targets that are valid URIs. All other
+            // targets need a real connection.
             let uri: Uri = target.parse().ok()?;
             let peer = format!("{}:40000", client_address(client)).parse().unwrap();
             let request = TestRequest::get().uri(&uri.to_string()).peer_addr(peer);
@@ -196,7 +199,7 @@ async fn path_spellings_share_one_bucket_or_match_no_route() {
     for (slash, min_reached) in [
         (TrailingSlash::Trim, 40),
         (TrailingSlash::MergeOnly, 40),
-        // No route has a trailing slash, so no spelling reaches the handler.
+        // The routes have no trailing slash. With this setting, no spelling reaches the handler.
         (TrailingSlash::Always, 0),
     ] {
         let guard = RateGuard::in_memory();

@@ -1,5 +1,5 @@
-//! Clients that forge address headers. Through every chain of trusted proxies, each client stays in its own bucket and
-//! does not use up the bucket of another client.
+//! Tests clients that forge address headers. Behind every chain of trusted proxies, a client must always have its own
+//! bucket, and must not use up the bucket of another client.
 
 use std::net::SocketAddr;
 
@@ -21,7 +21,7 @@ async fn attribute() -> &'static str {
 
 const PATHS: [&str; 2] = ["/attribute", "/middleware"];
 
-/// An application with a new guard, which has a limit at each of the two paths.
+/// Creates an application with this guard. Each of the two paths has its own limit.
 macro_rules! limited {
     ($guard:expr) => {{
         let guard: RateGuard = $guard;
@@ -31,7 +31,7 @@ macro_rules! limited {
     }};
 }
 
-/// Headers with which common proxies and CDNs send a client address.
+/// Headers in which common proxies and CDNs report the address of a client.
 const HEADERS: [&str; 14] = [
     "X-Forwarded-For",
     "Forwarded",
@@ -49,31 +49,31 @@ const HEADERS: [&str; 14] = [
     "X-Envoy-External-Address",
 ];
 
-/// The peer of the connection to the server.
+/// The peer of the connection, as the server sees it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Peer {
-    /// The client itself is the peer.
+    /// The client itself is the peer of a TCP connection.
     Client,
-    /// The client itself is the peer, over a Unix socket that the guard does not trust.
+    /// The client itself is the peer of a connection over a Unix socket. The guard does not trust Unix sockets.
     SocketClient,
-    /// A trusted proxy with this address is the peer. Without an address, the connection is a Unix socket.
+    /// A trusted proxy with this address is the peer. Without an address, the proxy is connected over a Unix socket.
     Proxy(Option<&'static str>),
 }
 
-/// How a proxy changes the header that it writes for the client address.
+/// The way in which a proxy changes the header that reports the client address.
 #[derive(Clone, Copy, Debug)]
 enum HeaderEdit {
-    /// Joins all lines and the new entry into one line, as nginx does.
+    /// Joins all lines and the new entry into a single line, as nginx does.
     Join,
     /// Appends the new entry to the last line, as Envoy does.
     Extend,
-    /// Adds a line with the new entry, as HAProxy does.
+    /// Adds a new line that contains only the new entry, as HAProxy does.
     AddLine,
-    /// Replaces all lines with the new entry.
+    /// Replaces all lines by a single line with the new entry.
     Replace,
 }
 
-/// The proxies between the client and the server. The client connects to the first of them.
+/// The proxies between the client and the server. The client is connected to the first proxy in the list.
 type ProxyChain = &'static [HeaderEdit];
 
 const APPENDING: [ProxyChain; 5] = [
@@ -86,7 +86,7 @@ const APPENDING: [ProxyChain; 5] = [
 
 const REPLACING: [ProxyChain; 1] = [&[HeaderEdit::Replace]];
 
-/// The headers that the proxies can write, and the proxy chains to test with each header.
+/// The headers that the guard can be configured to read. Each header has the proxy chains with which it is tested.
 const CONFIGURED: [(&str, &[ProxyChain]); 4] = [
     ("X-Forwarded-For", &APPENDING),
     ("Forwarded", &APPENDING),
@@ -96,13 +96,13 @@ const CONFIGURED: [(&str, &[ProxyChain]); 4] = [
 
 const TRUSTED: [&str; 2] = ["192.0.2.0/24", "fd00::/8"];
 
-/// The address of the first of two proxies. The second proxy writes this address into the header.
+/// The address of the first proxy in a chain of two. The second proxy writes this address into the header.
 const OUTER_PROXY: &str = "192.0.2.99";
 
 #[derive(Clone, Copy, Debug)]
 struct Case {
     peer: Peer,
-    /// The header that the guard reads.
+    /// The header that the guard is configured to read.
     configured: &'static str,
     chain: ProxyChain,
     attacker: &'static str,
@@ -119,7 +119,8 @@ impl Case {
         RateGuard::builder().client_address(rule).build().unwrap()
     }
 
-    /// Builds a request of `client` with its own headers `written`, as the last proxy sends it to the server.
+    /// Creates the request that the server receives from the last proxy. `client` has sent it with the headers
+    /// `written`.
     fn request(&self, path: &str, client: &str, written: &[(String, Lines)]) -> TestRequest {
         let mut headers = written.to_vec();
         let peer = match self.peer {
@@ -166,8 +167,8 @@ fn apply_edit(edit: HeaderEdit, lines: &mut Lines, entry: Vec<u8>) {
     }
 }
 
-/// Returns three statuses for each path: for the attacker without forged headers, for the attacker with forged headers,
-/// and for the victim.
+/// For each path, sends three requests: from the attacker without forged headers, from the attacker with forged
+/// headers, and from the victim. Returns the statuses.
 async fn run_case(case: &Case, written: &[(String, Lines)]) -> [[u16; 3]; 2] {
     let app = limited!(case.guard());
     let mut statuses = [[0; 3]; 2];
@@ -183,7 +184,7 @@ async fn run_case(case: &Case, written: &[(String, Lines)]) -> [[u16; 3]; 2] {
 const V4: [&str; 2] = ["198.51.100.7", "203.0.113.5"];
 const V6: [&str; 2] = ["2001:db8:a::7", "2001:db8:b::5"];
 
-/// Peers, each with the addresses of the attacker and the victim behind it.
+/// The peers. For each peer, there are the address of the attacker and the address of the victim.
 const PEERS: [(Peer, [&str; 2]); 9] = [
     (Peer::Client, V4),
     (Peer::Client, V6),
@@ -212,8 +213,8 @@ async fn forged_headers_do_not_change_the_bucket_of_a_client() {
                 let forged: Vec<_> =
                     names.iter().map(|name| forgeries(name, attacker, victim)).collect();
                 for (index, (shape, _)) in forged[0].iter().enumerate() {
-                    // The guard ignores other headers, so for these headers one proxy chain and a part of the forgeries
-                    // are enough.
+                    // The guard ignores all headers except the configured header. Therefore the other headers are
+                    // tested with only one proxy chain and with only a part of the forgeries.
                     let chains = match peer {
                         Peer::Proxy(_) if is_configured => chains,
                         _ if is_configured => &chains[..1],
@@ -225,7 +226,8 @@ async fn forged_headers_do_not_change_the_bucket_of_a_client() {
                     let written: Vec<_> = names.iter().cloned().zip(lines).collect();
                     for chain in chains {
                         let case = Case { peer, configured, chain, attacker, victim };
-                        // Without a trusted address, the guard cannot distinguish clients, so they share one bucket.
+                        // Without an address that the guard trusts, it cannot distinguish the clients. Then they have
+                        // the same bucket.
                         let is_distinguished = match peer {
                             Peer::Client => true,
                             Peer::SocketClient => false,
@@ -299,7 +301,7 @@ async fn all_spellings_of_a_proxied_address_share_one_bucket() {
                 let status = send(&app, request.insert_header((header, *address))).await.status;
                 assert_eq!(status, if index == 0 { 200 } else { 429 }, "{header}: {address:?}");
             }
-            // Other clients and the proxy itself have their own buckets.
+            // Other clients, and the proxy itself, must have their own buckets.
             for other in ["192.0.2.77", "fd00::77"] {
                 let request = from_client(1, TestRequest::get().uri(path));
                 let written = entry(header, other);
@@ -348,7 +350,7 @@ fn forged_headers_over_a_socket_do_not_change_the_bucket() {
         for path in PATHS {
             assert_eq!(send_raw(path, "", &attacker, ""), WireResponse::Status(200), "{written:?}");
             let response = send_raw(path, written, &attacker, "");
-            // The server may also respond to a malformed header with 400.
+            // If the header is malformed, the server may also respond with 400.
             assert!(
                 matches!(response, WireResponse::Status(429 | 400)),
                 "{written:?}: {response:?}"
@@ -356,7 +358,7 @@ fn forged_headers_over_a_socket_do_not_change_the_bucket() {
             assert_eq!(send_raw(path, "", &attacker, ""), WireResponse::Status(429), "{written:?}");
         }
     }
-    // A trailer field after the body has no effect either, because the guard reads only headers.
+    // A trailer field after the body must not have any effect either, because the guard reads only headers.
     let trailer = format!("0\r\nX-Forwarded-For: {victim}\r\n\r\n");
     let chunked = "Transfer-Encoding: chunked\r\nTrailer: X-Forwarded-For\r\n";
     for path in PATHS {

@@ -1,4 +1,5 @@
-//! The judge of storms during an attack: load does not explain an undecided request, but an injected fault does.
+//! Tests the judge of storms for histories with an attack. Load does not explain an undecided request, but an
+//! injected fault does.
 
 use actix_rateguard::store::Operation;
 use rateguard_tests::storm::{
@@ -13,14 +14,15 @@ use rateguard_tests::storm::{
 const DEADLINE: std::time::Duration = std::time::Duration::from_millis(100);
 const MILLI: u64 = 1_000;
 const SECOND: u64 = 1_000 * MILLI;
-/// A round number of microseconds since 1970, as the start of each history.
+/// The start of each history: a round number of microseconds since 1970.
 const START: u64 = 1_800_000_000_000_000;
 
 fn page(path: &str) -> usize {
     PAGES.iter().position(|page| page.path == path).unwrap()
 }
 
-/// An HTTP request at this time, in microseconds after the start. The server responds after two milliseconds.
+/// Returns an HTTP request that arrived at the time `at`, in microseconds after the start. The response was sent two
+/// milliseconds later.
 fn request(number: u64, path: &str, at: u64, source: DecisionSource, status: u16) -> Request {
     let received_at = START + at;
     let (client, page) = ("attacker".to_owned(), page(path));
@@ -36,7 +38,7 @@ fn request(number: u64, path: &str, at: u64, source: DecisionSource, status: u16
     }
 }
 
-/// The check for a request at this time. The check takes one millisecond.
+/// Returns the check for an HTTP request. It began at the time `at` and took one millisecond.
 fn check(request: u64, policy: &str, at: u64, is_allowed: bool) -> StoreCall {
     let at = START + at;
     let bucket = Bucket { policy: policy_index(policy).unwrap(), quota_index: 0, key: 7 };
@@ -70,8 +72,8 @@ fn judge_history(history: History, faults: Vec<FaultPeriod>) -> Findings {
     judge(vec![history], DEADLINE, &StoreEvents { faults, ..StoreEvents::default() })
 }
 
-/// The history of a server that received replies after 0 and 5 seconds, and that has an undecided request at the time
-/// `at`.
+/// Returns the history of a server. The server received replies of the store at 0 and 5 seconds, and it has an
+/// undecided request at the time `at`.
 fn undecided(mode: &'static str, at: u64) -> History {
     let answered =
         [(1, 0), (2, 5 * SECOND)].map(|(number, at)| (number, check(number, "log", at, true), at));
@@ -139,7 +141,7 @@ fn fault_explains_undecided_requests_until_the_next_reply() {
     assert!(is_explained(undecided("open", 4_900 * MILLI), &[freeze]));
     assert!(!is_explained(undecided("open", 5_200 * MILLI), &[freeze]));
     assert!(!is_explained(undecided("open", 900 * MILLI), &[freeze]));
-    // A server must first connect, so requests before the first reply may be undecided.
+    // A server must first connect to Redis. Therefore requests before the first reply may be undecided.
     let mut connecting = undecided("open", 0);
     connecting.calls.remove(0);
     connecting.requests.remove(0);
@@ -162,15 +164,16 @@ fn machine_stall_explains_undecided_requests_but_busy_redis_does_not() {
     assert!(is_explained_with(probe(at, 70 * MILLI, Some(10 * MILLI))));
     assert!(is_explained_with(probe(at, 70 * MILLI, None)));
     assert!(!is_explained_with(probe(at, 50 * MILLI, Some(0))));
-    // Redis had the processor and was busy with commands, so the machine did not stall.
+    // Redis used the processor because it was busy with commands. Therefore this is not a stall of the machine.
     assert!(!is_explained_with(probe(at, 70 * MILLI, Some(60 * MILLI))));
-    // If a probe is sent late, the machine had no processor for the probe, so this is a stall too.
+    // This probe was sent late, because the machine had no processor for it. Therefore this is a stall of the machine
+    // too.
     assert!(is_explained_with(probe(at + 60 * MILLI, MILLI, Some(0))));
     assert!(!is_explained_with(probe(at + 40 * MILLI, MILLI, Some(0))));
 }
 
-/// Returns whether the judge accepts a server with these admissions for `/log`. Each has a time, and whether it was
-/// local.
+/// Returns whether the judge accepts a server with these admissions for the page `/log`. Each item has the time of an
+/// admission, and whether the server decided it in memory.
 fn is_within_share(admissions: &[(u64, bool)]) -> bool {
     let mut history = History { mode: "open", ..History::default() };
     for (number, (at, is_local)) in (1..).zip(admissions) {
@@ -189,16 +192,17 @@ fn is_within_share(admissions: &[(u64, bool)]) -> bool {
 fn store_admissions_count_in_the_local_share() {
     let (store, local) = (false, true);
     let tenth = 100 * MILLI;
-    // The local share is a quarter of 8, which is 2 units per second.
+    // The limit is 8 units per second, and there are four servers. Therefore the local share is 2 units per second.
     assert!(is_within_share(&[(0, store), (tenth, local)]));
     assert!(!is_within_share(&[(0, store), (tenth, local), (2 * tenth, local)]));
     assert!(!is_within_share(&[(0, store), (tenth, store), (2 * tenth, local)]));
     assert!(is_within_share(&[(0, store), (tenth, store), (11 * tenth, local)]));
     assert!(is_within_share(&[(0, store), (tenth, store), (2 * tenth, store)]));
-    // The third and fourth admission exceed the local share, so the server does not count them in memory.
+    // The third and the fourth admission exceed the local share. Therefore the server does not count them in memory.
     let full = [(0, store), (tenth, store), (5 * tenth, store), (6 * tenth, store)];
     assert!(is_within_share(&[&full[..], &[(12 * tenth, local)]].concat()));
-    // The first admission may have its earliest possible time. Then it is no longer in the window.
+    // The server may have counted the first admission at its earliest possible time. Then it is not within the window
+    // any more.
     assert!(is_within_share(&[(0, store), (tenth, store), (999 * MILLI, local)]));
 }
 
@@ -217,8 +221,8 @@ fn local_decision_of_an_unanswered_check_is_no_violation() {
     }
 }
 
-/// The history of a server that denied `denials` requests for `/banned` in memory. After them, the store replies that
-/// the key is banned for a second.
+/// Returns the history of a server that denied `denials` requests for `/banned` in memory. After these requests, the
+/// store replies that the key is banned for one second.
 fn banned_after(denials: u64) -> History {
     let mut history = History { mode: "open", ..History::default() };
     for number in 1..=denials {
@@ -241,7 +245,7 @@ fn banned_after(denials: u64) -> History {
 #[test]
 fn ban_requires_the_denials_of_its_policy() {
     let is_legal = |denials| judge_history(banned_after(denials), Vec::new()).violations.is_empty();
-    // The exact start of the ban is unknown, so the banned request itself may be an offence.
+    // The exact start of the ban is not known. Therefore the banned request itself may be one of the offences.
     assert!(is_legal(20) && is_legal(19));
     assert!(!is_legal(18));
 }

@@ -1,5 +1,5 @@
-//! The judge of storms accepts a denial without a store call only if the denial cache of the server can explain the
-//! denial.
+//! Tests the judge of storms. It must accept a denial without a store call only if the denial cache of the server can
+//! explain the denial.
 
 use std::time::Duration;
 
@@ -13,7 +13,8 @@ use rateguard_tests::storm::{
 const MILLI: u64 = 1_000;
 const START: u64 = 1_800_000_000_000_000;
 
-/// A store call for the HTTP request with this number. The call takes two milliseconds.
+/// Returns a store call for the HTTP request with this number. The call began at the time `at` and took two
+/// milliseconds.
 fn call(request: u64, operation: Operation, at: u64, is_allowed: bool) -> StoreCall {
     let bucket = Bucket { policy: policy_index("log").unwrap(), quota_index: 0, key: 7 };
     let at = START + at;
@@ -29,7 +30,8 @@ fn call(request: u64, operation: Operation, at: u64, is_allowed: bool) -> StoreC
     }
 }
 
-/// An HTTP request at this time, in microseconds after the start. The server responds after three milliseconds.
+/// Returns an HTTP request that arrived at the time `at`, in microseconds after the start. The response was sent
+/// three milliseconds later.
 fn request(number: u64, at: u64, status: u16) -> Request {
     let received_at = START + at;
     let client = "client".to_owned();
@@ -46,8 +48,8 @@ fn request(number: u64, at: u64, status: u16) -> Request {
     }
 }
 
-/// Returns whether the judge accepts the response to `last`, for which there is no store call. The store denied the
-/// same check at the time 0, and then `others` followed.
+/// Returns whether the judge accepts the response to the request `last`, for which there is no store call. At the
+/// time 0, the store denied the same check, and after that, `others` happened.
 fn is_accepted(others: Option<(Request, Vec<StoreCall>)>, last: Request, reset_after: u64) -> bool {
     let mut denial = call(1, Operation::Check, 0, false);
     denial.parts[0].reset_after = reset_after;
@@ -67,7 +69,7 @@ fn judge_accepts_cached_denials_until_they_expire() {
     let after = |at| is_accepted(None, request(2, at, 429), 600 * MILLI);
     assert!(after(MILLI) && after(250 * MILLI - 1));
     assert!(!after(250 * MILLI));
-    // When the bucket may have room again, a cached denial expires.
+    // A cached denial expires when its bucket may have room again.
     let after = |at| is_accepted(None, request(2, at, 429), 90 * MILLI);
     assert!(after(90 * MILLI - 1) && !after(90 * MILLI));
 }
@@ -84,7 +86,7 @@ fn judge_accepts_cached_denials_only_for_the_same_check() {
         assert!(!is_accepted(None, last, 600 * MILLI));
     }
     assert!(is_accepted(None, last(), 600 * MILLI));
-    // The denial cache contains only denials, so it cannot explain an admission.
+    // The denial cache contains only denials. Therefore it cannot explain that a request was admitted.
     assert!(!is_accepted(None, Request { status: 200, ..last() }, 600 * MILLI));
 }
 
@@ -100,13 +102,14 @@ fn judge_rejects_cached_denials_after_a_change_of_the_bucket() {
         calls[0].reply = None;
         (Request { source: DecisionSource::Memory, ..request }, calls)
     });
-    // A check without a reply can only take units, so the cached denial stays valid.
+    // A check without a reply can take units, but it cannot free units. Therefore the cached denial stays valid.
     assert!(is_accepted(unanswered, last(20 * MILLI), 600 * MILLI));
     assert!(!is_accepted(check(true, 200), last(20 * MILLI), 600 * MILLI));
-    // At 12 ms, the server may not have processed the reply yet, so the cached denial is possible.
+    // At 12 ms, the server may not have processed the reply of the store yet. Therefore it may still use the cached
+    // denial.
     assert!(is_accepted(check(true, 200), last(12 * MILLI), 600 * MILLI));
 
-    // The refund follows the denial. It returns units that a check took before the denial.
+    // The refund happens after the denial. It returns units that a check had taken before the denial.
     let refund = || {
         let mut taken = call(3, Operation::Check, 0, true);
         (taken.began, taken.ended) = (START - 5 * MILLI, START - 3 * MILLI);

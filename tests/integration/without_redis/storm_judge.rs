@@ -1,4 +1,5 @@
-//! The judge of storms finds every violation in a history, and accepts every history that a correct store can produce.
+//! Tests the judge of storms. It must find every violation in a history, and it must accept every history that a
+//! correct store can produce.
 
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use rateguard_tests::storm::{
 
 const DEADLINE: Duration = Duration::from_millis(100);
 const MILLI: u64 = 1_000;
-/// A number of microseconds far from 0, at which a window of the counter begins.
+/// The start of each history: a number of microseconds far from 0. A window of the counter begins at this time.
 const START: u64 = 1_800_000_000_000_000;
 
 fn parts(policy: &str, cost: u32) -> Vec<Part> {
@@ -26,7 +27,7 @@ fn parts(policy: &str, cost: u32) -> Vec<Part> {
     quota_indexes.map(part).collect()
 }
 
-/// A check to which the store replied at this time, in microseconds after the start.
+/// Returns a check to which the store replied at the time `at`, in microseconds after the start.
 fn check(policy: &str, cost: u32, at: u64, is_allowed: bool) -> StoreCall {
     let at = START + at;
     StoreCall {
@@ -48,14 +49,14 @@ fn denied(policy: &str, at: u64) -> StoreCall {
     check(policy, 1, at, false)
 }
 
-/// A check that ended at its deadline without a reply.
+/// Returns a check to which the store did not reply. The check ended at its deadline.
 fn unanswered(policy: &str, at: u64) -> StoreCall {
     let call = check(policy, 1, at, true);
     let error = "Timeout".to_owned();
     StoreCall { reply: None, error, ended: call.began + 100 * MILLI, ..call }
 }
 
-/// A refund of the units that the check `taken` took.
+/// Returns a refund of the units that the check `taken` took.
 fn refund(taken: &StoreCall, at: u64) -> StoreCall {
     let mut refund = check("refund", 1, at, true);
     refund.operation = Operation::Refund;
@@ -63,12 +64,12 @@ fn refund(taken: &StoreCall, at: u64) -> StoreCall {
     refund
 }
 
-/// Admitted checks, one per microsecond.
+/// Returns `count` admitted checks, one in each microsecond.
 fn burst(policy: &str, count: u64, at: u64) -> Vec<StoreCall> {
     (0..count).map(|number| admitted(policy, at + number)).collect()
 }
 
-/// Sets the end of the fixed window that these checks belong to.
+/// Changes the replies to these checks so that their fixed window ends at the time `end`.
 fn with_window_end(mut calls: Vec<StoreCall>, end: u64) -> Vec<StoreCall> {
     for call in &mut calls {
         call.parts[0].reset_after = START + end - call.reply.unwrap().at;
@@ -76,7 +77,8 @@ fn with_window_end(mut calls: Vec<StoreCall>, end: u64) -> Vec<StoreCall> {
     calls
 }
 
-/// Judges one history per server. The store lost its data at the times `losses`.
+/// Judges the histories of several servers. `calls` has the calls of each server, and the store lost its data at the
+/// times `losses`.
 fn judge_calls(calls: Vec<Vec<StoreCall>>, losses: &[u64]) -> Findings {
     let history = |calls| History { mode: "open", calls, ..History::default() };
     let losses = losses.iter().map(|loss| START + loss).collect();
@@ -106,7 +108,7 @@ fn log_admits_its_limit_in_each_window() {
         Violation::OverAdmission,
         [burst("log", 8, 0), burst("log", 1, second - 1)].concat(),
     );
-    // The judge must also add up the calls that two servers recorded.
+    // Two servers recorded these calls. The judge must add up the calls of both servers.
     let violations = judge_calls(vec![burst("log", 5, 0), burst("log", 4, 100)], &[]).violations;
     assert!(violations.contains_key(&Violation::OverAdmission));
 }
@@ -144,7 +146,7 @@ fn fixed_windows_admit_their_limit_and_do_not_overlap() {
         Violation::OverAdmission,
         [with_window_end(burst(6, 0), end), overlapping].concat(),
     );
-    // The window has ended at the time of this call, so the store may not admit the call in this window.
+    // The window ended at the time of this call. Therefore the store may not admit the call in this window.
     assert_violation(Violation::OverAdmission, with_window_end(burst(1, 1_000 * MILLI), end));
 }
 
@@ -163,7 +165,7 @@ fn counter_admits_its_limit_minus_the_weighted_previous_window() {
     assert_accepted([burst(9, 0), burst(4, window * 3 / 2)].concat());
     assert_violation(Violation::OverAdmission, burst(10, 0));
     assert_violation(Violation::OverAdmission, [burst(9, 0), burst(5, window * 3 / 2)].concat());
-    // After two windows, the earlier calls no longer count.
+    // After two windows, the first calls do not count any more.
     assert_accepted([burst(9, 0), burst(9, 2 * window)].concat());
 }
 
@@ -174,10 +176,11 @@ fn refunded_units_may_be_admitted_again() {
     let again = admitted("refund", 200);
     assert_violation(Violation::OverAdmission, [taken.clone(), vec![again.clone()]].concat());
     assert_accepted([taken.clone(), vec![refunded.clone(), again.clone()]].concat());
-    // A refund after an admission does not permit this admission.
+    // The refund happens after the admission. Therefore it does not permit the admission.
     let late = refund(&taken[2], 300);
     assert_violation(Violation::OverAdmission, [taken.clone(), vec![late, again.clone()]].concat());
-    // This refund has no reply, so the store may or may not have returned the units. The judge accepts both.
+    // This refund has no reply, so it is unknown whether the store returned the units. The judge must accept both
+    // cases.
     let unknown = StoreCall { reply: None, began: START + 100, ..refunded.clone() };
     assert_accepted([taken.clone(), vec![unknown.clone(), again]].concat());
     let denied = denied("refund", 200);
@@ -195,15 +198,16 @@ fn data_loss_permits_one_additional_limit() {
     assert!(judge_calls(calls, &[300]).violations.contains_key(&Violation::OverAdmission));
     let more = vec![[burst("log", 8, 0), burst("log", 9, 200)].concat()];
     assert!(judge_calls(more, &[100]).violations.contains_key(&Violation::OverAdmission));
-    // The store lost these calls, so they do not explain a later denial.
+    // The store lost the data of these calls. Therefore they do not explain a later denial.
     let denial = vec![[burst("log", 8, 0), vec![denied("log", 200)]].concat()];
     assert!(judge_calls(denial.clone(), &[]).violations.is_empty());
     assert!(judge_calls(denial, &[100]).violations.contains_key(&Violation::FalseDenial));
 }
 
-/// Judges calls of a store whose clock was stepped by `ahead` microseconds at the time `since`.
+/// Judges calls of a store whose clock was stepped at the time `since`. `ahead` is the new offset of the clock in
+/// microseconds.
 fn judge_with_clock_step(mut calls: Vec<StoreCall>, since: u64, ahead: i64) -> Findings {
-    // The replies have times of the store's clock, so they change too.
+    // The times in replies are on the store's clock. Therefore they must change with the clock.
     for call in calls.iter_mut().filter(|call| call.began >= START + since) {
         let reply = call.reply.as_mut().unwrap();
         reply.at = reply.at.saturating_add_signed(ahead);
@@ -222,7 +226,8 @@ fn clock_steps_are_distinguished_from_over_admission() {
         let findings = judge_with_clock_step(twice(second), 500 * MILLI, ahead);
         assert!(findings.violations.is_empty(), "{findings:?}");
     }
-    // A backward clock step permits no additional admission. A forward clock step permits the limit once more.
+    // A backward clock step must not permit any additional admission. A forward clock step permits the whole limit
+    // once more.
     let backward = judge_with_clock_step(twice(900 * MILLI), 500 * MILLI, -700_000);
     assert!(backward.violations.contains_key(&Violation::OverAdmission));
     assert!(judge_with_clock_step(twice(900 * MILLI), 500 * MILLI, 700_000).violations.is_empty());
@@ -236,7 +241,7 @@ fn reply_with_ambiguous_clock_causes_no_violation() {
     let second = 1_000 * MILLI;
     let judge_with_call_end = |read: u64| {
         let mut taken = burst("log", 8, 0);
-        // The server reads the replies late, as if it had been suspended.
+        // The server reads the replies late, as if its process had been suspended.
         taken.iter_mut().for_each(|call| call.ended = START + read);
         let again = burst("log", 8, 2_600 * MILLI);
         judge_with_clock_step([taken, again].concat(), second, -2_500_000)
@@ -261,7 +266,7 @@ fn backward_clock_step_explains_denials_for_one_window() {
     assert!(log_violations(&[600 * MILLI, 1_599 * MILLI]).is_empty());
     assert!(log_violations(&[600 * MILLI, 1_601 * MILLI]).contains_key(&Violation::FalseDenial));
     assert!(log_violations(&[2_600 * MILLI, 3_599 * MILLI]).is_empty());
-    // After the step, the first check sets the time from which the token bucket refills.
+    // After the step, the token bucket refills from the time of the first check.
     let tokens = |at| {
         [burst("bucket", 5, 0), vec![denied("bucket", 1_000 * MILLI), denied("bucket", at)]]
             .concat()
@@ -291,15 +296,15 @@ fn denial_requires_a_full_bucket_under_every_algorithm() {
             Violation::FalseDenial,
             [taken(limit - 1), vec![denied(policy, 100)]].concat(),
         );
-        // The window has ended, so the calls no longer explain a denial.
+        // The window has ended. Therefore these calls do not explain a denial any more.
         let over = denied(policy, 70_000 * MILLI);
         assert_violation(Violation::FalseDenial, [taken(limit), vec![over]].concat());
     }
-    // When a token has been refilled, a denial is a violation.
+    // As soon as one token has been refilled, a denial is a violation.
     let denial_after = |after| [burst("bucket", 5, 0), vec![denied("bucket", after)]].concat();
     assert_accepted(denial_after(100 * MILLI - 1));
     assert_violation(Violation::FalseDenial, denial_after(100 * MILLI + 4));
-    // If one of several quotas has a full bucket, the denial is correct.
+    // A denial is correct if the bucket of at least one quota is full.
     assert_accepted([burst("several", 5, 0), vec![denied("several", 100)]].concat());
     assert_violation(
         Violation::FalseDenial,
@@ -309,7 +314,7 @@ fn denial_requires_a_full_bucket_under_every_algorithm() {
 
 #[test]
 fn unanswered_call_explains_denials_while_it_may_count() {
-    // After this reply, the server can estimate the store's clock.
+    // This reply allows the server to estimate the store's clock.
     let earlier_reply = admitted("long", 0);
     for (policy, limit, window) in
         [("log", 8, 1_000), ("fixed", 6, 1_000), ("counter", 9, 1_600), ("bucket", 5, 100)]
@@ -326,20 +331,20 @@ fn unanswered_call_explains_denials_while_it_may_count() {
         };
         let findings = assert_accepted(with_uncertain_call(at + 10, denied(policy, at + 20)));
         assert_eq!(findings.undecidable, 1);
-        // A call that begins after the denial cannot be the reason for the denial.
+        // This call begins after the denial. Therefore it cannot explain the denial.
         let later = at + 5 * MILLI;
         assert_violation(
             Violation::FalseDenial,
             with_uncertain_call(later, denied(policy, at + 20)),
         );
-        // This call expired so long ago that its units no longer count.
+        // The units of this call expired a long time ago. Therefore they do not count any more.
         let long_ago = at - (window + 500) * MILLI;
         assert_violation(
             Violation::FalseDenial,
             with_uncertain_call(long_ago, denied(policy, at + 20)),
         );
-        // Without an earlier reply, the server cannot give the store a deadline. The store may execute the call late,
-        // so the denial is possible.
+        // Without an earlier reply, the server cannot send a deadline to the store. Then the store may execute the
+        // call much later, so the denial is possible.
         let calls = [taken.clone(), vec![unanswered(policy, long_ago), denied(policy, at + 20)]];
         assert_accepted(calls.concat());
     }
@@ -360,7 +365,7 @@ fn response_must_follow_from_the_replies_of_the_store() {
         ("closed", &[], Undecided, 503, true),
         ("local", &[&unanswered], Memory, 200, true),
         ("local", &[], Memory, 429, true),
-        // Load can make checks fail, so every mode may decide in memory.
+        // Load can make checks fail. Therefore a server may decide in memory, whatever its failure mode is.
         ("open", &[], Memory, 200, true),
         ("open", &[&unanswered], Memory, 429, true),
         ("closed", &[&unanswered], Memory, 200, true),
@@ -369,7 +374,8 @@ fn response_must_follow_from_the_replies_of_the_store() {
         ("open", &[&denied], Store, 200, false),
         ("open", &[&admitted], Store, 429, false),
         ("open", &[&admitted], Undecided, 200, false),
-        // A call without a reply does not prove an admission by the store.
+        // The store did not reply to this call. Therefore the response must not report that the store admitted the
+        // request.
         ("open", &[&unanswered], Store, 200, false),
         ("open", &[], Store, 200, false),
         ("open", &[&unanswered], Undecided, 503, false),
@@ -380,7 +386,7 @@ fn response_must_follow_from_the_replies_of_the_store() {
         ("closed", &[&admitted], Store, 503, false),
         ("closed", &[&denied], Store, 503, false),
         ("local", &[&unanswered], Undecided, 200, false),
-        // The server must not check a limit twice.
+        // A server must not check the same limit twice for one request.
         ("open", &[&unanswered, &admitted], Store, 200, false),
     ];
     for (mode, checks, source, status, is_accepted) in cases {
@@ -421,10 +427,11 @@ fn server_without_the_store_admits_its_share() {
         judge(vec![history], DEADLINE, &StoreEvents::default()).violations
     };
     assert_eq!(PAGES[0].policies, ["log"]);
-    // The local share is a quarter of 8, which is 2 units per second.
+    // The limit is 8 units per second, and there are four servers. Therefore the local share is 2 units per second.
     assert!(local_violations(&[0, 1, 1_000 * MILLI, 1_001 * MILLI]).is_empty());
     assert!(local_violations(&[0, 1, 998 * MILLI]).contains_key(&Violation::Local));
-    // The server may have decided the first request when it arrived, and the last one when the response was sent.
+    // The server may have decided on the first request at its arrival, and on the last request when its response was
+    // sent.
     assert!(local_violations(&[0, 1, 999 * MILLI]).is_empty());
 }
 

@@ -1,4 +1,4 @@
-//! Random traces that run on the memory store. The tests compare the results with the model.
+//! Runs random traces on the memory store, and compares the results with the model.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::{
     traces::{assert_steps, cases, run, traces, traces_with_clock_steps},
 };
 
-/// The memory store, with a clock that the test sets.
+/// A memory store whose clock the test sets.
 struct Memory {
     store: MemoryStore,
     clock: ManualClock,

@@ -1,7 +1,7 @@
-//! The compiler's messages for invalid attributes. Each case is one file in `ui/`.
+//! Tests the messages of the compiler for invalid attributes. Each case is one file in `ui/`.
 //!
-//! rustc compiles each file with the libraries that the tests use, so this test builds nothing else. With `UPDATE_UI=1`
-//! in its environment, the test writes the `.stderr` files.
+//! The test compiles each file with the libraries that cargo has built for the tests, so it builds no library. If the
+//! variable `UPDATE_UI` is set to 1, the test writes the `.stderr` files.
 
 use std::{
     env, fs,
@@ -11,7 +11,7 @@ use std::{
 
 use crate::support::{artifacts::library, folder::Folder};
 
-/// Returns the paths of the files in `ui/` with this extension. The paths do not have the extension.
+/// Returns the paths of the files in `ui/` that have this extension. The extension is removed from the paths.
 fn stems(extension: &str) -> Vec<PathBuf> {
     let files = fs::read_dir("ui").unwrap().map(|entry| entry.unwrap().path());
     let files = files.filter(|file| file.extension().is_some_and(|it| it == extension));
@@ -20,13 +20,13 @@ fn stems(extension: &str) -> Vec<PathBuf> {
     stems
 }
 
-/// Compiles a file, but generates no code.
+/// Compiles a file without generating code.
 fn compile(file: &Path, libraries: &[(&str, PathBuf)], into: &Folder) -> Output {
     let mut rustc = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
     rustc.args(["--edition=2024", "--crate-type=bin", "--crate-name=ui", "--emit=metadata"]);
     rustc.args(["--color=never", "--diagnostic-width=140", "--allow=dead_code"]);
-    // In its messages, rustc shows lines of the library only if it finds the source. Therefore it runs in the same
-    // directory as cargo's build.
+    // In its messages, rustc shows a line of the library only if it finds the source file. Therefore rustc must run
+    // in the same directory as the build of cargo.
     rustc.current_dir(workspace()).arg("--remap-path-prefix=tests/=");
     for (name, path) in libraries {
         rustc.arg(format!("--extern={name}={}", path.display()));
@@ -35,15 +35,16 @@ fn compile(file: &Path, libraries: &[(&str, PathBuf)], into: &Folder) -> Output 
     rustc.arg("--out-dir").arg(into.path()).arg(Path::new("tests").join(file)).output().unwrap()
 }
 
-/// Returns the compiler's messages without the final summary, without line numbers in files other than the test's, and
-/// without the paths of temporary files to which rustc writes long types.
+/// Returns the compiler's messages without the parts that may change: the final summary, the line numbers in files
+/// that do not belong to the test, and the paths of temporary files to which rustc writes long types.
 fn normalize(messages: &str) -> String {
     let is_summary = |message: &&str| {
         let begins =
             ["error: aborting due to ", "For more information about ", "Some errors have "];
         begins.iter().any(|begin| message.starts_with(begin))
     };
-    let long_type = ["the full name for the type has been written to", "consider using `--verbose`"];
+    let long_type =
+        ["the full name for the type has been written to", "consider using `--verbose`"];
     let is_long_type = |line: &&str| long_type.iter().any(|part| line.contains(part));
     let lines: Vec<&str> = messages.lines().filter(|line| !is_long_type(line)).collect();
     let messages = lines.join("\n");
@@ -51,7 +52,8 @@ fn normalize(messages: &str) -> String {
     messages.map(normalize_message).collect::<Vec<_>>().join("\n\n") + "\n"
 }
 
-/// Normalizes one message: its margin becomes as narrow as the remaining line numbers permit.
+/// Normalizes one message. Some line numbers have been removed, so the margin is made as narrow as the other line
+/// numbers permit.
 fn normalize_message(message: &str) -> String {
     let arrow = |line: &str| line.trim_start().starts_with("--> ");
     let Some(margin) = message.lines().find(|line| arrow(line)).and_then(|line| line.find("--> "))
@@ -90,7 +92,8 @@ fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
-/// Returns the difference between the compiler's messages and the expected ones.
+/// Returns the difference between the messages of the compiler and the expected messages, or `None` if they are
+/// equal.
 fn difference(stem: &Path, output: &Output) -> Option<String> {
     let (file, expectation) = (stem.with_extension("rs"), stem.with_extension("stderr"));
     let actual = normalize(&String::from_utf8_lossy(&output.stderr));

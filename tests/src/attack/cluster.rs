@@ -1,4 +1,4 @@
-//! A Redis Cluster of three masters without replicas.
+//! Starts a Redis Cluster that has three masters and no replicas.
 
 use std::{
     thread,
@@ -10,11 +10,12 @@ use super::{AttackResult, TIMEOUT, delay_proxy, redis_node::RedisNode};
 const MASTERS: u32 = 3;
 const SLOTS: u32 = 16_384;
 
-/// Starts the nodes, and returns them with the ports for clients. With a delay, each node is behind its own proxy.
+/// Starts the nodes, and returns them with the ports to which clients connect. With a delay, each node is behind its
+/// own proxy.
 ///
 /// # Errors
 ///
-/// If the cluster does not become complete.
+/// Returns an error if the cluster does not become complete.
 pub fn start(delay: Duration) -> AttackResult<(Vec<RedisNode>, Vec<u16>)> {
     let (mut nodes, mut ports) = (Vec::new(), Vec::new());
     for number in 0..MASTERS {

@@ -1,7 +1,7 @@
 //! A proxy that adds latency to a server without limiting the throughput.
 //!
-//! One thread reads data and notes when the data is due; a second thread writes the data at that time. The reader never
-//! sleeps, so data that arrives during the delay of earlier data is not delayed twice.
+//! One thread reads data and notes the time at which the data must be written. A second thread writes the data at
+//! that time. The reading thread never sleeps, so data that arrives while earlier data waits is not delayed twice.
 
 use std::{
     io::{Read, Write},
@@ -13,17 +13,17 @@ use std::{
 
 use super::AttackResult;
 
-/// When to write the data, and the data.
+/// The time at which the data must be written, and the data.
 type Chunk = (Instant, Vec<u8>);
 
-/// Starts a proxy in front of the server at `to`, and returns its port. Each direction is delayed by half of the round
-/// trip.
+/// Starts a proxy in front of the server at `to`, and returns the port of the proxy. The proxy delays the data of
+/// each direction by half of `round_trip`.
 ///
 /// The proxy runs until the process ends.
 ///
 /// # Errors
 ///
-/// If no port is free.
+/// Returns an error if no port is free.
 pub fn start(to: u16, round_trip: Duration) -> AttackResult<u16> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let port = listener.local_addr()?.port();
@@ -47,8 +47,8 @@ fn connect(client: TcpStream, to: u16, delay: Duration) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Reads from a connection until the connection ends. Then the channel to the writer ends, so the writer closes the
-/// other connection.
+/// Reads data from a connection until the connection ends. Then the channel to the writing thread ends, and that
+/// thread closes the connection on the other side of the proxy.
 fn read(mut from: TcpStream, sender: &Sender<Chunk>, delay: Duration) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(length) = from.read(&mut buffer) {

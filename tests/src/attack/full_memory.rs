@@ -1,5 +1,5 @@
-//! A memory store that a flood from one IPv6 /48 network has filled: measures whether bans still begin, and whether new
-//! clients are admitted.
+//! Measures whether bans still begin, and whether new clients are admitted, while a flood from one IPv6 /48 network
+//! has filled the memory store.
 
 use std::{net::Ipv4Addr, sync::mpsc, thread, time::Duration};
 
@@ -14,46 +14,49 @@ use super::{
     server::{Server, Setup},
 };
 
-/// The name on the command line.
+/// The name of this attack on the command line.
 pub const NAME: &str = "full-memory";
 
-/// The number of forged addresses that fill the store. Each has a bucket for each of two quotas, so the flood exceeds
-/// the default maximum of 100,000 keys. The /48 has 13,536 more networks, enough for the measurement.
+/// The number of forged addresses that fill the store. Each address has two buckets, one for each quota, so the flood
+/// exceeds the default maximum of 100,000 keys. The /48 network has 13,536 more /64 networks, which are enough for
+/// the measurement.
 const INVENTED: u64 = 52_000;
 const CONNECTIONS: usize = 50;
-/// Longer than it takes to fill the store.
+/// The timeout for filling the store. Filling the store takes less time than this.
 const FILL_TIMEOUT: Duration = Duration::from_secs(60);
-/// The pause of each connection, so the flood continues with 1,500 addresses per second during the measurement.
+/// The pause that each connection makes after a response. With this pause, the flood continues with 1,500 addresses
+/// per second during the measurement.
 const PAUSE: Duration = Duration::from_millis(1_000 * CONNECTIONS as u64 / 1_500);
 const FLOOD_DURATION: Duration = Duration::from_secs(5);
-/// The pause after a denial of the existing client and after each request of a new client.
+/// The pause after each denial of the existing client, and after each request of a new client.
 const REQUEST_INTERVAL: Duration = Duration::from_millis(30);
 const DENIALS: usize = 50;
 const NEWCOMERS: u32 = 50;
-/// The number of denials that begin a ban against the limit `network`.
+/// The number of denials after which the limit `network` bans a client.
 const OFFENCES: usize = 5;
-/// The maximum wait in seconds of a denial without a ban. The first ban is longer, so the wait identifies a ban.
+/// The maximum `Retry-After` in seconds of a denial that is not caused by a ban. The first ban takes longer, so a
+/// higher `Retry-After` shows a ban.
 const MAX_DENIAL_WAIT: u64 = 3_600;
 const EXISTING_CLIENT: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
-/// What the existing client and the new clients observe.
+/// The results of the requests that the existing client and the new clients send.
 #[derive(Default)]
 struct Observations {
     /// The requests of the existing client that passed.
     passed: u64,
-    /// The requests of the existing client that were denied.
+    /// The requests of the existing client that were denied, including denials by a ban.
     denied: usize,
-    /// The denials of the existing client because of a ban.
+    /// The requests of the existing client that were denied by a ban.
     banned: usize,
-    /// The requests of new clients that were admitted.
+    /// The number of requests of new clients that were admitted.
     admitted: u32,
 }
 
-/// Fills the store, and counts bans and admitted new clients.
+/// Fills the store, and then counts bans and admitted new clients.
 ///
 /// # Errors
 ///
-/// If the server does not respond.
+/// Returns an error if the server does not respond.
 pub fn measure() -> AttackResult<Report> {
     let limit = Limit::named("network").ok_or("unknown limit")?;
     let setup =
@@ -93,7 +96,7 @@ pub fn measure() -> AttackResult<Report> {
     Ok(report(limit, &filled, &flood, &observed))
 }
 
-/// Sends requests as the existing client and as new clients.
+/// Sends the requests of the existing client and of the new clients.
 async fn send_probes(server: &Server, limit: &Limit, observed: &mut Observations) -> AttackResult {
     let plain = Request::new(Addresses::Peer, "");
     let mut existing = Connection::open(EXISTING_CLIENT, server.http1()).await?;

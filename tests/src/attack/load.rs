@@ -1,5 +1,5 @@
-//! The attack: each connection sends a request as soon as the response to the previous request arrives. One thread
-//! serves all connections.
+//! The load of an attack. Each connection sends the next request as soon as it receives the response to the previous
+//! request. One thread serves all connections.
 
 use std::{
     cell::RefCell,
@@ -23,46 +23,48 @@ use super::{
 /// The parameters of an attack.
 #[derive(Debug)]
 pub struct Load {
-    /// The servers. The connections are distributed over them.
+    /// The servers under attack. The connections are distributed over these servers.
     pub servers: Vec<SocketAddr>,
     /// The number of connections.
     pub connections: usize,
-    /// The requests. Each connection repeats one of them, and sets the next address before it sends the request.
+    /// The requests. Each connection repeats one request, and sets the next address before it sends the request
+    /// again.
     pub requests: Vec<Request>,
-    /// The duration.
+    /// The duration of the attack.
     pub duration: Duration,
-    /// The number of the first address.
+    /// The number of the first address that the requests use.
     pub first_address: u32,
-    /// The maximum number of requests.
+    /// The maximum number of requests of the attack.
     pub max_requests: u64,
-    /// The pause of each connection between a response and the next request.
+    /// The pause that each connection makes between a response and the next request.
     pub pause: Duration,
 }
 
-/// The counts of an attack.
+/// The counts of requests, responses and connections in an attack.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
-    /// Requests that were sent.
+    /// Requests that the attack sent.
     pub sent: u64,
-    /// Responses with 200.
+    /// Responses with the status 200.
     pub passed: u64,
-    /// Responses with 429.
+    /// Responses with the status 429.
     pub denied: u64,
-    /// Responses with 503.
+    /// Responses with the status 503.
     pub unavailable: u64,
-    /// Responses with any other status.
+    /// Responses with a status other than 200, 429 and 503.
     pub other: u64,
-    /// Responses without the headers of a decision, so no limit made one.
+    /// Responses without rate limit headers, which show that no limit made a decision.
     pub undecided: u64,
-    /// Connections that ended or could not be opened.
+    /// Connections that ended during the attack, or that could not be opened.
     pub broken: u64,
     /// The time from before the first request until after the last response.
     pub lasted: Duration,
 }
 
-/// The number of connections that are opened at once, so no accept queue overflows.
+/// The number of connections that are opened at the same time. With more, the accept queue of a server could
+/// overflow.
 const OPEN_BATCH: usize = 100;
-/// How long to wait for the last responses after the attack.
+/// The maximum wait for the last responses after the attack.
 const GRACE: Duration = Duration::from_secs(3);
 
 impl Tally {
@@ -77,7 +79,7 @@ impl Tally {
             200 => self.passed += 1,
             429 => self.denied += 1,
             503 => self.unavailable += 1,
-            // A limit responds with 429 or 503, so another part of the server sent this response.
+            // A limit responds only with 429 or 503. Another part of the server sent this response.
             _ => {
                 self.other += 1;
                 return;
@@ -87,7 +89,7 @@ impl Tally {
     }
 }
 
-/// The state that all connections share.
+/// The state that all connections of the attack share.
 struct Shared {
     tally: Tally,
     next_address: u32,
@@ -101,7 +103,7 @@ struct Shared {
 ///
 /// # Errors
 ///
-/// If a connection cannot be opened, or the runtime cannot be created.
+/// Returns an error if a connection cannot be opened, or the runtime cannot be created.
 pub fn run(load: &Load, opened: &Sender<()>) -> AttackResult<Tally> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&runtime, async {
@@ -116,7 +118,7 @@ pub fn run(load: &Load, opened: &Sender<()>) -> AttackResult<Tally> {
             max_requests: load.max_requests,
             pause: load.pause,
         }));
-        // Each request is repeated once for each server, so each server receives all requests.
+        // The list has each request once for each server, so each server receives all kinds of requests.
         let requests =
             load.requests.iter().flat_map(|it| std::iter::repeat_n(it, load.servers.len()));
         let tasks: Vec<_> = connections
@@ -154,7 +156,7 @@ async fn open(load: &Load) -> AttackResult<Vec<Connection>> {
     Ok(connections)
 }
 
-/// Sends requests on one connection until the attack or the connection ends.
+/// Sends requests on one connection until the attack ends or the connection is closed.
 async fn attack(mut connection: Connection, mut request: Request, shared: Rc<RefCell<Shared>>) {
     loop {
         {

@@ -18,20 +18,20 @@ use super::{
     victims::{VictimStats, Victims},
 };
 
-/// How long the victims send before the attack, to measure a baseline.
+/// The duration for which the victims send requests before the attack, to measure a baseline.
 const BASELINE: Duration = Duration::from_secs(1);
-/// The maximum number of baselines. Other load on the machine can make checks fail, so a baseline with failures is
-/// repeated.
+/// The maximum number of attempts to measure a baseline. Other programs on the machine can make checks fail, so the
+/// measurement of a baseline with failures is repeated.
 const BASELINES: u32 = 5;
 
-/// The results of a row.
+/// The results of measuring one row.
 #[derive(Debug)]
 pub struct Measurement {
-    /// The row.
+    /// The measured row.
     pub row: Row,
     /// The counts of the attack.
     pub tally: Tally,
-    /// The failures that the guards counted, for requests of the attack and of victims.
+    /// The failed checks that the guards counted, for requests of the attack and of the victims.
     pub failures: Failures,
     /// The statistics of the victims before the attack.
     pub baseline: VictimStats,
@@ -45,7 +45,7 @@ pub struct Measurement {
 ///
 /// # Errors
 ///
-/// If a process does not start, or ends.
+/// Returns an error if a process does not start, or if it ends during the measurement.
 pub fn measure(row: Row, options: &Options) -> AttackResult<Measurement> {
     let duration = options.duration;
     let store = Store::start(row.store, Duration::from_millis(row.delay_ms))?;
@@ -104,7 +104,7 @@ pub fn measure(row: Row, options: &Options) -> AttackResult<Measurement> {
     Ok(Measurement { row, tally, failures, baseline, attacked: attacked?, foreign_load })
 }
 
-/// The CPU time so far of all processes that do not belong to the measurement.
+/// Returns the CPU time that all processes outside the measurement have used until now.
 fn foreign_cpu(servers: &[Server], store: &Store) -> AttackResult<Duration> {
     let mut own = process::own_cpu()?;
     for server in servers {
@@ -124,8 +124,8 @@ fn failures(servers: &[Server]) -> AttackResult<Failures> {
     Ok(sum)
 }
 
-/// Waits for the next minute if the rest of this minute is shorter than the attack. In two minutes, the counters may
-/// admit more than one limit.
+/// Waits for the next minute if the attack would not end within this minute. If an attack is in two minutes, counters
+/// with a window of one minute may admit more than one limit.
 fn wait_within_minute(duration: Duration) {
     let minute = Duration::from_secs(60);
     let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();

@@ -1,9 +1,10 @@
-//! Attacks over HTTP that try to make limits fail, and the judge that checks the limits. The load generator, the
+//! Attacks over HTTP that try to exceed rate limits, and a judge that checks the results. The load generator, the
 //! application servers and Redis are separate processes.
 //!
-//! [`row`] lists the rows of the table. For each row, [`measure`] starts a [`store`] and [`server`]s, attacks them with
-//! [`load`] while [`victims`] send within their limits, and [`judge`] compares the counts with what [`limits`] allows.
-//! [`header_flood`], [`refund_cost`], [`full_redis`] and [`full_memory`] are attacks with their own tables.
+//! The module [`row`] defines the rows of the table. For each row, [`measure`] starts a [`store`] and [`server`]s,
+//! and runs the attack of [`load`] while the [`victims`] send requests within their limits. Then [`judge`] compares
+//! the counts with the maximum that [`limits`] defines. The attacks [`header_flood`], [`refund_cost`], [`full_redis`]
+//! and [`full_memory`] have their own tables.
 
 pub mod cluster;
 pub mod delay_proxy;
@@ -29,17 +30,17 @@ pub mod victims;
 
 use std::{error::Error, time::Duration};
 
-/// A value, or an error of the measurement itself.
+/// A value, or an error because the measurement itself failed.
 pub type AttackResult<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
-/// A timeout that is longer than any start or reply takes on a loaded machine.
+/// A timeout that is longer than any program start or any reply on a loaded machine.
 pub const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The result of an attack that has its own table.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// The lines to print.
+    /// The lines of the table.
     pub lines: Vec<String>,
-    /// The violations as messages.
+    /// A message for each violation.
     pub violations: Vec<String>,
 }

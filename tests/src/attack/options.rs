@@ -1,34 +1,34 @@
-//! The command line options.
+//! The command line options of the program `attack`.
 
 use std::time::Duration;
 
 use super::AttackResult;
 
-/// The options of the measurement.
+/// The command line options.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Whether only a few rows are measured.
+    /// Whether the program measures only a few rows.
     pub is_small: bool,
-    /// Words that the name of a selected row or attack contains.
+    /// Filters for rows and attacks. A row or an attack is selected if its name contains one of these words.
     pub only: Vec<String>,
     /// The duration of an attack.
     pub duration: Duration,
-    /// The pause of each connection of the attack between a response and the next request.
+    /// The pause that each connection of the attack makes between a response and the next request.
     pub pause: Duration,
-    /// The deadline of checks, if it is not the default.
+    /// The deadline of checks. `None` is the default deadline.
     pub deadline: Option<Duration>,
-    /// Whether the latency of victims is judged.
+    /// Whether the judge also checks the latency of the victims.
     pub is_latency_judged: bool,
-    /// Whether the program prints only the names.
+    /// Whether the program only prints the names of the rows and attacks.
     pub is_list: bool,
 }
 
 impl Options {
-    /// Parses the arguments.
+    /// Parses the command line arguments.
     ///
     /// # Errors
     ///
-    /// If an argument is unknown, or its value is missing or invalid.
+    /// Returns an error if an argument is unknown, or if the value of an argument is missing or invalid.
     pub fn read(mut args: impl Iterator<Item = String>) -> AttackResult<Self> {
         let mut options = Self {
             is_small: false,
@@ -66,7 +66,7 @@ impl Options {
         Ok(options)
     }
 
-    /// Whether a row or an attack with this name is selected.
+    /// Returns whether the row or the attack with this name is selected.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         self.only.iter().all(|word| name.contains(word.as_str()))

@@ -1,4 +1,4 @@
-//! The CPU times and the file limit of processes.
+//! Reads the CPU times of processes and the maximum number of open files.
 
 use std::{
     fs,
@@ -8,7 +8,7 @@ use std::{
 
 use super::AttackResult;
 
-/// The duration of a tick, in which `/proc` reports CPU times, on every Linux.
+/// The duration of a tick, which is the unit of the CPU times in `/proc`. It is the same on every Linux.
 const TICK: Duration = Duration::from_millis(10);
 
 /// A child process that is killed when this value is dropped.
@@ -16,15 +16,15 @@ const TICK: Duration = Duration::from_millis(10);
 pub struct ChildProcess(pub Child);
 
 impl ChildProcess {
-    /// The CPU time of all threads of the process so far. Linux only.
+    /// The CPU time that all threads of the process have used until now. Linux only.
     ///
     /// # Errors
     ///
-    /// If the system does not report the CPU time.
+    /// Returns an error if the system does not report the CPU time.
     pub fn cpu(&self) -> AttackResult<Duration> {
         let mut nanos = 0;
         for task in fs::read_dir(format!("/proc/{}/task", self.0.id()))?.flatten() {
-            // A thread may end during the loop, so a missing file is no error.
+            // A thread may end during the loop, so a missing file is not an error.
             let Ok(times) = fs::read_to_string(task.path().join("schedstat")) else { continue };
             nanos += times.split(' ').next().ok_or("no CPU time")?.trim().parse::<u64>()?;
         }
@@ -43,40 +43,41 @@ impl Drop for ChildProcess {
     }
 }
 
-/// The CPU time of this process so far, including threads that have ended.
+/// Returns the CPU time that this process has used until now, including threads that have ended.
 ///
 /// # Errors
 ///
-/// If the system does not report the CPU time.
+/// Returns an error if the system does not report the CPU time.
 pub fn own_cpu() -> AttackResult<Duration> {
     let stat = fs::read_to_string("/proc/self/stat")?;
-    // The process name may contain spaces, so the fields are counted after it: the state is the first field, user time
-    // the 12th, system time the 13th.
+    // The process name may contain spaces, so the fields are counted from the end of the name: the state is the first
+    // field, the user time is the 12th, and the system time is the 13th.
     let (_, fields) = stat.rsplit_once(") ").ok_or("no CPU time")?;
     let mut times = fields.split(' ').skip(11).map(str::parse::<u64>);
     let mut next = || times.next().ok_or("no CPU time");
     Ok(TICK * (next()?? + next()??) as u32)
 }
 
-/// The CPU time of all processes so far.
+/// Returns the CPU time that all processes have used until now.
 ///
 /// # Errors
 ///
-/// If the system does not report the CPU time.
+/// Returns an error if the system does not report the CPU time.
 pub fn cpu_of_all() -> AttackResult<Duration> {
     let stat = fs::read_to_string("/proc/stat")?;
     let line = stat.lines().next().ok_or("no CPU time")?;
     let fields: Vec<u64> =
         line.split_whitespace().skip(1).map_while(|it| it.parse().ok()).collect();
-    // The fourth and fifth fields are idle time. The next two fields are interrupts; the loopback network causes them,
-    // and they belong to no process. The fields after the eighth are parts of `user` and `nice`.
+    // The fourth and fifth fields are idle time. The next two fields are the time of interrupts, which the loopback
+    // network causes and which belong to no process. The fields after the eighth are already included in `user` and
+    // `nice`.
     let [user, nice, system, _, _, _, _, stolen, ..] = fields[..] else {
         return Err("unknown CPU times".into());
     };
     Ok(TICK * (user + nice + system + stolen) as u32)
 }
 
-/// The maximum number of open files of this process.
+/// Returns the maximum number of files that this process may have open.
 #[must_use]
 pub fn max_files() -> Option<u64> {
     let limits = fs::read_to_string("/proc/self/limits").ok()?;
@@ -84,7 +85,7 @@ pub fn max_files() -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// Describes the machine in one line.
+/// Returns a description of the machine in one line.
 #[must_use]
 pub fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);

@@ -1,4 +1,4 @@
-//! A Redis server of a measurement.
+//! Starts and controls the Redis server of a measurement.
 
 use std::{
     env, fs,
@@ -19,25 +19,25 @@ use super::{AttackResult, TIMEOUT, process::ChildProcess};
 pub struct RedisNode {
     process: ChildProcess,
     port: u16,
-    /// The folder in which the Redis server stores the state of its cluster.
+    /// The folder for the state that the server stores about its cluster.
     folder: PathBuf,
 }
 
 impl RedisNode {
-    /// Starts a server on a free port, with additional arguments.
+    /// Starts a server on a free port with these additional command line arguments.
     ///
     /// # Errors
     ///
-    /// If the server does not start.
+    /// Returns an error if the server does not start.
     pub fn start(args: &[String]) -> AttackResult<Self> {
         Self::start_with(|_| Ok(args.to_vec()))
     }
 
-    /// Starts a server whose arguments depend on its port.
+    /// Starts a server whose command line arguments depend on its port.
     ///
     /// # Errors
     ///
-    /// If the server does not start.
+    /// Returns an error if the server does not start.
     pub fn start_with(args: impl Fn(u16) -> AttackResult<Vec<String>>) -> AttackResult<Self> {
         let program = env::var_os("REDIS_SERVER").unwrap_or_else(|| "redis-server".into());
         for _ in 0..10 {
@@ -62,7 +62,7 @@ impl RedisNode {
     fn wait_until_up(&mut self) -> bool {
         let (start, id) = (Instant::now(), f64::from(self.process.0.id()));
         while start.elapsed() < TIMEOUT && matches!(self.process.0.try_wait(), Ok(None)) {
-            // Another process may have bound the port first, so the process id is compared.
+            // Another process may have bound the port first. The process id shows whether this server replied.
             if let Ok(process_id) = self.info("server", "process_id") {
                 return process_id == id;
             }
@@ -71,17 +71,17 @@ impl RedisNode {
         false
     }
 
-    /// The port.
+    /// The port of the server.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Opens a connection.
+    /// Opens a connection to the server.
     ///
     /// # Errors
     ///
-    /// If the server does not accept the connection.
+    /// Returns an error if the server does not accept the connection.
     pub fn client(&self) -> AttackResult<Connection> {
         let client = Client::open(format!("redis://127.0.0.1:{}", self.port))?;
         let connection = client.get_connection_with_timeout(TIMEOUT)?;
@@ -89,11 +89,11 @@ impl RedisNode {
         Ok(connection)
     }
 
-    /// Runs a command and returns its reply.
+    /// Runs a command and returns the reply.
     ///
     /// # Errors
     ///
-    /// If the reply is an error or has another type.
+    /// Returns an error if the reply is an error or has another type.
     pub fn command<T: FromRedisValue>(&self, words: &[&str]) -> AttackResult<T> {
         let (name, args) = words.split_first().ok_or("no command")?;
         Ok(redis::cmd(name).arg(args).query(&mut self.client()?)?)
@@ -101,7 +101,7 @@ impl RedisNode {
 
     /// Reads a number from a section of `INFO`.
     ///
-    /// # Errors
+    /// Returns a number from a section of the reply to `INFO`.
     ///
     /// If the section does not contain the number.
     pub fn info(&self, section: &str, name: &str) -> AttackResult<f64> {
@@ -110,20 +110,20 @@ impl RedisNode {
         Ok(line.ok_or_else(|| format!("no {name}"))?.parse()?)
     }
 
-    /// The CPU time of the process so far, as reported by the operating system.
+    /// The CPU time that the process has used until now, as reported by the operating system.
     ///
     /// # Errors
     ///
-    /// If the operating system does not report the CPU time.
+    /// Returns an error if the operating system does not report the CPU time.
     pub fn process_cpu(&self) -> AttackResult<Duration> {
         self.process.cpu()
     }
 
-    /// The CPU time so far, as reported by Redis.
+    /// The CPU time that the process has used until now, as reported by Redis.
     ///
     /// # Errors
     ///
-    /// If Redis does not report the CPU time.
+    /// Returns an error if Redis does not report the CPU time.
     pub fn cpu(&self) -> AttackResult<Duration> {
         let seconds = self.info("cpu", "used_cpu_user")? + self.info("cpu", "used_cpu_sys")?;
         Ok(Duration::from_secs_f64(seconds))
@@ -137,10 +137,10 @@ impl Drop for RedisNode {
     }
 }
 
-/// Returns a free port. The cluster bus uses this port plus 10,000, so the sum must also be a valid port.
+/// Returns a free port. Redis uses the port plus 10,000 for the cluster bus, so this sum must also be a valid port.
 fn free_port() -> AttackResult<u16> {
     for _ in 0..100 {
-        // The hashers of the standard library have different random seeds, so each call returns a random number.
+        // Each hasher of the standard library has another random seed, so each call returns a random number.
         let port = 12_000 + RandomState::new().build_hasher().finish() as u16 % 18_000;
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return Ok(port);

@@ -1,4 +1,4 @@
-//! Refunds from sliding-window logs with up to a million entries: measures the CPU time of Redis.
+//! Measures the CPU time that Redis uses for refunds from sliding-window logs with up to a million entries.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -16,7 +16,7 @@ use super::{
     store::{Kind, Store},
 };
 
-/// The name on the command line.
+/// The name of this attack on the command line.
 pub const NAME: &str = "refund-cost";
 
 const CASES: [(&str, u32); 5] = [
@@ -26,16 +26,16 @@ const CASES: [(&str, u32); 5] = [
     ("refund-1000000", 100_000),
     ("refund-1000000", 1_000_000),
 ];
-/// The maximum cost of one request against a sliding-window log.
+/// The maximum number of units that one request may take from a sliding-window log.
 const MAX_COST: u32 = 10_000;
-/// The number of HTTP requests of each kind that are measured.
+/// The number of measured HTTP requests of each kind.
 const REQUESTS: u32 = 20;
-/// The maximum time for which the circuit breaker blocks requests after a slow operation.
+/// The maximum time for which the circuit breaker blocks checks after a slow store operation.
 const BREAKER: Duration = Duration::from_millis(300);
-/// The measurement ends with an error after more requests without a decision than this.
+/// The maximum number of requests without a decision. With more, the measurement ends with an error.
 const MAX_UNDECIDED: u64 = 200;
-/// The maximum CPU time of a refund, as a multiple of the CPU time of a check of a sliding-window log with 10,000
-/// entries.
+/// The maximum CPU time of a refund, as a multiple of the CPU time of a check. The check uses a sliding-window log
+/// with 10,000 entries.
 const MAX_REFUND_IN_CHECKS: u32 = 20;
 
 /// A client with one connection.
@@ -44,7 +44,7 @@ struct Client {
     connection: Connection,
 }
 
-/// The CPU time of Redis per request.
+/// The CPU time that Redis uses per request.
 struct Costs {
     check: Duration,
     refund_of_newest: Duration,
@@ -52,11 +52,11 @@ struct Costs {
     undecided: u64,
 }
 
-/// Measures the CPU time of Redis for checks and refunds.
+/// Measures the CPU time that Redis uses for checks and refunds.
 ///
 /// # Errors
 ///
-/// If a server does not respond.
+/// Returns an error if a server does not respond.
 pub fn measure() -> AttackResult<Report> {
     let mut report = Report::default();
     report.lines.push(format!(
@@ -108,12 +108,12 @@ fn measure_case(limit: &'static Limit, entries: u32) -> AttackResult<Costs> {
     let server = Server::start(setup)?;
     let redis = &store.nodes[0];
     let mut client = Client::connect(server.http1())?;
-    // Directly after its start, the application server may not be connected to Redis.
+    // Right after its start, the application server may not have a connection to Redis yet.
     while client.send("X-Cost: 0\r\n")? > 0 {
         thread::sleep(Duration::from_millis(20));
     }
 
-    // The entries of these checks are the oldest of the log. The server refunds them at the end of the measurement.
+    // These checks add the oldest entries of the log. The server refunds the checks at the end of the measurement.
     let (sender, responses) = mpsc::channel();
     for _ in 0..REQUESTS {
         let (mut client, sender) = (Client::connect(server.http1())?, sender.clone());
@@ -148,7 +148,8 @@ fn measure_case(limit: &'static Limit, entries: u32) -> AttackResult<Costs> {
     let check = cpu("X-Status: 500\r\n")?;
     let check_and_refund = cpu("")?;
 
-    // The server releases one request at a time. Otherwise, refunds would wait for each other until their deadline.
+    // The server releases one waiting request at a time. Otherwise the refunds would wait for each other and miss
+    // their deadline.
     let before = redis.cpu()?;
     for _ in 0..REQUESTS {
         server.get("/release")?;
@@ -159,7 +160,7 @@ fn measure_case(limit: &'static Limit, entries: u32) -> AttackResult<Costs> {
     Ok(Costs { check, refund_of_newest, refund_of_oldest, undecided })
 }
 
-/// Returns an error after too many requests without a decision.
+/// Returns an error if too many requests got no decision.
 fn require_few(undecided: u64) -> AttackResult {
     match undecided > MAX_UNDECIDED {
         true => Err(format!("{undecided} requests had no decision").into()),
@@ -174,7 +175,7 @@ impl Client {
         Ok(Self { runtime, connection })
     }
 
-    /// Sends a request with these header lines, and returns 1 if the response has no decision.
+    /// Sends a request with these header lines. Returns 1 if the response has no decision, and 0 otherwise.
     fn send(&mut self, lines: &str) -> AttackResult<u64> {
         let request = Request::new(Addresses::Peer, lines);
         let response = self.runtime.block_on(self.connection.send(request.bytes()))?;

@@ -1,36 +1,37 @@
-//! Requests as bytes that are ready to send.
+//! HTTP requests that are already encoded as bytes.
 
-/// Which forwarded addresses the requests have.
+/// The kind of forwarded addresses that the requests have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Addresses {
-    /// No forwarded address: the client is the TCP peer.
+    /// The requests have no forwarded address. The client's address is the peer address of the TCP connection.
     Peer,
-    /// Each number is in its own IPv6 /32 network, like clients of different providers.
+    /// Each address is in its own IPv6 /32 network, like the addresses of clients with different providers.
     ManyNetworks,
-    /// Each number is in its own IPv6 /64 network of the same /48.
+    /// Each address is in its own IPv6 /64 network, and all these networks are in one /48 network.
     OneNetwork,
 }
 
-/// A GET request in one buffer. `set_address` overwrites the forwarded address in place.
+/// A GET request in one buffer. The method `set_address` overwrites the forwarded address in place.
 #[derive(Clone, Debug)]
 pub struct Request {
     bytes: Vec<u8>,
     addresses: Addresses,
-    /// The offset of the address in the buffer. The address begins with four groups of four hexadecimal digits.
+    /// The offset at which the address begins in the buffer. The address begins with four groups of four hexadecimal
+    /// digits.
     digits_at: usize,
 }
 
-/// The third group of the /48 network of [`Addresses::OneNetwork`].
+/// The third group of the /48 network that [`Addresses::OneNetwork`] uses.
 const NETWORK: u32 = 0xa77a;
 
 impl Request {
-    /// A request with these additional header lines.
+    /// Creates a request with these additional header lines.
     #[must_use]
     pub fn new(addresses: Addresses, lines: &str) -> Self {
         Self::for_path("/", addresses, lines)
     }
 
-    /// A request for this path with these additional header lines.
+    /// Creates a request for this path with these additional header lines.
     #[must_use]
     pub fn for_path(path: &str, addresses: Addresses, lines: &str) -> Self {
         let mut head = format!("GET {path} HTTP/1.1\r\nHost: attack\r\n{lines}");
@@ -46,11 +47,11 @@ impl Request {
         request
     }
 
-    /// Sets the forwarded address to the one with this number.
+    /// Replaces the forwarded address with the address that has this number.
     pub fn set_address(&mut self, number: u32) {
         let groups = match self.addresses {
             Addresses::Peer => return,
-            // 3000::/4 contains no network with embedded IPv4 addresses.
+            // The network 3000::/4 contains no network with embedded IPv4 addresses.
             Addresses::ManyNetworks => [0x3000 | number & 0xfff, number >> 12 & 0xffff, 0, 0],
             Addresses::OneNetwork => [0x2001, 0x0db8, NETWORK, number & 0xffff],
         };
@@ -62,7 +63,7 @@ impl Request {
         }
     }
 
-    /// The bytes to send.
+    /// The bytes of the request, which can be sent as they are.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes

@@ -7,24 +7,24 @@ use super::{
     store::Kind,
 };
 
-/// The parameters of one attack.
+/// The parameters of one attack in the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
     /// The limit under attack.
     pub limit: &'static Limit,
     /// The number of connections.
     pub connections: usize,
-    /// The round trip to Redis in milliseconds.
+    /// The round-trip time to Redis in milliseconds.
     pub delay_ms: u64,
-    /// The store of the servers.
+    /// The kind of store that the servers use.
     pub store: Kind,
-    /// The failure mode.
+    /// The failure mode of the guards.
     pub mode: &'static str,
     /// The number of servers that share the store.
     pub servers: usize,
 }
 
-/// The default row. Every other row replaces some of these parameters.
+/// The default row. Every other row changes some of these parameters.
 const DEFAULT_ROW: Row = Row {
     limit: &LIMITS[0],
     connections: 1_000,
@@ -34,8 +34,8 @@ const DEFAULT_ROW: Row = Row {
     servers: 1,
 };
 
-/// Returns all rows: the control, each limit with each number of connections, and each limit with 1,000 connections and
-/// one other changed parameter.
+/// Returns all rows: rows without a limiter, and several variants for each limit. Each variant changes at most two
+/// parameters of the default row.
 #[must_use]
 pub fn all() -> Vec<Row> {
     let memory = Row { store: Kind::Memory, delay_ms: 0, ..DEFAULT_ROW };
@@ -58,7 +58,8 @@ pub fn all() -> Vec<Row> {
     controls.into_iter().chain(LIMITS.iter().flat_map(of_limit)).collect()
 }
 
-/// Returns a selection of rows: each limit once, and two quotas also in the mode `local` and with two servers.
+/// Returns a few rows: one row for each limit, and two more rows for the limit with two quotas. One of them has the
+/// mode `local`, and one has two servers.
 #[must_use]
 pub fn few() -> Vec<Row> {
     let mut rows: Vec<Row> = LIMITS.iter().map(|limit| Row { limit, ..DEFAULT_ROW }).collect();

@@ -1,4 +1,4 @@
-//! The process of an application server under attack.
+//! Starts and controls the process of an application server that is attacked.
 
 use std::{
     env,
@@ -11,10 +11,10 @@ use std::{
 use super::{AttackResult, limits::Limit, process::ChildProcess};
 use crate::storm::load::Connection;
 
-/// The setup of a server.
+/// The setup of an application server.
 #[derive(Clone, Copy, Debug)]
 pub struct Setup<'a> {
-    /// The store: `memory` or a URL.
+    /// The argument that selects the store: `memory` or a URL.
     pub store: &'a str,
     /// The prefix of the keys in Redis.
     pub prefix: &'a str,
@@ -22,9 +22,9 @@ pub struct Setup<'a> {
     pub mode: &'a str,
     /// The number of servers that share the store.
     pub replicas: usize,
-    /// The limit of the server's page.
+    /// The limit of the page that is attacked.
     pub limit: &'static Limit,
-    /// The deadline of checks, if it is not the default.
+    /// The deadline of checks. `None` is the default deadline.
     pub deadline: Option<Duration>,
 }
 
@@ -36,7 +36,7 @@ pub struct Server {
     http2: SocketAddr,
 }
 
-/// The number of checks without a reply of the store, by what the guard did with the request.
+/// The number of checks to which the store did not reply, by the way in which the guard handled the request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Failures {
     /// Requests that passed without a decision.
@@ -48,11 +48,11 @@ pub struct Failures {
 }
 
 impl Server {
-    /// Starts the program `attack_server` from the folder of this program.
+    /// Starts the program `attack_server`, which is in the same folder as this program.
     ///
     /// # Errors
     ///
-    /// If the server does not start.
+    /// Returns an error if the server does not start.
     pub fn start(setup: Setup<'_>) -> AttackResult<Self> {
         let mut child = Command::new(env::current_exe()?.with_file_name("attack_server"))
             .args([setup.store, setup.prefix, setup.mode])
@@ -72,32 +72,32 @@ impl Server {
         Ok(server)
     }
 
-    /// The address for HTTP/1.1.
+    /// The address that accepts HTTP/1.1.
     #[must_use]
     pub fn http1(&self) -> SocketAddr {
         self.http1
     }
 
-    /// The address for HTTP/2 with prior knowledge, that is without an upgrade from HTTP/1.1.
+    /// The address that accepts HTTP/2 with prior knowledge, which means without an upgrade from HTTP/1.1.
     #[must_use]
     pub fn http2(&self) -> SocketAddr {
         self.http2
     }
 
-    /// The CPU time of the process so far.
+    /// The CPU time that the process has used until now.
     ///
     /// # Errors
     ///
-    /// If the system does not report the CPU time.
+    /// Returns an error if the system does not report the CPU time.
     pub fn cpu(&self) -> AttackResult<Duration> {
         self.process.cpu()
     }
 
-    /// Reads the failures that the guard of the server has counted.
+    /// Returns the failed checks that the server's guard has counted.
     ///
     /// # Errors
     ///
-    /// If the server does not respond.
+    /// Returns an error if the server does not respond.
     pub fn failures(&self) -> AttackResult<Failures> {
         let (_, text) = self.get("/failures")?;
         let mut counts = text.split_whitespace().map(str::parse);
@@ -105,11 +105,11 @@ impl Server {
         Ok(Failures { open: next()??, closed: next()??, local: next()?? })
     }
 
-    /// Sends a GET and returns the status and the body of the response.
+    /// Sends a GET request, and returns the status and the body of the response.
     ///
     /// # Errors
     ///
-    /// If there is no response.
+    /// Returns an error if there is no response.
     pub fn get(&self, path: &str) -> AttackResult<(u16, String)> {
         Ok(Connection::to(self.http1.port())?.get(path, "Connection: close\r\n")?)
     }

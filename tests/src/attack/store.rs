@@ -1,4 +1,4 @@
-//! The store of a measurement: the server's memory, or a Redis with a network delay.
+//! The store that the servers of a measurement use: their own memory, or Redis behind a network delay.
 
 use std::{fmt, time::Duration};
 
@@ -7,11 +7,11 @@ use super::{AttackResult, cluster, delay_proxy, redis_node::RedisNode};
 /// The kind of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// In memory.
+    /// Each server stores the counts in its own memory.
     Memory,
-    /// In one Redis.
+    /// One Redis server stores the counts.
     Redis,
-    /// In a Redis Cluster.
+    /// A Redis Cluster stores the counts.
     Cluster,
 }
 
@@ -25,21 +25,21 @@ impl fmt::Display for Kind {
     }
 }
 
-/// A running store, whose Redis servers end when this value is dropped.
+/// A running store. When this value is dropped, its Redis servers end.
 #[derive(Debug)]
 pub struct Store {
-    /// The argument that selects the store for the servers: `memory` or a URL.
+    /// The argument that selects this store on the command line of a server: `memory` or a URL.
     pub url: String,
-    /// The Redis servers.
+    /// The Redis servers of the store; empty for the memory store.
     pub nodes: Vec<RedisNode>,
 }
 
 impl Store {
-    /// Starts a store with this round-trip time to Redis.
+    /// Starts a store whose round-trip time to Redis is `delay`.
     ///
     /// # Errors
     ///
-    /// If the store does not start.
+    /// Returns an error if the store does not start.
     pub fn start(kind: Kind, delay: Duration) -> AttackResult<Self> {
         match kind {
             Kind::Memory => Ok(Self { url: "memory".to_owned(), nodes: Vec::new() }),
@@ -52,11 +52,11 @@ impl Store {
         }
     }
 
-    /// Starts one Redis server with this round-trip time and additional arguments.
+    /// Starts one Redis server with the round-trip time `delay` and with additional command line arguments.
     ///
     /// # Errors
     ///
-    /// If Redis does not start.
+    /// Returns an error if Redis does not start.
     pub fn redis(delay: Duration, args: &[String]) -> AttackResult<Self> {
         let node = RedisNode::start(args)?;
         let port = match delay.is_zero() {

@@ -1,10 +1,10 @@
-//! The table of attacks. The program prints each row after its measurement.
+//! Formats the table of attacks. The program prints each row when its measurement has ended.
 
 use std::time::Duration;
 
 use super::measure::Measurement;
 
-/// The titles and widths of the columns. The first column is aligned to the left.
+/// The titles and widths of the columns. The text in the first column is aligned to the left.
 const COLUMNS: [(&str, usize); 21] = [
     ("limit", 38),
     ("conns", 5),
@@ -29,13 +29,13 @@ const COLUMNS: [(&str, usize); 21] = [
     ("", 4),
 ];
 
-/// The header of the table.
+/// Returns the header of the table.
 #[must_use]
 pub fn header() -> String {
     line(&COLUMNS.map(|(title, _)| title.to_owned()))
 }
 
-/// Formats the line for a measured row.
+/// Formats the results of a measured row as one line.
 #[must_use]
 pub fn row(measurement: &Measurement, is_failed: bool) -> String {
     let Measurement { row, tally, failures, attacked, .. } = measurement;

@@ -1,4 +1,5 @@
-//! The victims: clients at other addresses that send slowly and within their limits.
+//! The victims of an attack. Victims are clients with other addresses than the attack. They send requests slowly and
+//! within their limits.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -14,16 +15,16 @@ use super::{
     request::{Addresses, Request},
 };
 
-/// The number of victims that send at the same time.
+/// The number of victims that send requests at the same time.
 const VICTIMS: u32 = 8;
-/// The time between two requests of a victim. All victims together send 50 requests per second.
+/// The time between two requests of one victim. All victims together send 50 requests per second.
 const INTERVAL: Duration = Duration::from_millis(160);
-/// A response that takes longer than this counts as lost.
+/// A request without a response after this time counts as lost.
 const LOST_AFTER: Duration = Duration::from_secs(5);
 
-/// The victims, and the next unused address.
+/// Sends the requests of the victims.
 ///
-/// A victim that has used up its limit continues with a new address.
+/// When a victim has used up its limit, the victim continues with the next unused address.
 #[derive(Debug)]
 pub struct Victims {
     servers: Vec<SocketAddr>,
@@ -31,34 +32,34 @@ pub struct Victims {
     next_address: u32,
 }
 
-/// The statistics of the victims.
+/// The statistics of the victims' requests.
 #[derive(Clone, Debug, Default)]
 pub struct VictimStats {
-    /// Latencies in microseconds, sorted.
+    /// The latencies in microseconds, sorted.
     pub micros: Vec<u32>,
     /// Requests that a limit denied or that the guard rejected without a decision.
     pub rejected: u64,
-    /// Requests that passed without the headers of a decision.
+    /// Requests that passed without rate limit headers, which shows that no limit made a decision.
     pub unchecked: u64,
     /// Requests without a response.
     pub lost: u64,
 }
 
 impl Victims {
-    /// Creates victims that can each send this many requests from one address.
+    /// Creates victims. A victim sends at most `allowance` requests from one address.
     #[must_use]
     pub fn new(servers: Vec<SocketAddr>, allowance: u64) -> Self {
-        // The attack uses 127.0.0.1, so the victims begin with the next address.
+        // The attack uses the address 127.0.0.1, so the victims begin with the next address.
         Self { servers, allowance, next_address: Ipv4Addr::LOCALHOST.to_bits() + 1 }
     }
 
     /// Sends requests from new addresses until each server has made a decision.
     ///
-    /// Directly after its start, a server may not be connected to Redis.
+    /// Right after its start, a server may not have a connection to Redis yet.
     ///
     /// # Errors
     ///
-    /// If a server makes no decision in time.
+    /// Returns an error if a server makes no decision within the timeout.
     pub fn warm_up(&mut self) -> AttackResult {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let request = Request::new(Addresses::Peer, "");
@@ -82,11 +83,11 @@ impl Victims {
         Ok(())
     }
 
-    /// Lets the victims send for this duration.
+    /// Sends the requests of all victims for this duration.
     ///
     /// # Errors
     ///
-    /// If the runtime cannot be created.
+    /// Returns an error if the runtime cannot be created.
     pub fn send(&mut self, duration: Duration) -> AttackResult<VictimStats> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let addresses = duration.as_millis().div_ceil(INTERVAL.as_millis()) as u32 + 1;
@@ -110,13 +111,13 @@ impl Victims {
 }
 
 impl VictimStats {
-    /// Whether every request passed with a decision.
+    /// Whether every request passed, and a limit made a decision on it.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.rejected + self.unchecked + self.lost == 0
     }
 
-    /// The latency that this percentage of the requests does not exceed.
+    /// Returns the latency that this percentage of the requests does not exceed.
     #[must_use]
     pub fn percentile(&self, percent: usize) -> Duration {
         let rank = (self.micros.len() * percent).div_ceil(100).saturating_sub(1);

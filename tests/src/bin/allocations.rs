@@ -1,6 +1,6 @@
-//! Counts the heap allocations of requests with the memory store. For each kind of request, the program prints a line
-//! with its name and the number of allocations. The program installs its own allocator, so it is not a part of the
-//! tests.
+//! Counts the heap allocations that a request causes with the memory store. For each kind of request, the program
+//! prints a line with its name and the number of allocations. The counts need a custom allocator, so this code is a
+//! separate program and not a part of the tests.
 
 #![allow(clippy::print_stdout, reason = "the parent process reads it")]
 
@@ -17,7 +17,8 @@ use actix_web::{
 use futures_util::FutureExt;
 use metrics_exporter_prometheus::PrometheusBuilder;
 
-/// The number of measured requests. It is large enough to average out rare allocations, such as those of a growing log.
+/// The number of requests in a measurement. With this number, a rare allocation, such as the growth of a log, does
+/// not change the average.
 const REQUESTS: u64 = 16;
 
 const LIMITS: [&str; 3] = ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"];
@@ -27,17 +28,17 @@ async fn hello() -> impl Responder {
     "Hello."
 }
 
-/// Writes the same headers as a limit, but without a limit.
+/// Writes the same headers that a limit writes, but without a limit.
 fn write_headers(headers: &mut HeaderMap) {
     for name in LIMITS {
         let value = HeaderValue::from_static("12345");
-        // The value is copied at run time, because the digits of a limit are not constant either.
+        // The value is copied at run time, because a limit also formats its values at run time.
         let value = HeaderValue::from_bytes(value.as_bytes()).unwrap_or(value);
         headers.insert(HeaderName::from_static(name), value);
     }
 }
 
-/// Counts the allocations of requests that this application handles.
+/// Counts the allocations that a request to this application causes.
 macro_rules! count_requests {
     ($name:expr, $app:expr) => {
         let app = init_service($app.service(hello)).await;
@@ -61,11 +62,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
             let key = Key::from("a user of this application");
             let _ = guard.check(&policy, &key).now_or_never();
         };
-        // After these checks, the sliding-window log has its final capacity, so it does not grow while allocations are
-        // counted.
+        // After these checks, the sliding-window log has its final capacity. The log then does not grow while
+        // allocations are counted.
         (0..600).for_each(|_| check());
         count(&format!("check, {name}"), check);
-        // The guard looks up the metric handles on the first check with this recorder, so that check is not counted.
+        // The guard looks up the metric handles in the first check with this recorder, so the first check is not
+        // counted.
         let recorder = PrometheusBuilder::new().build_recorder();
         metrics::with_local_recorder(&recorder, || {
             check();

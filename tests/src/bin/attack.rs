@@ -1,5 +1,6 @@
-//! Attacks servers and judges whether their limits hold: `attack [--small] [--only WORD]… [--seconds N] [--pause MS]
-//! [--deadline MS] [--judge-latency] [--list]`. The comment in `scripts/attack` describes the measurements.
+//! Attacks servers and checks whether their limits still hold: `attack [--small] [--only WORD]… [--seconds N]
+//! [--pause MS] [--deadline MS] [--judge-latency] [--list]`. A comment in `scripts/attack` describes the
+//! measurements.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is a command")]
 
@@ -10,7 +11,7 @@ use rateguard_tests::attack::{
     process, refund_cost, row, table,
 };
 
-/// An attack that has its own table: its name, whether it is quick, and the measurement.
+/// An attack that has its own table: the name of the attack, whether its measurement is quick, and the measurement.
 type Special = (&'static str, bool, fn() -> AttackResult<Report>);
 
 const SPECIALS: [Special; 4] = [
@@ -19,9 +20,10 @@ const SPECIALS: [Special; 4] = [
     (full_redis::NAME, false, full_redis::measure),
     (full_memory::NAME, false, full_memory::measure),
 ];
-/// The number of open files that the process needs: 3,000 connections and some other files.
+/// The number of files that this process must be able to open: 3,000 connections and some other files.
 const FILES: u64 = 4_096;
-/// If other processes use more than this share of the CPU, they may be the cause of violations.
+/// The maximum share of the CPU that other processes may use. With a higher share, violations may have another cause
+/// than the attack.
 const MAX_FOREIGN_LOAD: f64 = 0.1;
 
 fn main() -> AttackResult<ExitCode> {

@@ -1,12 +1,13 @@
-//! The program of a server under attack: `attack_server STORE PREFIX MODE REPLICAS LIMIT [DEADLINE]`.
+//! Runs an application server that is attacked: `attack_server STORE PREFIX MODE REPLICAS LIMIT [DEADLINE]`.
 //!
-//! STORE is `memory` or a URL. MODE is the failure mode: `open`, `closed` or `local`. LIMIT is the name of one of [the
-//! limits](rateguard_tests::attack::limits). DEADLINE is in milliseconds. The other settings of the guard are the
-//! defaults.
+//! STORE is `memory` or a URL. MODE is the failure mode: `open`, `closed` or `local`. LIMIT is the name of one of
+//! [the limits](rateguard_tests::attack::limits). DEADLINE is in milliseconds. All other settings of the guard have
+//! their default values.
 //!
-//! The first output line has two ports: for HTTP/1.1, and for HTTP/2 with prior knowledge. The page `/` has the limit,
-//! and `/free` has none. `/failures` returns the counts of `RateGuard::failures`. A request with the header `X-Hold`
-//! waits, and each request for `/release` lets one waiting request continue.
+//! The first line of output has two ports: one for HTTP/1.1, and one for HTTP/2 with prior knowledge. The page `/`
+//! has the limit, and `/free` has no limit. `/failures` returns the counts of `RateGuard::failures`. A request with
+//! the header `X-Hold` waits until a request for `/release` arrives. Each request for `/release` lets one waiting
+//! request continue.
 
 #![allow(clippy::print_stdout, reason = "the parent process reads it")]
 
@@ -60,7 +61,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             .route("/failures", web::to(move || std::future::ready(failures(&for_failures))))
             .route("/release", web::to(release_one))
     });
-    // A client on a slow machine may pause for longer than the default timeouts allow.
+    // The timeouts are long, because a client on a slow machine may pause for longer than the default timeouts allow.
     let server = server.keep_alive(TIMEOUT).client_request_timeout(TIMEOUT);
     let server = server.workers(WORKERS).bind(("127.0.0.1", 0))?;
     let server = server.bind_auto_h2c(("127.0.0.1", 0))?;
@@ -69,7 +70,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(server.run().await?)
 }
 
-/// Adds the page under attack, with the limit if there is one.
+/// Adds the page that is attacked. The page has no limiter if the limit has no quotas.
 fn add_page(config: &mut web::ServiceConfig, guard: &RateGuard, limit: &'static limits::Limit) {
     let resource = web::resource("/");
     if limit.rate.is_empty() {
@@ -79,7 +80,7 @@ fn add_page(config: &mut web::ServiceConfig, guard: &RateGuard, limit: &'static 
     }
 }
 
-/// Responds with the same headers as a page whose limiter admitted the request.
+/// Sends a response with the same headers as a page whose limiter has admitted the request.
 async fn page_without_limiter() -> HttpResponse {
     HttpResponse::Ok().insert_header(("X-RateLimit-Limit", "5")).body("ok")
 }
@@ -106,7 +107,8 @@ fn rate_limit(guard: &RateGuard, limit: &'static limits::Limit) -> RateLimit {
     }
 }
 
-/// Responds with the status in `X-Status`. A request with `X-Hold` first waits for a request for `/release`.
+/// Sends a response with the status from the header `X-Status`. A request with the header `X-Hold` first waits until
+/// a request for `/release` arrives.
 async fn page(request: HttpRequest, release: web::Data<Notify>) -> HttpResponse {
     if request.headers().contains_key("X-Hold") {
         release.notified().await;

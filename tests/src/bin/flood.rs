@@ -1,5 +1,5 @@
-//! Floods the memory store with keys that are used once: `flood KEYS CAP RATE`. The program prints one line for each
-//! figure: its name and its number.
+//! Floods the memory store with keys that are used only once: `flood KEYS CAP RATE`. The program prints one line for
+//! each measured figure, with the name and the value of the figure.
 
 #![allow(clippy::print_stdout, reason = "the parent process reads it")]
 
@@ -14,13 +14,14 @@ use actix_rateguard::{Decision, Key, MemoryStore, Policy, RateGuard, test_util::
 use futures_util::FutureExt;
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 
-/// The time by which the clock advances for each check, so the guard sees 100,000 checks per second.
+/// The time by which the clock advances for each check of the flood. The guard therefore gets 100,000 checks per
+/// second of its clock.
 const TICK: Duration = Duration::from_micros(10);
-/// The number of checks of the flood for each check of a legitimate key.
+/// For this many checks of the flood, there is one check of a legitimate key.
 const FLOOD_CHECKS: u64 = 100;
-/// The number of legitimate keys. The program uses each of them repeatedly.
+/// The number of legitimate keys. Each of these keys is used repeatedly.
 const LEGITIMATE_KEYS: u64 = 50;
-/// The number of 10 ns intervals in the histogram of check times.
+/// The number of intervals in the histogram of check durations. Each interval is 10 ns long.
 const STEPS: usize = 100_000;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -57,8 +58,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         admitted += u64::from(decision.is_allowed());
         if number % FLOOD_CHECKS == 0 {
             freed += u64::from(check(&strict, &denied)?.is_allowed());
-            // Before the store is full, it has room for every new key. Therefore the first tenth of the flood is not
-            // counted.
+            // Before the store is full, it admits every new key. Therefore checks of legitimate keys during the first
+            // tenth of the flood are not counted.
             if number > keys / 10 {
                 let key = Key::from((number / FLOOD_CHECKS % LEGITIMATE_KEYS, "innocent"));
                 legitimate += 1;
@@ -77,7 +78,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The peak memory of this process in bytes; 0 if the system does not report the memory.
+/// Returns the peak memory of this process in bytes, or 0 if the system does not report the memory.
 fn memory() -> Result<u64, Box<dyn Error>> {
     let Ok(status) = fs::read_to_string("/proc/self/status") else { return Ok(0) };
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -85,7 +86,7 @@ fn memory() -> Result<u64, Box<dyn Error>> {
     Ok(kilobytes.parse::<u64>()? * 1024)
 }
 
-/// The time in nanoseconds that `rank` of the measured checks did not exceed.
+/// Returns the duration in nanoseconds that `rank` of the measured checks did not exceed.
 fn quantile(times: &[u32], mut rank: u64) -> usize {
     let step = times.iter().position(|count| {
         let is_here = rank < u64::from(*count);

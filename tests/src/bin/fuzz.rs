@@ -1,7 +1,7 @@
 //! Searches for inputs that violate a property: `fuzz [TARGET…] [--runs N] [--seed S]`.
 //!
-//! For each target, the program prints the number of runs, the time, and the count of each outcome. If an input
-//! violates a property, the program prints the input and fails.
+//! For each target, the program prints the number of runs, the duration, and the count of each outcome. If an input
+//! violates a property, the program prints the input and exits with an error.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is a command")]
 
@@ -37,8 +37,8 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         for _ in 0..threads {
             scope.spawn(|| {
                 while let Some((name, run)) = next() {
-                    // Each run of this target writes a file. This takes as long as ten runs of another target, so there
-                    // are fewer runs.
+                    // Each run of the target `policies` writes a file, and takes as long as ten runs of another
+                    // target. Therefore this target has only a tenth of the runs.
                     let runs = if name == "policies" { runs.div_ceil(10) } else { runs };
                     match run(runs, seed) {
                         Ok(report) => println!("{name}: {report}"),
@@ -55,7 +55,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
 }
 
 fn parse_options(mut args: impl Iterator<Item = String>) -> Result<Options, Box<dyn Error>> {
-    // A seed of 32 bits is easy to type.
+    // A seed of 32 bits is short enough to be typed.
     let seed = RandomState::new().build_hasher().finish() >> 32;
     let mut options = Options { targets: Vec::new(), runs: 1_000_000, seed };
     while let Some(arg) = args.next() {

@@ -1,8 +1,9 @@
-//! Responds with every kind of rate limit header, for clients in other languages: `header_fixture_server ORIGIN`.
+//! Sends responses with every kind of rate limit header to clients in other languages: `header_fixture_server
+//! ORIGIN`.
 //!
-//! The first output line is the port that the system chose. A client is identified by the header `X-Client`, or else by
-//! its address. CORS allows scripts of pages at ORIGIN to read the headers. The server ends when its standard input is
-//! closed.
+//! The first line of output is the port that the system chose. The server identifies a client by the header
+//! `X-Client`, or by its address if this header is missing. CORS allows scripts on pages from ORIGIN to read the
+//! headers. The server ends when its standard input is closed.
 
 #![allow(clippy::print_stdout, reason = "the parent process reads it")]
 
@@ -29,7 +30,7 @@ use futures_util::future::ready;
 
 const CLIENT: &str = "X-Client";
 
-/// The number of requests for `/recovering` that fail before one succeeds.
+/// The number of requests for `/recovering` that fail before the next request succeeds.
 const FAILURES: usize = 2;
 
 #[actix_web::main]
@@ -49,7 +50,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
                     .allowed_header(CLIENT)
                     .expose_headers(pages.both.header_names()),
             )
-            // The CORS middleware responds to preflight requests itself, so the counter is outside of it.
+            // The CORS middleware responds to preflight requests itself, so preflights are counted outside this
+            // middleware.
             .wrap_fn(move |request, service| {
                 count.fetch_add(usize::from(request.method() == Method::OPTIONS), Relaxed);
                 service.call(request)
@@ -64,7 +66,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(server.run().await?)
 }
 
-/// The guards that the pages use.
+/// The guards that the pages use, and the store of one guard.
 #[derive(Clone)]
 struct Pages {
     customary: RateGuard,
@@ -102,7 +104,7 @@ impl Pages {
 
     fn register(&self, config: &mut web::ServiceConfig) {
         let two = |name| Limit::new("2/2s").name(name);
-        // The cost is a closure: if a constant cost exceeds the limit, the limit is rejected when the application
+        // The cost is a closure, because a constant cost above the limit would be rejected when the application
         // starts.
         let six = |_: &HttpRequest| 6;
         for (path, guard, limit) in [
@@ -113,7 +115,8 @@ impl Pages {
             ("/problems", &self.problems, two("problems")),
             ("/unavailable", &self.unavailable, two("unavailable")),
             ("/several", &self.both, Limit::new("2/2s; 3/4s").name("several")),
-            // Without percent encoding, a header could not contain this name, or a client would read another name.
+            // This name needs percent encoding. Without it, a header could not contain the name, or a client would
+            // read a different name.
             ("/named", &self.both, two(r#"größe"\%41"#)),
             ("/bucket", &self.draft, Limit::new("1/2s token_bucket burst 2").name("bucket")),
             ("/ban", &self.both, Limit::new("1/2s").name("ban").ban("2/minute for 2s")),

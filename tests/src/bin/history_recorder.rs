@@ -1,8 +1,10 @@
-//! Runs random operations and prints their history: `history_recorder URL PREFIX SEED TASKS OPERATIONS`.
+//! Runs random operations and prints the history of these operations: `history_recorder URL PREFIX SEED TASKS
+//! OPERATIONS`.
 //!
-//! The program prints `ready`, waits for a line on its standard input, and runs OPERATIONS operations in each of TASKS
-//! tasks. Then it prints one [`rateguard_tests::history::Event`] per line. SEED determines which operations the tasks
-//! request. The results depend on timing, and so do the checks that are refunded.
+//! The program prints `ready`, waits for a line on its standard input, and runs OPERATIONS operations in each of
+//! TASKS tasks. Then it prints one [`rateguard_tests::history::Event`] per line. SEED determines which operations the
+//! tasks request. The results of the operations, and the choice of the checks that are refunded, also depend on
+//! timing.
 
 #![allow(clippy::print_stdout, reason = "the parent process reads it")]
 
@@ -15,10 +17,10 @@ use actix_rateguard::{
 use futures_util::future::join_all;
 use rateguard_tests::history::{Call, DEBIT_RESET_KEY, Event, KEYS, LIMITS, Part};
 
-/// A deadline that is longer than any reply takes on a loaded machine.
+/// The deadline of checks, which is longer than any reply takes on a loaded machine.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The number of recent checks with a cost from which a refund is chosen.
+/// The maximum number of recent checks from which the program chooses the next check to refund.
 const MAX_REFUNDABLE: usize = 6;
 
 #[tokio::main(worker_threads = 2)]
@@ -29,9 +31,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (seed, tasks, operations): (u64, u64, usize) =
         (seed.parse()?, tasks.parse()?, operations.parse()?);
 
-    // On a slow machine, checks would miss a shorter deadline.
+    // With the default deadline, checks would fail on a slow machine.
     let settings = RateGuard::redis(url).prefix(prefix).deadline(TIMEOUT);
-    // Without the denial cache, Redis decides every check.
+    // The denial cache is disabled, so Redis decides every check.
     let guard = settings.denial_cache_ttl(Duration::ZERO).build()?;
     let quotas: Vec<Quotas> =
         LIMITS.iter().map(|(_, rates)| rates.parse()).collect::<Result<_, _>>()?;
@@ -53,7 +55,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             for _ in 0..operations {
                 recorder.pause().await;
                 let event = recorder.run_random_operation().await?;
-                // Writing to a `String` cannot fail.
+                // A write to a `String` cannot fail.
                 let _ = writeln!(history, "{event}");
             }
             Ok::<_, StoreError>(history)
@@ -65,7 +67,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Peeks until Redis replies, because the first connection attempts may fail on a slow machine.
+/// Sends peeks until Redis replies, because the first connection attempts may fail on a slow machine.
 async fn wait_until_connected(guard: &RateGuard, quotas: &Quotas) {
     let key = Key::global();
     let peek = [BucketRequest::new(Bucket::new("connected", 0, &key), quotas.as_slice()[0], 0)];
@@ -79,11 +81,12 @@ struct HistoryRecorder {
     quotas: Vec<Quotas>,
     keys: Vec<Key>,
     random: Random,
-    /// Checks that the store admitted, that have a cost, and that no refund was requested for.
+    /// The checks that can be refunded: the store admitted them, they have a cost, and no refund has been requested
+    /// yet.
     refundable: Vec<Event>,
 }
 
-/// One bucket and the units that an operation requests.
+/// A bucket, and the number of units that an operation requests from it.
 #[derive(Clone, Copy)]
 struct RequestedPart {
     limit: usize,
@@ -93,7 +96,7 @@ struct RequestedPart {
 }
 
 impl HistoryRecorder {
-    /// Sleeps sometimes, so buckets also become empty on a fast machine.
+    /// Sleeps in some cases, so that buckets have free capacity again even on a fast machine.
     async fn pause(&mut self) {
         if self.random.below(8) == 0 {
             let pause = self.random.below(40);
@@ -129,14 +132,14 @@ impl HistoryRecorder {
         }
     }
 
-    /// Returns random parts for one or two keys: all quotas of a limit for each key.
+    /// Chooses one or two keys, and returns the buckets of all quotas of a limit for each key.
     fn random_parts(&mut self, is_debit_or_reset: bool) -> Vec<RequestedPart> {
         let mut parts = Vec::new();
         for _ in 0..1 + self.random.below(4) / 3 {
             let limit = self.random.below(LIMITS.len() as u64) as usize;
             let key = self.random.below(KEYS.into()) as u8;
             let key = if is_debit_or_reset { DEBIT_RESET_KEY } else { key };
-            // The highest costs exceed some of the limits, so the store denies them.
+            // The highest costs exceed some of the limits, so the store denies these requests.
             let cost = if self.random.below(2) == 0 { 1 } else { self.random.below(7) };
             if parts.iter().any(|it: &RequestedPart| (it.limit, it.key) == (limit, key)) {
                 continue;
@@ -153,7 +156,7 @@ impl HistoryRecorder {
         parts
     }
 
-    /// Refunds all or some of the units that a check took.
+    /// Refunds all or some of the units that an earlier check took.
     async fn refund(&mut self) -> Result<Event, StoreError> {
         let index = self.random.below(self.refundable.len() as u64) as usize;
         let check = self.refundable.remove(index);
@@ -205,7 +208,7 @@ impl HistoryRecorder {
     }
 }
 
-/// `SplitMix64` of Steele, Lea and Flood, 2014.
+/// The random number generator `SplitMix64` of Steele, Lea and Flood, 2014.
 struct Random(u64);
 
 impl Random {

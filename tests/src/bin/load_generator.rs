@@ -1,7 +1,7 @@
-//! Makes checks as fast as it can: `load_generator URL PREFIX RATE KEYS TASKS CHECKS`.
+//! Sends checks as fast as possible: `load_generator URL PREFIX RATE KEYS TASKS CHECKS`.
 //!
-//! The program prints `ready`, waits for a line on its standard input, and makes CHECKS checks in each of TASKS tasks.
-//! Then it prints one line: a [`rateguard_tests::Tally`].
+//! The program prints `ready`, waits for a line on its standard input, and sends CHECKS checks in each of TASKS
+//! tasks. Then it prints the results as one line: a [`rateguard_tests::Tally`].
 
 #![allow(clippy::print_stdout, reason = "the parent process reads it")]
 
@@ -19,9 +19,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (keys, tasks, checks): (usize, usize, usize) =
         (keys.parse()?, tasks.parse()?, checks.parse()?);
 
-    // On a slow machine, checks would miss a shorter deadline.
+    // With the default deadline, checks would fail on a slow machine.
     let settings = RateGuard::redis(url).prefix(prefix).deadline(Duration::from_secs(60));
-    // Without the denial cache, Redis decides every check.
+    // The denial cache is disabled, so Redis decides every check.
     let guard = settings.denial_cache_ttl(Duration::ZERO).build()?;
     let policy = Policy::new("load", rate)?;
 

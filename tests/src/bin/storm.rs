@@ -1,9 +1,9 @@
-//! Runs a storm against four servers and their Redis: `storm [--seed N] [--minutes M] [--seconds S] [--faults A,B]
-//! [--judge-undecided true|false]`.
+//! Runs a storm, which injects faults into Redis and the network of four loaded servers: `storm [--seed N] [--minutes
+//! M] [--seconds S] [--faults A,B] [--judge-undecided true|false]`.
 //!
-//! The program prints the results, and fails if there is a violation. After a failure it does not delete the histories,
-//! the schedule of the faults and the data of Redis. The same seed gives the same faults in the same order, but their
-//! effect depends on timing.
+//! The program prints the results, and exits with an error if there is a violation. In that case it does not delete
+//! the histories, the schedule of the faults and the data of Redis. The same seed gives the same faults in the same
+//! order, but the effect of the faults depends on timing.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is a command")]
 
@@ -40,12 +40,12 @@ use rateguard_tests::storm::{
 
 /// The deadline of checks.
 const DEADLINE: Duration = Duration::from_millis(100);
-/// The number of connections to each server, and the mean pause of each connection between two requests. All
-/// connections together send about 1,000 requests per second.
+/// The number of connections to each server. Each connection makes a mean pause of `PAUSE` between two requests, so
+/// all connections together send about 1,000 requests per second.
 const CONNECTIONS: u64 = 8;
 const PAUSE: Duration = Duration::from_millis(30);
-/// When a server has run for this time, it has allocated all that it needs. Then its resources are measured for the
-/// first time.
+/// The time after which a server has allocated everything that it needs. The first measurement of its resources is at
+/// this time.
 const EARLY: Duration = Duration::from_secs(60);
 
 /// The command line options.
@@ -53,15 +53,15 @@ struct Options {
     seed: u64,
     duration: Duration,
     faults: Vec<Fault>,
-    /// Whether an undecided request is a violation if no fault explains it. On a loaded machine, Redis may have no
-    /// processor for as long as a deadline, and a probe may not observe this.
+    /// Whether an undecided request is a violation if no fault explains it. On a loaded machine, Redis may get no
+    /// processor for as long as the deadline, and the probes may not notice this.
     judges_undecided: bool,
 }
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let options = parse_options(env::args().skip(1))?;
     println!("seed {}", options.seed);
-    // The folder is in memory if possible, because Redis stalls on a slow disk.
+    // If possible, the folder is in memory, because Redis stalls on a slow disk.
     let memory = Path::new("/dev/shm");
     let folder = if memory.is_dir() { memory.to_owned() } else { env::temp_dir() };
     let folder = folder.join(format!("rateguard-storm-{}", process::id()));
@@ -81,7 +81,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     Ok(ExitCode::FAILURE)
 }
 
-/// Prints the folder with the files for an analysis of the storm.
+/// Prints the path of the folder that has the files for an analysis of the storm.
 fn print_folder(folder: &Path) {
     eprintln!("histories, schedule and Redis data: {}", folder.display());
 }
@@ -95,7 +95,7 @@ fn run_storm(options: &Options, folder: &Path) -> Result<Report, Box<dyn Error>>
         faults.retain(|fault| !fault.sets_clock());
     }
     let redis = RedisProcess::start(folder, clock)?;
-    // Half of the servers connect to Redis directly, the others through a proxy.
+    // Two of the four servers connect to Redis directly, and the other two connect through a proxy.
     let proxies = [Proxy::start(redis.port())?, Proxy::start(redis.port())?];
     let ports = [redis.port(), redis.port(), proxies[0].port(), proxies[1].port()];
     let program = env::current_exe()?.with_file_name("storm_server");
@@ -111,7 +111,7 @@ fn run_storm(options: &Options, folder: &Path) -> Result<Report, Box<dyn Error>>
     let mut report = Report::default();
 
     let stop = AtomicBool::new(false);
-    // The names of the faults of each schedule step, and when the faults ended.
+    // For each schedule step: the names of its faults, and the time at which the faults ended.
     let mut ends = Vec::new();
     let mut schedule = format!("seed {}\n", options.seed);
     let mut observed_stalls = [Vec::new(), Vec::new()];
@@ -195,7 +195,7 @@ fn run_storm(options: &Options, folder: &Path) -> Result<Report, Box<dyn Error>>
     Ok(report)
 }
 
-/// Waits until each server has received another reply from Redis.
+/// Waits until each server has received one more reply from Redis.
 fn wait_for_replies(servers: &[StormServer]) -> Result<(), Duration> {
     let before: Vec<_> = servers.iter().map(|server| server.store_replies().ok()).collect();
     for (server, before) in servers.iter().zip(before) {
@@ -210,9 +210,10 @@ fn wait_for_replies(servers: &[StormServer]) -> Result<(), Duration> {
     Ok(())
 }
 
-/// Measures the resources of each server, if possible when each server has one connection to Redis.
+/// Measures the resources of each server. If possible, the function waits until each server has one connection to
+/// Redis.
 fn process_stats(servers: &[StormServer]) -> std::io::Result<Vec<ProcessStats>> {
-    // Pending calls of the servers end during this pause.
+    // The calls that the servers have already sent to Redis end during this pause.
     thread::sleep(Duration::from_secs(1));
     let _ = retry_until(TIMEOUT, || {
         let stats: Vec<_> =
@@ -223,10 +224,10 @@ fn process_stats(servers: &[StormServer]) -> std::io::Result<Vec<ProcessStats>> 
 }
 
 fn parse_options(mut args: impl Iterator<Item = String>) -> Result<Options, Box<dyn Error>> {
-    // A seed of 32 bits is easy to type.
+    // A seed of 32 bits is short enough to be typed.
     let seed = RandomState::new().build_hasher().finish() >> 32;
     let mut faults = Fault::ALL.map(|(_, fault)| fault).to_vec();
-    // After a clock step, the judge accepts more, so clock steps are no default.
+    // The judge accepts more results after a clock step, so the default faults do not include clock steps.
     faults.retain(|fault| !fault.sets_clock());
     let mut options =
         Options { seed, duration: Duration::from_secs(60), faults, judges_undecided: true };

@@ -1,10 +1,10 @@
-//! The program of an application server in a storm: `storm_server URL PREFIX MODE DEADLINE HISTORY`.
+//! Runs an application server in a storm: `storm_server URL PREFIX MODE DEADLINE HISTORY`.
 //!
-//! The first output line is the port that the system chose. The server has [the pages of a storm](PAGES), whose limits
-//! are in the Redis at URL. MODE is the failure mode: `open`, `closed` or `local`. DEADLINE is the deadline of checks
-//! in milliseconds. For each call of its store and for each HTTP request, the server writes a line into the file
-//! HISTORY. `/store_replies` returns the number of replies that Redis has sent. The server ends when its standard input
-//! is closed.
+//! The first line of output is the port that the system chose. The server has [the pages of a storm](PAGES), whose
+//! limits are stored in the Redis at URL. MODE is the failure mode: `open`, `closed` or `local`. DEADLINE is the
+//! deadline of checks in milliseconds. For each call of its store and for each HTTP request, the server writes a line
+//! into the file HISTORY. `/store_replies` returns the number of replies that the server has received from Redis. The
+//! server ends when its standard input is closed.
 
 #![allow(clippy::print_stdout, reason = "the parent process reads it")]
 
@@ -101,7 +101,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 }
             })
     });
-    // A client on a slow machine may pause for longer than the default timeouts allow.
+    // The timeouts are long, because a client on a slow machine may pause for longer than the default timeouts allow.
     let server = server.keep_alive(TIMEOUT).client_request_timeout(TIMEOUT);
     let server = server.workers(2).bind(("127.0.0.1", 0))?;
     println!("{}", server.addrs().first().ok_or("no address")?.port());
@@ -172,27 +172,29 @@ fn cost(request: &HttpRequest) -> u32 {
 }
 
 tokio::task_local! {
-    /// The number of the HTTP request that calls the store.
+    /// The number of the HTTP request that is calling the store.
     static REQUEST: u64;
 }
 
-/// The history that the server records.
+/// Records the history of the server.
 struct Log {
-    /// Sends records to the writer thread. `None` ends the thread.
+    /// The channel to the thread that writes the history. The message `None` ends that thread.
     records: mpsc::Sender<Option<Record>>,
     /// The number of the next HTTP request.
     requests: AtomicU64,
-    /// The number of replies that the store has sent.
+    /// The number of replies that the server has received from the store.
     store_replies: AtomicU64,
 }
 
 impl Log {
     fn write(&self, record: Record) {
-        // If the writer thread has failed, sending fails too. The server then ends with the error of the thread.
+        // If the writing thread has failed, the channel is closed and sending fails too. The server later returns the
+        // error of the writing thread.
         let _ = self.records.send(Some(record));
     }
 
-    /// Begins the record of a request for one of the pages. The record does not yet have the response.
+    /// Begins the record of a request. Returns `None` if the request is not for one of the pages, or if it names no
+    /// client.
     fn begin_request(&self, request: &ServiceRequest) -> Option<Request> {
         let page = PAGES.iter().position(|page| page.path == request.path())?;
         let client = request.headers().get(CLIENT)?.to_str().ok()?.to_owned();
@@ -220,7 +222,7 @@ impl Log {
     }
 }
 
-/// A store on Redis that records the calls.
+/// A Redis store that records its calls.
 struct RecordingStore {
     redis: RateGuard,
     log: Arc<Log>,
@@ -266,8 +268,8 @@ impl RecordingStore {
         future: StoreFuture<'a>,
     ) -> StoreFuture<'a> {
         StoreFuture::Pending(Box::pin(async move {
-            // Some calls count offences, or begin and end bans. The judge does not judge these calls on their own, so
-            // they are not recorded.
+            // Some calls only count offences, or begin or end bans. The judge does not check these calls separately,
+            // so the server does not record them.
             if !bucket_requests.iter().any(|bucket_request| policy(bucket_request).is_some()) {
                 return future.get().await;
             }
@@ -282,7 +284,8 @@ impl RecordingStore {
     }
 }
 
-/// A running call of the store. Dropping this value records the call, so a cancelled call is recorded too.
+/// A store call that has no reply yet. When this value is dropped, the call is recorded, so cancelled calls are
+/// recorded too.
 struct PendingCall<'a> {
     store: &'a RecordingStore,
     bucket_requests: &'a [BucketRequest<'a>],

@@ -1,4 +1,5 @@
-//! The client address behind proxies: no client can choose the address by which a guard identifies it.
+//! Tests the client address behind proxies. A client must not be able to choose the address by which a guard
+//! identifies the client.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -14,16 +15,16 @@ use super::{
 #[derive(Debug)]
 pub(super) struct Input {
     header: usize,
-    /// The address of the peer; `None` over a Unix socket.
+    /// The address of the peer; `None` if the peer is connected over a Unix socket.
     peer: Option<IpAddr>,
     lines: Vec<Text>,
     client: IpAddr,
-    /// The entries that the trusted proxies write: for the client, then for each proxy. The flag is whether the entry
-    /// begins a new line.
+    /// The entries that the trusted proxies append to the header: first the client's address, then the addresses of
+    /// proxies. The flag says whether the entry begins a new header line.
     written: Vec<(String, bool)>,
 }
 
-/// The client address rule for each of the [`HEADERS`].
+/// The client address rules, one for each of the [`HEADERS`].
 pub(super) struct Address([ClientAddress; 3]);
 
 impl Default for Address {
@@ -96,7 +97,8 @@ impl Target for Address {
             "an entry to the left of the client was used"
         );
 
-        // If a proxy appends an unterminated quoted string, the header is invalid. Then the peer counts as the client.
+        // If a proxy appends a quoted string without an end, the header is invalid. The guard then uses the address
+        // of the peer.
         let has_quotes = input.lines.iter().any(|line| line.0.contains(&b'"'));
         if HEADERS[input.header] == "Forwarded" && !has_quotes {
             let mut lines = forwarded(&input.lines, &input.written);
@@ -113,7 +115,7 @@ impl Target for Address {
     }
 }
 
-/// Whether the line contains this address.
+/// Returns whether the line contains this address.
 fn has(line: &[u8], address: IpAddr) -> bool {
     let fragments = line.split(|byte| byte.is_ascii_whitespace() || b",;=\"[]%".contains(byte));
     fragments.filter_map(|fragment| str::from_utf8(fragment).ok()).any(|fragment| {
@@ -125,8 +127,8 @@ fn has(line: &[u8], address: IpAddr) -> bool {
     })
 }
 
-/// Whether the quotation marks of a line are balanced. A line with a backslash counts as unbalanced, because it may
-/// escape a quotation mark.
+/// Returns whether the line has an even number of quotation marks. A backslash may escape a quotation mark, so the
+/// result is `false` for a line with a backslash.
 fn is_closed(line: &Text) -> bool {
     let quotes = line.0.iter().filter(|byte| **byte == b'"').count();
     quotes.is_multiple_of(2) && !line.0.contains(&b'\\')

@@ -1,4 +1,4 @@
-//! Runs a target and counts the outcomes.
+//! Runs a target of the fuzzer, and counts how often each outcome occurs.
 
 use std::{
     any::Any,
@@ -9,12 +9,12 @@ use std::{
 
 use super::{Target, random::Random};
 
-/// The result of a target's runs.
+/// The result of running a target.
 #[derive(Debug)]
 pub struct Report {
-    /// The outcomes, each with the number of runs.
+    /// The outcomes, each with the number of runs that had it.
     pub outcomes: Vec<(&'static str, u64)>,
-    /// The duration of all runs.
+    /// The total duration of all runs.
     pub time: Duration,
 }
 
@@ -29,11 +29,11 @@ impl fmt::Display for Report {
 /// An input that violates a property.
 #[derive(Debug)]
 pub struct Counterexample {
-    /// A first run with this seed has the same input.
+    /// The seed of the failed run. If the fuzzer starts with this seed, its first run has the same input.
     pub seed: u64,
     /// The number of the failed run, counted from 1.
     pub run: u64,
-    /// The input as a Rust literal. Characters outside of ASCII are escaped.
+    /// The input as a Rust literal. Characters outside ASCII are escaped.
     pub input: String,
     /// The message of the failed assertion.
     pub message: String,
@@ -49,7 +49,7 @@ impl fmt::Display for Counterexample {
     }
 }
 
-/// Runs a target. Each run has its own seed, so one run can be repeated alone.
+/// Runs a target. Each run has its own seed, so a single run can be repeated without the runs before it.
 pub(super) fn run<T: Target>(runs: u64, seed: u64) -> Result<Report, Counterexample> {
     let start = Instant::now();
     let mut target = T::default();
@@ -68,7 +68,7 @@ pub(super) fn run<T: Target>(runs: u64, seed: u64) -> Result<Report, Counterexam
     Ok(Report { outcomes, time: start.elapsed() })
 }
 
-/// Formats the input in ASCII, because similar characters are hard to distinguish otherwise.
+/// Formats the input in ASCII. Without escapes, some different characters would look the same.
 fn escaped(input: &impl fmt::Debug) -> String {
     let mut text = String::new();
     for c in format!("{input:?}").chars() {

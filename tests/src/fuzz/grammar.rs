@@ -1,4 +1,4 @@
-//! The notations that the grammar crate parses.
+//! Tests the parsers of the grammar crate.
 
 use actix_rateguard_grammar::{Algorithm, Count, KeyNotation, KeyPart};
 
@@ -54,8 +54,8 @@ const FRAGMENTS: &[&str] = &[
     "_",
 ];
 
-/// A function and valid examples. The function parses a text, checks the properties, and returns whether the text was
-/// valid.
+/// A function and examples of valid texts. The function parses a text, checks the properties, and returns whether the
+/// text is valid.
 type Reader = (fn(&str) -> bool, &'static [&'static str]);
 
 const READERS: [Reader; 11] = [
@@ -143,7 +143,7 @@ impl Target for Grammar {
 
     fn input(&self, random: &mut Random) -> Input {
         let reader = random.below(READERS.len());
-        // Sometimes the text is an example of another notation.
+        // In some runs, the text is an example of another notation.
         let (_, examples) =
             READERS[if random.one_in(8) { random.below(READERS.len()) } else { reader }];
         let text = TextSource { examples, fragments: FRAGMENTS }.string(random);

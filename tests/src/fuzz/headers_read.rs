@@ -1,5 +1,5 @@
-//! How a client parses arbitrary headers: all results are bounded, and splitting a list into several lines changes no
-//! result.
+//! Tests how a client parses arbitrary rate limit headers. All results must be bounded. A list that is split into
+//! several header lines must have the same result as the list in one line.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -26,7 +26,8 @@ const LISTS: [&str; 8] = [
 ];
 const OTHERS: [&str; 4] = [RETRY_AFTER, RETRY_AFTER, "date", "server"];
 
-/// The maximum number of limits: two lists of 64 items, and one limit in each of three dialects without lists.
+/// The maximum number of limits in a result: two lists with 64 items each, and one limit for each of three dialects
+/// without lists.
 const MAX_LIMITS: usize = 2 * 64 + 3;
 
 const SOURCE: TextSource = TextSource {
@@ -83,7 +84,7 @@ const SOURCE: TextSource = TextSource {
     ],
 };
 
-/// List items that are well-formed in any order.
+/// List items that are valid in any order.
 const ITEMS: [&str; 8] = [
     "\"burst\";q=100;w=60",
     "\"a, b\";r=0;t=30",
@@ -97,11 +98,11 @@ const ITEMS: [&str; 8] = [
 
 #[derive(Debug)]
 pub(super) struct Input {
-    /// Names and values of headers.
+    /// The names and values of the headers.
     fields: Vec<(&'static str, Text)>,
     now: SystemTime,
     listed_in: &'static str,
-    /// The items of a list. The flag is whether the item begins a new line.
+    /// The items of a list. The flag says whether the item begins a new header line.
     list: Vec<(&'static str, bool)>,
 }
 
@@ -155,7 +156,8 @@ impl Target for HeadersRead {
             "a name has a control character"
         );
 
-        // The result depends neither on the case of names nor on the order of headers with different names.
+        // The result must not depend on upper or lower case in names, nor on the order of headers with different
+        // names.
         let mut sorted = fields.clone();
         sorted.sort_by_key(|(name, _)| *name);
         let sorted = sorted.into_iter().map(|(name, line)| (name.to_ascii_uppercase(), line));
@@ -175,7 +177,7 @@ impl Target for HeadersRead {
     }
 }
 
-/// Returns the lines that the list is split into.
+/// Splits the list into header lines.
 fn split(list: &[(&str, bool)]) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for (item, is_new_line) in list {

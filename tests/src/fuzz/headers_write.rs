@@ -1,4 +1,5 @@
-//! How limits are written to headers: a parser of Structured Fields and this library's reader find the same values.
+//! Tests how limits are written to headers. A parser of Structured Fields and the reader of this library must find
+//! the values that were written.
 
 use std::time::Duration;
 
@@ -10,9 +11,9 @@ use sfv::{FieldType, List, ListEntry, Parser};
 
 use super::{Target, random::Random, text::TextSource};
 
-/// The largest integer that Structured Fields (RFC 9651) permit.
+/// The largest integer that Structured Fields (RFC 9651) allow.
 const MAX_INTEGER: u64 = 999_999_999_999_999;
-/// The maximum length of a header in bytes, and the maximum number of items, that the reader accepts.
+/// The maximum length in bytes of a header that the reader accepts.
 const MAX_BYTES: usize = 16 * 1024;
 const MAX_ITEMS: usize = 64;
 
@@ -114,7 +115,7 @@ impl Target for HeadersWrite {
             assert_eq!(parsed.remaining(), Some(limit.remaining.min(MAX_INTEGER)));
             let reset_after = Duration::from_secs(ceil_secs(limit.reset_after)).min(MAX_WAIT);
             assert_eq!(parsed.reset_after(), Some(reset_after));
-            // If several policies have the same name, the reader finds the first one.
+            // If several policies have the same name, the reader returns the quota of the first policy.
             let first = limits.iter().find(|it| it.policy == limit.policy).unwrap();
             assert_eq!(parsed.quota(), Some(first.quota.min(MAX_INTEGER)));
             let window = Duration::from_secs(ceil_secs(first.window).clamp(1, MAX_INTEGER));
@@ -124,7 +125,7 @@ impl Target for HeadersWrite {
     }
 }
 
-/// Parses a list, checks each item against its limit, and returns the names of the items.
+/// Parses a list, compares each item with its limit, and returns the names of the items.
 fn check_list(
     text: &str,
     keys: [&str; 2],
@@ -153,7 +154,7 @@ fn check_list(
     names.collect()
 }
 
-/// Decodes a name. After each `%`, the name must have two uppercase hexadecimal digits.
+/// Decodes a name. Two uppercase hexadecimal digits must follow each `%`.
 fn decoded(name: &str) -> Vec<u8> {
     let mut fragments = name.split('%');
     let mut bytes = fragments.next().unwrap_or_default().as_bytes().to_vec();
@@ -166,7 +167,7 @@ fn decoded(name: &str) -> Vec<u8> {
     bytes
 }
 
-/// The duration in seconds, rounded up.
+/// Returns the duration in seconds, rounded up.
 fn ceil_secs(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos().div_ceil(1_000_000_000)).unwrap_or(u64::MAX)
 }

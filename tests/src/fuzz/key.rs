@@ -1,4 +1,5 @@
-//! Keys that are made from arbitrary values: different values have different keys, and equal values have equal keys.
+//! Tests keys that are made from arbitrary values. Different values must have different keys, and equal values must
+//! have equal keys.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -9,10 +10,10 @@ use actix_rateguard::{Key, store::Bucket};
 
 use super::{Target, random::Random, text::Text};
 
-/// The maximum number of stored keys. Each new key is compared with all of them.
+/// The maximum number of stored keys. Each new key is compared with all stored keys.
 const MAX_STORED_KEYS: usize = 200_000;
 
-/// Values that would have the same hash if a key were hashed without separators, lengths or types.
+/// Parts of values that would get equal keys if the hash of a key did not include separators, lengths and types.
 const VALUES: [&str; 16] = [
     "",
     "a",
@@ -33,7 +34,7 @@ const VALUES: [&str; 16] = [
 ];
 const NAMES: [&str; 6] = ["a", "app", "shop::cart#2", "größe", ":", "a:b"];
 
-/// The value from which a key is made. Two values are equal if and only if their keys are equal.
+/// A value from which a key is made. Two keys must be equal if and only if their values are equal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Value {
     Alone(Text),
@@ -53,7 +54,8 @@ impl Value {
                 _ => IpAddr::from([127, 0, 0, 1]),
             }),
             2 => Self::Parts(random.list(4, bytes)),
-            // These parts are digests of keys. A tuple of those keys has the same bytes, but must have another key.
+            // These parts are the digests of other keys. A tuple of those keys consists of the same bytes, but must
+            // have a different key.
             3 => Self::Parts(
                 random.list(4, |random| Text(digest(&Self::Alone(bytes(random)).key()).to_vec())),
             ),
@@ -79,7 +81,7 @@ impl Value {
         }
     }
 
-    /// Makes the key from an equal value of another type, if there is one.
+    /// Makes the key from an equal value of another type. If there is no such type, it uses the same value.
     fn key_of_another_type(&self) -> Key {
         match self {
             Self::Alone(Text(bytes)) => match String::from_utf8(bytes.clone()) {
@@ -98,7 +100,7 @@ impl Value {
     }
 }
 
-/// Returns bytes that contain other values, a number or random bytes.
+/// Returns the bytes of one or two of the [`VALUES`], the digits of a number, or random bytes.
 fn bytes(random: &mut Random) -> Text {
     Text(match random.below(8) {
         0 => random.list(40, Random::byte),
@@ -168,8 +170,8 @@ impl Target for Keys {
     }
 }
 
-/// Checks that the storage key contains all parts of the bucket's identity, so two buckets never have the same storage
-/// key.
+/// Checks that the storage key contains every part of the bucket's identity. Then two different buckets always have
+/// different storage keys.
 fn check_storage_key(key: &Key, Input { prefix, name, quota_index, .. }: &Input) {
     let stored = Bucket::new(name, *quota_index, key).storage_key(prefix);
     let (before, rest) = stored.split_once('{').unwrap();

@@ -1,5 +1,5 @@
-//! Property tests with random inputs that are almost valid. `scripts/fuzz` makes many runs, and the integration tests
-//! make few.
+//! Property tests that use random inputs which are almost valid. The script `scripts/fuzz` makes many runs, and the
+//! integration tests make a few runs.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a panic is a failed property")]
 
@@ -17,25 +17,26 @@ mod text;
 
 pub use driver::{Counterexample, Report};
 
-/// A target of the fuzzer.
+/// A target of the fuzzer: a kind of input, and the properties that each of these inputs must have.
 trait Target: Default {
-    /// The random input. The fuzzer prints an input that violates a property.
+    /// The type of the random input. The fuzzer prints an input that violates a property.
     type Input: std::fmt::Debug;
 
-    /// The possible outcomes of a valid run. Each outcome must occur, because otherwise the target tests too little.
+    /// The possible outcomes of a run without a violation. Each outcome must occur, because otherwise the inputs are
+    /// not varied enough.
     const OUTCOMES: &'static [&'static str];
 
     /// Creates a random input.
     fn input(&self, random: &mut random::Random) -> Self::Input;
 
-    /// Checks the properties for an input and returns the index of the outcome. A violated property causes a panic.
+    /// Checks the properties for an input, and returns the index of the outcome. A violated property causes a panic.
     fn check(&mut self, input: &Self::Input) -> usize;
 }
 
-/// Runs a target. The arguments are the number of runs and the first seed.
+/// A function that runs a target. Its arguments are the number of runs and the first seed.
 pub type Run = fn(u64, u64) -> Result<Report, Counterexample>;
 
-/// All targets by name.
+/// The names and functions of all targets.
 pub const TARGETS: [(&str, Run); 6] = [
     ("address", driver::run::<address::Address>),
     ("headers_read", driver::run::<headers_read::HeadersRead>),

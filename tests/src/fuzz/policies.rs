@@ -1,4 +1,4 @@
-//! Policies files: the guard applies a file completely or not at all, and each error has a position.
+//! Tests policies files. A guard must apply either the whole file or nothing, and each error must have a position.
 
 use std::{env, fs, path::PathBuf, process, time::Duration};
 
@@ -61,7 +61,7 @@ const FRAGMENTS: &[&str] = &[
 
 const NAMES: [&str; 2] = ["login", "search"];
 
-/// A guard that reloads the policies file at this path.
+/// A guard, and the path of the policies file that the guard reloads.
 pub(super) struct Policies {
     path: PathBuf,
     guard: RateGuard,
@@ -131,7 +131,7 @@ impl Target for Policies {
     }
 }
 
-/// Checks that each error has a position in the text, and a short message without control characters.
+/// Checks that each error has a position in the text, and that its message is short and has no control characters.
 fn check_diagnostics(error: &PoliciesFileError, Text(text): &Text) {
     let mistakes = error.diagnostics();
     assert!((1..=51).contains(&mistakes.len()), "{} mistakes", mistakes.len());

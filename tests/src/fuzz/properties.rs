@@ -1,5 +1,5 @@
-//! The properties of all parsers: the formatted text of a parsed value has the same value, and error messages are
-//! bounded.
+//! Properties that all parsers must have. A parsed value is formatted and parsed again, and must still be equal.
+//! Error messages must be bounded.
 
 use std::{
     fmt::{Debug, Display},
@@ -11,17 +11,18 @@ use actix_rateguard_grammar::{
     Ban, Methods, MissingKey, OnError, Quota, Quotas, check_name, parse_window,
 };
 
-/// The durations of all time units in microseconds.
+/// The lengths of the time units in microseconds.
 const UNITS: [u128; 6] = [1, 1_000, 1_000_000, 60_000_000, 3_600_000_000, 86_400_000_000];
 
-/// Adds white space around the text.
+/// Adds white space before and after the text.
 fn padded(text: &str) -> String {
     format!("\t {text} \n")
 }
 
-/// Parses a text, and returns the value of a valid text.
+/// Parses a text. Returns the value if the text is valid.
 ///
-/// The formatted text of the value must have the same value. The error of an invalid text must be short.
+/// A valid value is formatted and parsed again, and must still be equal. For an invalid text, the error message must
+/// be short.
 fn read<T>(text: &str) -> Option<T>
 where
     T: FromStr<Err: Display + Debug> + Display + PartialEq + Debug,
@@ -45,7 +46,7 @@ where
 
 fn is_bounded(error: &impl Display, text: &str) {
     let message = error.to_string();
-    // A message quotes at most 60 characters of a text, and may quote a list twice.
+    // A message quotes at most 60 characters of the text, and it may quote a list twice.
     assert!(message.len() <= 2 * 60 * "\\u{10ffff}".len() + 500, "{} of {text:?}", message.len());
     assert!(!message.contains(char::is_control), "{message:?}");
 }
@@ -57,7 +58,8 @@ where
     read::<T>(text).is_some()
 }
 
-/// Does the same as [`read`]. In addition, white space around the text must not change the value.
+/// Parses a text and makes the same checks as [`read`]. In addition, white space around the text must not change the
+/// value.
 fn round_trip_padded<T>(text: &str) -> Option<T>
 where
     T: FromStr<Err: Display + Debug> + Display + PartialEq + Debug,
@@ -120,7 +122,7 @@ pub(super) fn window(text: &str) -> bool {
     })
 }
 
-/// The number at the start of a text.
+/// Returns the number with which a text begins.
 fn leading_number(text: &str) -> Option<u128> {
     let text = text.trim_start();
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();

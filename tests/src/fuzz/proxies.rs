@@ -1,4 +1,4 @@
-//! Trusted proxies, and the headers that the proxies write.
+//! The trusted proxies of the tests, and the headers that these proxies write.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -7,15 +7,15 @@ use super::{
     text::{Text, TextSource},
 };
 
-/// The headers from which a client address rule can read.
+/// The headers from which a client address rule can read addresses.
 pub(super) const HEADERS: [&str; 3] = ["X-Forwarded-For", "Forwarded", "X-Real-IP"];
 /// The networks of the trusted proxies.
 pub(super) const PROXIES: [&str; 4] =
     ["10.0.0.0/8", "192.0.2.1", "::ffff:172.16.0.0/108", "fd00::/8"];
-/// Addresses in the trusted networks, some of them at the edges.
+/// Addresses within the trusted networks. Some of them are the first or the last address of a network.
 pub(super) const TRUSTED: [&str; 6] =
     ["10.0.0.1", "10.255.255.255", "192.0.2.1", "::ffff:10.9.8.7", "172.31.0.9", "fd12::1"];
-/// Addresses outside of the trusted networks, some of them close to the edges.
+/// Addresses outside the trusted networks. Some of them are right before or right after a network.
 pub(super) const UNTRUSTED: [&str; 8] = [
     "9.255.255.255",
     "11.0.0.0",
@@ -95,12 +95,12 @@ const FORWARDED: TextSource = TextSource {
     ],
 };
 
-/// The source of random values for this header.
+/// Returns the source of random values for the header with this index in [`HEADERS`].
 pub(super) fn text_source(header: usize) -> TextSource {
     if HEADERS[header] == "Forwarded" { FORWARDED } else { ADDRESSES }
 }
 
-/// Formats an address as a proxy writes it into this header.
+/// Formats an address in the way in which a proxy writes it into the header with this index.
 pub(super) fn entry(address: IpAddr, header: usize, random: &mut Random) -> String {
     let port = 1 + random.below(65_535) as u16;
     let with_port = SocketAddr::new(address, port).to_string();
@@ -125,7 +125,7 @@ pub(super) fn entry(address: IpAddr, header: usize, random: &mut Random) -> Stri
     }
 }
 
-/// The received lines, followed by the entries that the trusted proxies append.
+/// Returns the lines that the first proxy receives, followed by the entries that the trusted proxies append.
 pub(super) fn forwarded(lines: &[Text], written: &[(String, bool)]) -> Vec<Text> {
     let mut lines = lines.to_vec();
     for (entry, is_new_line) in written {
@@ -140,7 +140,7 @@ pub(super) fn forwarded(lines: &[Text], written: &[(String, bool)]) -> Vec<Text>
     lines
 }
 
-/// Whether the address is in one of the [`PROXIES`].
+/// Returns whether the address is in one of the networks [`PROXIES`].
 pub(super) fn is_proxy(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(v4) => match v4.octets() {

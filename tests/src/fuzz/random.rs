@@ -1,8 +1,8 @@
-//! Random choices. The same seed gives the same choices.
+//! Makes random choices. The same seed gives the same choices.
 
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 
-/// Numbers close to the limits that the library enforces.
+/// Numbers that are close to limits which the library enforces.
 const EDGES: [u64; 16] = [
     0,
     1,
@@ -29,12 +29,12 @@ impl Random {
         Self(SmallRng::seed_from_u64(seed))
     }
 
-    /// A number from 0 to `end - 1`. `end` must not be 0.
+    /// Returns a number from 0 to `end - 1`. `end` must not be 0.
     pub(super) fn below(&mut self, end: usize) -> usize {
         self.0.random_range(0..end)
     }
 
-    /// Returns `true` in one of `times` cases on average.
+    /// Returns `true` with a probability of 1 / `times`.
     pub(super) fn one_in(&mut self, times: usize) -> bool {
         self.below(times) == 0
     }
@@ -51,12 +51,12 @@ impl Random {
         self.0.random()
     }
 
-    /// A list of at most `end - 1` items.
+    /// Returns a list of at most `end - 1` items.
     pub(super) fn list<T>(&mut self, end: usize, mut make: impl FnMut(&mut Self) -> T) -> Vec<T> {
         (0..self.below(end)).map(|_| make(self)).collect()
     }
 
-    /// A small number, a number close to a limit, or any number.
+    /// Returns a small number, a number close to one of the [`EDGES`], or any number.
     pub(super) fn number(&mut self) -> u64 {
         match self.below(8) {
             0..4 => self.0.random_range(0..100),
@@ -65,7 +65,7 @@ impl Random {
         }
     }
 
-    /// A number in decimal digits, which are sometimes repeated.
+    /// Returns a number in decimal digits. In some cases, the digits are repeated.
     pub(super) fn digits(&mut self) -> String {
         let digits = self.number().to_string();
         if self.one_in(16) { digits.repeat(1 + self.below(20)) } else { digits }

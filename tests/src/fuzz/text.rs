@@ -1,10 +1,10 @@
-//! Text that is almost valid: examples that are cut, repeated, and mixed with fragments.
+//! Generates text that is almost valid: valid examples that are cut, repeated, or mixed with fragments.
 
 use std::fmt;
 
 use super::random::Random;
 
-/// Bytes that `Debug` formats as a literal.
+/// Bytes whose `Debug` format is a literal.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Text(pub(super) Vec<u8>);
 
@@ -17,20 +17,20 @@ impl fmt::Debug for Text {
 /// The source of random text for one notation.
 #[derive(Clone, Copy)]
 pub(super) struct TextSource {
-    /// Complete texts as people and programs write them.
+    /// Complete texts, as people and programs write them.
     pub(super) examples: &'static [&'static str],
-    /// Fragments of such texts, including the separators.
+    /// Fragments of these texts, including the separators.
     pub(super) fragments: &'static [&'static str],
 }
 
-/// Characters that some functions ignore or convert to another character.
+/// Characters that some functions ignore, or convert into another character.
 const ODD: [&str; 12] = [
     "\0", "\t", "\r\n", "\u{7f}", "\u{a0}", "\u{ad}", "\u{200b}", "\u{202e}", "\u{2003}",
     "\u{ff11}", "ß", "İ",
 ];
 
 impl TextSource {
-    /// Returns a modified example, a sequence of fragments, or random bytes.
+    /// Returns a changed example, a sequence of fragments, or random bytes.
     pub(super) fn text(self, random: &mut Random) -> Text {
         let mut text = Vec::new();
         match random.below(16) {
@@ -50,7 +50,7 @@ impl TextSource {
         Text(text)
     }
 
-    /// Returns the result of [`text`](Self::text) as a string.
+    /// Returns the result of [`text`](Self::text) as a string. Invalid UTF-8 is replaced.
     pub(super) fn string(self, random: &mut Random) -> String {
         match String::from_utf8(self.text(random).0) {
             Ok(text) => text,
@@ -83,7 +83,7 @@ impl TextSource {
                 fragment.extend(random.pick(self.examples).bytes());
             }
             5 => {
-                // Replaces a number with random digits.
+                // This change replaces a number with random digits.
                 let is_digit = |byte: &u8| byte.is_ascii_digit();
                 let start = text[start..].iter().position(is_digit).map_or(start, |at| start + at);
                 let digits = text[start..].iter().copied().take_while(u8::is_ascii_digit).count();

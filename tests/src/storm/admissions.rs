@@ -1,16 +1,16 @@
-//! Checks that a bucket did not admit more than its quota. Only takes that the store confirmed are counted, so each
-//! excess is certain.
+//! Checks that a bucket did not admit more than its quota. Only units that the store took and confirmed with a reply
+//! are counted, so each reported excess is certain.
 
 use actix_rateguard::{Algorithm, Quota};
 
 use super::buckets::Take;
 
-/// The largest number of admitted units above a limit.
+/// The largest excess of a bucket, which is the number of units that the bucket admitted above its limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Excess {
-    /// The number of units above the limit.
+    /// The number of units by which the admitted units exceed the limit.
     pub units: u64,
-    /// When the bucket reached this excess, in microseconds since 1970.
+    /// The time at which the bucket reached this excess, in microseconds since 1970.
     pub at: u64,
 }
 
@@ -20,7 +20,7 @@ impl Excess {
     }
 }
 
-/// Returns the largest excess of these takes over the quota.
+/// Returns the largest number of units by which these takes exceed the quota.
 ///
 /// The takes must be sorted by time, and the bucket must be empty before the first take.
 #[must_use]
@@ -33,20 +33,21 @@ pub fn excess(quota: Quota, takes: &[Take]) -> Excess {
     }
 }
 
-/// The quota's window in microseconds, and its capacity in units.
+/// Returns the quota's window in microseconds and its capacity in units.
 fn window_and_capacity(quota: Quota) -> (u64, u64) {
     (quota.window().as_micros() as u64, quota.capacity().into())
 }
 
-/// A unit that is taken at `t` counts during `[t, t + window)`. The units that count at one time must not exceed the
-/// limit.
+/// A sliding-window log counts a unit from the time `t` at which the unit is taken until `t + window`. At each time,
+/// the sum of the counted units must not exceed the limit.
 fn log_excess(quota: Quota, takes: &[Take]) -> Excess {
     let (window, limit) = window_and_capacity(quota);
     let mut excess = Excess::default();
     for (index, take) in takes.iter().enumerate() {
         let at = take.at;
         if takes.get(index + 1).is_some_and(|next| next.at == at) {
-            // If several takes have the same time, the last of them counts all of these takes.
+            // If several takes have the same time, the sum is checked only at the last of them, because that sum
+            // includes all of them.
             continue;
         }
         let live = takes[..=index].iter().rev().take_while(|it| it.at + window > at);
@@ -56,7 +57,8 @@ fn log_excess(quota: Quota, takes: &[Take]) -> Excess {
     excess
 }
 
-/// Fixed windows must not overlap. Each window admits at most the limit, and the time of each take is in its window.
+/// Fixed windows must not overlap, each window must not admit more than the limit, and each take must be within its
+/// window.
 fn fixed_window_excess(quota: Quota, takes: &[Take]) -> Excess {
     let (window, limit) = window_and_capacity(quota);
     let mut excess = Excess::default();
@@ -64,7 +66,8 @@ fn fixed_window_excess(quota: Quota, takes: &[Take]) -> Excess {
     for take in takes {
         if take.free_at != end {
             let overlaps = take.free_at < end + window;
-            // Windows that overlap are counted as one window, so the sum continues.
+            // If a window overlaps the previous window, the units of both windows are added up, as if they were one
+            // window.
             used = if overlaps { used } else { 0 };
             end = take.free_at;
         }
@@ -76,12 +79,14 @@ fn fixed_window_excess(quota: Quota, takes: &[Take]) -> Excess {
     excess
 }
 
-/// The units that were taken must not exceed the burst plus the tokens that were refilled since.
+/// At each time, the units that were taken must not exceed the burst plus the tokens that have been refilled until
+/// then.
 fn token_bucket_excess(quota: Quota, takes: &[Take]) -> Excess {
     let (window, capacity) = window_and_capacity(quota);
     let (window, limit) = (u128::from(window), u128::from(quota.limit()));
     let mut excess = Excess::default();
-    // The number of missing tokens times the window. In this measure, `limit` is refilled in each microsecond.
+    // The number of missing tokens, multiplied by the window. In each microsecond, the refill reduces this product by
+    // `limit`.
     let (mut missing, mut last) = (0_u128, 0);
     for take in takes {
         missing = missing.saturating_sub(u128::from(take.at - last) * limit);
@@ -93,7 +98,7 @@ fn token_bucket_excess(quota: Quota, takes: &[Take]) -> Excess {
     excess
 }
 
-/// The units of the current window plus the weighted units of the previous window must not exceed the limit.
+/// The units of the current window, plus the weighted units of the previous window, must not exceed the limit.
 fn counter_excess(quota: Quota, takes: &[Take]) -> Excess {
     let (window, limit) = window_and_capacity(quota);
     let mut excess = Excess::default();
@@ -111,7 +116,7 @@ fn counter_excess(quota: Quota, takes: &[Take]) -> Excess {
     excess
 }
 
-/// The units of the previous window that still count at the time `at`, rounded up.
+/// Returns how many units of the previous window still count at the time `at`, rounded up.
 #[must_use]
 pub fn weighted(previous: u64, at: u64, window: u64) -> u64 {
     let left = u128::from(window - at % window);

@@ -1,4 +1,5 @@
-//! The attack on a storm's servers: one client sends on many connections as fast as it receives responses.
+//! The attack on the servers of a storm. One client uses many connections, and sends the next request on each
+//! connection as soon as it receives a response.
 
 use std::{
     net::SocketAddr,
@@ -14,9 +15,9 @@ use crate::attack::{
     request::{Addresses, Request},
 };
 
-/// The number of connections, distributed over all servers.
+/// The number of connections that the attack opens. They are distributed over all servers.
 const CONNECTIONS: usize = 300;
-/// The maximum number of requests. Fast servers do not receive more.
+/// The maximum number of requests in one attack, so fast servers do not receive too many.
 const MAX_REQUESTS: u64 = 100_000;
 
 /// A running attack.
@@ -24,11 +25,11 @@ const MAX_REQUESTS: u64 = 100_000;
 pub struct Attack(JoinHandle<AttackResult<Tally>>);
 
 impl Attack {
-    /// Opens connections to the servers at these ports, then sends requests for this duration.
+    /// Opens connections to the servers at these ports, and then sends requests for this duration.
     ///
     /// # Errors
     ///
-    /// If the connections cannot be opened.
+    /// Returns an error if a connection cannot be opened.
     pub fn begin(ports: &[u16], duration: Duration) -> AttackResult<Self> {
         let servers = ports.iter().map(|port| SocketAddr::from(([127, 0, 0, 1], *port))).collect();
         let lines = format!("{CLIENT}: attacker\r\n");
@@ -46,7 +47,7 @@ impl Attack {
         let attack = Self(thread::spawn(move || load::run(&load, &opened)));
         match is_open.recv_timeout(TIMEOUT) {
             Ok(()) => Ok(attack),
-            // The attack ended before its connections were open, so its result is an error.
+            // The attack ended before it opened its connections, so its result should be an error.
             Err(mpsc::RecvTimeoutError::Disconnected) => attack.end().and(Err("no attack".into())),
             Err(error) => Err(error.into()),
         }
@@ -56,7 +57,7 @@ impl Attack {
     ///
     /// # Errors
     ///
-    /// If the attack could not start.
+    /// Returns an error if the attack failed.
     pub fn end(self) -> AttackResult<Tally> {
         self.0.join().map_err(|_| "the attack panicked")?
     }

@@ -1,4 +1,4 @@
-//! Checks that the store denies banned keys, and that enough denials precede each ban.
+//! Checks that the store denies banned keys, and that there were enough denials before each ban.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -14,10 +14,11 @@ use super::{
 #[must_use]
 pub fn admission_during_ban(servers: &[Vec<StoreCall>], events: &StoreEvents) -> Vec<String> {
     if !events.settings.is_empty() {
-        // The store's clock determines when a ban ends, so bans cannot be judged after a clock step.
+        // The end of a ban depends on the store's clock, so bans cannot be judged after a clock step.
         return Vec::new();
     }
-    // For each bucket: the time of the decision, the remaining duration of the ban, and the call.
+    // The decisions for each bucket. Each entry has the time of the decision, the remaining duration of the ban, and
+    // the call.
     let mut decisions: BTreeMap<Bucket, Vec<(u64, u64, &StoreCall)>> = BTreeMap::new();
     for call in servers.iter().flatten().filter(|call| call.operation == Operation::Check) {
         let (Some(reply), Some(part)) = (call.reply, call.parts.first()) else { continue };
@@ -30,7 +31,7 @@ pub fn admission_during_ban(servers: &[Vec<StoreCall>], events: &StoreEvents) ->
     let mut found = Vec::new();
     for of_bucket in decisions.values_mut() {
         of_bucket.sort_unstable_by_key(|(at, ..)| *at);
-        // The time of the last reply that reported a ban, and the time at which that ban ends.
+        // The time of the last reply that reported a ban, and the time at which this ban ends.
         let mut ban = (0, 0);
         for (at, banned_for, call) in of_bucket {
             let (from, until) = ban;
@@ -49,7 +50,7 @@ fn has_cost(call: &StoreCall) -> bool {
     call.parts.iter().any(|part| part.cost > 0)
 }
 
-/// Finds checks that the store denied because of a ban although too few denials preceded the ban.
+/// Finds checks that the store denied because of a ban although there were too few denials before the ban.
 #[must_use]
 pub fn ban_without_offences(servers: &[History], events: &StoreEvents) -> Vec<String> {
     if !events.settings.is_empty() {
@@ -58,7 +59,7 @@ pub fn ban_without_offences(servers: &[History], events: &StoreEvents) -> Vec<St
     let mut found = Vec::new();
     for (name, ban) in BANS {
         let Ok(ban) = ban.parse::<Ban>() else { continue };
-        // The series of ban durations is endless, but the durations do not increase after MAX_BANS bans.
+        // The series of ban durations is endless, but after MAX_BANS bans the durations do not increase.
         let longest = ban.lengths().take(MAX_BANS).max().unwrap_or_default();
         let max_age = micros(ban.offences().window() + longest) + SLACK;
         let denials = denials(servers, name);
@@ -87,16 +88,16 @@ pub fn ban_without_offences(servers: &[History], events: &StoreEvents) -> Vec<St
     found
 }
 
-/// After this many bans, the duration of a ban no longer increases.
+/// The number of bans after which the duration of a ban does not increase any more.
 const MAX_BANS: usize = 32;
-/// A tolerance in microseconds, because the store rounds times to microseconds.
+/// A tolerance in microseconds for the store, which rounds times to microseconds.
 const ROUNDING: u64 = 10;
-/// The maximum time in microseconds from the arrival of a request until the guard records its offence, on a slow
-/// machine.
+/// The maximum time in microseconds from the arrival of a request until the guard has recorded its offence. It is
+/// long enough for a slow machine.
 const SLACK: u64 = 5_000_000;
 
-/// The arrival times of denied requests, sorted, by client. All denials count, because denials in memory are offences
-/// too.
+/// Returns the arrival times of denied requests for each client, sorted. Denials in memory are offences too, so all
+/// denials are included.
 fn denials<'a>(servers: &'a [History], policy: &str) -> BTreeMap<&'a str, Vec<u64>> {
     let mut denials: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
     let requests = servers.iter().flat_map(|history| &history.requests);

@@ -1,4 +1,4 @@
-//! The history of each bucket, as far as the calls of the servers show what happened.
+//! Reconstructs the history of each bucket from the calls that the servers recorded.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -6,48 +6,49 @@ use actix_rateguard::store::Operation;
 
 use super::history::{Bucket, StoreCall};
 
-/// The takes from one bucket.
+/// The takes of units from one bucket.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BucketHistory {
-    /// The confirmed takes, sorted by time.
+    /// The takes that the store confirmed with a reply, sorted by time.
     pub takes: Vec<Take>,
-    /// The takes that the store may have executed without a reply, sorted by their earliest time.
+    /// The takes without a reply, sorted by their earliest time. The store may have executed them.
     pub uncertain: Vec<UncertainTake>,
 }
 
 /// Units that an admitted check took from a bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Take {
-    /// When the store took the units, by the store's clock.
+    /// The time at which the store took the units, on the store's clock.
     pub at: u64,
-    /// The number of units.
+    /// The number of units that the check took.
     pub units: u64,
-    /// When more of the bucket is free, according to the store. For a fixed window, this is the end of the window.
+    /// The time at which more of the bucket becomes free, as the store reported it. For a fixed window, this is the
+    /// end of the window.
     pub free_at: u64,
-    /// Refunds of these units.
+    /// The refunds that return these units.
     pub refunds: Vec<Refund>,
 }
 
-/// A refund that the store confirmed, or a refund without a reply.
+/// A refund. It may have a reply of the store, or no reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refund {
     units: u64,
     /// The earliest time at which the store can have executed the refund.
     from: u64,
-    /// The latest time at which the store can have executed the refund; `u64::MAX` without a reply.
+    /// The latest time at which the store can have executed the refund; `u64::MAX` if there is no reply.
     until: u64,
 }
 
 impl Take {
-    /// The minimum number of these units that count at the given time, if the store executed each refund at the
-    /// earliest time.
+    /// Returns the minimum number of these units that still count at `time`. For this minimum, each refund is assumed
+    /// to happen at its earliest time.
     #[must_use]
     pub fn min_units(&self, time: u64) -> u64 {
         self.without(|refund| refund.from <= time)
     }
 
-    /// The maximum number of these units that count at the given time, if the store executed each refund at the latest
-    /// time.
+    /// Returns the maximum number of these units that still count at `time`. For this maximum, each refund is assumed
+    /// to happen at its latest time.
     #[must_use]
     pub fn max_units(&self, time: u64) -> u64 {
         self.without(|refund| refund.until < time)
@@ -59,26 +60,27 @@ impl Take {
     }
 }
 
-/// Units that a check without a reply may have taken.
+/// Units that the store may have taken for a check to which it did not reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UncertainTake {
     /// The earliest time at which the store can have executed the check.
     pub from: u64,
-    /// The latest time at which the store can have executed the check; `u64::MAX` if there is no bound.
+    /// The latest time at which the store can have executed the check; `u64::MAX` if there is no latest time.
     pub until: u64,
-    /// The number of units.
+    /// The number of units that the check may have taken.
     pub units: u64,
 }
 
-/// Reconstructs the histories of all buckets from the calls of each server, in any order. `deadline` is the deadline of
-/// the calls.
+/// Reconstructs the histories of all buckets. `servers` has the calls of each server, and the calls may have any
+/// order. `deadline` is the deadline of the calls.
 #[must_use]
 pub fn bucket_histories(
     servers: &[Vec<StoreCall>],
     deadline: Duration,
 ) -> BTreeMap<Bucket, BucketHistory> {
     let mut bucket_histories: BTreeMap<Bucket, BucketHistory> = BTreeMap::new();
-    // The index of each take by receipt and bucket, because a refund names the receipt of its check.
+    // Maps the receipt and the bucket of each take to the index of the take, because a refund contains the receipt of
+    // its check.
     let mut indexes: BTreeMap<((u64, u64), Bucket), usize> = BTreeMap::new();
     for calls in servers {
         let bounds = ExecutionBounds::of(calls, deadline);
@@ -126,18 +128,19 @@ pub fn bucket_histories(
     bucket_histories
 }
 
-/// The replies and call durations of one server, which bound how late the store may execute a call.
+/// The times of one server's replies and the longest duration of its calls. They bound how late the store can execute
+/// a call.
 struct ExecutionBounds {
-    /// When the server received replies, sorted.
+    /// The times at which the server received replies, sorted.
     replies: Vec<u64>,
-    /// The duration of the slowest call, but at least the deadline. This is also the maximum error of the server's
-    /// estimate of the store's clock.
+    /// The duration of the slowest call, or the deadline if it is longer. The error of the server's estimate of the
+    /// store's clock is at most this duration.
     slowest: u64,
     deadline: u64,
 }
 
 impl ExecutionBounds {
-    /// For this many microseconds after a reply, with a margin, a server can estimate the store's clock.
+    /// The duration in microseconds, with a margin, for which a server can estimate the store's clock after a reply.
     const CLOCK_ESTIMATE_LIFETIME: u64 = 50_000_000;
 
     fn of(calls: &[StoreCall], deadline: Duration) -> Self {
@@ -152,8 +155,8 @@ impl ExecutionBounds {
     fn latest_execution(&self, call: &StoreCall) -> u64 {
         let before = self.replies.partition_point(|reply| *reply < call.began);
         let last = before.checked_sub(1).map(|index| self.replies[index]);
-        // Without an estimate of the store's clock, the server cannot tell the store when a call expires. The execution
-        // then has no latest time.
+        // Without an estimate of the store's clock, the server cannot send an expiry time with the call. The store
+        // may then execute the call at any later time.
         match last {
             Some(last) if call.began - last < Self::CLOCK_ESTIMATE_LIFETIME => {
                 call.ended + self.deadline + self.slowest

@@ -1,5 +1,5 @@
-//! Checks whether the denial cache of a server explains a denial: the store recently denied the same check, and the
-//! server has observed no change of the bucket since that denial.
+//! Checks whether a server's denial cache explains a denial. The store must have denied an equal check recently, and
+//! the server must not have observed a change of the bucket after that denial.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -11,21 +11,21 @@ use super::{
     requests::is_denial,
 };
 
-/// The maximum age of a cached denial, which is the default of guards on Redis.
+/// The maximum age of a cached denial, which is the default for guards on Redis.
 pub const DENIAL_CACHE_TTL: Duration = Duration::from_millis(250);
 
-/// A model of the denial cache of one server.
+/// A model of the denial cache that one server has.
 #[derive(Debug)]
 pub struct DenialCacheModel<'a> {
-    /// Denials by policy, client and cost, sorted by the start of the call.
+    /// The store's denials for each policy, client and cost, sorted by the start of the call.
     denials: BTreeMap<(usize, &'a str, u32), Vec<&'a StoreCall>>,
-    /// Calls that may have changed a bucket: when each call ended, and when the server responded to the request of the
-    /// call.
+    /// The calls that may have changed a bucket. Each entry has the time at which the call ended, and the time at
+    /// which the server responded to the HTTP request of the call.
     changes: BTreeMap<Bucket, Vec<(u64, u64)>>,
 }
 
 impl<'a> DenialCacheModel<'a> {
-    /// Builds the model from the calls and the requests of a server.
+    /// Builds the model from the calls and the requests that a server recorded.
     #[must_use]
     pub fn of(calls: &'a [StoreCall], requests: &'a [Request]) -> Self {
         let requests: BTreeMap<u64, &Request> =
@@ -39,12 +39,13 @@ impl<'a> DenialCacheModel<'a> {
             let bucket = part.bucket;
             let is_check = call.operation == Operation::Check;
             if is_check && call.reply.is_none() {
-                // An unanswered check can take units but not return them, so cached denials stay valid.
+                // A check without a reply may have taken units, but it cannot have returned units. Therefore cached
+                // denials stay valid.
                 continue;
             }
             if is_check && is_denial(call) {
-                // The cache does not store denials of checks with several keys, because another request may refund one
-                // of the keys.
+                // The cache does not store the denial of a check with several keys, because a refund of another
+                // request may free units of one of these keys.
                 if call.parts.iter().any(|part| part.bucket.key != bucket.key) {
                     continue;
                 }
@@ -59,9 +60,9 @@ impl<'a> DenialCacheModel<'a> {
         model
     }
 
-    /// Whether a cached denial can explain that the server denied this request.
+    /// Returns whether a cached denial can explain that the server denied this request.
     ///
-    /// This requires a policy of the page whose check has no reply.
+    /// A cached denial can explain this only if the page has a policy to whose check the store did not reply.
     #[must_use]
     pub fn may_deny(&self, request: &Request, checks: &[&StoreCall]) -> bool {
         let policies = PAGES.get(request.page).map_or(&[][..], |page| page.policies);
@@ -79,7 +80,7 @@ impl<'a> DenialCacheModel<'a> {
         let max_age = DENIAL_CACHE_TTL.as_micros() as u64;
         let first = denials.partition_point(|it| it.began + max_age <= request.received_at);
         denials[first..].iter().any(|denial| {
-            // A cached denial expires when elapsed time may have freed units in one of its buckets.
+            // A cached denial expires at the time at which one of its buckets may have free units again.
             let changes = denial.parts.iter().map(|part| part.reset_after);
             let age = changes.filter(|after| *after > 0).fold(max_age, u64::min);
             denial.ended <= request.responded_at
@@ -88,7 +89,8 @@ impl<'a> DenialCacheModel<'a> {
         })
     }
 
-    /// Whether the server had certainly observed a change by the time `by` that is newer than the denial.
+    /// Returns whether the server has certainly observed, before the time `by`, a change that happened after the
+    /// denial.
     fn has_changed(&self, denial: &StoreCall, by: u64) -> bool {
         let Some(part) = denial.parts.first() else { return false };
         let changes = self.changes.get(&part.bucket).map_or(&[][..], Vec::as_slice);

@@ -1,4 +1,4 @@
-//! The clock of a Redis server, which a storm can step.
+//! A clock for the Redis server of a storm. A storm can step this clock.
 
 use std::{
     fs,
@@ -9,21 +9,21 @@ use std::{
 
 use super::history::StoreCall;
 
-/// A clock that only one Redis server uses.
+/// A clock that only the Redis server of the storm uses.
 #[derive(Clone, Debug)]
 pub struct Clock {
-    /// The library that is preloaded into the Redis server.
+    /// The library that replaces the clock functions of the Redis server through `LD_PRELOAD`.
     library: PathBuf,
-    /// The file with the offset from the system clock in microseconds. The Redis server reads the file on every call.
+    /// The file with the offset in microseconds from the system clock. The library reads this file on every call.
     file: PathBuf,
 }
 
 impl Clock {
-    /// Compiles a clock in this folder. Returns `None` if there is no C compiler.
+    /// Compiles the library of a clock in this folder. Returns `None` if there is no C compiler.
     ///
     /// # Errors
     ///
-    /// If the files cannot be written.
+    /// Returns an error if the files cannot be written.
     pub fn compile(folder: &Path) -> Result<Option<Self>> {
         let clock = Self { library: folder.join("clock.so"), file: folder.join("clock") };
         let source = folder.join("clock.c");
@@ -38,37 +38,37 @@ impl Clock {
         Ok(compiled.is_ok_and(|status| status.success()).then_some(clock))
     }
 
-    /// Makes the Redis server that this command starts use the clock.
+    /// Changes the environment of this command so that the Redis server uses the clock.
     pub fn attach_to(&self, server: &mut Command) {
         server.env("LD_PRELOAD", &self.library).env("RATEGUARD_CLOCK", &self.file);
     }
 
-    /// Sets the offset from the system clock in microseconds.
+    /// Sets the offset in microseconds from the system clock.
     ///
     /// # Errors
     ///
-    /// If the file cannot be written.
+    /// Returns an error if the file cannot be written.
     pub fn set(&self, ahead: i64) -> Result<()> {
         use std::io::Write as _;
-        // The Redis server holds the file open, so the file is overwritten in place.
+        // The Redis server has the file open, so the file is overwritten and not replaced.
         fs::OpenOptions::new().write(true).open(&self.file)?.write_all(&ahead.to_ne_bytes())
     }
 }
 
-/// A clock step.
+/// A step of the clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Setting {
-    /// When the clock was stepped, in microseconds since 1970, by the system clock.
+    /// The time of the step on the system clock, in microseconds since 1970.
     pub at: u64,
-    /// The new offset from the system clock in microseconds.
+    /// The offset in microseconds from the system clock, after the step.
     pub ahead: i64,
 }
 
 /// Converts the time of a reply from the store's clock to the system clock.
 ///
-/// If the clock was stepped during the call, the store may have used the old or the new offset. The result is the time
-/// nearest to the call. If several of the possible times lie within the call, the time is ambiguous, and the reply is
-/// removed.
+/// If the clock was stepped during the call, the store may have used the old or the new offset. The result is the
+/// possible time that is nearest to the call. If several possible times are within the call, the correct time is
+/// unknown, and the reply is removed.
 pub fn correct(call: &mut StoreCall, settings: &[Setting]) {
     let Some(reply) = &mut call.reply else { return };
     let since = settings.partition_point(|setting| setting.at <= call.began);

@@ -1,5 +1,6 @@
-//! Denials that a backward clock step explains. If the time of an entry is after the new time of the clock, the store
-//! counts the entry as if it were made at the first access to the bucket after the step, and for at most one window.
+//! Finds denials that a backward clock step explains. After such a step, an entry may have a time in the future. The
+//! store treats the time of this entry as the time of the first access to the bucket after the step. The entry then
+//! counts for at most one window.
 
 use std::collections::BTreeMap;
 
@@ -11,16 +12,16 @@ use super::{
     limits::quota,
 };
 
-/// The first access to each bucket after each backward clock step.
+/// The time of the first access to each bucket after each backward clock step.
 #[derive(Debug)]
 pub struct ClockStepRules<'a> {
     events: &'a StoreEvents,
-    /// For each backward step: the time of the step, and the time of the first access after it.
+    /// For each bucket and each backward step: the time of the step, and the time of the first access after it.
     first_accesses: BTreeMap<Bucket, Vec<(u64, u64)>>,
 }
 
 impl<'a> ClockStepRules<'a> {
-    /// Collects the first accesses from the calls of all servers.
+    /// Collects the first accesses from the calls that all servers recorded.
     #[must_use]
     pub fn of(servers: &[Vec<StoreCall>], events: &'a StoreEvents) -> Self {
         let mut first_accesses: BTreeMap<Bucket, Vec<(u64, u64)>> = BTreeMap::new();
@@ -40,18 +41,18 @@ impl<'a> ClockStepRules<'a> {
         Self { events, first_accesses }
     }
 
-    /// The times of the first access after each backward step. From the step until this access, the store refills no
-    /// token.
+    /// Returns the times of the first accesses to this bucket, one for each backward step. Between the step and this
+    /// access, a token bucket refills no tokens.
     pub fn first_accesses(&self, bucket: Bucket) -> impl Iterator<Item = u64> {
         self.first_accesses.get(&bucket).into_iter().flatten().map(|(_, first)| *first)
     }
 
-    /// Whether a clock step explains a denial at this time.
+    /// Returns whether a clock step explains a denial at the time `at`.
     #[must_use]
     pub fn explains_denial(&self, bucket: Bucket, at: u64) -> bool {
         let Some(quota) = quota(bucket.policy, bucket.quota_index) else { return false };
         if quota.algorithm() == Algorithm::TokenBucket {
-            // For a token bucket, the upper bound of the usage already includes clock steps.
+            // For token buckets, the upper bound of the usage already includes the effect of clock steps.
             return false;
         }
         let window = quota.window().as_micros() as u64;

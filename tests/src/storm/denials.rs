@@ -1,5 +1,5 @@
-//! Checks whether a denial was correct. A denial is false if even the upper bound of the usage leaves room in all
-//! buckets of the check.
+//! Checks whether a denial by the store was correct. The denial was wrong if all buckets of the check certainly had
+//! room for its cost.
 
 use actix_rateguard::{Algorithm, Quota};
 
@@ -8,25 +8,28 @@ use super::{
     buckets::{BucketHistory, UncertainTake},
 };
 
-/// The upper bound of the units that count in a bucket. The bound includes all calls without a reply, because the store
-/// may have executed them.
+/// Computes the maximum number of units that can count in a bucket. The maximum includes all calls without a reply,
+/// because the store may have executed them.
 #[derive(Debug)]
 pub struct UsageUpperBound<'a> {
     quota: Quota,
     history: &'a BucketHistory,
-    /// When the store lost all data.
+    /// The times at which the store lost all data.
     losses: &'a [u64],
-    /// The longest time range of the uncertain takes that have a latest time.
+    /// The length of the longest period during which the store may execute an uncertain take. Takes without a latest
+    /// time are not included.
     longest: u64,
-    /// Uncertain takes without a latest time: the store may execute them at any time after the call began.
+    /// The uncertain takes without a latest time. The store may execute such a take at any time after the start of
+    /// its call.
     unbounded: Vec<&'a UncertainTake>,
-    /// For a token bucket: the maximum number of missing tokens after each change, times the window.
+    /// For a token bucket: the time of each change, and the maximum number of missing tokens after it, multiplied by
+    /// the window.
     missing: Vec<(u64, u128)>,
 }
 
 impl<'a> UsageUpperBound<'a> {
-    /// Computes the upper bound for this bucket. A token bucket may be empty at each of the `first_accesses` after a
-    /// clock step.
+    /// Prepares the upper bound for this bucket. `first_accesses` are the times of the first accesses after backward
+    /// clock steps. At these times, a token bucket may be empty.
     #[must_use]
     pub fn of(
         quota: Quota,
@@ -45,14 +48,15 @@ impl<'a> UsageUpperBound<'a> {
         bound
     }
 
-    /// The upper bound at this time, in units.
+    /// Returns the maximum number of units that can count at this time.
     #[must_use]
     pub fn at(&self, time: u64) -> u64 {
         let window = self.quota.window().as_micros() as u64;
         let unbounded = self.unbounded.iter().filter(|take| take.from <= time);
         let unbounded: u64 = unbounded.map(|take| take.units).sum();
         let bounded = match self.quota.algorithm() {
-            // If a fixed window has not ended, it began less than one window ago, so the same range applies.
+            // A fixed window that has not ended began less than one window ago, so the range is the same as for a
+            // sliding window.
             Algorithm::SlidingWindow | Algorithm::FixedWindow => {
                 self.between(time.saturating_sub(window) + 1, time, time)
             }
@@ -60,7 +64,8 @@ impl<'a> UsageUpperBound<'a> {
             _ => {
                 let begin = time - time % window;
                 let current = self.between(begin, time, time);
-                // An uncertain take that may be in either window counts in both windows. This can only raise the bound.
+                // An uncertain take may be in the current or in the previous window, and then it counts in both. This
+                // only raises the bound.
                 let previous = self.between(begin.saturating_sub(window), begin - 1, time);
                 current + weighted(previous, time, window)
             }
@@ -68,7 +73,7 @@ impl<'a> UsageUpperBound<'a> {
         bounded + unbounded
     }
 
-    /// The maximum number of units taken from `first` to `last` that still count at `time`.
+    /// Returns the maximum number of units that were taken from `first` to `last` and that still count at `time`.
     fn between(&self, first: u64, last: u64, time: u64) -> u64 {
         let first = first.max(self.last_loss(time));
         let takes = &self.history.takes;
@@ -88,7 +93,7 @@ impl<'a> UsageUpperBound<'a> {
             .sum()
     }
 
-    /// When the store last lost all data before this time; 0 if never.
+    /// Returns the time of the last data loss that is not later than `time`, or 0 if there was none.
     fn last_loss(&self, time: u64) -> u64 {
         self.losses.iter().rev().find(|loss| **loss <= time).copied().unwrap_or(0)
     }
@@ -98,14 +103,14 @@ impl<'a> UsageUpperBound<'a> {
         let (at, missing) = until.checked_sub(1).map_or((0, 0), |index| self.missing[index]);
         let refilled = u128::from(time - at) * u128::from(self.quota.limit());
         let missing = missing.saturating_sub(refilled).div_ceil(window.into()) as u64;
-        // Uncertain takes that the store may execute before or after this time.
+        // Uncertain takes that the store may have executed before this time or may execute after it.
         let pending = |take: &&UncertainTake| take.from <= time && take.until > time;
         let uncertain = self.history.uncertain.iter();
         let pending = uncertain.filter(|take| take.until != u64::MAX).filter(pending);
         missing + pending.map(|take| take.units).sum::<u64>()
     }
 
-    /// The missing tokens after each change, if the store executed each uncertain take at the latest possible time.
+    /// Returns the missing tokens after each change. Each uncertain take is assumed to happen at its latest time.
     fn missing_tokens(&self, first_accesses: impl Iterator<Item = u64>) -> Vec<(u64, u128)> {
         let window = u128::from(self.quota.window().as_micros() as u64);
         let full = u128::from(self.quota.capacity()) * window;
@@ -120,7 +125,7 @@ impl<'a> UsageUpperBound<'a> {
         let after = |(at, units): (u64, Option<u64>)| {
             let refilled = u128::from(at - last) * u128::from(self.quota.limit());
             let taken = units.map(|units| u128::from(units) * window);
-            // At most the whole capacity can be missing.
+            // The number of missing tokens cannot exceed the capacity.
             missing = taken.map_or(0, |taken| (missing.saturating_sub(refilled) + taken).min(full));
             last = at;
             (at, missing)

@@ -22,30 +22,31 @@ use super::{
 };
 use crate::attack::load::Tally;
 
-/// The pause between two repetitions of a fault.
+/// The pause between two repetitions of an action that a fault repeats.
 const REPEAT_INTERVAL: Duration = Duration::from_millis(10);
 
-/// The minimum duration by which a clock step moves the clock.
+/// The minimum duration by which a fault steps the clock.
 const MIN_CLOCK_STEP: Duration = Duration::from_secs(2);
 
-/// A script that uses ARGV[1] seconds of CPU time, like a slow script of another application.
+/// A script that uses `ARGV[1]` seconds of CPU time. It simulates a slow script of another application.
 const BUSY: &str = "local start = os.clock() while os.clock() - start < tonumber(ARGV[1]) do end";
 
-/// Permissions that a fault removes from the default user. The injector restores them at the end of the fault.
+/// The permissions that a fault removes from the default user. At the end of the fault, the user gets the permissions
+/// back.
 const PERMISSIONS: [&[&str]; 3] = [&["-evalsha", "-eval"], &["-set"], &["-hset"]];
 
-/// Redis, the proxies in front of Redis, and the faults that were injected.
+/// Injects faults into a Redis server and into the proxies in front of it, and records the faults.
 #[derive(Debug)]
 pub struct FaultInjector {
     /// The Redis server.
     pub redis: RedisProcess,
-    /// The proxies that some of the servers connect through.
+    /// The proxies through which some of the servers connect to Redis.
     pub proxies: Vec<Proxy>,
-    /// Events that the servers cannot observe directly.
+    /// The recorded data losses, clock steps and faults. The servers cannot observe these events directly.
     pub events: StoreEvents,
     /// The counts of each attack.
     pub attacks: Vec<Tally>,
-    /// The ports of the application servers, which attacks use.
+    /// The ports of the application servers that attacks send requests to.
     targets: Vec<u16>,
     attack: Option<Attack>,
     admin: Option<AdminConnection>,
@@ -60,18 +61,18 @@ impl std::fmt::Debug for AdminConnection {
 }
 
 impl FaultInjector {
-    /// Creates an injector without a running fault. Attacks target the servers at these ports.
+    /// Creates an injector. Its attacks send requests to the servers at the ports `targets`.
     #[must_use]
     pub fn new(redis: RedisProcess, proxies: Vec<Proxy>, targets: Vec<u16>) -> Self {
         let (events, attacks) = (StoreEvents::default(), Vec::new());
         Self { redis, proxies, events, attacks, targets, attack: None, admin: None }
     }
 
-    /// Injects the faults of a schedule step, and removes them at the end of the step.
+    /// Starts the faults of a schedule step, waits for the duration of the step, and ends the faults.
     ///
     /// # Errors
     ///
-    /// If Redis does not start again or does not accept a command.
+    /// Returns an error if Redis does not start again, or does not accept a command.
     pub fn inject(&mut self, step: &Step) -> Result<()> {
         let mut busy = None;
         let from = now();
@@ -100,8 +101,8 @@ impl FaultInjector {
 
     fn begin(&mut self, fault: Fault, step: &Step) -> Result<Option<JoinHandle<()>>> {
         let millis = step.duration.as_millis().to_string();
-        // The clock moves by more than the duration of any call, so the time of a reply shows whether the old or the
-        // new offset applies.
+        // A clock step is longer than any call. Therefore the time of a reply shows whether Redis used the old or the
+        // new offset.
         let by = (MIN_CLOCK_STEP + step.duration).as_micros() as i64;
         match fault {
             Fault::Freeze => self.redis.freeze(),
@@ -127,7 +128,8 @@ impl FaultInjector {
             }
             Fault::Memory => self.run_until_ok(&["CONFIG", "SET", "maxmemory", "1"])?,
             Fault::Busy => {
-                // Redis replies with BUSY after 20 ms. All servers support this older name of `busy-reply-threshold`.
+                // With this setting, Redis replies with BUSY after the script has run for 20 ms. All Redis versions
+                // support this older name of `busy-reply-threshold`.
                 self.run_until_ok(&["CONFIG", "SET", "lua-time-limit", "20"])?;
                 let connection = self.redis.connect().map_err(Error::other)?;
                 let seconds = step.duration.as_secs_f64().to_string();
@@ -153,7 +155,7 @@ impl FaultInjector {
         Ok(None)
     }
 
-    /// Repeats a fault that consists of single actions, until the time `end`.
+    /// For a fault that consists of single actions, repeats these actions until the time `end`.
     fn repeat(&mut self, fault: Fault, end: Instant) {
         while Instant::now() < end {
             match fault {
@@ -162,7 +164,7 @@ impl FaultInjector {
                 Fault::Cut => {
                     self.set_proxies(ProxyMode::CutReplies);
                     thread::sleep(REPEAT_INTERVAL);
-                    // The servers need time to reconnect before the next cut.
+                    // The servers need some time to reconnect before the proxies cut the next reply.
                     self.set_proxies(ProxyMode::Forward);
                     thread::sleep(9 * REPEAT_INTERVAL);
                 }
@@ -188,8 +190,8 @@ impl FaultInjector {
                 let tallies = self.attack.take().map(|attack| attack.end().map_err(Error::other));
                 self.attacks.extend(tallies.transpose()?);
             }
-            // The script runs until it has used its CPU time. On a loaded machine this may take much longer than the
-            // fault, so the script is killed.
+            // The script runs until it has used a certain amount of CPU time. On a loaded machine this may take much
+            // longer than the fault, so the script is killed.
             Fault::Busy => {
                 let ended = retry_until(TIMEOUT, || match self.run_once(&["SCRIPT", "KILL"]) {
                     Err(error) if error.code() != Some("NOTBUSY") => None,
@@ -197,7 +199,7 @@ impl FaultInjector {
                 });
                 ended.map_err(|_| Error::other("the script of the fault `busy` does not end"))?;
             }
-            // These faults need no action at the end.
+            // These faults end without any action.
             Fault::PauseWrites
             | Fault::PauseAll
             | Fault::ScriptFlush
@@ -211,7 +213,7 @@ impl FaultInjector {
     fn set_clock(&mut self, by: i64) -> Result<()> {
         let Some(clock) = self.redis.clock() else { return Ok(()) };
         let ahead = self.events.settings.last().map_or(0, |last| last.ahead) + by;
-        // Redis is frozen, so it executes no call between the clock step and the record of the step.
+        // Redis is frozen during the clock step, so it executes no call before the step has been recorded.
         self.redis.freeze();
         let set = clock.set(ahead);
         self.events.settings.push(Setting { at: now(), ahead });
@@ -223,20 +225,20 @@ impl FaultInjector {
         self.proxies.iter().for_each(|proxy| proxy.set(mode));
     }
 
-    /// Closes all connections to Redis except the admin connection.
+    /// Closes all connections to Redis except the connection of the admin user.
     fn end_connections(&mut self) {
         let _ = self.run_once(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
     }
 
-    /// Runs a command until Redis accepts it.
+    /// Repeats a command until Redis accepts it.
     fn run_until_ok(&mut self, words: &[&str]) -> Result<()> {
         let accepted = retry_until(TIMEOUT, || self.run_once(words).ok());
         accepted.map(|_| ()).map_err(|_| Error::other(format!("Redis does not accept {words:?}")))
     }
 
-    /// Runs a command once, on the open admin connection if there is one.
+    /// Runs a command once. The admin connection is opened if it is not open.
     ///
-    /// Redis may reject new connections during a fault, so the injector keeps the connection.
+    /// Redis may reject new connections during a fault, so the admin connection stays open.
     fn run_once(&mut self, words: &[&str]) -> RedisResult<Value> {
         let mut admin = match self.admin.take() {
             Some(admin) => admin,

@@ -1,25 +1,26 @@
-//! The history that a server of a storm records: one line for each call of its store, and one for each request.
+//! The format of the history that each server of a storm records. The history has one line for each call of the
+//! server's store, and one line for each HTTP request.
 
 use std::{fmt, str::FromStr};
 
 use actix_rateguard::store::Operation;
 
-/// One call of the store, as recorded by the server.
+/// A call of the store, as the server recorded it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreCall {
-    /// The number of the request that made the call.
+    /// The number of the HTTP request for which the server called the store.
     pub request: u64,
-    /// A check or a refund.
+    /// The operation: a check or a refund.
     pub operation: Operation,
-    /// When the call began, in microseconds since 1970, by the server's clock.
+    /// The time at which the call began, on the server's clock, in microseconds since 1970.
     pub began: u64,
-    /// When the call ended, with or without a reply.
+    /// The time at which the call ended, with or without a reply, on the server's clock.
     pub ended: u64,
-    /// The reply of the store, if there was one.
+    /// The store's reply; `None` if there was no reply.
     pub reply: Option<StoreReply>,
-    /// The name of the error, if there was no reply.
+    /// The name of the error if there was no reply; otherwise empty.
     pub error: String,
-    /// The buckets of the call.
+    /// The buckets that the call uses.
     pub parts: Vec<Part>,
 }
 
@@ -28,59 +29,59 @@ pub struct StoreCall {
 pub struct StoreReply {
     /// Whether the store admitted the check.
     pub is_allowed: bool,
-    /// When the store decided, in microseconds since 1970, by the store's clock.
+    /// The time of the decision on the store's clock, in microseconds since 1970.
     pub at: u64,
-    /// The unique id of the call: process and number.
+    /// The unique id of the call, which consists of the process id and the number of the call.
     pub receipt: (u64, u64),
-    /// The remaining duration of the key's ban in microseconds; 0 without a ban.
+    /// The remaining duration of the key's ban in microseconds; 0 if the key is not banned.
     pub banned_for: u64,
 }
 
-/// One bucket of a call.
+/// A bucket that a call uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
     /// The bucket.
     pub bucket: Bucket,
     /// The number of units that the call takes or refunds.
     pub cost: u32,
-    /// The microseconds until more of the bucket is free, according to the store.
+    /// The time in microseconds until more of the bucket becomes free, as the store reported it.
     pub reset_after: u64,
-    /// For a refund, the receipt of the check whose units are returned.
+    /// For a refund: the receipt of the check whose units are returned.
     pub refund_of: (u64, u64),
 }
 
-/// The identity of a bucket: the policy, the quota, and the digest of the key.
+/// Identifies a bucket by its policy, its quota and the digest of its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Bucket {
-    /// The index of the policy.
+    /// The index of the policy in `LIMITS`.
     pub policy: usize,
-    /// The index of the quota in its policy.
+    /// The index of the quota in the policy.
     pub quota_index: usize,
     /// The digest of the key.
     pub key: u128,
 }
 
-/// Where the decision on an HTTP request came from.
+/// The part of the system that decided on an HTTP request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DecisionSource {
-    /// No limit decided on the request.
+    /// No part of the system made a decision on the request.
     Undecided,
-    /// The shared store decided, or the denial cache repeated a denial of the store.
+    /// The shared store decided, or the denial cache repeated an earlier denial of the store.
     Store,
-    /// The server decided in memory.
+    /// The server decided with the counts in its own memory.
     Memory,
 }
 
 /// An HTTP request and its response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// The number of the request on its server.
+    /// The number of the request. Each server numbers its requests.
     pub number: u64,
-    /// When the request arrived, in microseconds since 1970.
+    /// The time at which the request arrived, in microseconds since 1970.
     pub received_at: u64,
-    /// When the response was sent, in microseconds since 1970.
+    /// The time at which the response was sent, in microseconds since 1970.
     pub responded_at: u64,
-    /// The index of the requested page in `PAGES`.
+    /// The index in `PAGES` of the requested page.
     pub page: usize,
     /// The name of the client.
     pub client: String,
@@ -88,11 +89,11 @@ pub struct Request {
     pub cost: u32,
     /// The status of the response.
     pub status: u16,
-    /// Where the decision came from.
+    /// The part of the system that decided on the request.
     pub source: DecisionSource,
 }
 
-/// One line of a recorded history.
+/// A line of a history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
     /// A call of the store.
@@ -107,7 +108,7 @@ const SOURCES: [(DecisionSource, &str); 3] = [
     (DecisionSource::Memory, "memory"),
 ];
 
-/// Formats the record as one line of words. `-` is a missing value.
+/// Formats the record as one line of words. The word `-` stands for a missing value.
 impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -155,7 +156,7 @@ impl fmt::Display for Record {
     }
 }
 
-/// The error for a line that is not a valid record.
+/// The error for a line of text that is not a valid record.
 #[derive(Debug, PartialEq, Eq)]
 pub struct InvalidRecord;
 

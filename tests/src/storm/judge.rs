@@ -1,4 +1,4 @@
-//! Checks that the histories of all servers are consistent with the limits.
+//! Checks that the histories of all servers agree with the limits.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -26,7 +26,7 @@ pub struct History {
     pub mode: &'static str,
     /// Whether the server connects to Redis through a proxy.
     pub is_proxied: bool,
-    /// The periods in which Redis could not reply because the machine had no processor for Redis, sorted by time.
+    /// The periods in which Redis could not reply because the machine gave it no processor, sorted by time.
     pub stalls: Vec<(u64, u64)>,
     /// The calls that the server made to the store.
     pub calls: Vec<StoreCall>,
@@ -34,20 +34,20 @@ pub struct History {
     pub requests: Vec<Request>,
 }
 
-/// A kind of violation.
+/// The kinds of violations that the judge finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Violation {
-    /// A bucket admitted more than its limit.
+    /// A bucket admitted more units than its limit.
     OverAdmission,
     /// The store denied a check although all buckets of the check certainly had room.
     FalseDenial,
-    /// The response to a request does not follow from the replies of the store.
+    /// The response to a request contradicts the replies of the store.
     Request,
-    /// A server admitted more in memory than its local share of the limit.
+    /// A server admitted more units in memory than its local share of the limit.
     Local,
     /// An HTTP request had no decision although Redis was available.
     Undecided,
-    /// The store admitted a banned key, or banned a key without enough offences.
+    /// The store admitted a banned key, or it banned a key that had too few offences.
     Ban,
 }
 
@@ -63,20 +63,20 @@ impl Violation {
     ];
 }
 
-/// Events that the servers cannot observe directly. Times are in microseconds since 1970.
+/// Events of the store that the servers cannot observe directly. Times are in microseconds since 1970.
 #[derive(Clone, Debug, Default)]
 pub struct StoreEvents {
-    /// When the store lost all data.
+    /// The times at which the store lost all data.
     pub losses: Vec<u64>,
-    /// The steps of the store's clock.
+    /// All steps of the store's clock.
     pub settings: Vec<Setting>,
     /// All injected faults.
     pub faults: Vec<FaultPeriod>,
 }
 
 impl StoreEvents {
-    /// The times from which a bucket may admit its full limit again, because the store lost its data or its clock was
-    /// stepped forward.
+    /// Returns the times at which a bucket may begin to admit its full limit again, because the store lost its data
+    /// or its clock was stepped forward.
     fn epoch_starts(&self) -> Vec<u64> {
         let mut starts = self.losses.clone();
         starts.extend(self.clock_steps(|before, after| before < after));
@@ -84,12 +84,12 @@ impl StoreEvents {
         starts
     }
 
-    /// The times of the backward clock steps.
+    /// Returns the times of all backward clock steps.
     pub(super) fn set_back(&self) -> Vec<u64> {
         self.clock_steps(|before, after| before > after)
     }
 
-    /// The times of the clock steps whose old and new offset satisfy `is_selected`.
+    /// Returns the times of the clock steps that `is_selected` accepts. Its arguments are the old and the new offset.
     fn clock_steps(&self, is_selected: impl Fn(i64, i64) -> bool) -> Vec<u64> {
         let mut before = 0;
         let mut times = Vec::new();
@@ -103,29 +103,29 @@ impl StoreEvents {
     }
 }
 
-/// What the judge found: violations and counts.
+/// The results of the judge: violations and counts.
 #[derive(Debug, Default)]
 pub struct Findings {
-    /// The messages of the violations, by kind.
+    /// The messages for each kind of violation.
     pub violations: BTreeMap<Violation, Vec<String>>,
-    /// The number of requests.
+    /// The number of HTTP requests.
     pub requests: usize,
     /// The number of checks that the store admitted.
     pub admitted: usize,
     /// The number of checks that the store denied.
     pub denied: usize,
-    /// The number of checks without a reply.
+    /// The number of checks to which the store did not reply.
     pub unanswered: usize,
-    /// The number of confirmed refunds.
+    /// The number of refunds that the store confirmed.
     pub refunded: usize,
-    /// The durations of the checks without a reply, in microseconds, sorted.
+    /// The durations in microseconds of the checks without a reply, sorted.
     pub unanswered_durations: Vec<u64>,
-    /// The number of requests that the store did not decide directly, by outcome.
+    /// For each outcome, the number of requests on which the store did not decide directly.
     pub outcomes: BTreeMap<&'static str, usize>,
-    /// The units above the limit that sliding-window logs admitted after a data loss or a forward clock step: the sum,
-    /// and the maximum for one bucket and one such event.
+    /// The units above the limit that sliding-window logs admitted after a data loss or a forward clock step. The
+    /// first number is the sum of these units. The second number is the maximum for one bucket and one such event.
     pub excess_after_losses: (u64, u64),
-    /// The number of denials that are correct only if the store executed calls without a reply.
+    /// The number of denials that are correct only if the store executed calls to which it did not reply.
     pub undecidable: usize,
 }
 
@@ -139,7 +139,7 @@ impl Findings {
     }
 }
 
-/// Judges the histories of all servers that share a store. `deadline` is the deadline of their store calls.
+/// Judges the histories of all servers that share a store. `deadline` is the deadline for calls of this store.
 #[must_use]
 pub fn judge(histories: Vec<History>, deadline: Duration, events: &StoreEvents) -> Findings {
     let mut findings = Findings::default();
@@ -219,7 +219,8 @@ fn judge_admissions(
         return;
     }
     let (name, _) = LIMITS[bucket.policy];
-    // A take in an earlier epoch does not count, because the store forgot it when the next epoch began.
+    // A data loss or a forward clock step begins a new epoch. The store then forgets earlier takes, so takes of
+    // different epochs are judged separately.
     let starts = events.epoch_starts();
     let epoch = |at: u64| starts.partition_point(|start| *start <= at);
     let epochs: Vec<_> =
@@ -236,7 +237,8 @@ fn judge_admissions(
     if quota.algorithm() != Algorithm::SlidingWindow {
         return;
     }
-    // Each epoch admits at most one limit, so two successive epochs exceed the limit by at most one limit.
+    // Each epoch admits at most one limit. Therefore the takes of two successive epochs together exceed the limit by
+    // at most one limit.
     for (one, other) in epochs.iter().zip(epochs.iter().skip(1)) {
         let units = excess(quota, &[*one, *other].concat()).units;
         findings.excess_after_losses.0 += units;
@@ -272,7 +274,7 @@ fn judge_denials(
         };
         let is_explained =
             call.parts.iter().any(|part| rules.explains_denial(part.bucket, reply.at));
-        // A ban denies a key even if the quotas have room.
+        // A ban denies a key even if all quotas have room.
         if is_explained || reply.banned_for > 0 {
             continue;
         }
@@ -287,7 +289,8 @@ fn judge_denials(
     }
 }
 
-/// Whether the windows of the quota depend on the store's clock and the clock was stepped, so the windows are unknown.
+/// Returns whether the windows of the quota are unknown. They are unknown if the algorithm uses the store's clock for
+/// its windows and the clock was stepped.
 pub(super) fn uses_stepped_clock(quota: Quota, events: &StoreEvents) -> bool {
     quota.algorithm() == Algorithm::SlidingWindowCounter && !events.settings.is_empty()
 }

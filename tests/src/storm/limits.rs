@@ -1,11 +1,12 @@
-//! The limits of a storm's servers. The servers, the clients and the judge use the same definitions, so they agree.
+//! The rate limits of the servers in a storm. The servers, the clients and the judge use the same definitions, so
+//! they have the same limits.
 
 use std::sync::LazyLock;
 
 use actix_rateguard::{Quota, Quotas};
 
-/// The policies: every algorithm alone, several quotas in one policy, and `long`, whose window is longer than most
-/// storms.
+/// The policies. Some use one algorithm, and some combine several quotas. The window of the policy `long` is longer
+/// than most storms.
 pub const LIMITS: [(&str, &str); 13] = [
     ("log", "8/1s"),
     ("costs", "20/1500ms"),
@@ -22,20 +23,20 @@ pub const LIMITS: [(&str, &str); 13] = [
     ("all", "25/1s"),
 ];
 
-/// The policies with a ban.
+/// The bans, each with the name of its policy.
 pub const BANS: [(&str, &str); 1] = [("banned", "20/5s for 1s")];
 
-/// A page and the policies that apply to its requests, the outermost first.
+/// A page, and the policies that limit its requests. The policy of the outermost limit is first.
 #[derive(Debug)]
 pub struct Page {
-    /// The path.
+    /// The path of the page.
     pub path: &'static str,
     /// The names of the policies.
     pub policies: &'static [&'static str],
-    /// The maximum cost of a request. The minimum is 1.
+    /// The maximum cost of a request to the page. The minimum cost is 1.
     pub max_cost: u32,
-    /// The number of checks that the server makes for a request. It is less than the number of policies if one check
-    /// has several policies.
+    /// The number of checks that the server makes for a request. It is smaller than the number of policies if one
+    /// check includes several policies.
     pub checks: usize,
 }
 
@@ -43,8 +44,9 @@ const fn page(path: &'static str, policies: &'static [&'static str], max_cost: u
     Page { path, policies, max_cost, checks: policies.len() }
 }
 
-/// The pages: one for each policy, one with two checks, and one with a single check of two policies. The first of these
-/// two policies counts each client, and the second counts all clients together.
+/// The pages: one for each single policy, one with two separate checks, and one with a single check of two policies.
+/// In this single check, the first policy counts each client separately, and the second policy counts all clients
+/// together.
 pub const PAGES: [Page; 12] = [
     page("/log", &["log"], 1),
     page("/costs", &["costs"], 4),
@@ -60,14 +62,16 @@ pub const PAGES: [Page; 12] = [
     Page { path: "/both", policies: &["each", "all"], max_cost: 1, checks: 1 },
 ];
 
-/// The paths that the attack uses: two quotas, a counter, a ban, and two policies in one check.
+/// The paths that an attack requests. Their limits are two quotas, a counter, a policy with a ban, and two policies
+/// in one check.
 pub const ATTACKED: [&str; 4] = ["/several", "/counter", "/banned", "/both"];
 
-/// The header with the client's name. The name is the key of the limits.
+/// The name of the header with the client's name. The limits use the client's name as the key.
 pub const CLIENT: &str = "X-Client";
-/// The header with the cost of the request.
+/// The name of the header with the cost of the request.
 pub const COST: &str = "X-Cost";
-/// The header that requests a response with status 204. The limit of `/refund` does not count such a response.
+/// The name of the header that requests a response with the status 204. The limit of `/refund` refunds a request with
+/// this status.
 pub const FREE: &str = "X-Free";
 
 /// The number of servers that share the limits through Redis.
@@ -79,13 +83,13 @@ static QUOTAS: LazyLock<Vec<Vec<Quota>>> = LazyLock::new(|| {
     LIMITS.map(|limit| list(quotas(limit))).to_vec()
 });
 
-/// The quota `quota_index` of the policy with the index `policy`.
+/// Returns a quota by the index of its policy and by its own index in that policy.
 #[must_use]
 pub fn quota(policy: usize, quota_index: usize) -> Option<Quota> {
     QUOTAS.get(policy)?.get(quota_index).copied()
 }
 
-/// The index of the policy with this name.
+/// Returns the index of the policy with this name.
 #[must_use]
 pub fn policy_index(policy: &str) -> Option<usize> {
     LIMITS.iter().position(|(name, _)| *name == policy)

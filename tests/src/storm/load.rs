@@ -1,4 +1,4 @@
-//! The load of a storm: HTTP requests on keep-alive connections.
+//! The load of a storm: clients that send HTTP requests on keep-alive connections.
 
 use std::{
     collections::BTreeMap,
@@ -16,10 +16,10 @@ use super::{
     limits::{CLIENT, COST, FREE, PAGES},
 };
 
-/// The number of client names that all connections share.
+/// The number of client names. All connections use the same names.
 const CLIENTS: usize = 3;
-/// After this time, new clients request `/long`. Its window is long, so without new clients all requests would be
-/// denied.
+/// The interval after which new client names are used for `/long`. The window of this page is long, so without new
+/// names almost all requests would be denied.
 const NEW_CLIENTS_EVERY: Duration = Duration::from_secs(4);
 
 /// A keep-alive connection to a server.
@@ -31,7 +31,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// If the server does not accept the connection.
+    /// Returns an error if the server does not accept the connection.
     pub fn to(port: u16) -> Result<Self> {
         let stream = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port)))?;
         stream.set_nodelay(true)?;
@@ -43,7 +43,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// If the connection ends or the response is invalid.
+    /// Returns an error if the connection ends or the response is invalid.
     pub fn get(&mut self, path: &str, lines: &str) -> Result<(u16, String)> {
         let request = format!("GET {path} HTTP/1.1\r\nHost: storm\r\n{lines}\r\n");
         self.0.get_mut().write_all(request.as_bytes())?;
@@ -71,19 +71,19 @@ impl Connection {
     }
 }
 
-/// Statistics of the responses that a connection received.
+/// The statistics of the responses that a connection received.
 #[derive(Debug, Default)]
 pub struct ResponseStats {
-    /// The number of responses by status.
+    /// The number of responses for each status.
     pub statuses: BTreeMap<u16, u64>,
     /// The latency of each response in microseconds.
     pub micros: Vec<u32>,
-    /// The errors of connections, as messages.
+    /// The messages of connection errors.
     pub errors: Vec<String>,
 }
 
 impl ResponseStats {
-    /// Adds the statistics of another connection.
+    /// Adds the statistics of another connection to these statistics.
     pub fn add(&mut self, other: Self) {
         for (status, count) in other.statuses {
             *self.statuses.entry(status).or_default() += count;
@@ -93,8 +93,8 @@ impl ResponseStats {
     }
 }
 
-/// Requests random pages of the server at this port until `stop` is set, with a mean pause of `pause` between two
-/// requests.
+/// Sends requests for random pages to the server at this port until `stop` is set. `pause` is the mean pause between
+/// two requests.
 #[must_use]
 pub fn load(port: u16, seed: u64, pause: Duration, stop: &AtomicBool) -> ResponseStats {
     let mut random = SmallRng::seed_from_u64(seed);

@@ -1,5 +1,5 @@
-//! Checks that a server admits no more in memory than its local share of a limit. Units that the store admits for
-//! requests to this server use up the share too.
+//! Checks that a server does not admit more units in memory than its local share of a limit. Units that the store
+//! admits for requests to this server also use up the local share.
 
 use std::collections::BTreeMap;
 
@@ -11,29 +11,29 @@ use super::{
     limits::{LIMITS, PAGES, SERVERS, quota},
 };
 
-/// Units that were admitted for one client against one policy.
+/// Units of one policy that were admitted for one client.
 struct Admission<'a> {
-    /// The units were counted in memory between `from` and `until`.
+    /// The server counted the units in memory at some time between `from` and `until`.
     from: u64,
     until: u64,
     units: u64,
-    /// Whether the server certainly counted the units in memory.
+    /// Whether the server has certainly counted the units in memory.
     is_certain: bool,
-    /// The request, if the server decided it in memory.
+    /// The request, if the server decided on it in memory.
     local: Option<&'a Request>,
 }
 
-/// Returns the requests that a server admitted in memory beyond its local share.
+/// Returns the requests that a server admitted in memory although its local share had no room for them.
 ///
-/// Only policies with a single sliding-window log are judged. The server also counts units that the store admits, if its
-/// local share has room for them. This judge assumes that it did only where the share had room beside every other unit
-/// that the server may have counted.
+/// Only policies whose single quota is a sliding-window log are judged. If the store admits units, the server counts
+/// them in memory too, but only if the local share has room for them. It is certain that the server has counted such
+/// units only if the share also has room for all other units that the server may have counted.
 #[must_use]
 pub fn over_share(history: &History) -> Vec<&Request> {
     let mut found = Vec::new();
     for (policy, (name, _)) in LIMITS.iter().enumerate() {
         let Some(quota) = quota(policy, 0) else { continue };
-        // Refunds make room again, so the policy `refund` is not judged.
+        // Refunds free units again, so the policy `refund` is not judged.
         let is_single = super::limits::quota(policy, 1).is_none() && *name != "refund";
         if quota.algorithm() != Algorithm::SlidingWindow || !is_single {
             continue;
@@ -59,11 +59,12 @@ fn over_share_of_client<'a>(
         let (before, after) = admissions.split_at(index);
         let Some(one) = after.first() else { break };
         let near = before.iter().rev().take_while(|it| it.until + window > one.from);
-        // Units that the server certainly counted before this admission, and that are certainly still within the
-        // window.
+        // Admissions that the server has certainly counted before this admission, and that are certainly still within
+        // the window.
         let certain = near.filter(|it| it.is_certain && it.from + window > one.until);
         let certain: u64 = certain.map(|it| it.units).sum();
-        // The server may count simultaneous admissions in any order, so each of them may be the first.
+        // The server may count simultaneous admissions in any order, so any of them may be counted before this
+        // admission.
         let simultaneous = after[1..].iter().take_while(|it| it.until <= one.until + longest);
         let simultaneous = simultaneous.filter(|it| it.from <= one.until);
         let before = before.iter().rev().take_while(|it| it.until + window > one.from);
@@ -80,7 +81,7 @@ fn over_share_of_client<'a>(
     found
 }
 
-/// The admissions against a policy, by client.
+/// Returns the admissions of a policy for each client.
 fn admissions(history: &History, policy: usize) -> BTreeMap<&str, Vec<Admission<'_>>> {
     let mut clients: BTreeMap<&str, Vec<Admission<'_>>> = BTreeMap::new();
     let mut requests: BTreeMap<u64, &Request> = BTreeMap::new();
@@ -90,8 +91,8 @@ fn admissions(history: &History, policy: usize) -> BTreeMap<&str, Vec<Admission<
         let has_policy = page.policies.contains(&LIMITS[policy].0);
         let is_single = page.policies.len() == 1;
         let is_admitted = matches!(request.status, 200 | 204);
-        // A denial takes no units. If a request has several policies, one of them may have taken units before another
-        // one denied, and the history does not show which one denied.
+        // A denial takes no units if the request has only one policy. If it has several, one policy may have taken
+        // units before another policy denied the request, and the history does not show which policy denied.
         let may_take = is_admitted || !is_single;
         if has_policy && request.source == DecisionSource::Memory && may_take {
             clients.entry(&request.client).or_default().push(Admission {

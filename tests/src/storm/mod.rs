@@ -1,5 +1,5 @@
-//! A storm test: injects faults into Redis and the network while servers handle load, and checks the histories that the
-//! servers record.
+//! A storm is a test that injects faults into Redis and the network while servers handle load. The test then checks
+//! the histories that the servers recorded.
 
 pub mod admissions;
 pub mod attack;
@@ -30,11 +30,11 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-/// A timeout that is longer than any start or reply takes on a loaded machine.
+/// A timeout that is longer than any program start or any reply on a loaded machine.
 pub const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The microseconds since 1970 by the system clock. A Redis server on this machine uses the same clock, so times can be
-/// compared.
+/// Returns the microseconds since 1970 on the system clock. All processes on this machine use the same clock, so
+/// their times can be compared.
 #[must_use]
 pub fn now() -> u64 {
     SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_micros() as u64)
@@ -44,7 +44,7 @@ pub fn now() -> u64 {
 ///
 /// # Errors
 ///
-/// Returns the time waited if `poll` returns no value within `timeout`.
+/// Returns the elapsed time if `poll` returns no value within `timeout`.
 pub fn retry_until<T>(
     timeout: Duration,
     mut poll: impl FnMut() -> Option<T>,

@@ -1,5 +1,5 @@
-//! Measures how long Redis takes to reply to `PING` on a connection without other traffic. On a machine with too few
-//! processors, a reply may be late although neither Redis nor its clients have a fault.
+//! Measures how long Redis takes to reply to `PING` on a connection without other commands. If the machine has too
+//! few processors, a reply may be late although neither Redis nor its clients have a fault.
 
 use std::{
     fs,
@@ -14,24 +14,25 @@ use super::now;
 
 /// The pause between two probes.
 const PAUSE: Duration = Duration::from_millis(10);
-/// The minimum duration of a stall in microseconds: a reply, or the pause between two probes, takes longer than this. A
-/// server treats Redis as silent after 1.5 times this duration.
+/// The minimum duration of a stall in microseconds. A stall is a slow reply to a probe, or a long pause between two
+/// probes. A server assumes that Redis is silent after 1.5 times this duration.
 const STALL: u64 = 60_000;
-/// The timeout of a probe.
+/// The timeout for the reply to a probe.
 const MAX_WAIT: Duration = Duration::from_secs(5);
 
-/// A `PING` and its reply.
+/// A `PING` that was sent to Redis, and its reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Probe {
-    /// When the probe was sent, in microseconds since 1970.
+    /// The time at which the `PING` was sent, in microseconds since 1970.
     pub sent: u64,
-    /// When the reply arrived, in microseconds since 1970.
+    /// The time at which the reply arrived, in microseconds since 1970.
     pub replied: u64,
-    /// The CPU time in microseconds that Redis used between `sent` and `replied`, if the system reports the CPU time.
+    /// The CPU time in microseconds that Redis used between `sent` and `replied`; `None` if the system does not
+    /// report it.
     pub redis_ran: Option<u64>,
 }
 
-/// Sends probes to the Redis server at this port until `stop` is set. `redis` is the id of the Redis process.
+/// Sends probes to the Redis server at this port until `stop` is set. `redis` is the process id of that server.
 #[must_use]
 pub fn probe(port: u16, redis: &AtomicU32, stop: &AtomicBool) -> Vec<Probe> {
     let mut probes = Vec::new();
@@ -57,9 +58,10 @@ pub fn probe(port: u16, redis: &AtomicU32, stop: &AtomicBool) -> Vec<Probe> {
     probes
 }
 
-/// The periods in which the machine had no processor for Redis or for the probe, sorted.
+/// Returns the periods in which the machine gave no processor to Redis or to the probe, sorted.
 ///
-/// If Redis used the CPU for at least half of a slow reply, Redis was busy with its clients, so this is no stall.
+/// If Redis used the CPU for at least half of the time until a slow reply, Redis was busy with its clients. Such a
+/// slow reply is not a stall.
 #[must_use]
 pub fn stalls(probes: &[Probe]) -> Vec<(u64, u64)> {
     let is_starved = |probe: &&Probe| {
@@ -82,7 +84,7 @@ fn connect(port: u16) -> Result<BufReader<TcpStream>> {
     Ok(BufReader::new(stream))
 }
 
-/// Sends a `PING` and waits for any reply. An error reply is sufficient too, because Redis has replied.
+/// Sends a `PING` and waits for any reply. An error reply is sufficient too, because it shows that Redis replies.
 fn ping(connection: &mut BufReader<TcpStream>) -> Result<()> {
     connection.get_mut().write_all(b"PING\r\n")?;
     match connection.read_line(&mut String::new())? {
@@ -91,7 +93,7 @@ fn ping(connection: &mut BufReader<TcpStream>) -> Result<()> {
     }
 }
 
-/// The CPU time in microseconds of the first thread of a process.
+/// Returns the CPU time in microseconds that the first thread of a process has used.
 fn processor_time(process: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{process}/schedstat")).ok()?;
     let nanos: u64 = stat.split_whitespace().next()?.parse().ok()?;

@@ -1,14 +1,14 @@
-//! The resources that a process uses: memory, threads, files and connections. Linux only, because the source is
-//! `/proc`.
+//! Measures the resources that a process uses: memory, threads, files and connections. This works only on Linux,
+//! because the data comes from `/proc`.
 
 use std::{fs, io::Result};
 
 use super::storm_server::StormServer;
 
-/// The resources of a server at one time.
+/// The resources that a server uses at one time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProcessStats {
-    /// Resident memory in kilobytes.
+    /// The resident memory in kilobytes.
     pub memory: u64,
     /// The number of threads.
     pub threads: u64,
@@ -19,11 +19,11 @@ pub struct ProcessStats {
 }
 
 impl ProcessStats {
-    /// Reads the resources that this server uses.
+    /// Measures the resources that this server uses.
     ///
     /// # Errors
     ///
-    /// If the process or `/proc` does not exist.
+    /// Returns an error if the process has ended, or if there is no `/proc`.
     pub fn of(server: &StormServer) -> Result<Self> {
         let process = format!("/proc/{}", server.id());
         let status = fs::read_to_string(format!("{process}/status"))?;
@@ -46,13 +46,14 @@ impl ProcessStats {
     }
 }
 
-/// The sockets of all processes that are connected to this port.
+/// Returns the sockets of all processes that are connected to this port.
 fn established_to(port: u16) -> Result<Vec<String>> {
     let port = format!(":{port:04X}");
     let table = fs::read_to_string("/proc/net/tcp")?;
     let sockets = table.lines().filter_map(|line| {
         let words: Vec<&str> = line.split_whitespace().collect();
-        // The third and fourth words are the remote address and the state (01 is established); the tenth is the inode.
+        // The third and fourth words are the remote address and the state of the socket. The state 01 means
+        // established. The tenth word is the inode.
         let is_it = words.get(2)?.ends_with(&port) && *words.get(3)? == "01";
         words.get(9).filter(|_| is_it).map(|socket| (*socket).to_owned())
     });

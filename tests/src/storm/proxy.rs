@@ -1,4 +1,4 @@
-//! A TCP proxy in front of Redis that can delay, stall, cut off or close connections.
+//! A TCP proxy in front of Redis. The proxy can delay data, stall, cut replies, or close connections.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -8,14 +8,14 @@ use std::{
     time::Duration,
 };
 
-/// How the proxy forwards data.
+/// The way in which the proxy forwards data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProxyMode {
-    /// Forwards immediately.
+    /// Forwards data immediately.
     Forward,
-    /// Forwards after this delay, in each direction.
+    /// Forwards the data of each direction after this delay.
     Delay(Duration),
-    /// Forwards nothing until the mode changes. Connections stay open.
+    /// Forwards no data until the mode changes. Connections stay open.
     Stall,
     /// Forwards the first half of a reply and then closes the connection.
     CutReplies,
@@ -23,10 +23,10 @@ pub enum ProxyMode {
     Close,
 }
 
-/// How often a stalled or idle proxy checks its mode.
+/// The interval at which a stalled or idle proxy reads its mode.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// A proxy on its own port. It runs until the process ends.
+/// A proxy that listens on its own port. It runs until the process ends.
 #[derive(Clone, Debug)]
 pub struct Proxy {
     port: u16,
@@ -38,7 +38,7 @@ impl Proxy {
     ///
     /// # Errors
     ///
-    /// If no port is free.
+    /// Returns an error if no port is free.
     pub fn start(to: u16) -> std::io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let port = listener.local_addr()?.port();
@@ -54,18 +54,18 @@ impl Proxy {
         Ok(proxy)
     }
 
-    /// The port.
+    /// The port on which the proxy listens.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Sets the mode.
+    /// Sets the mode of the proxy.
     pub fn set(&self, mode: ProxyMode) {
         *self.mode.lock().unwrap_or_else(PoisonError::into_inner) = mode;
     }
 
-    /// Waits until the mode is not `Stall`, and returns the new mode.
+    /// Waits until the mode is not `Stall`, and returns that mode.
     fn wait_for_mode(&self) -> ProxyMode {
         loop {
             match *self.mode.lock().unwrap_or_else(PoisonError::into_inner) {
@@ -90,7 +90,8 @@ impl Proxy {
         self.forward(server, client, true);
     }
 
-    /// Forwards data in one direction until one of the sides or the mode closes the connection.
+    /// Forwards data in one direction until one of the two sides closes the connection, or until the mode requires
+    /// it.
     fn forward(&self, mut from: TcpStream, mut to: TcpStream, are_replies: bool) {
         let _ = (to.set_nodelay(true), from.set_read_timeout(Some(POLL_INTERVAL)));
         let mut bytes = [0; 16 * 1024];

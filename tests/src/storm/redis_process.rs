@@ -1,4 +1,5 @@
-//! The Redis server of a storm: a process that can be frozen, killed, and restarted with or without its data.
+//! Controls the Redis server of a storm. The process can be frozen or killed, and it can be restarted with or without
+//! its data.
 
 use std::{
     env, fs,
@@ -14,10 +15,10 @@ use redis::{RedisResult, Value};
 
 use super::{TIMEOUT, clock::Clock, retry_until};
 
-/// The credentials of the admin user. A fault that changes the default user does not change the admin user.
+/// The credentials of the admin user. Faults that change the default user do not affect the admin user.
 const ADMIN_CREDENTIALS: &str = "storm:storm";
 
-/// A Redis process with its own folder.
+/// A Redis process that stores its data in its own folder.
 #[derive(Debug)]
 pub struct RedisProcess {
     child: Child,
@@ -27,11 +28,11 @@ pub struct RedisProcess {
 }
 
 impl RedisProcess {
-    /// Starts Redis with its data below `folder`, and with this clock or the system clock.
+    /// Starts Redis with its data in a folder below `folder`. Without a `clock`, Redis uses the system clock.
     ///
     /// # Errors
     ///
-    /// If Redis does not start.
+    /// Returns an error if Redis does not start.
     pub fn start(folder: &Path, clock: Option<Clock>) -> Result<Self> {
         let folder = folder.join("redis");
         fs::create_dir_all(&folder)?;
@@ -44,25 +45,25 @@ impl RedisProcess {
         Err(Error::other("redis-server does not start; run `scripts/test` to install it"))
     }
 
-    /// The port.
+    /// The port of Redis.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The process id.
+    /// The id of the process.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// The clock that a storm can step; `None` if Redis uses the system clock.
+    /// The clock of Redis that a storm can step; `None` if Redis uses the system clock.
     #[must_use]
     pub fn clock(&self) -> Option<&Clock> {
         self.clock.as_ref()
     }
 
-    /// Resumes Redis after a [`freeze`](Self::freeze).
+    /// Resumes Redis after a call of [`freeze`](Self::freeze).
     pub fn resume(&self) {
         self.signal("CONT");
     }
@@ -72,11 +73,11 @@ impl RedisProcess {
         let _ = Command::new("kill").args([&format!("-{signal}"), &pid]).status();
     }
 
-    /// Freezes Redis, and waits until the process is stopped.
+    /// Freezes Redis, and waits until the process has stopped.
     pub fn freeze(&self) {
         self.signal("STOP");
-        // The state of the process follows its name, which is in parentheses. Without `/proc`, the state cannot be
-        // read.
+        // In this file, the state of the process follows its name, which is in parentheses. On a system without
+        // `/proc`, the state cannot be read.
         let stat = || fs::read_to_string(format!("/proc/{}/stat", self.child.id())).ok();
         let _ = retry_until(TIMEOUT, || match stat() {
             Some(stat) => stat.rsplit(')').next()?.trim_start().starts_with('T').then_some(()),
@@ -88,27 +89,27 @@ impl RedisProcess {
     ///
     /// # Errors
     ///
-    /// If the process cannot be killed.
+    /// Returns an error if the process cannot be killed.
     pub fn kill(&mut self) -> Result<()> {
         self.child.kill()?;
         self.child.wait().map(|_| ())
     }
 
-    /// Deletes all data. Redis must not be running.
+    /// Deletes all data. Redis must not be running during this call.
     ///
     /// # Errors
     ///
-    /// If the folder cannot be deleted.
+    /// Returns an error if the folder cannot be deleted.
     pub fn delete_data(&self) -> Result<()> {
         fs::remove_dir_all(&self.folder)?;
         fs::create_dir_all(&self.folder)
     }
 
-    /// Starts Redis again after a [`kill`](Self::kill).
+    /// Starts Redis again after a call of [`kill`](Self::kill).
     ///
     /// # Errors
     ///
-    /// If Redis does not start.
+    /// Returns an error if Redis does not start.
     pub fn restart(&mut self) -> Result<()> {
         let clock = self.clock.as_ref();
         let started = retry_until(TIMEOUT, || spawn(self.port, &self.folder, clock).ok());
@@ -116,11 +117,11 @@ impl RedisProcess {
         Ok(())
     }
 
-    /// Opens a connection as the admin user. Commands on the connection may take up to 5 seconds.
+    /// Opens a connection as the admin user. A command on this connection may take up to 5 seconds.
     ///
     /// # Errors
     ///
-    /// If Redis does not accept the connection.
+    /// Returns an error if Redis does not accept the connection.
     pub fn connect(&self) -> RedisResult<redis::Connection> {
         connect(self.port)
     }
@@ -128,26 +129,26 @@ impl RedisProcess {
 
 impl Drop for RedisProcess {
     fn drop(&mut self) {
-        // SIGKILL also ends a frozen process.
+        // SIGKILL also ends a process that is frozen.
         let _ = (self.child.kill(), self.child.wait());
     }
 }
 
-/// Runs a command.
+/// Runs a command and returns the reply.
 ///
 /// # Errors
 ///
-/// The error of the server or of the connection.
+/// Returns an error if the server returns an error, or if the connection fails.
 pub fn run_command(connection: &mut redis::Connection, words: &[&str]) -> RedisResult<Value> {
     let (name, args) = words.split_first().unwrap_or((&"PING", &[]));
     redis::cmd(name).arg(args).query(connection)
 }
 
-/// Returns a port below the range of outgoing connections. Otherwise a connection could use the port while Redis is not
-/// running.
+/// Returns a free port below the range that the system uses for outgoing connections. Otherwise an outgoing
+/// connection could get this port while Redis is not running.
 fn port() -> u16 {
     loop {
-        // The hashers of the standard library have different random seeds, so each call returns a random number.
+        // Each hasher of the standard library has another random seed, so each call returns a random number.
         let port = 10_000 + RandomState::new().build_hasher().finish() as u16 % 20_000;
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return port;
@@ -169,7 +170,7 @@ fn spawn(port: u16, folder: &Path, clock: Option<&Clock>) -> Result<Child> {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()?;
-    // Another process may have bound the port first, so the process id is compared.
+    // Another process may have bound the port first. The process id shows whether this server replied.
     let own = format!("process_id:{}", child.id());
     let is_own = || {
         let info =

@@ -1,4 +1,4 @@
-//! The report of a storm: figures, and the reasons why the storm failed.
+//! The report on a storm: its figures, and the reasons why the storm failed.
 
 use std::{
     collections::BTreeMap,
@@ -13,12 +13,13 @@ use super::{
 };
 use crate::attack::load::Tally;
 
-/// The maximum latency of a request, without stalls of the machine: fifty deadlines, so slow machines pass too.
+/// The maximum latency of a request while the machine has no stalls. It is fifty times the deadline, so that a storm
+/// does not fail because of a slow machine.
 const MAX_LATENCY: Duration = Duration::from_secs(5);
 /// The maximum time from the end of a fault until each server has received a reply from Redis.
 const MAX_RECOVERY: Duration = Duration::from_secs(10);
-/// The maximum growth of a server's memory in kilobytes. A server makes some allocations late and only once, so growth
-/// is not always a leak.
+/// The maximum growth of a server's memory in kilobytes. A server makes some allocations late and only once, so a
+/// small growth does not prove a leak.
 const MAX_GROWTH: u64 = 4 * 1024;
 /// The maximum number of violations of each kind that are printed.
 const MAX_PRINTED: usize = 3;
@@ -26,28 +27,28 @@ const MAX_PRINTED: usize = 3;
 /// The results of a storm.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// The result of the judge.
+    /// The results of the judge.
     pub findings: Findings,
-    /// The statistics of all clients.
+    /// The statistics of the responses to all clients.
     pub responses: ResponseStats,
-    /// The recovery times after the faults, by combination of faults.
+    /// The recovery times for each combination of faults.
     pub recoveries: BTreeMap<String, Vec<Duration>>,
-    /// The faults after which a server did not recover in time.
+    /// The faults after which a server did not recover within the maximum time.
     pub unrecovered: Vec<String>,
-    /// The resources of each server: early in the storm, and at the end.
+    /// The resources of each server, measured early in the storm and at its end.
     pub process_stats: Vec<(ProcessStats, ProcessStats)>,
-    /// The number of data losses and of clock steps.
+    /// The number of data losses and the number of clock steps.
     pub events: (usize, usize),
     /// The counts of each attack.
     pub attacks: Vec<Tally>,
-    /// The number of stalls of the machine that the probes observed: on a direct connection, and through a proxy.
+    /// The number of stalls that the probes observed: first on a direct connection, and then through a proxy.
     pub stalls: (usize, usize),
-    /// The total duration of the stalls that the probe on the direct connection observed.
+    /// The total duration of the stalls that the probe with the direct connection observed.
     pub stall_time: Duration,
 }
 
 impl Report {
-    /// All reasons why the storm failed, as messages.
+    /// Returns a message for each reason why the storm failed.
     #[must_use]
     pub fn failures(&self) -> Vec<String> {
         let mut failures = Vec::new();

@@ -1,4 +1,4 @@
-//! Checks that the response to an HTTP request follows from the replies of the store.
+//! Checks that the response to an HTTP request agrees with the replies of the store.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use super::{
     limits::PAGES,
 };
 
-/// Returns why the response to a request is impossible, or `None` if it is possible.
+/// Returns the reason why the response to a request is impossible, or `None` if the response is possible.
 ///
-/// `mode` is the failure mode of the server, and `checks` are the checks of the request. The server may also have
-/// denied the request from its [denial cache](DenialCacheModel).
+/// `mode` is the failure mode of the server, and `checks` are the checks that the server made for the request. The
+/// server may also have denied the request from its [denial cache](DenialCacheModel).
 #[must_use]
 pub fn violation(
     mode: &str,
@@ -38,7 +38,7 @@ pub fn violation(
         DecisionSource::Store if admitted + denied == 0 => {
             return Some("decided by the store, but the store did not reply");
         }
-        // Checks may also fail because of load, so a server in every failure mode may decide in memory.
+        // Load can make checks fail. A server then decides in memory, whatever its failure mode is.
         DecisionSource::Memory if admitted + denied >= limits => {
             return Some("decided in memory, although the store replied");
         }
@@ -71,26 +71,26 @@ pub fn violation(
     }
 }
 
-/// Whether neither the store nor the server's memory decided on the request.
+/// Returns whether neither the store nor the server's memory made a decision on the request.
 #[must_use]
 pub fn is_undecided(request: &Request) -> bool {
     request.source == DecisionSource::Undecided || request.status == 503
 }
 
-/// Whether the server reports a denial of the store although the store denied no check of the request.
+/// Returns whether the response reports a denial by the store, although the store denied no check of the request.
 #[must_use]
 pub fn is_cached_denial(request: &Request, checks: &[&StoreCall]) -> bool {
     let is_denied = checks.iter().any(|it| is_denial(it));
     request.source == DecisionSource::Store && request.status == 429 && !is_denied
 }
 
-/// Whether the store denied the check.
+/// Returns whether the store denied the check.
 #[must_use]
 pub fn is_denial(call: &StoreCall) -> bool {
     call.reply.is_some_and(|reply| !reply.is_allowed)
 }
 
-/// Groups the checks by the number of their request.
+/// Groups the checks by the number of the HTTP request for which the server made them.
 #[must_use]
 pub fn checks(calls: &[StoreCall]) -> BTreeMap<u64, Vec<&StoreCall>> {
     let mut checks: BTreeMap<u64, Vec<&StoreCall>> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! The schedule of faults. The same seed always gives the same schedule.
+//! The schedule of the faults in a storm. The same seed always gives the same schedule.
 
 use std::time::Duration;
 
@@ -7,50 +7,51 @@ use rand::{RngExt, SeedableRng, rngs::SmallRng};
 /// A fault of Redis, of the network or of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
-    /// Redis is frozen with SIGSTOP, and resumed.
+    /// Redis is frozen with SIGSTOP, and later resumed.
     Freeze,
-    /// Redis is killed, and restarted with its data.
+    /// Redis is killed, and later restarted with its data.
     KillKeepData,
-    /// Redis is killed, and restarted without its data.
+    /// Redis is killed, and later restarted without its data.
     KillLoseData,
-    /// Redis delays writes (`CLIENT PAUSE … WRITE`).
+    /// Redis delays all write commands (`CLIENT PAUSE … WRITE`).
     PauseWrites,
     /// Redis delays all commands (`CLIENT PAUSE … ALL`).
     PauseAll,
-    /// Redis closes all connections and accepts no new ones.
+    /// Redis closes all connections and accepts no new connections.
     MaxClients,
-    /// Redis closes all connections and requires a password that the servers do not know.
+    /// Redis closes all connections, and then requires a password that the servers do not have.
     Password,
-    /// The ACL of Redis forbids the servers `EVALSHA` and `EVAL`, or a command that the Lua script uses.
+    /// The ACL of Redis forbids the servers to run `EVALSHA` and `EVAL`, or a command that the Lua script uses.
     Acl,
-    /// Redis has no memory left.
+    /// Redis has no free memory.
     Memory,
-    /// Redis is busy with a script of another application.
+    /// Redis is busy because it runs a script of another application.
     Busy,
-    /// Redis is a replica of an unreachable Redis server.
+    /// Redis becomes a replica of a Redis server that cannot be reached.
     Replica,
     /// Redis forgets all scripts (`SCRIPT FLUSH`), repeatedly.
     ScriptFlush,
     /// Redis closes all connections (`CLIENT KILL`), repeatedly.
     ClientKill,
-    /// The proxies of half of the servers delay all data.
+    /// The proxies, through which half of the servers connect, delay all data.
     Slow,
-    /// The proxies of half of the servers forward nothing.
+    /// The proxies, through which half of the servers connect, forward no data.
     Stall,
-    /// The proxies of half of the servers cut replies in the middle, repeatedly.
+    /// The proxies, through which half of the servers connect, repeatedly cut replies in the middle.
     Cut,
-    /// The proxies of half of the servers close all connections.
+    /// The proxies, through which half of the servers connect, close all connections.
     Closed,
     /// The clock of Redis is stepped backward.
     ClockBack,
     /// The clock of Redis is stepped forward.
     ClockForward,
-    /// One client sends as fast as it receives responses, on many connections to all servers.
+    /// One client sends requests on many connections to all servers. On each connection, it sends the next request as
+    /// soon as it receives a response.
     Attack,
 }
 
 impl Fault {
-    /// All faults and their names on the command line.
+    /// All faults, each with its name on the command line.
     pub const ALL: [(&'static str, Self); 20] = [
         ("freeze", Self::Freeze),
         ("kill-keep-data", Self::KillKeepData),
@@ -74,58 +75,60 @@ impl Fault {
         ("attack", Self::Attack),
     ];
 
-    /// The name on the command line.
+    /// The name of the fault on the command line.
     #[must_use]
     pub fn name(self) -> &'static str {
         Self::ALL.iter().find(|(_, fault)| *fault == self).map_or("", |(name, _)| name)
     }
 
-    /// Whether the fault steps the clock of Redis, which needs a C compiler.
+    /// Returns whether the fault steps the clock of Redis. Clock steps need a C compiler.
     #[must_use]
     pub fn sets_clock(self) -> bool {
         matches!(self, Self::ClockBack | Self::ClockForward)
     }
 
-    /// Whether the fault affects only the network, so a fault of Redis may be combined with it.
+    /// Returns whether the fault affects only the network. Such a fault can be combined with a fault of Redis.
     #[must_use]
     pub fn is_network_fault(self) -> bool {
         matches!(self, Self::Slow | Self::Stall | Self::Cut | Self::Closed)
     }
 }
 
-/// The minimum duration of an attack. The time until its connections are open is part of this duration.
+/// The minimum duration of an attack, including the time in which its connections are opened.
 const MIN_ATTACK: Duration = Duration::from_millis(1_000);
 
-/// One or two faults at the same time.
+/// A step of the schedule: one fault, or two faults at the same time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// The faults.
+    /// The faults of the step.
     pub faults: Vec<Fault>,
-    /// How long the faults last.
+    /// The duration of the faults.
     pub duration: Duration,
-    /// The pause before the next schedule step.
+    /// The pause between this step and the next step.
     pub pause_after: Duration,
-    /// A random number that selects the variant of a fault.
+    /// A random number that selects the variant of a fault, such as the length of a delay.
     pub random_choice: usize,
 }
 
-/// The delays of a slow network in milliseconds, from hardly noticeable to more than the deadline.
+/// The delays of a slow network in milliseconds. The shortest delay has almost no effect, and the longest exceeds the
+/// deadline.
 const DELAYS: [u64; 5] = [2, 5, 20, 45, 120];
-/// The longest delay with which replies arrive well within the deadline. If data arrives while the proxy waits, the
-/// proxy delays the data again, so a request and its reply are each delayed up to twice.
+/// The longest delay that does not make Redis unavailable. The proxy delays data again if the data arrives while the
+/// proxy waits. Therefore a request and its reply are each delayed at most twice, and the reply still arrives within
+/// the deadline.
 const MAX_HARMLESS_DELAY: Duration = Duration::from_millis(5);
 
 impl Step {
-    /// The delay that the fault `Slow` adds.
+    /// Returns the delay that the fault `Slow` adds.
     #[must_use]
     pub fn delay(&self) -> Duration {
         Duration::from_millis(DELAYS[self.random_choice % DELAYS.len()])
     }
 
-    /// Whether this fault of the schedule step makes Redis unavailable to servers.
+    /// Returns whether this fault of the schedule step makes Redis unavailable to the servers.
     ///
-    /// Load does not make Redis unavailable. If Redis rejects writes because it is busy or has no memory, the servers
-    /// decide in memory, so Redis does not count as unavailable.
+    /// Load does not make Redis unavailable. If Redis rejects writes because it is busy or has no free memory, the
+    /// servers decide in memory. Redis does not count as unavailable then, either.
     #[must_use]
     pub fn blocks_redis(&self, fault: Fault) -> bool {
         match fault {
@@ -135,7 +138,7 @@ impl Step {
         }
     }
 
-    /// The names of the faults, joined with `+`.
+    /// Returns the names of the faults, joined with `+`.
     #[must_use]
     pub fn names(&self) -> String {
         let names: Vec<_> = self.faults.iter().map(|fault| fault.name()).collect();
@@ -143,13 +146,13 @@ impl Step {
     }
 }
 
-/// Returns the endless series of schedule steps for a seed.
+/// Returns the endless schedule that this seed gives.
 pub fn steps(seed: u64, faults: &[Fault]) -> impl Iterator<Item = Step> + use<> {
     let mut random = SmallRng::seed_from_u64(seed);
     let faults = faults.to_vec();
     let network_faults: Vec<Fault> =
         faults.iter().copied().filter(|it| it.is_network_fault()).collect();
-    // The faults that are left. Every fault is used once before any fault is repeated.
+    // The faults that have not been used yet. Each fault is used once before any fault is used again.
     let mut left: Vec<Fault> = Vec::new();
     std::iter::from_fn(move || {
         if left.is_empty() {
@@ -161,13 +164,13 @@ pub fn steps(seed: u64, faults: &[Fault]) -> impl Iterator<Item = Step> + use<> 
         let first = left.swap_remove(random.random_range(0..left.len()));
         let mut faults = vec![first];
         let is_exclusive = first.is_network_fault() || first.sets_clock();
-        // An attack on a degraded network is a harder test, so this combination is more frequent.
+        // An attack during a network fault is a harder test, so this combination is more frequent.
         let odds = if first == Fault::Attack { 2 } else { 4 };
         if !is_exclusive && !network_faults.is_empty() && random.random_range(0..odds) == 0 {
             faults.push(network_faults[random.random_range(0..network_faults.len())]);
         }
         let mut duration = Duration::from_millis(match random.random_range(0..6) {
-            // This duration is longer than any deadline and any backoff.
+            // This duration is longer than any deadline and any reconnect backoff.
             0 => 3_000,
             _ => random.random_range(50..1_500),
         });

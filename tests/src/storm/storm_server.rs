@@ -1,4 +1,4 @@
-//! The process of an application server in a storm.
+//! Starts and controls the process of an application server in a storm.
 
 use std::{
     fs,
@@ -17,7 +17,7 @@ use super::{
 #[derive(Debug)]
 pub struct StormServer {
     child: Child,
-    /// The server ends when its standard input is closed.
+    /// The standard input of the server. The server ends when it is closed.
     input: Option<ChildStdin>,
     port: u16,
     redis: u16,
@@ -25,11 +25,11 @@ pub struct StormServer {
 }
 
 impl StormServer {
-    /// Starts `program` as a server that connects to Redis at this port.
+    /// Starts `program` as a server that connects to Redis at the port `redis`.
     ///
     /// # Errors
     ///
-    /// If the server does not start.
+    /// Returns an error if the server does not start.
     pub fn start(
         program: &Path,
         redis: u16,
@@ -52,40 +52,40 @@ impl StormServer {
         Ok(Self { child, input, port, redis, history })
     }
 
-    /// The port of the server.
+    /// The port on which the server accepts HTTP requests.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The port at which the server connects to Redis, directly or through a proxy.
+    /// The port to which the server connects for Redis. It belongs to Redis itself or to a proxy.
     #[must_use]
     pub fn redis(&self) -> u16 {
         self.redis
     }
 
-    /// The process id.
+    /// The id of the process.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// The number of replies that the server has received from Redis.
+    /// Requests the number of replies that the server has received from Redis.
     ///
     /// # Errors
     ///
-    /// If the server does not respond.
+    /// Returns an error if the server does not respond.
     pub fn store_replies(&self) -> Result<u64> {
         let (_, count) =
             Connection::to(self.port)?.get("/store_replies", "Connection: close\r\n")?;
         count.parse().map_err(Error::other)
     }
 
-    /// Stops the server, and reads the history that the server recorded.
+    /// Stops the server, and returns the history that it recorded.
     ///
     /// # Errors
     ///
-    /// If the server failed, or its history is invalid.
+    /// Returns an error if the server failed, or if its history is invalid.
     pub fn history(mut self) -> Result<(Vec<StoreCall>, Vec<Request>)> {
         drop(self.input.take());
         let status = self.child.wait()?;

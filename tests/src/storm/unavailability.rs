@@ -1,5 +1,5 @@
-//! The periods in which Redis may be unavailable to a server: from the start of a fault until the server has received a
-//! reply after the fault. Load is not a fault.
+//! Computes the periods in which Redis may be unavailable to a server. Such a period begins with a fault, and ends
+//! when the server has received a reply after the fault. Load is not a fault.
 
 use super::{
     judge::{History, StoreEvents},
@@ -9,17 +9,17 @@ use super::{
 /// A period in which a fault was active. Times are in microseconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FaultPeriod {
-    /// The fault.
+    /// The fault that was active.
     pub fault: Fault,
     /// Whether the fault makes Redis unavailable to servers.
     pub blocks_redis: bool,
-    /// The start.
+    /// The time at which the fault began.
     pub from: u64,
-    /// The end.
+    /// The time at which the fault ended.
     pub until: u64,
 }
 
-/// The maximum time in microseconds from a reply until all threads of the server have noticed that Redis is available.
+/// The maximum time in microseconds from a reply of Redis until all threads of the server use Redis again.
 const SLACK: u64 = 100_000;
 
 /// The periods in which Redis may be unavailable to one server.
@@ -27,7 +27,7 @@ const SLACK: u64 = 100_000;
 pub struct UnavailablePeriods(Vec<(u64, u64)>);
 
 impl UnavailablePeriods {
-    /// Computes the periods from the faults, the stalls, and the replies that the server received.
+    /// Computes the periods from the faults, from the stalls, and from the replies that the server received.
     #[must_use]
     pub fn of(history: &History, events: &StoreEvents) -> Self {
         let replies = ReplyTimes::of(history);
@@ -35,21 +35,22 @@ impl UnavailablePeriods {
             period.blocks_redis && (history.is_proxied || !period.fault.is_network_fault())
         });
         let faults = faults.map(|period| (period.from, period.until));
-        // When a server starts, it has no connection, so Redis is unavailable until the first reply.
+        // A server starts without a connection, so Redis is unavailable until the first reply.
         let start = (0, 0);
         let all = faults.chain(history.stalls.iter().copied()).chain([start]);
         let until_reply = |(from, until)| (from, replies.first_after(until).saturating_add(SLACK));
         Self(all.map(until_reply).collect())
     }
 
-    /// Whether a period overlaps the time from `from` to `until`.
+    /// Returns whether a period overlaps the time from `from` to `until`.
     #[must_use]
     pub fn overlap(&self, from: u64, until: u64) -> bool {
         self.0.iter().any(|(begin, end)| *begin <= until && from <= *end)
     }
 }
 
-/// When each call with a reply began, and the earliest time at which this call or a later one ended.
+/// For each call with a reply: the time at which the call began, and the earliest time at which this call or a later
+/// call ended.
 struct ReplyTimes(Vec<(u64, u64)>);
 
 impl ReplyTimes {

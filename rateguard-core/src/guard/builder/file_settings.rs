@@ -1,4 +1,4 @@
-//! The policies file and the settings for reading it.
+//! The builder settings for a policies file.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -7,7 +7,7 @@ use crate::key::{KeyRecipes, plain_recipe};
 /// The default interval at which the guard checks the policies file for changes.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The policies file and the settings for reading it.
+/// The path of the policies file, and the settings for reading the file.
 pub(super) struct FileSettings {
     pub(super) path: Option<PathBuf>,
     pub(super) interval: Duration,

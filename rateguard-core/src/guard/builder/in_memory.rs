@@ -1,12 +1,12 @@
-//! The memory of this process, in the type of a builder.
+//! The store type of a builder whose guard counts in the memory of this process.
 
 use std::time::Duration;
 
 use super::store_config::OpenStore;
 use crate::{BuildError, MemoryStore, store::Store};
 
-/// The memory of this process, in the type of a [`RateGuardBuilder`](super::RateGuardBuilder).
-/// [`RateGuard::builder`](crate::RateGuard::builder) returns such a builder.
+/// The store type of a [`RateGuardBuilder`](super::RateGuardBuilder) whose guard counts in the memory of this
+/// process. [`RateGuard::builder`](crate::RateGuard::builder) returns such a builder.
 pub struct InMemory {
     pub(super) store: MemoryStore,
 }

@@ -1,4 +1,4 @@
-//! The settings of keys and values in Redis, for a builder of a guard on Redis or Upstash.
+//! Builder settings for the form of keys and values in Redis. Builders for Redis and Upstash have these settings.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ pub(super) const DEFAULT_DENIAL_CACHE_TTL: Duration = Duration::from_millis(250)
 
 /// A store in a Redis database: [`Redis`](super::Redis), `RedisPool` or `Upstash`. This trait is sealed.
 pub trait RedisStoreConfig: FallibleStoreConfig {
-    /// The settings of keys and values.
+    /// Returns the settings for the form of keys and values.
     #[doc(hidden)]
     fn key_layout(&mut self) -> &mut KeyLayout;
 }
@@ -36,7 +36,7 @@ impl KeyLayout {
     }
 }
 
-/// Settings for Redis and Upstash.
+/// Settings for guards that count in Redis or Upstash.
 impl<S: RedisStoreConfig> RateGuardBuilder<S> {
     /// Sets the prefix of the keys in Redis. Default: `rateguard`. Guards with the same prefix and Redis database share
     /// their counts, so give each application its own prefix.
@@ -48,8 +48,9 @@ impl<S: RedisStoreConfig> RateGuardBuilder<S> {
         self
     }
 
-    /// Sets how Redis stores the sliding-window logs of [`Algorithm::SlidingWindow`](crate::Algorithm::SlidingWindow):
-    /// packed, or readable for other Redis commands. Default: [`LogEncoding::Packed`].
+    /// Sets how Redis stores the sliding-window logs of
+    /// [`Algorithm::SlidingWindow`](crate::Algorithm::SlidingWindow): in a packed form, or in a form that other Redis
+    /// commands can read. Default: [`LogEncoding::Packed`].
     pub fn log_encoding(mut self, encoding: LogEncoding) -> Self {
         self.store.key_layout().log_encoding = encoding;
         self

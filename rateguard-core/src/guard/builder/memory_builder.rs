@@ -4,7 +4,7 @@ use super::{InMemory, OwnStore, RateGuardBuilder};
 use crate::{MemoryStore, RateGuard, store::Store};
 
 impl RateGuardBuilder<InMemory> {
-    /// Sets the in-memory store, for example one with another [`max_keys`](MemoryStore::max_keys).
+    /// Sets the in-memory store, for example a store with another [`max_keys`](MemoryStore::max_keys) setting.
     ///
     /// ```
     /// # use actix_rateguard_core::{MemoryStore, RateGuard};
@@ -16,8 +16,9 @@ impl RateGuardBuilder<InMemory> {
         self
     }
 
-    /// Sets a store of your own in place of the in-memory store. The other settings remain, and the returned builder
-    /// also has the settings for stores that can fail, such as [`deadline`](RateGuardBuilder::deadline).
+    /// Sets a store of your own in place of the in-memory store. The other settings of the builder stay the same. The
+    /// returned builder also has the settings for stores that can fail, such as
+    /// [`deadline`](RateGuardBuilder::deadline).
     ///
     /// ```
     /// # use std::{sync::Arc, time::Duration};
@@ -31,11 +32,12 @@ impl RateGuardBuilder<InMemory> {
     }
 }
 
-/// Builders for each store.
+/// Functions that return a builder.
 impl RateGuard {
     /// Returns a builder for a guard that counts in memory, or in a [`store`](RateGuardBuilder::store) of your own.
     ///
-    /// The type of a builder contains the store, so a setting that has no effect on the store is a compile error:
+    /// The type of a builder contains the store, so a setting that has no effect with this store causes a compile
+    /// error:
     ///
     /// ```compile_fail,E0599
     /// # use actix_rateguard_core::RateGuard;
@@ -47,7 +49,7 @@ impl RateGuard {
     /// let guard = RateGuard::builder().deadline(Duration::from_millis(50)).build(); // its trait bounds were not satisfied
     /// ```
     ///
-    /// A program that chooses its store at run time has the common settings in a generic function:
+    /// A program that chooses its store at run time can put the settings for all stores into a generic function:
     ///
     #[cfg_attr(feature = "redis", doc = "```")]
     #[cfg_attr(not(feature = "redis"), doc = "```ignore")]

@@ -1,5 +1,5 @@
-//! The builder of a guard, and the stores that it can open. A store is the parameter `S` of the type
-//! [`RateGuardBuilder`].
+//! The builder of a guard, and the types of the stores that a builder can open. The type of the store is the
+//! parameter `S` of [`RateGuardBuilder`].
 
 mod failure_settings;
 #[cfg(feature = "config")]

@@ -1,12 +1,12 @@
-//! A store of the application, in the type of a builder.
+//! The store type of a builder whose guard counts in a store of the application.
 
 use std::time::Duration;
 
 use super::{FallibleStoreConfig, store_config::OpenStore};
 use crate::{BuildError, store::Store};
 
-/// A [`Store`] of the application, in the type of a [`RateGuardBuilder`](super::RateGuardBuilder).
-/// [`RateGuardBuilder::store`](super::RateGuardBuilder::store) returns such a builder.
+/// The store type of a [`RateGuardBuilder`](super::RateGuardBuilder) whose guard counts in a [`Store`] of the
+/// application. [`RateGuardBuilder::store`](super::RateGuardBuilder::store) returns such a builder.
 pub struct OwnStore {
     store: Box<dyn Store>,
 }

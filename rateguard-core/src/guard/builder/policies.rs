@@ -14,8 +14,8 @@ use crate::{
 };
 
 impl<S> RateGuardBuilder<S> {
-    /// Adds a policy that [`RateGuard::policy`](crate::RateGuard::policy) and the limits of an HTTP adapter find by the
-    /// policy's name. All limits with this policy share the counts.
+    /// Adds a policy. [`RateGuard::policy`](crate::RateGuard::policy) and the limits of an HTTP adapter find the
+    /// policy by its name. All limits with this policy share their counts.
     ///
     /// [`build`](Self::build) returns an error if two policies have the same name. A policy with the same name in a
     /// policies file replaces this policy.
@@ -24,7 +24,7 @@ impl<S> RateGuardBuilder<S> {
         self
     }
 
-    /// Adds a plan that an HTTP adapter can select for a request by the plan's name; see [`Plan::named`].
+    /// Adds a plan. An HTTP adapter can select the plan for a request by the name of the plan; see [`Plan::named`].
     ///
     /// [`build`](Self::build) returns an error if two plans have the same name, a name is invalid, or a plan refers to
     /// another plan.
@@ -42,16 +42,16 @@ impl<S> RateGuardBuilder<S> {
         self
     }
 
-    /// Sets the policies that macro attributes in the program use. If the guard has any policy, it must have all
-    /// policies of these attributes.
+    /// Sets the policies that macro attributes in the program use. If the guard has at least one policy, it must have
+    /// all policies that these attributes use.
     #[doc(hidden)]
     pub fn attribute_policies(mut self, attributes: Vec<AttributePolicy>) -> Self {
         self.settings.attributes = attributes;
         self
     }
 
-    /// Sets the functions that determine the key of a request for each key notation of a policies file. By default,
-    /// these functions find no key in any request.
+    /// Sets the function that creates a key recipe for each key notation of a policies file. A key recipe determines
+    /// the key of a request. By default, the key recipes find no key in any request.
     #[cfg(feature = "config")]
     #[doc(hidden)]
     pub fn key_recipes(mut self, recipes: KeyRecipes) -> Self {
@@ -61,8 +61,8 @@ impl<S> RateGuardBuilder<S> {
 }
 
 impl BuilderSettings {
-    /// Takes the policies out of the builder and merges them with the policies file, if there is one. The file may also
-    /// change other settings of the builder.
+    /// Moves the policies out of the builder, and merges them with the policies file if the builder has a file. The
+    /// file may also change other settings of the builder.
     pub(super) fn policies(&mut self) -> Result<Policies, BuildError> {
         let (policies, plans) = (take(&mut self.policies), take(&mut self.plans));
         let attributes = take(&mut self.attributes);

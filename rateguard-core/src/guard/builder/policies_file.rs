@@ -9,15 +9,15 @@ use crate::{
     guard::{PolicySet, policies::Policies},
 };
 
-/// The shortest valid interval. Shorter intervals would need much CPU time.
+/// The shortest valid interval between two checks of the policies file. Shorter intervals would need much CPU time.
 const MIN_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Policies in a file (feature `config`).
+/// Settings for a policies file (feature `config`).
 impl<S> RateGuardBuilder<S> {
     /// Sets a TOML file with policies, plans, exemptions and settings of the guard. Values in the file replace the
-    /// values in the program. Changed policies, plans, exemptions and failure modes take effect without a restart. The
-    /// other settings of `[guard]` are fixed at startup, so the guard rejects a changed file with another value until a
-    /// restart.
+    /// values in the program. Changed policies, plans, exemptions and failure modes take effect without a restart.
+    /// The other settings of `[guard]` are fixed at startup, so the guard rejects a changed file with another value
+    /// for such a setting until the application restarts.
     ///
     /// ```toml
     /// [guard]
@@ -41,8 +41,8 @@ impl<S> RateGuardBuilder<S> {
     ///
     /// A file takes effect as a whole or not at all. If the file is missing or invalid, or lacks a name that the
     /// program uses, the current policies stay in effect and the guard logs the reason once. At startup,
-    /// [`build`](Self::build) returns an error instead. Counts stay when a quota changes. A request in progress
-    /// finishes with the policies with which the request began.
+    /// [`build`](Self::build) returns an error instead. When a quota changes, the counts stay valid. A request in
+    /// progress uses the policies that were in effect when the request began.
     pub fn policies_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.settings.file.path = Some(path.into());
         self

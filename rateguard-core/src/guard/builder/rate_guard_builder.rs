@@ -7,8 +7,8 @@ use crate::{BuildError, RateGuard};
 
 /// Builds a [`RateGuard`]. [`RateGuard::builder`], `RateGuard::redis` and similar functions return a builder.
 ///
-/// `S` is the store that the guard counts in: [`InMemory`], `Redis`, `RedisPool`, `Upstash`, or a store of your own
-/// ([`OwnStore`](super::OwnStore)). A builder has only the settings that have an effect on its store.
+/// `S` is the store in which the guard counts: [`InMemory`], `Redis`, `RedisPool`, `Upstash`, or a store of your own
+/// ([`OwnStore`](super::OwnStore)). A builder only has the settings that have an effect with its store.
 /// [`RateGuard::builder`] shows how a program chooses the store at run time.
 #[must_use]
 pub struct RateGuardBuilder<S = InMemory> {
@@ -21,12 +21,13 @@ impl<S> RateGuardBuilder<S> {
         Self { store, settings: BuilderSettings::default() }
     }
 
-    /// Sets the secret with which the guard hashes keys (HMAC-SHA-256, RFC 2104). The secret has at least 16 bytes, and
-    /// must be the same on every application server. Default: none. [`build`](Self::build) returns an error for a
-    /// shorter secret.
+    /// Sets the secret with which the guard hashes keys (HMAC-SHA-256, RFC 2104). The secret has at least 16 bytes,
+    /// and must be the same on every application server. [`build`](Self::build) returns an error for a shorter
+    /// secret. Default: no secret.
     ///
-    /// Without a secret, a reader of the store can find the client of a key by hashing every possible key. For all IPv4
-    /// addresses, this takes minutes. With a new secret, all counts start from zero.
+    /// Without a secret, an attacker who can read the store can find out to which client a hashed key belongs,
+    /// because the attacker can hash every possible key. For all IPv4 addresses, this takes minutes. If you change
+    /// the secret, all counts start from zero.
     pub fn key_secret(mut self, secret: impl AsRef<[u8]>) -> Self {
         self.settings.secret = Some(secret.as_ref().to_vec());
         self
@@ -34,7 +35,7 @@ impl<S> RateGuardBuilder<S> {
 }
 
 impl<S: StoreConfig> RateGuardBuilder<S> {
-    /// Builds the guard, without waiting for the store. An application can start while Redis is down, and the guard
+    /// Builds the guard, and does not wait for the store. An application can start while Redis is down, and the guard
     /// connects later.
     ///
     /// # Errors
@@ -58,7 +59,7 @@ impl<S: StoreConfig> RateGuardBuilder<S> {
 
 impl<S: StoreConfig> fmt::Debug for RateGuardBuilder<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Only the name of the store is written, because a URL may contain a password.
+        // Only the name of the store is printed, because the URL of a store may contain a password.
         f.debug_struct("RateGuardBuilder")
             .field("store", &S::NAME)
             .field("deadline", &self.settings.deadline)

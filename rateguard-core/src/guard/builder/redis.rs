@@ -1,4 +1,5 @@
-//! The builder of a guard on a Redis server, a Redis Cluster, or a service of Redis Sentinel.
+//! The builder of a guard that counts in a Redis server, in a Redis Cluster, or in a service that Redis Sentinel
+//! monitors.
 
 use std::time::Duration;
 
@@ -15,8 +16,8 @@ use crate::{
     },
 };
 
-/// A Redis server, cluster or service by its URL, in the type of a [`RateGuardBuilder`]. [`RateGuard::redis`] returns
-/// such a builder.
+/// The store type of a [`RateGuardBuilder`] whose guard counts in a Redis server, cluster or service at a URL.
+/// [`RateGuard::redis`] returns such a builder.
 pub struct Redis {
     url: String,
     tls: TlsSettings,
@@ -40,7 +41,7 @@ impl OpenStore for Redis {
     }
 }
 
-/// Opens a store on this server.
+/// Opens a store that counts in this server.
 pub(super) fn open(
     server: Server,
     layout: KeyLayout,
@@ -54,7 +55,7 @@ pub(super) fn open(
 #[cfg(feature = "tls")]
 impl RateGuardBuilder<Redis> {
     /// Sets the certificates for TLS. Default: the certificate authorities of the system, and no client certificate.
-    /// The setting only has an effect on URLs with TLS, such as `rediss://`.
+    /// The setting only has an effect if the URL selects TLS, such as a URL that begins with `rediss://`.
     pub fn tls(mut self, tls: crate::RedisTls) -> Self {
         self.store.tls = tls;
         self
@@ -63,16 +64,18 @@ impl RateGuardBuilder<Redis> {
 
 impl RateGuard {
     /// Returns a builder for a guard that counts in the Redis server at `url`. Guards with the same
-    /// [prefix](RateGuardBuilder::prefix) share their counts there. [`build`](RateGuardBuilder::build) returns an error
-    /// for an invalid URL.
+    /// [prefix](RateGuardBuilder::prefix) share their counts in this server. [`build`](RateGuardBuilder::build)
+    /// returns an error for an invalid URL.
     ///
-    /// The URL is one of
+    /// The URL has one of these forms:
     ///
     /// - `redis://[user][:password@]host[:port][/database]`
-    /// - `redis+cluster://[user][:password@]host[:port],host[:port]`: some of the nodes of a Redis Cluster
-    /// - `redis+sentinel://[user][:password@]host[:port],host[:port]/service[/database]`: the sentinels that monitor
-    ///   the service; with `?sentinel_user=…&sentinel_password=…` if the sentinels require a password
-    /// - the same with `rediss` in place of `redis` for TLS (feature `tls`)
+    /// - `redis+cluster://[user][:password@]host[:port],host[:port]`: the addresses of some of the nodes of a Redis
+    ///   Cluster
+    /// - `redis+sentinel://[user][:password@]host[:port],host[:port]/service[/database]`: the addresses of the
+    ///   sentinels that monitor the service; add `?sentinel_user=…&sentinel_password=…` if the sentinels require a
+    ///   password
+    /// - one of the forms above with `rediss` in place of `redis`, for TLS (feature `tls`)
     /// - `redis+unix:///path[?db=database]`
     ///
     /// ```no_run

@@ -1,4 +1,4 @@
-//! The builder of a guard on the Redis server of a connection pool.
+//! The builder of a guard that counts in the Redis server of an existing connection pool.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use crate::{
     store::{Store, redis::Server},
 };
 
-/// The Redis server of a connection pool, in the type of a [`RateGuardBuilder`]. [`RateGuard::redis_pool`] returns
-/// such a builder.
+/// The store type of a [`RateGuardBuilder`] whose guard counts in the Redis server of a connection pool.
+/// [`RateGuard::redis_pool`] returns such a builder.
 pub struct RedisPool {
     pool: deadpool_redis::Pool,
     layout: KeyLayout,
@@ -38,12 +38,12 @@ impl OpenStore for RedisPool {
 }
 
 impl RateGuard {
-    /// Returns a builder for a guard that counts in the Redis server of an existing connection pool. The pool has the
-    /// address and the certificates, so the builder has no `tls` setting.
+    /// Returns a builder for a guard that counts in the Redis server of an existing connection pool. The builder has
+    /// no `tls` setting, because the pool already contains the address and the certificates.
     ///
-    /// The guard opens one connection of its own with the pool's address, password and certificates. It does not use
-    /// the connections of the pool: a blocked worker thread would delay all checks on a connection that this worker
-    /// polls.
+    /// The guard opens one connection of its own with the pool's address, password and certificates. The guard does
+    /// not use the connections of the pool, because worker threads poll these connections. A blocked worker thread
+    /// would delay all checks that use its connections.
     ///
     /// ```no_run
     /// # use actix_rateguard_core::RateGuard;

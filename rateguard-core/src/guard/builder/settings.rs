@@ -1,4 +1,4 @@
-//! The settings of a builder that do not depend on the store, before validation.
+//! The builder settings that do not depend on the store. They are not validated yet.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::{
     store::Store,
 };
 
-/// The settings of a builder that do not depend on the store, before validation.
+/// The builder settings that do not depend on the store. They are not validated yet.
 pub(super) struct BuilderSettings {
     pub(super) deadline: Duration,
     pub(super) on_error: OnError,
@@ -68,7 +68,7 @@ impl BuilderSettings {
         Ok(())
     }
 
-    /// Creates a guard with these settings, after [`validate`](Self::validate).
+    /// Creates a guard with these settings. The caller must call [`validate`](Self::validate) first.
     pub(super) fn guard(
         self,
         store: Box<dyn Store>,

@@ -8,19 +8,19 @@ use crate::{BuildError, store::Store};
 /// own, implement [`Store`] and pass it to [`RateGuardBuilder::store`](super::RateGuardBuilder::store).
 pub trait StoreConfig: OpenStore {}
 
-/// A store that can fail or take time, so the settings for failures have an effect: every store except
-/// [`InMemory`](super::InMemory). This trait is sealed.
+/// A store that can fail or be slow. These are all stores except [`InMemory`](super::InMemory). Only builders for
+/// such a store have the settings for failures. This trait is sealed.
 pub trait FallibleStoreConfig: StoreConfig {}
 
 impl<S: OpenStore> StoreConfig for S {}
 
-/// Opens the store. This trait is not exported, so other crates cannot implement it.
+/// Opens the store of a builder. This trait is not exported, so other crates cannot implement it.
 pub trait OpenStore {
     /// The name of the store in the `Debug` text of the builder.
     const NAME: &'static str;
-    /// The default of `denial_cache_ttl`. Zero is no cache.
+    /// The default of `denial_cache_ttl`. Zero means that the guard has no denial cache.
     const DENIAL_CACHE_TTL: Duration = Duration::ZERO;
 
-    /// Opens the store. Checks have this deadline.
+    /// Opens the store. `deadline` is the maximum duration of a check.
     fn open(self, deadline: Duration) -> Result<Box<dyn Store>, BuildError>;
 }

@@ -1,4 +1,4 @@
-//! The builder of a guard on Upstash Redis.
+//! The builder of a guard that counts in a Redis database at Upstash.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// A Redis database at Upstash by its URL and token, in the type of a [`RateGuardBuilder`]. [`RateGuard::upstash`]
+/// The store type of a [`RateGuardBuilder`] whose guard counts in a Redis database at Upstash. [`RateGuard::upstash`]
 /// returns such a builder.
 pub struct Upstash {
     account: Account,
@@ -44,7 +44,7 @@ impl OpenStore for Upstash {
 
 impl RateGuardBuilder<Upstash> {
     /// Sets the certificates for TLS. Default: the certificate authorities of the system, and no client certificate.
-    /// The setting only has an effect on a URL with `https://`.
+    /// The setting only has an effect if the URL begins with `https://`.
     pub fn tls(mut self, tls: RedisTls) -> Self {
         self.store.account.tls = tls;
         self
@@ -53,11 +53,13 @@ impl RateGuardBuilder<Upstash> {
 
 impl RateGuard {
     /// Returns a builder for a guard that counts in a Redis database at Upstash through its REST API. Guards with the
-    /// same [prefix](RateGuardBuilder::prefix) share their counts there, also if some of the guards connect without
-    /// REST. [`build`](RateGuardBuilder::build) returns an error for an invalid URL or token.
+    /// same [prefix](RateGuardBuilder::prefix) share their counts in this database, even if some of the guards use
+    /// the Redis protocol instead of REST. [`build`](RateGuardBuilder::build) returns an error for an invalid URL or
+    /// token.
     ///
-    /// URL and token are the values of `UPSTASH_REDIS_REST_URL` and `UPSTASH_REDIS_REST_TOKEN` in Upstash's console.
-    /// The URL is `https://host` or `https://host:port`; `http://` is for a local server with the same API.
+    /// The URL and the token are the values of `UPSTASH_REDIS_REST_URL` and `UPSTASH_REDIS_REST_TOKEN` in Upstash's
+    /// console. The URL has the form `https://host` or `https://host:port`. For a local server with the same API, it
+    /// can begin with `http://`.
     ///
     /// ```no_run
     /// # use actix_rateguard_core::RateGuard;

@@ -1,4 +1,5 @@
-//! Shadow mode: the guard counts and reports the decisions of policies and candidate quotas, but denies no request.
+//! In shadow mode, the guard counts and reports the decisions of policies and candidate quotas, but denies no request
+//! because of these decisions.
 
 mod record;
 mod report;

@@ -1,21 +1,21 @@
-//! Records the outcome of every shadow check that is reported.
+//! Counts the outcomes of shadow checks and logs denials.
 
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::{Policy, RateGuard};
 
-/// The outcome of a reported shadow check.
+/// The outcome of a shadow check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ShadowOutcome {
     Allowed,
     Denied,
-    /// The store did not answer.
+    /// The store failed, so there is no decision.
     Undecided,
 }
 
 impl RateGuard {
-    /// Counts the outcome of one shadow check against a policy in shadow or a candidate, and logs denials at a limited
-    /// rate.
+    /// Counts the outcome of one shadow check, and logs denials at a limited rate. A shadow check is a check against
+    /// a policy in shadow mode or against candidate quotas.
     pub(super) fn record_shadow_outcome(&self, policy: &Policy, outcome: ShadowOutcome) {
         let counts = self.shared.shadow.report.counts_of(policy.name());
         match outcome {

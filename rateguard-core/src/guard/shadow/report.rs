@@ -1,5 +1,5 @@
-//! Counts the requests that policies in shadow and candidates have admitted, and the requests that they would have
-//! denied.
+//! Counts the decisions of policies in shadow mode and of candidate quotas: the requests that they would have
+//! admitted, and the requests that they would have denied.
 
 use std::{
     collections::HashMap,
@@ -11,17 +11,19 @@ use std::{
 
 use crate::guard::ThrottledLog;
 
-/// The maximum number of policies with separate counts. A program has fewer policies, unless it derives policy names
-/// from requests. The maximum bounds the memory in that case.
+/// The maximum number of policies with separate counts. A program usually has fewer policies. If it derives policy
+/// names from requests, this maximum bounds the memory.
 const MAX_POLICIES: usize = 1_024;
 
-/// The name of the count that all further policies share. No policy can have this name, since the name contains braces.
+/// The name under which all policies above the maximum are counted together. No policy can have this name, because it
+/// contains braces.
 const OTHERS: &str = "{others}";
 
-/// The decisions of a policy in [shadow](crate::Policy::shadow), or of the [candidate](crate::Policy::candidate) of a
-/// policy, in this process since the guard was built.
+/// The numbers of decisions of a policy in [shadow mode](crate::Policy::shadow), or of the
+/// [candidate](crate::Policy::candidate) of a policy. They include the requests to this process since the guard was
+/// built.
 ///
-/// If a candidate is [enforced](crate::Policy::rollout) for a key, decisions for this key are not counted here.
+/// If a candidate is [enforced](crate::Policy::rollout) for a key, the decisions for this key are not counted here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShadowCounts {
@@ -31,7 +33,7 @@ pub struct ShadowCounts {
     pub allowed: u64,
     /// The number of requests that would have been denied.
     pub would_deny: u64,
-    /// The number of requests without a decision, because the store did not answer.
+    /// The number of requests without a decision, because the store failed.
     pub undecided: u64,
 }
 
@@ -63,7 +65,7 @@ impl Counts {
 }
 
 impl Report {
-    /// The counts of all policies, sorted by their names.
+    /// Returns the counts of all policies, sorted by the policy names.
     pub(super) fn snapshot(&self) -> Vec<ShadowCounts> {
         let counts = self.counts.read().unwrap_or_else(PoisonError::into_inner);
         let snapshot = |(policy, counts): (&String, &Arc<Counts>)| ShadowCounts {

@@ -1,4 +1,4 @@
-//! Runs the shadow checks of a request together with its enforced check.
+//! Runs the shadow checks of a request together with the enforced check of the request.
 
 use std::future::Future;
 
@@ -16,7 +16,7 @@ use crate::{
 };
 
 impl Request<'_> {
-    /// Runs the enforced operation, and the same operation on the policies and candidates in shadow.
+    /// Runs the enforced operation. Also runs the same operation on the policies and candidate quotas in shadow mode.
     pub(in crate::guard) async fn run_with_shadows(
         &self,
         operation: Operation,
@@ -29,7 +29,8 @@ impl Request<'_> {
         }
     }
 
-    /// Runs the enforced peek, or a peek at the policies in shadow if no policy of the request is enforced.
+    /// Runs the enforced peek. If all policies of the request are in shadow mode, runs a peek at these policies
+    /// instead.
     pub(in crate::guard) async fn peeked(
         &self,
         enforced: impl Future<Output = Result<Decision, Unavailable>>,
@@ -42,7 +43,8 @@ impl Request<'_> {
         enforced.await
     }
 
-    /// Runs the enforced reservation, and adds the units that the shadow checks have taken to the reservation.
+    /// Runs the enforced reservation and the shadow checks. The reservation also contains the units that the shadow
+    /// checks have taken.
     pub(in crate::guard) async fn reserve_with_shadows(
         &self,
         enforced: impl Future<Output = Result<Reservation, Unavailable>>,
@@ -60,30 +62,32 @@ impl Request<'_> {
         }
     }
 
-    /// Starts the checks of the policies and candidates in shadow, without waiting for the results.
+    /// Starts only the shadow checks of the request, without an enforced check. This method does not wait for the
+    /// results.
     #[doc(hidden)]
     pub fn check_shadow_only(&self) -> Option<ShadowHolds> {
         self.shadow_checks(Operation::Check).map(ShadowChecks::start)
     }
 
-    /// Starts the debits of the policies and candidates in shadow, without waiting for the results.
+    /// Starts only the debits in shadow mode, without an enforced debit. This method does not wait for the results.
     #[doc(hidden)]
     pub fn debit_shadow_only(&self) {
         self.shadow_checks(Operation::Debit).map(ShadowChecks::start);
     }
 
-    /// Whether any policy of the request is in shadow or has a candidate.
+    /// Whether any policy of the request is in shadow mode or has candidate quotas.
     pub(in crate::guard) fn has_shadow_limits(&self) -> bool {
         self.limits.iter().any(|requested| requested.policy.shadow_mode().is_some())
     }
 
-    /// Whether all policies of the request are in shadow. The guard then enforces nothing for the request.
+    /// Whether the request has policies and all of them are in shadow mode. The guard then enforces no limit for the
+    /// request.
     pub(in crate::guard) fn is_in_shadow(&self) -> bool {
         !self.limits.is_empty()
             && self.limits.iter().all(|requested| requested.policy.is_in_shadow())
     }
 
-    /// The shadow checks of this request. `None` if no policy is in shadow or has a candidate.
+    /// Creates the shadow checks of this request. `None` if no policy is in shadow mode or has candidate quotas.
     pub(in crate::guard) fn shadow_checks(&self, operation: Operation) -> Option<ShadowChecks> {
         if !self.has_shadow_limits() {
             return None;
@@ -105,7 +109,7 @@ impl Request<'_> {
 }
 
 impl RequestedLimit<'_> {
-    /// The bucket requests for the quota variant that is in shadow.
+    /// Returns bucket requests for those quotas of the policy that are in shadow mode for this key.
     pub(in crate::guard) fn candidate_requests(&self) -> SmallVec<[BucketRequest<'_>; 1]> {
         let variant = match self.policy.shadow_mode() {
             None => return SmallVec::new(),
@@ -123,13 +127,14 @@ impl RequestedLimit<'_> {
 }
 
 impl RateGuard {
-    /// Returns the counts of all policies in [shadow](crate::Policy::shadow) and of all
+    /// Returns the counts of all policies in [shadow mode](crate::Policy::shadow) and of all
     /// [candidates](crate::Policy::candidate), sorted by the policy names.
     ///
-    /// The counts include the requests to this process since the guard was built. The list contains a policy after the
-    /// first request for the policy.
+    /// The counts include the requests to this process since the guard was built. A policy is in the list after the
+    /// first request for this policy.
     ///
-    /// The guard also logs how many requests each policy would have denied, at most every 10 seconds for each policy.
+    /// The guard also logs how many requests each policy would have denied. For each policy, it logs at most one
+    /// message in 10 seconds.
     #[must_use]
     pub fn shadow_report(&self) -> Vec<ShadowCounts> {
         self.shared.shadow.report.snapshot()

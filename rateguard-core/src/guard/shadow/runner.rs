@@ -1,9 +1,9 @@
-//! The state of a guard for shadow checks: their counts, their permits and their circuit breakers.
+//! The shadow checks of a guard have their own counts, permits and circuit breakers.
 
 use super::report::Report;
 use crate::guard::{concurrency_limit::InFlight, server_state::ServerStates};
 
-/// The state of a guard for shadow checks.
+/// The state that a guard needs for its shadow checks.
 pub(in crate::guard) struct ShadowRunner {
     pub(super) report: Report,
     pub(in crate::guard) servers: ServerStates,

@@ -1,4 +1,4 @@
-//! Shadow checks, which run concurrently with the enforced check and never delay the enforced check.
+//! Shadow checks run concurrently with the enforced check of a request, and never delay the enforced check.
 
 use std::{
     future::{Future, poll_fn},
@@ -21,20 +21,21 @@ use crate::{
     store::{Bucket, BucketRequest, Operation, Receipt, Verdict},
 };
 
-/// A check in shadow for one limit of a request. It needs one store call.
+/// A check in shadow mode for one limit of a request. The check needs one store call.
 pub(super) struct ShadowCheck {
     pub(super) policy: Policy,
     pub(super) variant: QuotaVariant,
     pub(super) key: Key,
     pub(super) cost: u32,
-    /// The index of the limit in the request.
+    /// The index of the checked limit in the request.
     pub(super) limit: usize,
-    /// Whether the guard reports the outcome. If the rollout includes the key, the shadow check is against the policy's
-    /// own quotas. It then only updates the counts, so its outcome is not reported.
+    /// Whether the guard reports the outcome. If the rollout includes the key, the candidate quotas are enforced, and
+    /// the policy's own quotas are checked in shadow mode. Such a shadow check only updates the counts, so its
+    /// outcome is not reported.
     pub(super) is_reported: bool,
 }
 
-/// A shadow check with the reply from the store.
+/// A shadow check, together with the reply from the store.
 struct CompletedCheck {
     check: ShadowCheck,
     reply: Result<Verdict, StoreError>,
@@ -47,7 +48,7 @@ pub(in crate::guard) struct ShadowChecks {
     results: Results,
 }
 
-/// The indexes of the checked limits in the request.
+/// For each shadow check, the index of the checked limit in the request.
 type Limits = SmallVec<[usize; 1]>;
 
 type Results = Pin<Box<dyn Future<Output = Vec<CompletedCheck>> + Send>>;
@@ -61,9 +62,9 @@ pub struct ShadowHolds {
 
 enum State {
     Completed(Vec<CompletedCheck>),
-    /// A task waits for the results.
+    /// The checks are still running, and a task waits for their results.
     Running(JoinHandle<Vec<CompletedCheck>>),
-    /// There was no Tokio runtime for the task, so the guard has dropped the checks.
+    /// The results were not ready, and there was no Tokio runtime for a task. So the guard has dropped the checks.
     Dropped,
 }
 
@@ -79,7 +80,8 @@ impl ShadowCheck {
             guard.record_shadow_outcome(&self.policy, outcome);
         }
         let completed = CompletedCheck { check: self, reply };
-        // Metrics count the decisions against both variants of a rollout. The label `quota` distinguishes the variants.
+        // During a rollout, the metrics count decisions for the policy's own quotas and decisions for the candidate
+        // quotas. The label `quota` distinguishes these decisions.
         guard.record_shadow_decision(operation == Operation::Check, || completed.decision().ok());
         completed
     }
@@ -88,8 +90,8 @@ impl ShadowCheck {
         let (name, quotas) = self.policy.quotas_of_variant(self.variant);
         let bucket_request = |(index, quota): (usize, &crate::Quota)| {
             let bucket = Bucket::new(name.as_str(), index, &self.key);
-            // A sliding-window log takes at most `max_cost` in one store call, and a shadow debit is only one store
-            // call. So the cost is reduced.
+            // In one store call, a sliding-window log takes at most `max_cost` units. A debit in shadow mode is only
+            // one store call, so its cost is reduced to `max_cost`.
             let is_capped = operation == Operation::Debit && quota.algorithm().is_log();
             let cost = if is_capped { cost.min(quota.max_cost()) } else { cost };
             BucketRequest { low_priority: true, ..BucketRequest::new(bucket, *quota, cost) }
@@ -98,7 +100,8 @@ impl ShadowCheck {
     }
 }
 
-/// Calls the store or the denial cache for buckets of one key. The call ends at the deadline of the guard.
+/// Runs an operation on buckets of one key, with the denial cache or in the store. A store call lasts at most as long
+/// as the deadline of the guard.
 async fn call_store(
     guard: &RateGuard,
     operation: Operation,
@@ -112,7 +115,7 @@ async fn call_store(
 }
 
 impl CompletedCheck {
-    /// The decision in shadow mode, which always admits the request.
+    /// Returns the decision of this check in shadow mode. Such a decision always admits the request.
     fn decision(&self) -> Result<Decision, StoreError> {
         let verdict = self.reply.as_ref().map_err(|cause| *cause)?;
         let name = self.check.policy.shared_name();
@@ -156,7 +159,8 @@ impl ShadowChecks {
         Self { guard, limits, results }
     }
 
-    /// Waits for all checks and returns their decision. Used if no policy of the request is enforced.
+    /// Waits for all shadow checks and returns their combined decision. The guard calls this method if all policies
+    /// of the request are in shadow mode.
     pub(in crate::guard) async fn decision(self) -> Result<(Decision, ShadowHolds), Unavailable> {
         let completed = self.results.await;
         let mut cause = None;
@@ -179,7 +183,7 @@ impl ShadowChecks {
         }
     }
 
-    /// Runs the checks until the enforced operation completes. A task then runs the remaining checks.
+    /// Runs the shadow checks until the enforced operation completes. A task then runs the remaining shadow checks.
     ///
     /// The enforced operation is polled first, so the guard sends the enforced store call before the shadow calls.
     pub(in crate::guard) async fn run_alongside<T>(
@@ -201,13 +205,13 @@ impl ShadowChecks {
         (output, self.into_holds(completed))
     }
 
-    /// Starts the checks without waiting for their results.
+    /// Starts the shadow checks, and does not wait for their results.
     pub(in crate::guard) fn start(mut self) -> ShadowHolds {
         let completed = (&mut self.results).now_or_never();
         self.into_holds(completed)
     }
 
-    /// Spawns a task for the remaining checks, unless all checks are completed.
+    /// Spawns a task that runs the remaining shadow checks, unless all shadow checks are completed.
     fn into_holds(self, completed: Option<Vec<CompletedCheck>>) -> ShadowHolds {
         let Self { guard, limits, results } = self;
         let state = match (completed, Handle::try_current()) {
@@ -220,8 +224,8 @@ impl ShadowChecks {
 }
 
 impl ShadowHolds {
-    /// Refunds all units of the limits for which `is_refunded` returns true. Its argument is the index of the limit in
-    /// the request.
+    /// Refunds all units of the limits for which `is_refunded` returns true. The argument of `is_refunded` is the
+    /// index of a limit in the request.
     pub fn refund(self, is_refunded: impl Fn(usize) -> bool) {
         self.correct(|limit| (if is_refunded(limit) { u32::MAX } else { 0 }, 0));
     }
@@ -234,7 +238,8 @@ impl ShadowHolds {
         });
     }
 
-    /// Starts the corrections. For the index of a limit, `units` returns the units to refund and the units to debit.
+    /// Starts the corrections. The function `units` gets the index of a limit, and returns the number of units to
+    /// refund and the number of units to debit.
     fn correct(self, units: impl Fn(usize) -> (u32, u32)) {
         let Self { guard, limits, state } = self;
         let corrections: Vec<_> = limits.iter().map(|limit| units(*limit)).collect();

@@ -1,4 +1,5 @@
-//! The ids of buckets in this process: a keyed hash of the key, the name and the index of the quota.
+//! Computes the id of each bucket in this process. The id is a keyed hash of the key, the name and the index of the
+//! quota.
 
 use std::hash::{Hash, Hasher};
 
@@ -8,40 +9,41 @@ use crate::{
     keyed_hash::random_u128s,
 };
 
-/// The id of a bucket: a random 128-bit hash.
+/// The id of a bucket: a 128-bit hash with a random distribution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct BucketId(pub(super) [u64; 2]);
 
-/// Writes only one half of the id to the hasher, because each half is already uniformly distributed.
+/// Writes only one half of the id to the hasher. One half is sufficient, because it is already uniformly distributed.
 impl Hash for BucketId {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(self.0[1]);
     }
 }
 
-/// The location of a bucket in the store.
+/// The id of a bucket, and the shard that stores the bucket.
 #[derive(Clone, Copy)]
 pub(super) struct BucketLocation {
     pub(super) id: BucketId,
-    /// The index of the shard.
+    /// The index of the shard that stores the bucket.
     pub(super) shard: usize,
 }
 
-/// The parts of the hash input in words of 8 bytes: the key, one word with the name's number of bytes and the index of
-/// the quota, and the name.
+/// The size of the hash input, in words of 8 bytes. The input has three parts: the key, one word for the length of
+/// the name and the index of the quota, and the name.
 const KEY_WORDS: usize = KEY_BYTES / 8;
 const NAME_WORDS: usize = 32;
 const WORDS: usize = KEY_WORDS + 1 + NAME_WORDS;
 
-/// Computes the ids of buckets, with secret random factors for each store.
+/// Computes the ids of buckets. Each store has its own secret random factors.
 ///
-/// An id has two halves. Each half comes from the upper half of a sum modulo 2^128, which adds the products of the input
-/// words and random factors. This is multilinear hashing (D. Lemire and O. Kaser, "Strongly universal string hashing is
-/// fast", 2014). Two different buckets have the same id with a probability of 2^-128. Clients therefore cannot
-/// construct keys that share a bucket, or many keys for one shard. The computation takes a few nanoseconds.
+/// An id has two halves. For each half, the hasher multiplies each input word by a random factor, adds the products
+/// modulo 2^128, and uses the upper 64 bits of the sum. This is multilinear hashing (D. Lemire and O. Kaser,
+/// "Strongly universal string hashing is fast", 2014). Two different buckets have the same id with a probability of
+/// 2^-128. Clients therefore cannot construct keys that share a bucket, or many keys that are in one shard. The
+/// computation takes a few nanoseconds.
 ///
-/// Multilinear hashes of consecutive numbers are an arithmetic progression, which may avoid most shards. [`mix`]
-/// removes this pattern.
+/// The multilinear hashes of consecutive numbers are an arithmetic progression. With such hashes, consecutive keys
+/// might use only a few shards. [`mix`] removes this pattern.
 pub(super) struct BucketHasher {
     start: [u128; 2],
     factors: [[u128; 2]; WORDS],
@@ -54,11 +56,12 @@ impl BucketHasher {
         Self { start: pair(), factors: std::array::from_fn(|_| pair()) }
     }
 
-    /// Returns the location of a bucket in a store with `shards` shards. All buckets of a key are in the same shard.
+    /// Returns the id and the shard of a bucket, for a store that has `shards` shards. All buckets of a key are in
+    /// the same shard.
     pub(super) fn locate(&self, bucket: Bucket<'_>, shards: usize) -> BucketLocation {
         let mut sums = Sums { factors: &self.factors, sums: self.start };
         let (bytes, used) = bucket.key().bytes();
-        // The words after the used bytes are 0 and would not change the sums, so skip them.
+        // Skip the words after the used bytes, because these words are 0 and would not change the sums.
         let words = bytes.as_chunks::<8>().0.iter().take(used.div_ceil(8));
         for (index, word) in words.enumerate() {
             sums.add(index, u64::from_le_bytes(*word));
@@ -67,7 +70,7 @@ impl BucketHasher {
 
         let digest;
         let mut name = bucket.name().as_bytes();
-        // Both values are below 2^32, so they fit into one word.
+        // The length and the index are both below 2^32, so both together fit into one word.
         let length_and_index = ((name.len() as u64) << 32) | bucket.index() as u64;
         if name.len() > 8 * NAME_WORDS {
             digest = Key::from(name).digest();
@@ -84,7 +87,7 @@ impl BucketHasher {
         }
         BucketLocation {
             id: BucketId(sums.halves()),
-            // The multiplication maps the hash to `0..shards` uniformly, and is faster than a division.
+            // The multiplication maps the hash uniformly to the range `0..shards`. It is faster than a division.
             shard: ((u128::from(key_hash) * shards as u128) >> 64) as usize,
         }
     }
@@ -107,10 +110,10 @@ impl Sums<'_> {
     }
 }
 
-/// Makes each bit of the result depend on many bits of the hash. Each step is a bijection, so different hashes stay
-/// different.
+/// Changes the hash so that each bit of the result depends on many bits of the hash. Each step is a bijection, so
+/// different hashes have different results.
 fn mix(hash: u64) -> u64 {
-    // The factor is odd, and its bits have no pattern: 2^64 divided by the golden ratio.
+    // The factor is 2^64 divided by the golden ratio. It is odd, and its bits have no pattern.
     let product = (hash ^ (hash >> 32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     product ^ (product >> 32)
 }
@@ -143,10 +146,11 @@ mod tests {
         assert_eq!(ids.len(), keys.len() * (names.len() + long.len()) * 3);
     }
 
-    /// Returns a hasher with the same factors in each run of the test.
+    /// Returns a hasher that has the same factors in each run of the test.
     fn hasher(seed: u64) -> BucketHasher {
         let mut word = seed;
-        // Consecutive outputs of this generator have no pattern that `mix` depends on (SplitMix64, S. Vigna, 2015).
+        // This is SplitMix64 (S. Vigna, 2015). Its consecutive outputs have no pattern that could affect the result
+        // of `mix`.
         let mut random = move || {
             word = word.wrapping_add(0x9E37_79B9_7F4A_7C15);
             let mixed = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -167,7 +171,8 @@ mod tests {
         for seed in 0..500 {
             let mut counts = [0; 64];
             shards(&hasher(seed), &keys).into_iter().for_each(|shard| counts[shard] += 1);
-            // The mean is 100, and the range has six standard deviations on each side.
+            // The expected number of keys in each shard is 100. The allowed range is six standard deviations on each
+            // side.
             assert!(counts.iter().all(|count| (40..160).contains(count)), "{seed}: {counts:?}");
         }
     }

@@ -1,4 +1,4 @@
-//! The in-memory store, for one process and without Redis.
+//! The store that holds all buckets in the memory of one process, and needs no Redis server.
 
 mod id;
 mod overflow;
@@ -31,28 +31,29 @@ const MAX_SHARDS: usize = 64;
 
 /// Stores the buckets of one process in memory.
 ///
-/// This is the default store of a [`RateGuard`](crate::RateGuard). It needs no runtime, timer or thread: each check
-/// removes a few expired buckets. Each key needs up to 420 bytes for each quota. A sliding-window log needs 16 bytes
-/// more for each request after the fourth.
+/// This is the default store of a [`RateGuard`](crate::RateGuard). It needs no async runtime, no timer and no thread,
+/// because each check removes a few expired buckets. Each key needs up to 420 bytes for each quota. A sliding-window
+/// log needs 16 bytes more for each request after the fourth.
 ///
 /// # Full store
 ///
-/// The number of keys is bounded. While the store is full, existing buckets stay exact. New keys share a fixed number
-/// of sliding-window logs, and the hash of the key selects the log. All keys of one log together get the limit of a
-/// single key. If a client sends many invented keys, it therefore neither resets a denied key nor blocks all other
-/// keys.
+/// The number of keys in the store has a maximum. While the store is full, the buckets that are already in the store
+/// stay exact. A new key then uses one of a fixed number of shared sliding-window logs, which is selected by the hash
+/// of the key. All keys that use one shared log together get the limit of a single key. If a client sends many
+/// invented keys, these keys therefore neither reset a denied key nor block all other keys.
 ///
-/// The store divides its capacity among networks (an IPv4 /16 or an IPv6 /29) if the key has the client's address. All
-/// keys without an address count as one network. One network has at most [`max_keys`](Self::max_keys) buckets, and the
-/// store reserves a quarter more for the other networks. As the store becomes full, the maximum for each network
-/// decreases.
+/// If keys contain the address of the client, the store divides its capacity among networks (an IPv4 /16 or an IPv6
+/// /29). All keys without an address count as one network. One network has at most [`max_keys`](Self::max_keys)
+/// buckets, and the store has room for a quarter more, which it reserves for the other networks. As the store becomes
+/// full, the maximum for each network decreases.
 ///
 /// # Bans
 ///
-/// Offences, past bans and active bans have three separate tables, each with a capacity of an eighth of `max_keys`.
-/// Bans therefore start even while the store is full, and the store removes no active ban early. While the table of
-/// offences or bans is full, the store does not count new offences, or does not start new bans. A denial because of
-/// other keys in a shared log is not an offence.
+/// The store has three separate tables for offences, past bans and active bans. The capacity of each table is an
+/// eighth of `max_keys`. Bans therefore start even while the store is full, and the store never removes an active ban
+/// early. If the table of offences is full, the store does not count offences of further keys. If the table of active
+/// bans is full, the store starts no further bans. A denial that is caused by other keys in a shared log is not an
+/// offence.
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
     max_keys: usize,
@@ -61,7 +62,8 @@ pub struct MemoryStore {
 }
 
 impl MemoryStore {
-    /// Creates an empty store for 100,000 keys per network, with the system's monotonic clock.
+    /// Creates an empty store that has room for 100,000 keys of one network, and uses the monotonic clock of the
+    /// system.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -72,11 +74,12 @@ impl MemoryStore {
         }
     }
 
-    /// Sets the approximate maximum number of keys of one network. All networks together have a quarter more.
+    /// Sets the approximate maximum number of keys of one network. The maximum for all networks together is a quarter
+    /// higher.
     ///
-    /// A key that two policies use counts as two keys. The default is 100,000, which needs about 40 MB for one network,
-    /// or 50 MB for several. The minimum is 1: the builder of a guard returns
-    /// [`BuildError::MaxKeys`](crate::BuildError::MaxKeys) for zero. This method removes all buckets from the store.
+    /// If two policies use a key, the key counts as two keys. The default is 100,000 keys, which need about 40 MB for
+    /// one network, or 50 MB for several networks. The minimum is 1. For zero, the builder of a guard returns
+    /// [`BuildError::MaxKeys`](crate::BuildError::MaxKeys). This method removes all buckets from the store.
     #[must_use]
     pub fn max_keys(mut self, max_keys: usize) -> Self {
         self.max_keys = max_keys;
@@ -84,15 +87,16 @@ impl MemoryStore {
         self
     }
 
-    /// Sets the clock. The default is the system's monotonic clock. A test can use its own clock to control the time.
+    /// Sets the clock. The default is the monotonic clock of the system. A test can set its own clock to control the
+    /// time.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// Checks or debits one bucket with a single lookup, because this is the most common operation. Also returns the
-    /// time of the operation.
+    /// Checks or debits one bucket with a single lookup in the table. This is a separate method because most
+    /// operations have only one bucket. The method also returns the time of the operation.
     fn take_one(
         &self,
         operation: Operation,
@@ -111,7 +115,7 @@ impl MemoryStore {
         })
     }
 
-    /// Applies the operation. The method waits only for the locks of the shards.
+    /// Applies the operation immediately. The method waits only for the locks of the shards.
     pub(crate) fn apply_now(
         &self,
         operation: Operation,
@@ -126,8 +130,8 @@ impl MemoryStore {
             .map(|request| self.hasher.locate(request.bucket, self.shards.len()))
             .collect();
         let mut shards = LockedShards::new(&self.shards, &locations);
-        // Read the clock while the shards are locked. Otherwise a shard could receive a later time first, and then an
-        // earlier one.
+        // Read the clock only after the shards are locked. Otherwise a thread with a later time could lock a shard
+        // before a thread with an earlier time, and the time in the shard would go back.
         let now = self.clock.now().as_micros() as Micros;
         shards.drop_expired(now);
 
@@ -208,8 +212,8 @@ impl InProcess for MemoryStore {
     }
 }
 
-/// The locked shards of several buckets. Each shard is locked once, in ascending order, so two operations cannot
-/// deadlock.
+/// The locked shards of all buckets of one operation. Each operation locks its shards in ascending order, and each
+/// shard only once, so two operations cannot deadlock.
 struct LockedShards<'a> {
     shards: SmallVec<[(usize, MutexGuard<'a, Shard>); 1]>,
 }
@@ -229,7 +233,7 @@ impl<'a> LockedShards<'a> {
 
     fn get(&mut self, location: BucketLocation) -> &mut Shard {
         let position = self.shards.partition_point(|(index, _)| *index < location.shard);
-        // `new` has locked the shards of all locations.
+        // This shard is in the list, because `new` has locked the shards of all locations.
         &mut self.shards[position].1
     }
 
@@ -243,7 +247,7 @@ impl<'a> LockedShards<'a> {
 }
 
 fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
-    // Every state of a shard is valid for later checks, even after a panic, so a poisoned lock is safe to use.
+    // Even after a panic, a later check can use every state of a shard, so it is safe to use a poisoned lock.
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -259,8 +263,8 @@ impl fmt::Debug for MemoryStore {
     }
 }
 
-/// Creates shards for `max_keys` keys in total. Each shard has room for at least 64 keys if there are several shards,
-/// so the hash spreads the keys almost evenly.
+/// Creates shards that together have room for `max_keys` keys. If there are several shards, each shard has room for
+/// at least 64 keys, so the hash distributes the keys almost evenly.
 fn shards(max_keys: usize) -> Box<[Mutex<Shard>]> {
     let count = (max_keys / MAX_SHARDS).clamp(1, MAX_SHARDS);
     let each = max_keys.div_ceil(count).max(1);

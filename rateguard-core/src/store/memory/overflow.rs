@@ -1,4 +1,4 @@
-//! Shared sliding-window logs for the keys that find no room in a full table.
+//! Shares sliding-window logs among the keys that find no room in a full table.
 
 use std::{
     collections::{HashMap, VecDeque, hash_map::Entry},
@@ -13,14 +13,16 @@ use crate::{
     store::BucketStatus,
 };
 
-/// The number of logs that the keys of one quota share in each shard.
+/// The number of shared logs for each quota in each shard.
 const SHARED_LOGS: u64 = 16;
 
-/// A fixed number of logs per quota, for an unbounded number of keys.
+/// Holds the shared logs of a shard. Each quota has a fixed number of logs, and any number of keys can use these
+/// logs.
 ///
-/// The keys of one log together get the limit of a single key, so no key exceeds its limit. A log can exceed the limit
-/// by a few units. For example, a check of several quotas finds room in the table when it decides, but no longer finds
-/// room when it adds the units. The units then enter the log without a check.
+/// All keys that use one log together get the limit of a single key, so no key exceeds its limit. The units in a log
+/// can exceed the limit by a few units. For example, a check of several quotas finds room in the table when it
+/// decides, but finds no room when it adds the units. The units are then added to the shared log, although the check
+/// did not use this log for its decision.
 #[derive(Default)]
 pub(super) struct Overflow {
     logs: HashMap<(Quota, u64), SharedLog>,
@@ -29,13 +31,14 @@ pub(super) struct Overflow {
 
 struct SharedLog {
     log: BucketState,
-    /// The entries of `log` with their owners, oldest first. With them, a bucket can leave the log with its units.
+    /// The entries of `log` and the bucket that owns each entry, oldest first. When a bucket moves to the table, the
+    /// store uses these entries to move the units of the bucket out of the log.
     entries: VecDeque<SharedEntry>,
-    /// The sum of the units of each owner in `entries`.
+    /// For each owner, the sum of the units of its entries.
     units: HashedMap<BucketId, u32>,
 }
 
-/// Units that one bucket has added to a shared log.
+/// The units that one bucket has added to a shared log at one time.
 struct SharedEntry {
     owner: BucketId,
     at: Micros,
@@ -43,7 +46,7 @@ struct SharedEntry {
 }
 
 impl Overflow {
-    /// Returns the slot of a bucket in its shared log, and settles the log.
+    /// Settles the shared log of a bucket, and returns the slot of the bucket in this log.
     pub(super) fn slot(
         &mut self,
         location: BucketLocation,
@@ -63,7 +66,8 @@ impl Overflow {
         SharedSlot { shared, owner: location.id, log_quota, quota }
     }
 
-    /// Drops expired logs if the number of logs has doubled since the last sweep, so a sweep is rare.
+    /// Drops all expired logs, but only if the number of logs has doubled since the last sweep. A sweep is therefore
+    /// rare.
     fn drop_expired(&mut self, now: Micros) {
         if self.logs.len() >= self.sweep_at {
             self.logs.retain(|(quota, _), shared| shared.log.expires_at(*quota) > now);
@@ -71,7 +75,8 @@ impl Overflow {
         }
     }
 
-    /// Moves the entries of a bucket from its shared log to a new log. Returns `None` if the bucket has no entries.
+    /// Moves all entries of a bucket from its shared log to a new log. Returns `None` if the shared log has no
+    /// entries of this bucket.
     pub(super) fn take(
         &mut self,
         location: BucketLocation,
@@ -94,7 +99,7 @@ impl Overflow {
 }
 
 impl SharedLog {
-    /// Drops the expired entries, and subtracts their units from the units of their owners.
+    /// Drops the expired entries, and updates the sum of units of each owner.
     fn drop_expired(&mut self, quota: Quota, now: Micros) {
         let window = quota.window_micros();
         while let Some(&SharedEntry { owner, at, units }) = self.entries.front()
@@ -141,13 +146,13 @@ impl SharedLog {
     }
 }
 
-/// The slot of one bucket in a settled shared log.
+/// Gives one bucket access to its shared log. The log is already settled.
 pub(super) struct SharedSlot<'a> {
     shared: &'a mut SharedLog,
     owner: BucketId,
-    /// The quota of the log.
+    /// The quota that applies to the whole shared log.
     log_quota: Quota,
-    /// The quota of the bucket.
+    /// The quota that applies to the bucket.
     quota: Quota,
 }
 
@@ -157,7 +162,7 @@ impl SharedSlot<'_> {
         wait.or_else(|| self.retry_next_window(units))
     }
 
-    /// Whether the units would fit if the shared log had no units of other owners.
+    /// Returns true if the units would fit if the shared log had only the units of this bucket.
     pub(super) fn has_room_alone(&self, units: u32) -> bool {
         self.shared.units_of(self.owner).saturating_add(units) <= self.log_quota.capacity()
     }
@@ -199,22 +204,23 @@ impl SharedSlot<'_> {
         self.shared.remove_owner(self.owner, self.log_quota, now, |_| {});
     }
 
-    /// Returns the wait for a cost that fits the burst of the bucket, but never fits the shared log. The wait is one
-    /// window, because after it the table may have room for the bucket.
+    /// Returns the wait for a cost that never fits the shared log, but fits the bucket, because the burst of the
+    /// bucket is larger. The wait is one window, because the table may have room for the bucket after this time.
     fn retry_next_window(&self, units: u32) -> Option<Micros> {
         (units <= self.quota.max_cost()).then(|| self.log_quota.window_micros())
     }
 }
 
-/// Returns the quota of the shared log for a bucket with this quota: a sliding window, for every algorithm. Every
-/// algorithm admits all requests that this sliding window admits. A shared log does not allow bursts beyond the limit.
+/// Returns the quota of the shared log for buckets with this quota. The shared log is a sliding window, whatever the
+/// algorithm of the buckets is. Each request that this sliding window admits would also be admitted by the algorithm
+/// of the bucket. A shared log does not allow bursts above the limit.
 fn log_quota(quota: Quota) -> Quota {
     let limit = quota.limit().min(quota.capacity());
-    // `new` cannot fail, because the limit and the window come from a valid quota.
+    // `Quota::new` cannot fail here, because the limit and the window come from a valid quota.
     Quota::new(limit, quota.window()).unwrap_or(quota)
 }
 
-/// Returns the quota and the number of the shared log of a bucket.
+/// Returns the quota and the number that identify the shared log of a bucket.
 fn log_key(BucketId([_, random]): BucketId, quota: Quota) -> (Quota, u64) {
     (quota, random % SHARED_LOGS)
 }

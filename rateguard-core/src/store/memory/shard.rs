@@ -1,4 +1,4 @@
-//! A shard of the store: a part of the buckets, which one lock protects.
+//! A shard of the memory store. It holds a part of the buckets, and one lock protects the shard.
 
 use super::{
     id::BucketLocation,
@@ -13,34 +13,36 @@ use crate::{
     telemetry::mode::DecisionMode,
 };
 
-/// The ratio of `max_keys` to the capacity of the table of each [`BanRecord`]. The capacity is at least
-/// [`MIN_BAN_RECORDS`].
+/// The capacity of each table of ban records is `max_keys` divided by this number, but at least [`MIN_BAN_RECORDS`].
+/// There is one table for each [`BanRecord`].
 const KEYS_PER_BAN_RECORD: usize = 8;
 const MIN_BAN_RECORDS: usize = 16;
 
-/// A part of the buckets. The alignment is the size of a CPU cache line, so two shards never share a cache line.
+/// Holds a part of the buckets of the store. The alignment is the size of a CPU cache line, so two shards never share
+/// a cache line.
 #[repr(align(64))]
 pub(super) struct Shard {
     buckets: Table,
-    /// The shared logs for keys that find no room in `buckets`.
+    /// The shared logs for the keys that find no room in `buckets`.
     overflow: Overflow,
-    /// The buckets of bans, with one table for each [`BanRecord`]. The tables are separate, so many new keys or
-    /// offences cannot displace a ban.
+    /// The buckets of bans. Each [`BanRecord`] has its own table, so many new keys or many offences cannot displace a
+    /// ban.
     bans: [Table; BanRecord::ALL.len()],
 }
 
-/// The state that a request uses, settled to the time of the operation.
+/// The state that an operation uses for one bucket. The state is settled to the time of the operation.
 pub(super) enum Slot<'a> {
-    /// The bucket has its own state.
+    /// The bucket has its own state in a table.
     Own { state: &'a mut BucketState, quota: Quota },
-    /// The bucket shares a log with other keys.
+    /// The bucket uses a shared log together with other keys.
     Shared(SharedSlot<'a>),
-    /// The bucket belongs to a ban, but the table of the ban record is full, so the store has no state for the bucket.
+    /// The bucket belongs to a ban, but the table of its ban record is full. The store therefore has no state for the
+    /// bucket.
     NoBanRoom(BanRecord),
 }
 
 impl Slot<'_> {
-    /// Returns the decision mode for metrics and traces.
+    /// Returns the decision mode, which the guard reports in metrics and traces.
     pub(super) fn mode(&self) -> DecisionMode {
         if matches!(self, Self::Shared(_)) { DecisionMode::Overflow } else { DecisionMode::Store }
     }
@@ -48,18 +50,19 @@ impl Slot<'_> {
     pub(super) fn has_room(&self, now: Micros, request: &BucketRequest<'_>) -> bool {
         let wait = match self {
             Self::Own { state, quota } => state.wait_for(*quota, now, request.cost),
-            // The units of other keys must not deny a request for a bucket that is only read, because the bucket itself
-            // may have no units.
+            // A shared log contains units of other keys, and the bucket itself may have no units. If a request only
+            // reads the bucket, the units of other keys must not deny the request.
             Self::Shared(_) if request.check_only => Some(0),
             Self::Shared(slot) => slot.wait_for(now, request.cost),
-            // A ban must not start if the store has no room for the ban. Other ban records have room, but `add` does
-            // not count them.
+            // A ban must not start if the table of active bans has no room for it. For the other ban records, the
+            // request is admitted, but `add` does not count the units.
             Self::NoBanRoom(record) => return request.check_only || *record != BanRecord::Active,
         };
         wait == Some(0)
     }
 
-    /// For a request that does not fit: whether the request would fit without the units of other keys.
+    /// Returns true if the request would fit without the units of other keys. Call this method only if the request
+    /// does not fit.
     pub(super) fn is_full_of_others(&self, request: &BucketRequest<'_>) -> bool {
         match self {
             Self::Shared(slot) => !request.check_only && slot.has_room_alone(request.cost),
@@ -105,7 +108,7 @@ impl Shard {
         self.buckets.drop_expired(now);
     }
 
-    /// Returns the table of a bucket, and the fallback that applies if the table is full.
+    /// Returns the table that stores the bucket, and the fallback for the case that this table is full.
     fn table(&mut self, bucket: Bucket<'_>, now: Micros) -> (&mut Table, FullTableFallback<'_>) {
         match BanRecord::of_name(bucket.name()) {
             None => (&mut self.buckets, FullTableFallback::Overflow(&mut self.overflow)),
@@ -117,7 +120,7 @@ impl Shard {
         }
     }
 
-    /// Calls `operation` with the settled state of the request's bucket, and then stores the state.
+    /// Calls `operation` with the settled state of the bucket of the request. Then stores the state.
     pub(super) fn with_slot<R>(
         &mut self,
         location: BucketLocation,
@@ -144,7 +147,7 @@ impl Shard {
         result
     }
 
-    /// Returns the status of the request's bucket, without a change that a later request can observe.
+    /// Returns the status of the bucket of the request. No later request can observe a change of the state.
     pub(super) fn peek(
         &mut self,
         location: BucketLocation,
@@ -175,7 +178,7 @@ impl Shard {
     ) {
         let (quota, units) = (request.quota, request.cost);
         let (table, fallback) = self.table(request.bucket, now);
-        // A bucket without an entry in the table may have units in a shared log.
+        // If the table has no entry for the bucket, the units of the bucket may be in a shared log.
         if let Some(entry) = table.get_mut(location.id) {
             entry.state.refund(quota, now, units, taken_at);
         } else if let FullTableFallback::Overflow(overflow) = fallback {
@@ -191,8 +194,8 @@ impl Shard {
     ) {
         let (table, fallback) = self.table(request.bucket, now);
         if let Some(entry) = table.get_mut(location.id) {
-            // The entry remains in the table until it expires, because the state may have the time of the reset for
-            // later refunds.
+            // Do not remove the entry from the table before it expires. The state may contain the time of the reset,
+            // which a later refund needs.
             entry.state.reset(now);
         } else if let FullTableFallback::Overflow(overflow) = fallback {
             overflow.slot(location, request.quota, now).reset(now);
@@ -200,11 +203,12 @@ impl Shard {
     }
 }
 
-/// The fallback for a bucket whose table is full.
+/// The fallback for a bucket that finds no room in its table, because the table is full.
 enum FullTableFallback<'a> {
-    /// A bucket of a quota uses a shared log, so its limit still applies.
+    /// A bucket of a quota uses a shared log, so the limit still applies to its key.
     Overflow(&'a mut Overflow),
-    /// A bucket of a ban is not stored, because clients must not share a ban.
+    /// A bucket of a ban is not stored. It cannot use a shared log, because one client must not be banned for the
+    /// offences of another client.
     NoBan(BanRecord),
 }
 
@@ -216,8 +220,8 @@ impl FullTableFallback<'_> {
         }
     }
 
-    /// Returns the first state of a bucket that finds room in the table. The units of the bucket in a shared log move
-    /// to this state.
+    /// Returns the first state of a bucket that now finds room in the table. If the bucket has units in a shared log,
+    /// these units move to the new state.
     fn new_state(&mut self, location: BucketLocation, quota: Quota, now: Micros) -> BucketState {
         let log = match self {
             Self::Overflow(overflow) => overflow.take(location, quota, now),
@@ -241,7 +245,7 @@ mod tests {
         BucketLocation { id: BucketId([random, random >> 32]), shard: 0 }
     }
 
-    /// Checks a request for one unit. Returns the remaining units if the request is admitted.
+    /// Checks a request that costs one unit. If the request is admitted, returns the remaining units.
     fn check(shard: &mut Shard, key: u64, quota: Quota, now: Micros) -> Option<u32> {
         shard.drop_expired(now);
         let any = Key::global();
@@ -290,10 +294,11 @@ mod tests {
         assert_eq!([is_allowed(0, 0), is_allowed(0, 0), is_allowed(0, 0)], [true, true, false]);
 
         let admitted = (1..10_000).filter(|key| is_allowed(*key, SECOND)).count();
-        // 99 keys have their own logs and admit one request each. The other keys share logs.
+        // The first 99 of these keys find room in the table, and each of them admits one request. The remaining keys
+        // share logs.
         assert!((100..200).contains(&admitted), "{admitted}");
         assert!(!is_allowed(0, 2 * SECOND));
-        // In the next window, the buckets have expired, so there is room for other keys.
+        // One window later, the buckets have expired, so there is room for another key.
         assert!(is_allowed(20_000, 12 * SECOND));
     }
 
@@ -304,7 +309,7 @@ mod tests {
         check(&mut shard, 1, quota, 0);
         // The table is full, so key 2 uses a shared log.
         assert_eq!(check(&mut shard, 2, quota, 5 * SECOND), Some(1));
-        // Now the table has room, but the earlier request in the shared log still counts.
+        // Now the table has room for key 2, but the earlier request in the shared log still counts.
         assert_eq!(check(&mut shard, 2, quota, 11 * SECOND), Some(0));
         assert!(shard.buckets.get_mut(location(2).id).is_some());
         assert_eq!(check(&mut shard, 2, quota, 14 * SECOND), None);

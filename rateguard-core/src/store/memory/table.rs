@@ -1,4 +1,4 @@
-//! A bounded table of buckets, which divides its capacity fairly among the networks of the keys.
+//! Stores buckets in a table with a maximum size, and divides the capacity fairly among the networks of the keys.
 
 use std::{
     cmp::Reverse,
@@ -13,37 +13,39 @@ use crate::{
     keyed_hash::HashedMap,
 };
 
-/// The maximum number of expired buckets that a check drops. A check may add one bucket for each quota of a policy. The
-/// maximum is larger, so a check can drop more buckets than it adds.
+/// The maximum number of expired buckets that one check drops. A check may add one bucket for each quota of a policy.
+/// This maximum is twice the maximum number of quotas, so a check can drop more buckets than it adds.
 const MAX_DROPPED_PER_CHECK: usize = 2 * Quotas::MAX;
 
-/// The time for which an expired bucket remains while the table has room. Otherwise each request to a token bucket with
-/// a fast refill would create a new bucket.
+/// The time for which an expired bucket stays in the table while there is room. For example, a token bucket with a
+/// fast refill expires soon after each request. Without this time, the store would create a new bucket for almost
+/// every request.
 const EXPIRY_GRACE: Micros = 1_000_000;
 
-/// The maximum ratio of the buckets of one network to the free buckets.
+/// The maximum ratio between the number of buckets of one network and the number of free buckets.
 ///
-/// This is the dynamic threshold of A. Choudhury and E. Hahne ("Dynamic queue length thresholds for shared-memory
-/// packet switches", 1998). If n networks use their maximum, a fraction of 1/(4n + 1) of the capacity remains free. A
-/// single network can use four fifths of the capacity, which is `max`. A network without buckets therefore almost
-/// always finds room.
+/// This rule is the dynamic threshold of A. Choudhury and E. Hahne ("Dynamic queue length thresholds for
+/// shared-memory packet switches", 1998). If n networks use their maximum, a fraction of 1/(4n + 1) of the capacity
+/// remains free. A single network can use four fifths of the capacity, which is `max`. A network that has no buckets
+/// therefore almost always finds room.
 const MAX_HELD_PER_FREE: usize = 4;
 
-/// Buckets by id, with their expiries and the number of buckets of each network.
+/// Stores buckets by their ids. The table also stores the expiry of each bucket, and the number of buckets of each
+/// network.
 pub(super) struct Table {
-    /// The maximum number of buckets of one network. All keys without a network count as one network.
+    /// The maximum number of buckets of one network. All keys without a network together count as one network.
     max: usize,
-    /// The maximum number of buckets: `max` and a quarter more.
+    /// The maximum number of buckets of all networks together. It is a quarter larger than `max`.
     capacity: usize,
     buckets: HashedMap<BucketId, BucketEntry>,
-    /// One item for each bucket. The time of an item is not later than the expiry of the bucket, so no expired bucket
-    /// is missed.
+    /// There is one item for each bucket. The time of an item is never later than the expiry of its bucket, so the
+    /// table finds each expired bucket.
     expiries: BinaryHeap<Reverse<(Micros, BucketId)>>,
-    /// The number of buckets of each network. A network without buckets has no entry.
+    /// The number of buckets of each network. There is no entry for a network without buckets.
     held: HashMap<KeyNetwork, u32>,
 }
 
-/// A bucket with its own state.
+/// A bucket in the table, which has its own state.
 pub(super) struct BucketEntry {
     pub(super) state: BucketState,
     expires_at: Micros,
@@ -51,7 +53,7 @@ pub(super) struct BucketEntry {
 }
 
 impl BucketEntry {
-    /// Updates the expiry after a change of the state.
+    /// Updates the expiry after the state has changed.
     pub(super) fn update_expiry(&mut self, quota: Quota) {
         self.expires_at = self.state.expires_at(quota);
     }
@@ -76,15 +78,16 @@ impl Table {
         self.buckets.get_mut(&id)
     }
 
-    /// Whether there is room for one more bucket of this network.
+    /// Returns true if the table has room for one more bucket of this network.
     pub(super) fn has_room_for(&self, network: KeyNetwork) -> bool {
         let used = self.buckets.len();
         let max_held = self.max.min(MAX_HELD_PER_FREE * self.capacity.saturating_sub(used));
-        // A network has at most `used` buckets. If `used` is below the maximum, a lookup is not necessary.
+        // If all networks together have fewer buckets than the maximum for one network, the number of buckets of this
+        // network is not needed.
         used < max_held || self.held.get(&network).copied().unwrap_or(0) < max_held as u32
     }
 
-    /// Adds a bucket, unless the bucket has no units.
+    /// Adds a bucket to the table, unless no unit of the bucket counts.
     pub(super) fn insert(
         &mut self,
         id: BucketId,
@@ -101,7 +104,7 @@ impl Table {
         self.expiries.push(Reverse((expires_at, id)));
     }
 
-    /// Drops at most [`MAX_DROPPED_PER_CHECK`] expired buckets.
+    /// Drops expired buckets, but at most [`MAX_DROPPED_PER_CHECK`] of them.
     pub(super) fn drop_expired(&mut self, now: Micros) {
         for _ in 0..MAX_DROPPED_PER_CHECK {
             let has_room = self.buckets.len() + MAX_DROPPED_PER_CHECK < self.max;
@@ -113,8 +116,8 @@ impl Table {
             let Some(mut first) = self.expiries.peek_mut() else { return };
             let Reverse((_, id)) = *first;
             match self.buckets.get(&id) {
-                // A later request has extended the expiry. When `first` is dropped, the heap moves the item to its new
-                // position.
+                // A later request has extended the expiry of this bucket. Update the time of the item. When `first`
+                // is dropped, the heap moves the item to its new position.
                 Some(bucket) if bucket.expires_at > now => {
                     *first = Reverse((bucket.expires_at, id));
                 }
@@ -149,7 +152,7 @@ mod tests {
         KeyNetwork::of([10, number, 0, 0].into())
     }
 
-    /// Adds buckets of a network until there is no room, and returns their number.
+    /// Adds buckets of this network until the table has no room for it. Returns the number of added buckets.
     fn fill(table: &mut Table, from: u64, network: KeyNetwork) -> usize {
         let mut added = 0;
         while table.has_room_for(network) {

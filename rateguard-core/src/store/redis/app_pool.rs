@@ -1,4 +1,4 @@
-//! Opens connections with the settings of the application's pool.
+//! Opens connections with the settings of the application's connection pool.
 
 use std::io;
 
@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::connect::{CONNECT_TIMEOUT, connect_error};
 use crate::store::StoreError;
 
-/// Opens a connection that does not belong to the pool.
+/// Opens a new connection with the settings of the pool. The connection does not belong to the pool.
 pub(super) async fn connect(pool: &Pool) -> Result<MultiplexedConnection, StoreError> {
     let connection = timeout(CONNECT_TIMEOUT, pool.manager().create()).await;
     let connection =

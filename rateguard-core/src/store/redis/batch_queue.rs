@@ -1,4 +1,4 @@
-//! The queue of the requests that wait for the next batch to a Redis server.
+//! Holds the requests that wait for the next batch to a Redis server.
 
 use std::{
     sync::{
@@ -18,21 +18,21 @@ use super::{
 };
 use crate::store::{StoreError, script::BatchOutcome};
 
-/// The maximum number of requests of a batch. Redis runs no other command during a script call, so a large batch would
-/// delay other clients. With small batches, the client also reads the reply to one batch while Redis runs the next
-/// batch.
+/// The maximum number of requests in a batch. Redis runs no other command during a script call, so a larger batch
+/// would delay other clients. With small batches, the client can also read the reply to one batch while Redis runs
+/// the next batch.
 const MAX_BATCH: usize = 32;
-/// The maximum number of entries that a batch of several requests adds to sliding-window logs. A Redis server adds this
-/// many entries in at most 1 ms, or 2 ms with sorted sets.
+/// The maximum number of entries that a batch with several requests adds to sliding-window logs. Redis adds this many
+/// entries in at most 1 ms, or in at most 2 ms if the logs are sorted sets.
 pub(super) const MAX_BATCH_ENTRIES: u32 = 500;
 
 #[derive(Default)]
 pub(super) struct BatchQueue {
     lanes: Mutex<Lanes>,
-    /// Notified when a request is added.
+    /// Notified when the queue has a new request.
     pub(super) wake: Arc<Notify>,
-    /// If true, a thread may send one delayed wake-up for several requests. This is safe because the dispatcher reads
-    /// the queue soon without a wake-up.
+    /// If true, a thread may send one delayed wake-up for several requests, instead of one immediate wake-up for each
+    /// request. This is safe only while the dispatcher also reads the queue on a timer.
     shares_wakes: AtomicBool,
 }
 
@@ -42,11 +42,11 @@ struct Lanes {
     low_priority: FairQueue,
 }
 
-/// The priority of a request. Each priority has its own fair queue.
+/// The priority of a request. The queue has one fair queue for each priority.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Priority {
     Enforced,
-    /// Shadow traffic, which must not delay enforced checks.
+    /// The priority of shadow traffic, which must not delay enforced checks.
     Low,
 }
 
@@ -74,18 +74,18 @@ impl BatchQueue {
         }
     }
 
-    /// Sets whether a thread may send one delayed wake-up for several requests. After the dispatcher has set false, it
-    /// must read the queue once more, because a wake-up may still be delayed.
+    /// Sets whether a thread may send one delayed wake-up for several requests. After the dispatcher has set false,
+    /// it must read the queue once more, because a delayed wake-up may not have arrived yet.
     pub(super) fn share_wakes(&self, shares_wakes: bool) {
         self.shares_wakes.store(shares_wakes, SeqCst);
     }
 
-    /// Returns the number of requests in the queue, including abandoned requests.
+    /// Returns the number of requests with this priority. Abandoned requests are included.
     pub(super) fn len(&self, priority: Priority) -> usize {
         self.lock().get(priority).len()
     }
 
-    /// Takes the requests of the next batch from the queue.
+    /// Removes the requests for the next batch from the queue, and returns them.
     pub(super) fn take(&self, priority: Priority) -> Vec<PendingRequest> {
         let mut lanes = self.lock();
         let queue = lanes.get(priority);
@@ -103,7 +103,8 @@ impl BatchQueue {
         taken
     }
 
-    /// Puts the requests of a failed batch back into the queue, before later requests for the same keys.
+    /// Puts the requests of a failed batch back into the queue. They are then before all later requests for the same
+    /// keys.
     pub(super) fn requeue(&self, requests: impl DoubleEndedIterator<Item = PendingRequest>) {
         let mut lanes = self.lock();
         let mut has_requests = false;
@@ -117,7 +118,8 @@ impl BatchQueue {
         }
     }
 
-    /// Completes with the denial every request for the same check whose `created_at` is not later than `before`.
+    /// Completes requests in the queue that ask for the same check as `check`, with the result `denial`. Completes
+    /// only requests whose `created_at` is not later than `before`.
     pub(super) fn deny_same_checks(
         &self,
         check: &QueuedRequest,
@@ -128,7 +130,7 @@ impl BatchQueue {
         same.into_iter().for_each(|request| request.complete(denial.clone()));
     }
 
-    /// Fails all requests with this cause.
+    /// Fails all requests in the queue with this error.
     pub(super) fn fail_all(&self, cause: StoreError) {
         let requests = {
             let mut lanes = self.lock();
@@ -139,7 +141,7 @@ impl BatchQueue {
     }
 
     fn lock(&self) -> MutexGuard<'_, Lanes> {
-        // No code panics while it holds the lock, so the lock is never poisoned.
+        // The lock is never poisoned, because no code panics while it holds the lock.
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -201,7 +203,7 @@ mod tests {
             [1, 499, 1, 10_000, 2].map(|cost| push(&queue, cost, Priority::Low)).into();
         let _enforced = push(&queue, 1, Priority::Enforced);
         assert_eq!((queue.len(Priority::Enforced), queue.len(Priority::Low)), (1, 6));
-        // The batches have the costs 1 and 499, then 1, then 10,000, then 2.
+        // The costs in the batches are 1 and 499, then 1, then 10,000, then 2.
         for expected in [2, 1, 1, 1, 0] {
             assert_eq!(queue.take(Priority::Low).len(), expected);
         }
@@ -216,7 +218,7 @@ mod tests {
         let _enforced = push(&queue, 1, Priority::Enforced);
         let taken = queue.take(Priority::Enforced);
         assert_eq!(taken.len(), 1);
-        // The request returns to the fair queue of its priority.
+        // The request returns to the fair queue that has the same priority.
         queue.requeue(taken.into_iter());
         assert_eq!((queue.len(Priority::Enforced), queue.len(Priority::Low)), (1, 0));
     }
@@ -231,7 +233,7 @@ mod tests {
         let batch = queue.take(Priority::Enforced);
         let costs = |batch: &[PendingRequest]| batch.iter().map(|it| it.request.entries()).sum();
         assert_eq!((batch.len(), costs(&batch)), (32, 33_u32));
-        // Requests of the hot key that return to the queue do not delay a later request of another key either.
+        // When requests of the hot key return to the queue, they do not delay a later request of another key either.
         let _later = push_for(&queue, &other, 2, Priority::Enforced);
         queue.requeue(batch.into_iter());
         let batch = queue.take(Priority::Enforced);

@@ -1,4 +1,4 @@
-//! Opens connections to Redis.
+//! Opens connections to Redis servers.
 
 use std::{io::ErrorKind, time::Duration};
 
@@ -10,10 +10,10 @@ use redis::{
 use super::error::classify;
 use crate::store::StoreError;
 
-/// The maximum time to connect, log in and select the database.
+/// The maximum time to open a connection, log in and select the database.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Connects to this server. If there is a response timeout, each reply must arrive within it.
+/// Connects to this server. If `response_timeout` is set, each reply on the connection must arrive within this time.
 pub(super) async fn connect(
     server: ConnectionInfo,
     response_timeout: Option<Duration>,
@@ -29,7 +29,7 @@ pub(super) async fn connect_with(
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
         .set_response_timeout(response_timeout)
-        // The buffer is so large that the dispatcher does not wait for room in it.
+        // Use a large buffer, so that the dispatcher never has to wait for room in the buffer.
         .set_pipeline_buffer_size(1024);
     let connection = client.get_multiplexed_async_connection_with_config(&config).await;
     connection.map_err(|error| connect_error(&error))
@@ -37,14 +37,14 @@ pub(super) async fn connect_with(
 
 pub(super) fn connect_error(error: &RedisError) -> StoreError {
     match classify(error) {
-        // Before a connection exists, both errors mean that the server cannot be reached.
+        // No connection was open yet, so both errors mean that the server cannot be reached.
         StoreError::Timeout => StoreError::Unreachable(Some(ErrorKind::TimedOut.into())),
         StoreError::Disconnected(cause) => StoreError::Unreachable(cause),
         cause => cause,
     }
 }
 
-/// Returns the name or IP address of the server, or an empty text for a Unix socket.
+/// Returns the host name or the IP address of the server. Returns an empty text if the server uses a Unix socket.
 pub(super) fn host(server: &ConnectionInfo) -> &str {
     match server.addr() {
         ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } => host,
@@ -52,7 +52,7 @@ pub(super) fn host(server: &ConnectionInfo) -> &str {
     }
 }
 
-/// Returns a copy of the settings of `server` with this host and port.
+/// Returns a copy of the settings of `server`, but with this host and this port.
 pub(super) fn at(server: &ConnectionInfo, host: &str, port: u16) -> ConnectionInfo {
     let address = match server.addr().clone() {
         ConnectionAddr::TcpTls { insecure, tls_params, .. } => {

@@ -1,4 +1,5 @@
-//! Opens the connections of a link to a fixed server, the server of a pool, or the primary of a service.
+//! Opens the connections of a link. The server is a fixed server, the server of the application's pool, or the
+//! primary that the sentinels report.
 
 use std::{future, io};
 
@@ -8,13 +9,13 @@ use super::{connect::connect_with, sentinel::Sentinels};
 use crate::store::StoreError;
 
 pub(super) enum Source {
-    /// A server by its address.
+    /// Connects to a server whose address is given.
     Server(Box<Client>),
-    /// The application's pool. Only its settings are used: a worker thread of the application drives each connection of
-    /// the pool, and may be blocked.
+    /// Connects with the settings of the application's pool. The store does not use the connections of the pool,
+    /// because a worker thread of the application drives each of them, and this thread may be blocked.
     #[cfg(feature = "deadpool")]
     FromAppPool(deadpool_redis::Pool),
-    /// The primary that the sentinels report.
+    /// Connects to the primary that the sentinels report.
     Sentinel(Box<Sentinels>),
 }
 
@@ -25,7 +26,7 @@ impl Source {
 
     pub(super) async fn connect(&self) -> Result<MultiplexedConnection, StoreError> {
         match self {
-            // There is no response timeout, because each check has a deadline.
+            // Do not set a response timeout, because each check has its own deadline.
             Self::Server(client) => connect_with(client, None).await,
             #[cfg(feature = "deadpool")]
             Self::FromAppPool(pool) => super::app_pool::connect(pool).await,
@@ -33,8 +34,8 @@ impl Source {
         }
     }
 
-    /// Waits until the sentinels report another primary than the primary of the last connection. For other sources,
-    /// waits forever.
+    /// Waits until the sentinels report a primary that differs from the primary to which the last connection was
+    /// made. Waits forever if there are no sentinels.
     pub(super) async fn primary_changed(&self) {
         match self {
             Self::Sentinel(sentinels) => sentinels.primary_changed().await,

@@ -1,4 +1,4 @@
-//! Sends the queued requests of a link in batches, and completes the requests with the replies.
+//! Takes requests from the queue of a link, sends them in batches, and completes them when the replies arrive.
 
 use std::{
     future::poll_fn,
@@ -33,22 +33,23 @@ use crate::store::{
     script::{Batch, BatchOutcome},
 };
 
-/// The maximum number of batches in flight to a server that replies within [`SLOW_REPLY_AFTER`].
+/// The maximum number of batches in flight, if the server replies within [`SLOW_REPLY_AFTER`].
 const MAX_IN_FLIGHT: usize = 4;
-/// Within this time after the last batch, the dispatcher does not send a smaller batch, because a batch costs client
-/// and server as much as several requests. The dispatcher sends the smaller batch when it wakes next, at the latest
-/// after [`SLOW_REPLY_AFTER`].
+/// The time for which the dispatcher waits for more requests if the next batch would be smaller than the last batch.
+/// It waits because client and server need as much time for one batch as for several requests. The dispatcher sends
+/// the smaller batch when it wakes for the next time, and at the latest after [`SLOW_REPLY_AFTER`].
 const BATCH_DELAY: Duration = Duration::from_micros(200);
-/// If a batch is still unanswered this long after the last batch, the server counts as slow. The dispatcher then sends
-/// one more batch.
+/// The time after which the server counts as slow, if a batch still has no reply. The time starts when the last batch
+/// is sent. The dispatcher then sends one more batch to the slow server.
 const SLOW_REPLY_AFTER: Duration = Duration::from_millis(1);
-/// The maximum number of batches in flight to a slow server.
+/// The maximum number of batches in flight, if the server is slow.
 const MAX_IN_FLIGHT_TO_SLOW_SERVER: usize = 256;
-/// While the batches in flight add more entries to sliding-window logs than this, the dispatcher sends no further
-/// batch. Otherwise a sequence of costly requests would delay all replies.
+/// The dispatcher sends no further batch while the batches in flight add more than this number of entries to
+/// sliding-window logs. Otherwise a sequence of costly requests would delay all replies.
 const MAX_ENTRIES_IN_FLIGHT: u32 = 4 * MAX_BATCH_ENTRIES;
-/// For this long after a batch of several requests, all requests of a worker thread wake the dispatcher only once.
-/// After this time, the dispatcher reads the queue without a wake-up, so no request waits longer.
+/// For this time after a batch with several requests, a worker thread sends only one delayed wake-up for all of its
+/// new requests. At the end of this time, the dispatcher reads the queue without a wake-up, so no request waits
+/// longer.
 const SHARED_WAKE_WINDOW: Duration = Duration::from_millis(5);
 
 pub(super) struct Dispatcher {
@@ -56,18 +57,19 @@ pub(super) struct Dispatcher {
     pub(super) script: Arc<ScriptRunner>,
     pub(super) state: watch::Receiver<LinkState>,
     pub(super) progress: Arc<Progress>,
-    /// True after the first `CROSSSLOT` error. From then on, all keys of a batch are in one cluster slot.
+    /// True after the first `CROSSSLOT` error. After this error, all keys of a batch are in the same cluster slot.
     pub(super) is_cluster: AtomicBool,
 }
 
-/// The last batch that was sent.
+/// The time and the number of requests of the batch that was sent last.
 struct LastBatch {
     at: Instant,
     requests: usize,
 }
 
 impl LastBatch {
-    /// Whether to send the `waiting` requests as a batch now, while `in_flight` batches are unanswered.
+    /// Returns true if the dispatcher should now send the `waiting` requests as a batch. `in_flight` is the number of
+    /// batches without a reply.
     fn should_flush(&self, in_flight: usize, waiting: usize) -> bool {
         self.should_flush_after(self.at.elapsed(), in_flight, waiting)
     }
@@ -81,15 +83,15 @@ impl LastBatch {
     }
 }
 
-/// A sent pipeline of batches.
+/// A pipeline of batches that was sent.
 struct Sent<'a> {
     live: &'a ActiveConnection,
     at: Instant,
-    /// Whether the batches have the requests grouped by cluster slot.
+    /// True if each batch has only requests for one cluster slot.
     by_slot: bool,
 }
 
-/// The positions of a batch's requests in the list of requests that the dispatcher took from the queue.
+/// The positions of the requests of a batch in the list of requests that the dispatcher took from the queue.
 type Positions = Vec<usize>;
 
 impl Dispatcher {
@@ -110,14 +112,15 @@ impl Dispatcher {
         }
     }
 
-    /// Sends batches until the connection is replaced or lost. Requests in flight then fail with
-    /// [`StoreError::Disconnected`].
+    /// Sends batches on this connection until the connection is replaced or lost. Requests that have no reply then
+    /// fail with [`StoreError::Disconnected`].
     async fn run_on(&self, live: &ActiveConnection) {
         let mut state = self.state.clone();
         let mut changed = pin!(state.changed());
-        // The number of entries that the batches in flight add to sliding-window logs.
+        // The number of entries that all batches in flight together add to sliding-window logs.
         let entries_in_flight = AtomicU32::new(0);
-        // The batches in flight, by the priority of their requests.
+        // The batches in flight. `enforced` has the batches with normal priority, and `shadow` has the batch with low
+        // priority.
         let mut enforced = FuturesUnordered::new();
         let mut shadow = FuturesUnordered::new();
         self.progress.reset_round_trip();
@@ -146,8 +149,8 @@ impl Dispatcher {
                     entries_in_flight.fetch_sub(entries, Relaxed);
                 });
             }
-            // Send low-priority requests in separate batches, one batch at a time, and only while no other request
-            // waits. The server cannot run enforced requests while it runs such a batch.
+            // While the server runs a batch with low priority, it cannot run enforced requests. The dispatcher
+            // therefore sends only one such batch at a time, and only while no enforced request waits.
             if shadow.is_empty() && self.queue.len(Priority::Enforced) == 0 {
                 let requests = self.queue.take(Priority::Low);
                 if !requests.is_empty() {
@@ -191,7 +194,7 @@ impl Dispatcher {
         }
     }
 
-    /// Sends these requests as one batch. In a cluster, sends one pipeline with one batch for each cluster slot.
+    /// Sends these requests as one batch. In a cluster, sends a pipeline that has one batch for each cluster slot.
     async fn send(&self, live: &ActiveConnection, pending: Vec<PendingRequest>) {
         let requests: Vec<_> = pending
             .iter()
@@ -221,13 +224,14 @@ impl Dispatcher {
         }
     }
 
-    /// Returns the batches for these requests, and for each batch the positions of its requests.
+    /// Returns the batches for these requests. Also returns, for each batch, the positions of its requests in
+    /// `requests`.
     fn batches<'a>(
         &self,
         requests: &'a [(Arc<QueuedRequest>, bool, i64)],
         by_slot: bool,
     ) -> (Vec<Batch<'a>>, Vec<Positions>) {
-        // Send each cross-slot request in its own batch, so no other request fails with the `CROSSSLOT` error.
+        // A cross-slot request gets its own batch. No other request then fails with the `CROSSSLOT` error.
         let mut groups: Vec<(Option<u16>, Positions)> = Vec::new();
         let slot_of = |tag: &str| slot(tag.as_bytes());
         for (position, (request, no_batching, _)) in requests.iter().enumerate() {
@@ -267,14 +271,15 @@ impl Dispatcher {
                     self.complete(sent, it, outcome);
                 }
             }
-            // The script did not run. The keys of each request may be in one cluster slot, so send the requests again,
-            // grouped by cluster slot.
+            // The script did not run, because the keys of the batch are in different cluster slots. The keys of each
+            // single request may still be in one slot, so send the requests again in batches that are grouped by
+            // cluster slot.
             Err(error) if is_cross_slot(&error) && !sent.by_slot => {
                 self.is_cluster.store(true, Relaxed);
                 self.queue.requeue(pending.into_iter());
             }
-            // The script did not run, so the dispatcher can send the requests again, and the server counts no unit
-            // twice.
+            // The script has not written anything, so the server has not counted any units. It is safe to send the
+            // requests again, each in its own batch.
             Err(error) if batch.requests.len() > 1 && may_concern_one_key(&error) => {
                 let without_batching = |it| PendingRequest { no_batching: true, ..it };
                 self.queue.requeue(pending.into_iter().map(without_batching));
@@ -286,11 +291,13 @@ impl Dispatcher {
         }
     }
 
-    /// Completes a request. A denial also completes the same checks that were in the queue before the dispatcher sent
-    /// the batch, so many requests for an exhausted key need only one decision.
+    /// Completes a request with its outcome. A denial also completes all requests for the same check that were in the
+    /// queue before the dispatcher sent the batch. Many requests for an exhausted key therefore need only one
+    /// decision.
     ///
-    /// The denial is correct even if this batch or the queue has a refund for the key. A refund that the denial does not
-    /// include was not complete when these checks were created, so no caller can expect that they come after it.
+    /// The denial is also correct for these requests if this batch or the queue contains a refund for the key. If the
+    /// denial was decided without the refund, the refund was not complete when these requests were created. No caller
+    /// can therefore expect that the refund applies to these requests.
     fn complete(&self, sent: &Sent<'_>, pending: PendingRequest, outcome: BatchOutcome) {
         let is_denial = matches!(&outcome, BatchOutcome::Decided(verdict) if !verdict.is_allowed());
         if is_denial {
@@ -300,16 +307,17 @@ impl Dispatcher {
     }
 }
 
-/// Whether only one key may have caused the error. For example, the user may not access this key, or the cluster slot
-/// of this key migrates.
+/// Returns true if one key alone may have caused the error. For example, the user has no permission for this key, or
+/// the cluster slot of this key migrates.
 fn may_concern_one_key(error: &RedisError) -> bool {
     let migrations = [ServerErrorKind::Ask, ServerErrorKind::TryAgain].map(ErrorKind::Server);
     let causes = [StoreError::InvalidReply, StoreError::OutOfMemory, StoreError::Permission];
     // An error without a code comes from the client library. The server may have run the script, so the requests must
     // not be sent again.
     //
-    // An error with a code comes from the server before the first write of the script. After a write, the script returns
-    // the error as the outcome of the requests that failed, so the requests of the batch are not sent again.
+    // An error with a code comes from the server, and the script has not written anything. If a command fails after
+    // the first write, the script returns the error as the outcome of the failed requests instead, and no request of
+    // the batch is sent again.
     migrations.contains(&error.kind())
         || error.code().is_some() && causes.contains(&classify(error))
 }
@@ -326,13 +334,13 @@ mod tests {
     fn small_batch_waits_for_at_most_the_batch_delay() {
         let last = LastBatch { at: Instant::now(), requests: 10 };
         let micros = Duration::from_micros;
-        // No batch is in flight, so any batch is sent immediately.
+        // No batch is in flight, so the dispatcher sends a batch of any size immediately.
         assert!(last.should_flush_after(micros(0), 0, 1));
-        // Within the delay, only a batch that is as large as the last batch is sent.
+        // Within the batch delay, the dispatcher sends only a batch that is at least as large as the last batch.
         assert!(!last.should_flush_after(micros(199), 1, 9));
         assert!(last.should_flush_after(micros(0), 3, 10));
         assert!(last.should_flush_after(micros(200), 3, 1));
-        // After a millisecond with unanswered batches, the server counts as slow.
+        // If batches have no reply for 1 ms, the server counts as slow.
         assert!(!last.should_flush_after(micros(999), 4, 100));
         assert!(last.should_flush_after(micros(1_000), 4, 1));
         assert!(last.should_flush_after(micros(1_000), 255, 1));

@@ -1,4 +1,4 @@
-//! Maps errors of the Redis client library to [`StoreError`].
+//! Converts errors of the Redis client library to [`StoreError`].
 
 use std::{error::Error, io, sync::Arc};
 
@@ -9,8 +9,8 @@ use crate::{
     store::{StoreError, server_error::cause},
 };
 
-/// Returns the cause of an error. The result does not contain the error text, because servers quote arguments in error
-/// texts.
+/// Returns the [`StoreError`] for an error of the client library. The result does not contain the error text, because
+/// servers quote arguments in error texts.
 pub(super) fn classify(error: &RedisError) -> StoreError {
     match error.kind() {
         ErrorKind::Io if error.is_timeout() => StoreError::Timeout,
@@ -24,15 +24,15 @@ pub(super) fn classify(error: &RedisError) -> StoreError {
     }
 }
 
-/// Returns the kind of the I/O error that caused this error, if there is one.
+/// Returns the kind of the I/O error that caused `error`, or `None` if the cause is not an I/O error.
 fn io_cause(error: &RedisError) -> Option<IoCause> {
-    // The source is the reference-counted error of the client library, and not the error itself.
+    // The client library wraps its I/O errors in a reference-counted error, so the source has this type.
     let source = error.source()?.downcast_ref::<Arc<dyn Error + Send + Sync>>()?;
     Some(source.downcast_ref::<io::Error>()?.kind().into())
 }
 
-/// Whether a new connection may resolve the error. For example, the new connection may reach a new primary, or the
-/// administrator may have created the user.
+/// Returns true if a new connection may resolve the error. For example, the new connection may reach the new primary,
+/// or an administrator may have created the missing user.
 pub(super) fn needs_reconnect(cause: StoreError) -> bool {
     match cause {
         StoreError::Unreachable(_)

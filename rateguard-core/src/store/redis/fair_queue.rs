@@ -1,4 +1,5 @@
-//! A queue that serves keys in turn, so many requests for one key do not delay requests for other keys.
+//! Implements a queue that serves all keys in turn. Many requests for one key therefore do not delay the requests for
+//! other keys.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -8,27 +9,27 @@ use std::{
 
 use super::{pending_request::PendingRequest, queued_request::QueuedRequest};
 
-/// The minimum number of queued requests at which `push` removes abandoned requests.
+/// The minimum number of requests in the queue at which `push` removes the abandoned requests.
 const COMPACT_THRESHOLD: usize = 1_024;
 
-/// A fair queue of requests. All requests for the same keys are one [`Flow`]. `pop` takes one request from each
-/// [`Flow`] in turn, and takes the requests of a [`Flow`] in the order of arrival.
+/// A fair queue of requests. All requests for the same keys belong to one [`Flow`]. `pop` takes one request from each
+/// [`Flow`] in turn. It takes the requests of a single [`Flow`] in the order of their arrival.
 pub(super) struct FairQueue {
     flows: HashMap<u64, Flow, BuildHasherDefault<FlowHasher>>,
-    /// The numbers of all flows. `pop` takes the next request from the first.
+    /// The numbers of all flows, in the order of their turns. `pop` takes a request from the first flow.
     turns: VecDeque<u64>,
     len: usize,
     compact_at: usize,
 }
 
-/// The queued requests for the same keys. There is always at least one request. In most cases there is exactly one
-/// request, and then no allocation is needed.
+/// The requests in the queue that are for the same keys. A flow has at least one request. In most cases it has
+/// exactly one, and then it needs no allocation.
 struct Flow {
     first: PendingRequest,
     others: VecDeque<PendingRequest>,
 }
 
-/// Returns each number unchanged as the hash. The numbers come from key digests, so they are already uniformly
+/// Uses each number unchanged as its hash. The numbers come from the digests of keys, so they are already uniformly
 /// distributed.
 #[derive(Default)]
 struct FlowHasher(u64);
@@ -61,13 +62,13 @@ impl Default for FairQueue {
 }
 
 impl FairQueue {
-    /// Returns the number of requests in the queue, including abandoned requests.
+    /// Returns the number of requests in the queue. Abandoned requests are included.
     pub(super) fn len(&self) -> usize {
         self.len
     }
 
-    /// Adds a request after the requests for the same keys. If there are none, the request waits for all other keys
-    /// once.
+    /// Adds a request behind all other requests for the same keys. If there are no such requests, the new request is
+    /// served after one request of each other flow.
     pub(super) fn push(&mut self, request: PendingRequest) {
         let number = request.request.flow;
         match self.flows.get_mut(&number) {
@@ -84,8 +85,8 @@ impl FairQueue {
         }
     }
 
-    /// Puts a request back before the other requests for the same keys, and does not change the turn of these keys. If
-    /// there are no others, the request waits for all other keys once.
+    /// Puts a request back in front of the other requests for the same keys. The turn of these keys does not change.
+    /// If there are no such requests, the request is served after one request of each other flow.
     pub(super) fn requeue(&mut self, request: PendingRequest) {
         match self.flows.get_mut(&request.request.flow) {
             Some(flow) => {
@@ -97,7 +98,7 @@ impl FairQueue {
         }
     }
 
-    /// Takes the next request, and drops the abandoned requests before it.
+    /// Takes the next request from the queue. Drops the abandoned requests that are before it.
     pub(super) fn pop(&mut self) -> Option<PendingRequest> {
         while let Some(number) = self.turns.pop_front() {
             let Some(flow) = self.flows.get_mut(&number) else { continue };
@@ -116,7 +117,7 @@ impl FairQueue {
         None
     }
 
-    /// Takes the requests for the same check whose `created_at` is not later than `before`.
+    /// Takes all requests that ask for the same check as `check`, and whose `created_at` is not later than `before`.
     pub(super) fn take_same_checks(
         &mut self,
         check: &QueuedRequest,
@@ -144,7 +145,7 @@ impl FairQueue {
         taken
     }
 
-    /// Takes all requests.
+    /// Takes all requests from the queue.
     pub(super) fn drain(&mut self) -> Vec<PendingRequest> {
         let flows = std::mem::take(self).flows;
         flows

@@ -1,4 +1,4 @@
-//! The errors that checks report about their connection.
+//! Collects the errors that checks report about the connection of a link.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -6,12 +6,12 @@ use tokio::sync::Notify;
 
 use crate::store::StoreError;
 
-/// The errors that checks report to the connection manager.
+/// The reports of checks to the connection manager about the connection of a link.
 #[derive(Default)]
 pub(super) struct HealthReports {
-    /// The number of the newest broken connection, and the cause.
+    /// The number of the newest connection that was reported as broken, and the cause.
     broken: Mutex<Option<(u64, StoreError)>>,
-    /// Notified when the connection manager must test the connection.
+    /// Notified when the connection manager should test the connection.
     pub(super) wake: Notify,
 }
 
@@ -25,15 +25,16 @@ impl HealthReports {
         }
     }
 
-    /// Returns the cause if the connection with this number is broken.
+    /// Returns the cause if the connection with this number, or a newer connection, was reported as broken.
     pub(super) fn broken_cause(&self, generation: u64) -> Option<StoreError> {
-        // Code under the lock only assigns one value, so the value is consistent even if the lock is poisoned.
+        // Code under this lock only assigns one value, so the value is consistent even if the lock is poisoned.
         let broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
         broken.filter(|(newest, _)| *newest >= generation).map(|(_, cause)| cause)
     }
 }
 
-/// A guard for a request in flight. If it is dropped before `complete`, the connection manager tests the connection.
+/// A guard for a request in flight. If the guard is dropped before `complete` is called, the connection manager tests
+/// the connection.
 pub(super) struct InFlightGuard<'a> {
     reports: &'a HealthReports,
     is_complete: bool,

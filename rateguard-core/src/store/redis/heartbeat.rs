@@ -1,7 +1,7 @@
-//! The interval of heartbeats.
+//! Defines the interval between heartbeats.
 
 use std::time::Duration;
 
-/// The interval of heartbeats. Heartbeats detect a lost connection before a request uses the connection, and prevent
-/// proxies from closing idle connections.
+/// The interval between two heartbeats. A heartbeat detects a lost connection before a request uses the connection.
+/// It also prevents proxies from closing the connection as idle.
 pub(super) const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);

@@ -1,4 +1,5 @@
-//! The link to one Redis server, which all checks share. A task opens the connection and reconnects after a loss.
+//! Links the store to one Redis server. All checks share the link. A task opens the connection, and connects again
+//! after the connection was lost.
 
 use std::{
     sync::{Arc, atomic::AtomicBool},
@@ -25,8 +26,8 @@ use super::{
 };
 use crate::store::{StoreError, io_thread::Task, script::BatchOutcome};
 
-/// The link to one Redis server: the queue, the dispatcher and the connection manager. The connection closes when the
-/// link is dropped.
+/// The link to one Redis server, which consists of a queue, a dispatcher and a connection manager. When the link is
+/// dropped, its connection closes.
 pub(super) struct Link {
     state: watch::Receiver<LinkState>,
     reports: Arc<HealthReports>,
@@ -37,7 +38,8 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// Starts the connection manager, which connects to the server, and the dispatcher.
+    /// Starts two tasks: the connection manager, which connects to the server, and the dispatcher, which sends the
+    /// requests.
     pub(super) fn open(
         source: Source,
         deadline: Duration,
@@ -61,7 +63,8 @@ impl Link {
         Self { state, reports, queue, progress, _connection_manager, _dispatcher }
     }
 
-    /// Sends the request with the next batch. The server does not execute the request after the deadline.
+    /// Sends the request in one of the next batches. The server does not execute the request if the deadline has
+    /// expired.
     pub(super) async fn send(
         &self,
         request: Arc<QueuedRequest>,
@@ -69,23 +72,25 @@ impl Link {
         deadline: Instant,
     ) -> Result<BatchOutcome, RequestError> {
         let (reply, outcome) = oneshot::channel();
-        // Send a reset in its own batch. All requests of a batch have the same time, so a refund could not distinguish
-        // units that were taken before the reset from units that were taken after the reset.
+        // Send a reset in its own batch. All requests of a batch have the same time. If the batch also contained a
+        // check, a later refund could not detect whether the check took its units before or after the reset.
         let no_batching = request.is_reset();
         self.queue.push(PendingRequest { request, no_batching, created_at, deadline, reply });
-        // `outcome` has an error if the sender was dropped, because the connection of the batch was lost.
+        // `outcome` returns an error if the sender was dropped. The sender is dropped when the connection of the
+        // batch is lost.
         outcome.await.unwrap_or(Err(RequestError::NoConnection(StoreError::Disconnected(None))))
     }
 
-    /// Whether this process is the cause if a request has no timely reply. In this case, the connection is up, and the
-    /// server replies to the batches that it receives.
+    /// Returns true if this process is the reason why a request has no timely reply. This is the case if there is a
+    /// connection, and the server replies to the batches that it receives.
     pub(super) fn is_congested(&self) -> bool {
         matches!(&*self.state.borrow(), LinkState::Up(_)) && !self.progress.is_silent()
     }
 
-    /// Returns the live connection. Waits only for the first connect attempt, and for the first attempt after a loss.
+    /// Returns the live connection. If the first attempt to connect, or the first attempt after a loss, is in
+    /// progress, waits for its result.
     pub(super) async fn live(&self) -> Result<ActiveConnection, StoreError> {
-        // In the common case, do not clone the receiver.
+        // Usually there is a live connection, and the receiver need not be cloned.
         if let LinkState::Up(live) = &*self.state.borrow() {
             return Ok(live.clone());
         }
@@ -98,7 +103,7 @@ impl Link {
         }
     }
 
-    /// Returns the live connection, or an error immediately.
+    /// Returns the live connection. If there is none, returns an error immediately.
     pub(super) fn live_now(&self) -> Result<ActiveConnection, StoreError> {
         match &*self.state.borrow() {
             LinkState::Up(live) => Ok(live.clone()),
@@ -107,15 +112,15 @@ impl Link {
         }
     }
 
-    /// Reports that a check failed on the connection with this number.
+    /// Reports that a check failed with this error on the connection with this number.
     pub(super) fn report_error(&self, generation: u64, cause: StoreError) {
         if needs_reconnect(cause) {
             self.reports.mark_broken(generation, cause);
         }
     }
 
-    /// Returns a guard for a request. If the guard is dropped before the request is complete, probably because of the
-    /// deadline, the connection manager tests the connection.
+    /// Returns a guard for a request in flight. If the guard is dropped before the request is complete, the
+    /// connection manager tests the connection. The usual reason is that the deadline of the request expired.
     pub(super) fn in_flight_guard(&self) -> InFlightGuard<'_> {
         InFlightGuard::new(&self.reports)
     }

@@ -1,4 +1,4 @@
-//! The state of the connection to one server.
+//! Defines the state of the connection to one Redis server.
 
 use std::sync::Arc;
 
@@ -6,23 +6,23 @@ use redis::aio::MultiplexedConnection;
 
 use crate::store::{StoreError, server_clock::ServerClock};
 
-/// The state of the connection to one server.
+/// The state of the connection to one Redis server.
 #[derive(Clone)]
 pub(super) enum LinkState {
-    /// The first connect attempt, or the first attempt after a loss, is in progress. Requests wait for the result,
-    /// because it is usually available soon.
+    /// An attempt to connect is in progress. It is the first attempt, or the first attempt after the connection was
+    /// lost. Requests wait for the result, because it is usually available soon.
     Connecting,
     Up(ActiveConnection),
-    /// The last connect attempt failed. Requests fail immediately with this cause.
+    /// The last attempt to connect failed with this error. Requests fail immediately with the same error.
     Down(StoreError),
 }
 
-/// A connection to a server that replied to the last heartbeat.
+/// An open connection to a server that has replied to the last heartbeat.
 #[derive(Clone)]
 pub(super) struct ActiveConnection {
     pub(super) connection: MultiplexedConnection,
     pub(super) clock: Arc<ServerClock>,
-    /// The number of the connection. Each new connection of a link has a higher number, so reports about an old
-    /// connection can be ignored.
+    /// The number of the connection. Each new connection of a link has a higher number, so the connection manager can
+    /// ignore reports about an old connection.
     pub(super) generation: u64,
 }

@@ -1,4 +1,4 @@
-//! The Redis store. It sends requests in batches, and all checks share the connections.
+//! The Redis store. It sends requests to Redis in batches, and all checks share one connection to each server.
 
 #[cfg(feature = "deadpool")]
 mod app_pool;
@@ -53,13 +53,13 @@ use super::{
 };
 use crate::{BuildError, LogEncoding, store::io_thread::IoThread};
 
-/// The maximum number of attempts to send a request, which bounds the number of cluster redirects.
+/// The maximum number of times that a request is sent. It limits how often cluster nodes can redirect a request.
 const MAX_ATTEMPTS: u32 = 8;
 
-/// The store that counts in Redis.
+/// The store that holds its buckets in Redis.
 pub(crate) type RedisStore = ScriptStore<RedisTransport>;
 
-/// The connections to the Redis servers of a store.
+/// The connections of a store to its Redis servers.
 pub(crate) struct RedisTransport {
     router: Router,
     script: Arc<ScriptRunner>,
@@ -67,7 +67,7 @@ pub(crate) struct RedisTransport {
 }
 
 impl RedisStore {
-    /// Creates a store for this server, and starts to connect.
+    /// Creates a store for this server, cluster or service, and starts to connect.
     pub(crate) fn open(
         server: Server,
         prefix: String,
@@ -83,8 +83,8 @@ impl RedisStore {
 }
 
 impl RedisTransport {
-    /// Sends the request after an `ASKING` command to a node that imports the cluster slot. The node accepts only this
-    /// request, so the request has its own batch.
+    /// Sends an `ASKING` command and then the request, to a node that imports the cluster slot of the request's keys.
+    /// After `ASKING`, the node accepts only one command, so the request has its own batch.
     async fn send_asking(
         &self,
         destination: &Destination,
@@ -128,7 +128,8 @@ impl Transport for RedisTransport {
         for attempt in 0..MAX_ATTEMPTS {
             let guard = destination.link.in_flight_guard();
             let outcome = if destination.needs_asking {
-                // Box this large future, because it is rarely used and would enlarge every check.
+                // Allocate this large future separately. It is rarely used, and would otherwise enlarge the future of
+                // every check.
                 Box::pin(self.send_asking(&destination, request, deadline)).await
             } else {
                 destination.link.send(Arc::clone(request), created_at, deadline).await

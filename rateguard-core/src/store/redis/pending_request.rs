@@ -1,4 +1,4 @@
-//! A request that waits until the dispatcher reports its outcome.
+//! Defines a request whose caller waits until the dispatcher reports the outcome.
 
 use std::{sync::Arc, time::Instant};
 
@@ -8,35 +8,35 @@ use tokio::sync::oneshot;
 use super::queued_request::QueuedRequest;
 use crate::store::{StoreError, script::BatchOutcome};
 
-/// A request that waits until the dispatcher reports its outcome.
+/// A request whose caller waits until the dispatcher reports the outcome.
 pub(super) struct PendingRequest {
     pub(super) request: Arc<QueuedRequest>,
-    /// Whether the request has its own batch. This applies to resets, and to the requests of a failed batch if only one
-    /// key may have caused the error.
+    /// True if the request must have its own batch. This is the case for a reset. It is also the case for the
+    /// requests of a batch that failed, if one key alone may have caused the error.
     pub(super) no_batching: bool,
     pub(super) created_at: Instant,
     pub(super) deadline: Instant,
     pub(super) reply: oneshot::Sender<Result<BatchOutcome, RequestError>>,
 }
 
-/// The reason why a request failed.
+/// The reason why a request has no outcome.
 #[derive(Clone)]
 pub(super) enum RequestError {
-    /// The connection with this number returned an error.
+    /// The request failed with this error on the connection with this number.
     OnConnection(u64, RedisError),
-    /// The connection was lost, so there is no reply.
+    /// There was no connection, or the connection was lost before the reply.
     NoConnection(StoreError),
 }
 
 impl PendingRequest {
-    /// Whether the caller no longer waits, for example because its deadline has expired. The dispatcher then need not
-    /// send the request.
+    /// Returns true if the caller no longer waits for the outcome, for example because the deadline has expired. The
+    /// dispatcher need not send such a request.
     pub(super) fn is_abandoned(&self) -> bool {
         self.reply.is_closed()
     }
 
     pub(super) fn complete(self, outcome: BatchOutcome) {
-        // Ignore the error: an abandoned request has no receiver.
+        // Ignore the error. The receiver no longer exists if the caller has abandoned the request.
         let _ = self.reply.send(Ok(outcome));
     }
 

@@ -1,4 +1,5 @@
-//! Distinguishes a silent Redis server from a slow process, which sends requests late or reads replies late.
+//! Detects whether a late reply is caused by the Redis server or by this process. A slow process sends requests late,
+//! or reads replies late.
 
 use std::{
     collections::BTreeMap,
@@ -9,24 +10,26 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The maximum interval between two runs of the dispatcher while batches are in flight.
+/// The maximum interval between two runs of the dispatcher, while batches are in flight.
 pub(super) const TICK: Duration = Duration::from_millis(10);
-/// A server has too many batches if the oldest batch is unanswered for two round trips and this time.
+/// A server is backlogged if the oldest batch has no reply for two round trips plus this time.
 const BACKLOG_SLACK: Duration = Duration::from_millis(5);
 
-/// The send times of unanswered batches, and the times of the dispatcher's last runs.
+/// Records when each batch without a reply was sent, and when the dispatcher ran.
 pub(super) struct Progress {
     start: Instant,
-    /// A server is silent if a batch is unanswered for this long.
+    /// The server counts as silent if a batch has no reply for this time.
     silent_after: Duration,
-    /// A server does not have too many batches while the oldest unanswered batch is younger than this.
+    /// The server never counts as backlogged while the oldest batch without a reply is younger than this.
     backlog_after: Duration,
-    /// The dispatcher is stalled if it has not run for this long, for example because the machine lacks CPU time.
+    /// The dispatcher counts as stalled if it has not run for this time. For example, the machine has too little CPU
+    /// time.
     stalled_after: Duration,
     in_flight: Mutex<InFlightBatches>,
-    /// The time of the last run of the dispatcher, in microseconds after `start`.
+    /// The time at which the dispatcher last ran, in microseconds since `start`.
     last_run: AtomicU64,
-    /// The time at which the last stall of the dispatcher ended, in microseconds after `start`; 0 if there was none.
+    /// The time at which the last stall of the dispatcher ended, in microseconds since `start`. It is 0 if there was
+    /// no stall.
     stall_ended: AtomicU64,
 }
 
@@ -37,7 +40,7 @@ struct InFlightBatches {
     shortest_round_trip: Option<Duration>,
 }
 
-/// A batch that counts as in flight until this value is dropped.
+/// A batch in flight. The batch counts as in flight until this value is dropped.
 pub(super) struct BatchInFlight<'a> {
     progress: &'a Progress,
     number: u64,
@@ -56,7 +59,7 @@ impl Progress {
         }
     }
 
-    /// Records that the dispatcher sends a batch now.
+    /// Records that the dispatcher now sends a batch.
     pub(super) fn send(&self) -> BatchInFlight<'_> {
         let mut in_flight = self.lock();
         let number = in_flight.next;
@@ -65,14 +68,15 @@ impl Progress {
         BatchInFlight { progress: self, number }
     }
 
-    /// Resets the shortest round trip, because a new connection may lead to another server.
+    /// Forgets the shortest round trip, because a new connection may lead to a different server.
     pub(super) fn reset_round_trip(&self) {
         self.lock().shortest_round_trip = None;
     }
 
-    /// Whether the server has too many unanswered batches. If so, requests should wait in the queue of this process,
-    /// because the queue serves keys in turn, and a denial completes other requests in the queue. Neither is possible
-    /// for a request that is already sent. With even more batches, the server would also seem to be silent.
+    /// Returns true if the server has too many batches without a reply. In this case, requests should wait in the
+    /// queue of this process. The queue serves all keys in turn, and a denial can complete other requests that are
+    /// still in the queue. Neither is possible for a request that was already sent. If even more batches were sent,
+    /// the server would also seem to be silent.
     pub(super) fn is_backlogged(&self) -> bool {
         self.is_backlogged_at(Instant::now())
     }
@@ -85,8 +89,8 @@ impl Progress {
         now.saturating_duration_since(*oldest) > limit
     }
 
-    /// Records a run of the dispatcher. `was_due` means that the dispatcher should have run within one [`TICK`] after
-    /// the last run, so a longer time is a stall.
+    /// Records that the dispatcher runs now. `was_due` means that the dispatcher should have run again within one
+    /// [`TICK`], so a much longer time since its last run is a stall.
     pub(super) fn record_run(&self, was_due: bool) {
         self.record_run_at(Instant::now(), was_due);
     }
@@ -99,9 +103,9 @@ impl Progress {
         }
     }
 
-    /// Whether the oldest batch is unanswered for nine tenths of the deadline, although the dispatcher has had time to
-    /// read replies. If not, the server is not the cause of a late request: the request waits in the queue of this
-    /// process, or in a recent batch.
+    /// Returns true if the oldest batch has no reply for nine tenths of the deadline, although the dispatcher had
+    /// enough time to read replies. Otherwise the server is not the reason for a late reply: the request waits in the
+    /// queue of this process, or its batch was sent recently.
     pub(super) fn is_silent(&self) -> bool {
         self.is_silent_at(Instant::now())
     }
@@ -115,7 +119,7 @@ impl Progress {
         let since = |micros: &AtomicU64| {
             Duration::from_micros(self.micros(now).saturating_sub(micros.load(Relaxed)))
         };
-        // After a stall, the dispatcher needs some time to send the queued requests and to read replies.
+        // After a stall, the dispatcher needs some time to send the requests in the queue and to read the replies.
         let stall_is_over = self.stall_ended.load(Relaxed) == 0
             || since(&self.stall_ended) >= 2 * TICK + 2 * round_trip;
         since(&self.last_run) <= self.stalled_after
@@ -128,7 +132,7 @@ impl Progress {
     }
 
     fn lock(&self) -> MutexGuard<'_, InFlightBatches> {
-        // No code panics while it holds the lock, so the lock is never poisoned.
+        // The lock is never poisoned, because no code panics while it holds the lock.
         self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -178,7 +182,7 @@ mod tests {
         drop(progress.send());
         assert!(!progress.is_backlogged_at(at(24)));
         assert!(progress.is_backlogged_at(at(26)));
-        // With a round trip of 30 ms, an unanswered batch is normal after 60 ms.
+        // With a round trip of 30 ms, a batch without a reply for 60 ms is not a sign of a backlog.
         progress.lock().shortest_round_trip = Some(Duration::from_millis(30));
         assert!(!progress.is_backlogged_at(at(60)));
         assert!(progress.is_backlogged_at(at(70)));
@@ -192,12 +196,12 @@ mod tests {
         let at = |millis| Instant::now() + Duration::from_millis(millis);
         let _batch = progress.send();
         runs_until(&progress, 0, 20);
-        // The dispatcher stalls for 180 ms, so the server is not silent.
+        // The dispatcher has not run for 180 ms, so the missing reply does not mean that the server is silent.
         assert!(!progress.is_silent_at(at(200)));
-        // The dispatcher runs again, but has had no time to read replies.
+        // The dispatcher runs again, but it has not yet had enough time to read replies.
         runs_until(&progress, 200, 210);
         assert!(!progress.is_silent_at(at(210)));
-        // The dispatcher has had time to read replies, but there are none.
+        // The dispatcher has now had enough time to read replies, but no reply has arrived.
         runs_until(&progress, 220, 230);
         assert!(progress.is_silent_at(at(230)));
     }

@@ -1,4 +1,5 @@
-//! A request in the queues of a Redis link, with the properties by which it is queued and batched.
+//! Defines a request in the queue of a Redis link. It has the properties that decide how the request is queued and
+//! batched.
 
 use std::ops::Deref;
 
@@ -13,15 +14,15 @@ use crate::{
     },
 };
 
-/// A request to the script that waits in a queue for its batch.
+/// A request to the script that waits in the queue of a link until it is sent in a batch.
 #[derive(Debug)]
 pub(crate) struct QueuedRequest {
     request: ScriptRequest,
-    /// The number that groups requests in the fair queue. The number depends only on the keys, so all requests for one
-    /// key are in one group, for any policies.
+    /// The number of the `Flow` to which the request belongs. The number depends only on the keys of the request and
+    /// not on its policies. Requests for the same keys therefore belong to the same flow.
     pub(super) flow: u64,
-    /// Whether the request has low priority, such as shadow traffic. The dispatcher sends such a request only while no
-    /// other request waits.
+    /// True if the request has low priority, such as shadow traffic. The dispatcher sends such a request only while
+    /// no enforced request waits.
     pub(super) is_low_priority: bool,
 }
 
@@ -43,26 +44,26 @@ impl QueuedRequest {
         self.operation == Operation::Reset
     }
 
-    /// Returns the hash tag of all keys, or `None` if the tags differ. In a cluster, the hash tag determines the
-    /// cluster slot.
+    /// Returns the hash tag if all keys of the request have the same hash tag, and `None` otherwise. In a cluster,
+    /// the hash tag determines the cluster slot of a key.
     pub(super) fn hash_tag(&self) -> Option<&str> {
         let mut tags = self.parts.iter().map(hash_tag);
         let first = tags.next()?;
         tags.all(|tag| tag == first).then_some(first)
     }
 
-    /// Returns the maximum number of entries that the request adds to sliding-window logs.
+    /// Returns the maximum number of entries that the request can add to sliding-window logs.
     pub(super) fn entries(&self) -> u32 {
         let adds = |BucketParams { quota, cost, is_check_only, .. }: BucketParams| {
-            // The script denies a cost above the maximum, and adds no entry.
+            // If the cost is above the maximum, the script denies the request and adds no entry.
             let is_taken = !is_check_only && cost <= quota.max_cost();
             if is_taken && quota.algorithm().is_log() { cost } else { 0 }
         };
         self.parts.iter().map(|part| adds(part.params)).fold(0, u32::saturating_add)
     }
 
-    /// Whether both requests are the same check of the same buckets. The script takes no units for a denial, so a
-    /// second check immediately after a denied check is denied too.
+    /// Returns true if both requests are the same check of the same buckets. If the script denies one of them, it
+    /// also denies the other one immediately afterwards, because it takes no units for a denial.
     pub(super) fn is_same_check(&self, other: &Self) -> bool {
         let is_check = matches!(self.operation, Operation::Check | Operation::Peek);
         is_check && self.operation == other.operation && self.parts == other.parts
@@ -82,13 +83,15 @@ fn hash_tag(part: &RequestPart) -> &str {
     tag.map_or(&part.key, |(tag, _)| tag)
 }
 
-/// Returns the number of the fair queue's group: the sum of the first 8 bytes of the digests of all distinct keys.
-/// Clients cannot construct digest collisions, so different keys have different numbers except by chance.
+/// Returns the number of the flow for these requests. The number is the sum of the first 8 bytes of each key's
+/// digest. Clients cannot construct keys with the same digest, so different keys have different numbers except by
+/// chance.
 fn flow_of(requests: &[BucketRequest<'_>]) -> u64 {
     let mut flow = 0_u64;
     for (index, request) in requests.iter().enumerate() {
         let key = request.bucket.key();
-        // Add each key only once. A key may occur several times, in any order: for each quota, and again for a ban.
+        // Add each key only once. The same key may occur several times and in any order: for each quota, and again
+        // for a ban.
         if requests[..index].iter().all(|earlier| earlier.bucket.key() != key) {
             let digest = request.bucket.digest();
             let (first, _) = digest.as_chunks::<8>();
@@ -117,7 +120,7 @@ mod tests {
         let of_one = flow(&[("p", 0, &one)]);
         assert_eq!(flow(&[("p", 0, &one), ("p", 1, &one), ("q", 0, &one)]), of_one);
         assert_ne!(flow(&[("p", 0, &other)]), of_one);
-        // Both keys occur again in the buckets of their bans, but this must not change the number.
+        // The buckets of the bans use the same two keys again, but this must not change the number.
         let of_both = flow(&[("p", 0, &one), ("q", 0, &other)]);
         let bans =
             [("p", 0, &one), ("q", 0, &other), ("p{banned}", 0, &one), ("q{banned}", 0, &other)];

@@ -1,4 +1,5 @@
-//! Opens the connection of a link, tests the connection with heartbeats, and reconnects with backoff.
+//! Opens the connection of a link, and tests the connection with heartbeats. If the connection is lost, connects
+//! again with a backoff.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -18,14 +19,14 @@ use super::{
 };
 use crate::store::{StoreError, io_thread::CONNECT_BACKOFF, server_clock::ServerClock};
 
-/// After this time without a failure, the next backoff is the initial one again.
+/// If there was no failure for this time, the next backoff starts again with the initial delay.
 const BACKOFF_RESET_AFTER: Duration = Duration::from_secs(1);
 /// The minimum time between two heartbeats.
 const MIN_HEARTBEAT_INTERVAL: Duration = Duration::from_millis(20);
 
 pub(super) struct ConnectionManager {
     pub(super) source: Source,
-    /// The timeout of a heartbeat.
+    /// The maximum time that the server may need to reply to a heartbeat.
     pub(super) deadline: Duration,
     pub(super) state: watch::Sender<LinkState>,
     pub(super) reports: Arc<HealthReports>,
@@ -45,7 +46,7 @@ impl ConnectionManager {
                 backoff = CONNECT_BACKOFF;
             }
             if was_stable && matches!(cause, StoreError::Disconnected(_)) {
-                // The server is probably available, so connect again without a backoff.
+                // The server is probably available, so connect again without a delay.
                 self.state.send_replace(LinkState::Connecting);
             } else {
                 self.state.send_replace(LinkState::Down(cause));
@@ -55,12 +56,12 @@ impl ConnectionManager {
         }
     }
 
-    /// Lets checks use the connection until the connection is broken, and returns the cause.
+    /// Lets checks use the connection until it is broken. Returns the reason why it is broken.
     async fn serve(&self, connection: MultiplexedConnection, generation: u64) -> StoreError {
         let clock = Arc::new(ServerClock::new());
         let live = ActiveConnection { connection, clock, generation };
-        // The heartbeat detects a replica, which checks must not use. A replica would return denials without an error,
-        // because the script writes nothing for a denial.
+        // Send a heartbeat before any check uses the connection, because the server may be a replica. A replica would
+        // return denials instead of an error, because the script writes nothing for a denial.
         if let Err(cause) = self.heartbeat(&live).await {
             return cause;
         }
@@ -71,7 +72,7 @@ impl ConnectionManager {
         }
     }
 
-    /// Sends heartbeats until the connection is broken, and returns the cause.
+    /// Sends heartbeats until the connection is broken. Returns the reason why it is broken.
     async fn monitor(&self, live: &ActiveConnection) -> StoreError {
         loop {
             let _ = timeout(HEARTBEAT_INTERVAL, self.reports.wake.notified()).await;
@@ -81,13 +82,14 @@ impl ConnectionManager {
             if let Err(cause) = self.heartbeat(live).await {
                 return cause;
             }
-            // Limit the rate of heartbeats, because each check that exceeds its deadline requests a heartbeat.
+            // Wait before the next heartbeat, because each check that exceeds its deadline requests a heartbeat.
             sleep(MIN_HEARTBEAT_INTERVAL).await;
         }
     }
 
-    /// Tests that the server replies and is a primary, and records the server's time. An error reply is sufficient
-    /// unless the error needs a new connection, because the user may lack the permission for these commands.
+    /// Tests that the server replies and that it is a primary, and records the time of the server. The user may have
+    /// no permission for these commands, so most error replies are also accepted. The test fails only for an error
+    /// that needs a new connection.
     async fn heartbeat(&self, live: &ActiveConnection) -> Result<(), StoreError> {
         let mut connection = live.connection.clone();
         let mut commands = redis::pipe();
@@ -96,7 +98,7 @@ impl ConnectionManager {
         let mut request = pin!(connection.send_packed_commands(&commands, 0, 2));
         let mut replies = timeout(self.deadline, &mut request).await;
         if replies.is_err() && sent.elapsed() > self.deadline * 5 / 4 {
-            // This thread was stalled, so it may not have read replies that have arrived. Wait once more.
+            // This thread was stalled, so some replies may have arrived that it has not read yet. Wait once more.
             replies = timeout(self.deadline, request).await;
         }
         let Ok(replies) = replies else { return Err(StoreError::Timeout) };
@@ -131,7 +133,7 @@ fn is_replica(role: &Value) -> bool {
     [b"slave".as_slice(), b"replica"].contains(&name)
 }
 
-/// Converts the reply to `TIME` into microseconds since 1970.
+/// Converts the reply to the command `TIME` into microseconds since 1970.
 fn parse_time(time: &Value) -> Option<i64> {
     let Value::Array(time) = time else { return None };
     let [seconds, micros] = time.as_slice() else { return None };

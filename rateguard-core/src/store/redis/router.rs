@@ -1,4 +1,4 @@
-//! Routes requests to a single server or to the nodes of a cluster.
+//! Selects the server for each request: the only server, or one of the nodes of a cluster.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ pub(super) enum Router {
 }
 
 impl Router {
-    /// Returns the destination for the keys of these requests. There must be at least one request.
+    /// Returns the destination to which an operation with these requests is sent. There must be at least one request.
     pub(super) async fn destination(
         &self,
         requests: &[BucketRequest<'_>],
@@ -39,8 +39,8 @@ impl Router {
         }
     }
 
-    /// Returns the destination for the next attempt after this error. Fails with the cause if there must be no next
-    /// attempt. `attempt` is the number of earlier attempts of the request.
+    /// Returns the destination for the next attempt after an attempt has failed with this error. Returns an error if
+    /// the request must not be sent again. `attempt` is the number of earlier attempts.
     pub(super) async fn redirect(
         &self,
         destination: Destination,
@@ -60,8 +60,8 @@ impl Router {
                 Err(None) => {
                     cluster.request_refresh();
                     match classify(error) {
-                        // This error normally means that the URL is not a cluster URL. Here the cluster itself is not
-                        // ready, and a new connection would not change this.
+                        // Usually this error means that the URL is not the URL of a cluster. Here the URL is correct,
+                        // but the cluster is not ready. A new connection would not change this.
                         StoreError::Cluster => return Err(StoreError::NotReady),
                         cause => cause,
                     }
@@ -72,7 +72,7 @@ impl Router {
         Err(cause)
     }
 
-    /// Returns the number of the server that stores the first of these keys.
+    /// Returns the number of the server that stores the bucket of the first request.
     pub(super) fn server(&self, requests: &[BucketRequest<'_>]) -> usize {
         match (self, requests) {
             (Self::Cluster(cluster), [first, ..]) => cluster.server(slot(&first.bucket.hash_tag())),
@@ -80,7 +80,8 @@ impl Router {
         }
     }
 
-    /// Whether this process, and not the Redis server, is the cause if a request for these keys has no timely reply.
+    /// Returns true if this process, and not the Redis server, is the reason why a request for these keys has no
+    /// timely reply.
     pub(super) fn is_congested(&self, requests: &[BucketRequest<'_>]) -> bool {
         match (self, requests) {
             (Self::One(link), _) => link.is_congested(),
@@ -92,7 +93,7 @@ impl Router {
         }
     }
 
-    /// Returns an error unless there are live connections to all servers.
+    /// Returns an error if one of the servers has no live connection.
     pub(super) fn health(&self) -> Result<(), StoreError> {
         match self {
             Self::One(link) => link.live_now().map(|_| ()),

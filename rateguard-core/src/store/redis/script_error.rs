@@ -1,12 +1,12 @@
-//! Classifies the errors that the script catches.
+//! Classifies the errors that the script catches and returns as texts.
 
 use crate::store::{
     StoreError,
     server_error::{ACL_ERRORS, cause},
 };
 
-/// Returns the cause of an error that the script has caught and returned as a text. Before Redis 7, such a text begins
-/// with a position in the script: `@user_script: 7: -READONLY …`.
+/// Returns the [`StoreError`] for an error that the script has caught and returned as a text. Before Redis 7, such a
+/// text begins with a position in the script: `@user_script: 7: -READONLY …`.
 pub(super) fn cause_of_text(text: &str) -> StoreError {
     let error = match text.strip_prefix('@') {
         Some(_) => text.rsplit_once(": -").map_or(text, |(_, error)| error),

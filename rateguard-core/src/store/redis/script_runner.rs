@@ -11,18 +11,19 @@ use crate::{
     store::script::{Argument, Batch, BatchReply, ScriptBy, ScriptCommand},
 };
 
-/// The encoding of replies: eight bytes for each number. The client reads bytes faster than the numbers of the Redis
-/// protocol.
+/// Selects a reply that contains eight bytes for each number. The client decodes these bytes faster than the numbers
+/// of the Redis protocol.
 const REPLY_ENCODING: &str = "bytes";
 
 pub(super) struct ScriptRunner {
     pub(super) command: ScriptCommand,
 }
 
-/// The raw reply of a server to a batch.
+/// The reply of a server to one batch, before the outcomes of the requests are decoded.
 pub(super) struct RawReply {
     numbers: Vec<i64>,
-    /// The cause of each error text. The texts are not stored, because servers quote arguments in error texts.
+    /// For each error text in the reply, the [`StoreError`]. The texts are not stored, because servers quote
+    /// arguments in error texts.
     errors: Vec<StoreError>,
 }
 
@@ -41,8 +42,9 @@ impl ScriptRunner {
         Self { command: ScriptCommand::new() }
     }
 
-    /// Sends these batches in one pipeline, and returns their replies. With `asking`, there must be only one batch, and
-    /// an `ASKING` command precedes it. A cluster node that imports the cluster slot requires this command.
+    /// Sends these batches in one pipeline, and returns one reply for each batch. If `asking` is true, there must be
+    /// only one batch, and an `ASKING` command is sent before it. A cluster node requires this command while it
+    /// imports the cluster slot.
     pub(super) async fn run(
         &self,
         connection: &MultiplexedConnection,
@@ -51,8 +53,8 @@ impl ScriptRunner {
     ) -> RedisResult<Vec<RedisResult<RawReply>>> {
         let all: Vec<_> = (0..batches.len()).collect();
         let mut replies = self.send(connection, asking, batches, &all, false).await?;
-        // If the script is not in the server's cache, send these batches again with the source. `EVAL` adds the script
-        // to the cache.
+        // Some batches fail if the script is not in the cache of the server. Send these batches again with the source
+        // of the script. `EVAL` also adds the script to the cache.
         let is_no_script = |reply: &RedisResult<RawReply>| {
             let kind = ErrorKind::Server(ServerErrorKind::NoScript);
             reply.as_ref().is_err_and(|error| error.kind() == kind)
@@ -68,8 +70,8 @@ impl ScriptRunner {
         Ok(replies)
     }
 
-    /// Sends the batches with these indices. With `with_source`, the first of these batches contains the source of the
-    /// script.
+    /// Sends the batches that have these indices. If `with_source` is true, the first of them contains the source of
+    /// the script.
     async fn send(
         &self,
         connection: &MultiplexedConnection,
@@ -79,8 +81,8 @@ impl ScriptRunner {
         with_source: bool,
     ) -> RedisResult<Vec<RedisResult<RawReply>>> {
         let mut pipeline = Pipeline::with_capacity(indices.len() + usize::from(asking));
-        // `ASKING` applies only to the next command on the connection. The client sends a pipeline without other
-        // commands in between, so this is the batch.
+        // `ASKING` applies only to the next command on the connection. This next command is the batch, because the
+        // client library sends no other command inside a pipeline.
         if asking {
             pipeline.cmd("ASKING");
         }
@@ -103,7 +105,7 @@ impl ScriptRunner {
     }
 }
 
-/// Decodes a reply, which is either bytes or an array of bytes and error texts.
+/// Decodes a reply. The reply is either a byte string, or an array of a byte string and error texts.
 fn decode(reply: Value) -> RedisResult<RawReply> {
     let (bytes, errors) = match reply.extract_error()? {
         Value::BulkString(bytes) => (bytes, Vec::new()),

@@ -1,4 +1,4 @@
-//! Redis Sentinel: queries the sentinels for the primary of a service.
+//! Finds the primary of a service through Redis Sentinel.
 
 use std::{
     collections::HashMap,
@@ -18,16 +18,17 @@ use super::{
 };
 use crate::store::StoreError;
 
-/// The maximum time for a sentinel to reply, including the time to connect.
+/// The maximum time in which a sentinel must reply. The time to connect to the sentinel is included.
 const REPLY_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// The sentinels of a service, and the settings for connections to its primary.
+/// The sentinels that monitor a service, and the settings for connections to the primary of this service.
 pub(super) struct Sentinels {
     sentinels: Vec<Sentinel>,
     service: String,
-    /// The settings for connections to the primary, without the address, which the sentinels report.
+    /// The settings for connections to the primary. The address in these settings is not used, because the sentinels
+    /// report the address.
     primary: ConnectionInfo,
-    /// The address of the primary of the last connection.
+    /// The address of the primary to which the last connection was made.
     connected_to: Mutex<Option<PrimaryAddress>>,
 }
 
@@ -50,8 +51,8 @@ impl Sentinels {
         Self { sentinels, service, primary, connected_to: Mutex::new(None) }
     }
 
-    /// Connects to the primary that the sentinels report. The caller must verify the role of the server, because the
-    /// sentinels may report an old primary.
+    /// Connects to the primary that the sentinels report. The sentinels may report an old primary, so the caller must
+    /// verify that the server is a primary.
     pub(super) async fn connect(&self) -> Result<MultiplexedConnection, StoreError> {
         let (host, port) = self.query_primary().await?;
         let primary = at(&self.primary, &host, port);
@@ -59,13 +60,15 @@ impl Sentinels {
         connect(primary, None).await
     }
 
-    /// Waits until the sentinels report another primary. This is necessary because an isolated primary may not detect
-    /// that the sentinels have replaced it.
+    /// Waits until the sentinels report a primary that differs from the primary to which the last connection was
+    /// made. This is necessary because a primary that is isolated from the sentinels may not detect that they have
+    /// replaced it.
     pub(super) async fn primary_changed(&self) {
         loop {
             sleep(HEARTBEAT_INTERVAL).await;
             if let Ok(primary) = self.query_primary().await {
-                // Code under the lock only assigns one value, so the value is consistent even if the lock is poisoned.
+                // Code under this lock only assigns one value, so the value is consistent even if the lock is
+                // poisoned.
                 let connected_to = self.connected_to.lock().unwrap_or_else(PoisonError::into_inner);
                 if connected_to.as_ref() != Some(&primary) {
                     return;
@@ -74,8 +77,9 @@ impl Sentinels {
         }
     }
 
-    /// Returns the primary that a majority of all sentinels report. Without a majority, returns the primary with the
-    /// newest epoch in the replies, because an isolated sentinel reports an old primary with an old epoch.
+    /// Returns the primary that a majority of all sentinels report. If there is no majority, returns the primary with
+    /// the largest epoch in the replies. A sentinel that is isolated may report an old primary, but only with an old
+    /// epoch.
     async fn query_primary(&self) -> Result<PrimaryAddress, StoreError> {
         let majority = self.sentinels.len() / 2 + 1;
         let query = async |sentinel: &Sentinel| {
@@ -101,13 +105,14 @@ impl Sentinels {
     }
 }
 
-/// Returns the number of reports that are equal to this one.
+/// Returns how many of the reports are equal to `report`.
 fn votes(reports: &[(u64, PrimaryAddress)], report: &(u64, PrimaryAddress)) -> usize {
     reports.iter().filter(|it| *it == report).count()
 }
 
 impl Sentinel {
-    /// Returns the configuration epoch and the primary. Each failover increases the epoch, so a larger epoch is newer.
+    /// Returns the primary that this sentinel reports, and the configuration epoch of this primary. Each failover
+    /// increases the epoch, so the primary with the larger epoch is newer.
     async fn query(&self, service: &str) -> Result<(u64, PrimaryAddress), StoreError> {
         let mut idle = self.connection.lock().await;
         let mut connection = match idle.take() {
@@ -118,11 +123,12 @@ impl Sentinel {
         command.arg("MASTER").arg(service);
         let reply = command.query_async::<HashMap<String, String>>(&mut connection).await;
         let reply = reply.map_err(|error| match classify(&error) {
-            // `ERR No such master with that name`.
+            // The error text is `ERR No such master with that name`.
             StoreError::InvalidReply if error.code() == Some("ERR") => StoreError::NoPrimary,
             cause => cause,
         });
-        // After another error, or if this future is dropped, `idle` is empty and the next query opens a new connection.
+        // For any other error, and if this future is dropped, `idle` stays empty. The next query then opens a new
+        // connection.
         let fields = match reply {
             Err(StoreError::NoPrimary) => {
                 *idle = Some(connection);

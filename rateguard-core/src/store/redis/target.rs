@@ -1,4 +1,4 @@
-//! The Redis server, cluster or service that a guard uses.
+//! Defines the Redis server, the cluster or the service that a guard uses.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -16,19 +16,19 @@ use super::{
 };
 use crate::BuildError;
 
-/// The Redis server, cluster or service that a guard uses.
+/// The Redis server, the cluster or the service that a guard uses.
 pub(crate) enum Server {
     At {
         url: String,
         tls: TlsSettings,
     },
-    /// The server of the application's pool.
+    /// The server to which the application's pool connects.
     #[cfg(feature = "deadpool")]
     Of(deadpool_redis::Pool),
 }
 
 impl Server {
-    /// Starts to connect on `runtime`, and returns the router for the connections.
+    /// Starts to connect on the runtime `runtime`. Returns the router, which selects the connection for each request.
     pub(super) fn router(
         self,
         deadline: Duration,

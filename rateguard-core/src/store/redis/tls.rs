@@ -1,4 +1,4 @@
-//! TLS for connections to Redis.
+//! Adds TLS settings to the settings of Redis connections.
 
 use redis::{Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, TlsCertificates};
 
@@ -6,7 +6,7 @@ use super::url::Target;
 pub(crate) use crate::store::tls::RedisTls as TlsSettings;
 use crate::{RedisUrlError, store::tls::install_crypto_provider};
 
-/// Adds the certificates to the settings of each server.
+/// Adds the certificates to the connection settings of each server.
 pub(super) fn apply(tls: &TlsSettings, target: Target) -> Result<Target, RedisUrlError> {
     let one = |server| with_certificates(server, tls);
     let all = |servers: Vec<_>| servers.into_iter().map(one).collect::<Result<_, _>>();
@@ -19,7 +19,8 @@ pub(super) fn apply(tls: &TlsSettings, target: Target) -> Result<Target, RedisUr
     })
 }
 
-/// Adds the certificates to the settings of a server. Settings without TLS do not change.
+/// Adds the certificates to the connection settings of one server. If these settings do not use TLS, returns them
+/// unchanged.
 fn with_certificates(
     server: ConnectionInfo,
     tls: &TlsSettings,

@@ -1,9 +1,10 @@
-//! Connections to Redis without the feature `tls`: there are no settings, and no URL may ask for TLS.
+//! Replaces the TLS code if the cargo feature `tls` is disabled. There are then no TLS settings, and Redis URLs must
+//! not use TLS.
 
 use super::url::Target;
 use crate::RedisUrlError;
 
-/// Stands in for the settings of TLS.
+/// Replaces the TLS settings, which exist only with the feature `tls`.
 pub(crate) struct TlsSettings;
 
 impl TlsSettings {
@@ -12,7 +13,8 @@ impl TlsSettings {
     }
 }
 
-/// Rejects no server, because [`parse`](super::url::parse) rejects URLs with TLS.
+/// Returns the servers unchanged. No server uses TLS here, because [`parse`](super::url::parse) rejects URLs with
+/// TLS.
 pub(super) fn apply(_: &TlsSettings, target: Target) -> Result<Target, RedisUrlError> {
     Ok(target)
 }

@@ -1,7 +1,9 @@
-//! Wakes a dispatcher only once for all requests that a worker thread adds while it polls its ready tasks.
+//! Sends one wake-up to a dispatcher for many new requests. A worker thread polls all of its ready tasks, which may
+//! add many requests, and then wakes the dispatcher only once.
 //!
-//! A wake-up of another thread costs as much as several checks. If both threads share one core, the dispatcher would
-//! also preempt the worker thread after the first request, and send a batch with only this request.
+//! To wake another thread costs as much as several checks. If both threads run on one core, an immediate wake-up
+//! would also interrupt the worker thread after its first request, and the dispatcher would send a batch with only
+//! this request.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -13,16 +15,16 @@ use tokio::{
     sync::Notify,
 };
 
-/// If the wake task has not run within this time, its runtime is probably blocked or no longer polled. Then dispatchers
-/// are woken immediately.
+/// If the wake task has not run within this time, its runtime is probably blocked or is no longer polled. New
+/// requests then wake their dispatchers immediately.
 const WAKE_TASK_TIMEOUT: Duration = Duration::from_millis(1);
 
-/// The delayed wake-ups of a thread, which its wake task will send.
+/// The wake-ups that a thread has delayed. The wake task of the thread sends them.
 #[derive(Default)]
 struct PendingWakes {
-    /// The dispatchers of queues with new requests.
+    /// The dispatchers whose queues have new requests.
     dispatchers: Vec<Arc<Notify>>,
-    /// The time at which the wake task was spawned. `None` if no wake task is pending.
+    /// The time at which the wake task was spawned. It is `None` if no wake task is waiting to run.
     spawned_at: Option<Instant>,
 }
 
@@ -30,9 +32,10 @@ thread_local! {
     static PENDING_WAKES: Arc<Mutex<PendingWakes>> = Arc::default();
 }
 
-/// Wakes the dispatcher after this thread has polled its ready tasks, or immediately if that is not possible.
+/// Wakes the dispatcher after this thread has polled its ready tasks. If a delayed wake-up is not possible, wakes the
+/// dispatcher immediately.
 ///
-/// A task that blocks the thread can delay the wake-up without a limit. The dispatcher must therefore also read its
+/// A task that blocks this thread can delay the wake-up for any time. The dispatcher must therefore also read its
 /// queue on a timer.
 pub(super) fn wake_soon(dispatcher: &Arc<Notify>) {
     let is_scheduled = PENDING_WAKES.try_with(|pending| schedule_wake(pending, dispatcher));
@@ -41,8 +44,8 @@ pub(super) fn wake_soon(dispatcher: &Arc<Notify>) {
     }
 }
 
-/// Adds the dispatcher to the wake task of this thread, and spawns the task if necessary. Returns false if that is not
-/// possible.
+/// Adds the dispatcher to the delayed wake-ups of this thread. Spawns the wake task if there is none. Returns false
+/// if a delayed wake-up is not possible.
 fn schedule_wake(pending: &Arc<Mutex<PendingWakes>>, dispatcher: &Arc<Notify>) -> bool {
     let mut wakes = lock(pending);
     match wakes.spawned_at {
@@ -63,12 +66,14 @@ fn schedule_wake(pending: &Arc<Mutex<PendingWakes>>, dispatcher: &Arc<Notify>) -
     wakes.spawned_at = Some(Instant::now());
     drop(wakes);
     let wake_task = WakeTask(Arc::clone(pending));
-    // The runtime polls a new task after all tasks that are already ready, so their requests share the wake-up.
+    // The runtime polls this new task after all tasks that are already ready. The requests of these tasks therefore
+    // need only this one wake-up.
     runtime.spawn(async move { drop(wake_task) });
     true
 }
 
-/// Wakes the dispatchers when this value is dropped. A runtime also drops it during shutdown, so no wake-up is lost.
+/// Sends the delayed wake-ups when it is dropped. During shutdown, the runtime also drops this value, so no wake-up
+/// is lost.
 struct WakeTask(Arc<Mutex<PendingWakes>>);
 
 impl Drop for WakeTask {
@@ -80,6 +85,6 @@ impl Drop for WakeTask {
 }
 
 fn lock(pending: &Mutex<PendingWakes>) -> MutexGuard<'_, PendingWakes> {
-    // Each change leaves the value consistent, so a poisoned lock is safe to use.
+    // Each change leaves the value consistent, so it is safe to use a poisoned lock.
     pending.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -12,46 +12,46 @@ use smallvec::SmallVec;
 use super::{Operation, ScriptRequest, request::BucketParams};
 use crate::Quota;
 
-/// The maximum difference between the deadlines of a shape's first request and of a request that joins the shape, in
-/// microseconds. All requests of a shape use the earliest deadline, so a larger difference would make some requests
-/// late too early.
+/// The maximum difference, in microseconds, between the deadline of the first request of a shape and the deadline of
+/// another request of this shape. All requests of a shape use the earliest of their deadlines. With a larger
+/// difference, the script would reject some requests long before their own deadlines.
 const DEADLINE_SLACK: i64 = 10_000;
 
-/// One script call, for one or more requests. The list of keys has each bucket once, even if several requests use the
-/// bucket.
+/// The content of one script call, which decides one or more requests. The list of keys contains each bucket only
+/// once, even if several requests use the bucket.
 pub(in crate::store) struct Batch<'a> {
     pub(super) ids: RequestIdRange,
     keys: Vec<&'a str>,
-    /// For each key, the index of the quota of the first request for this key.
+    /// For each key, the index of the quota that the first request for this key uses.
     key_quotas: Vec<usize>,
-    /// Whether requests have different quotas for one key, or there are refunds or resets. The script then loads all
-    /// keys first.
+    /// True if requests have different quotas for one key, or if there are refunds or resets. The script then loads
+    /// all keys before it decides the first request.
     is_mixed: bool,
     quotas: SmallVec<[ScriptQuota; 1]>,
     shapes: SmallVec<[Shape<'a>; 1]>,
     pub(in crate::store) requests: Vec<BatchRequest<'a>>,
 }
 
-/// The common properties of several requests: operation, quotas, costs, and about the same deadline.
+/// The properties that several requests have in common: the operation, the quotas, the costs, and a similar deadline.
 struct Shape<'a> {
     example: &'a ScriptRequest,
-    /// The deadline of the first request, on the server's clock; 0 if there is no estimate of this clock.
+    /// The deadline of the first request, on the clock of the server. It is 0 if there is no estimate of this clock.
     first_deadline: i64,
-    /// The earliest deadline of all requests of the shape.
+    /// The earliest deadline of all requests that have this shape.
     deadline: i64,
 }
 
 pub(in crate::store) struct BatchRequest<'a> {
     pub(super) request: &'a ScriptRequest,
     shape: usize,
-    /// The indices of the request's buckets in the list of keys.
+    /// For each bucket of the request, its index in the list of keys.
     keys: SmallVec<[usize; 1]>,
 }
 
-/// A quota, and the name that the script uses for its algorithm.
+/// A quota, and the name of its algorithm in the script.
 type ScriptQuota = (Quota, &'static str);
 
-/// An argument of the command that runs the script.
+/// An argument of the Redis command that runs the script.
 #[derive(Clone, Copy)]
 pub(in crate::store) enum Argument<'a> {
     Text(&'a str),
@@ -59,7 +59,7 @@ pub(in crate::store) enum Argument<'a> {
 }
 
 impl<'a> Batch<'a> {
-    /// Creates a batch of these requests, each with its deadline on the server's clock.
+    /// Creates a batch of these requests. Each request has its deadline on the clock of the server.
     pub(super) fn new(ids: &RequestIds, requests: &[(&'a ScriptRequest, i64)]) -> Self {
         let mut batch = Self {
             ids: ids.take(requests.len()),
@@ -105,7 +105,7 @@ impl<'a> Batch<'a> {
         self.requests.push(BatchRequest { request, shape, keys });
     }
 
-    /// Returns the index of the quota, and adds the quota to the list if the list does not have it.
+    /// Returns the index of the quota in the list of quotas. Adds the quota to the list if it is not in the list yet.
     fn quota_index(&mut self, quota: ScriptQuota) -> usize {
         self.quotas.iter().position(|it| *it == quota).unwrap_or_else(|| {
             self.quotas.push(quota);
@@ -113,8 +113,9 @@ impl<'a> Batch<'a> {
         })
     }
 
-    /// Calls `argument` with each argument after the script, in order. `prelude.lua` documents the arguments.
-    /// `encoding` is the encoding of the reply's numbers.
+    /// Calls `argument` with each argument that follows the script in the command, in order. The comment at the start
+    /// of `prelude.lua` documents these arguments. `encoding` selects how the script encodes the numbers in its
+    /// reply.
     pub(super) fn write(&self, encoding: &str, mut argument: impl FnMut(Argument<'_>)) {
         let count = |number: usize| Argument::Number(number as i64);
         argument(count(self.keys.len()));
@@ -127,7 +128,7 @@ impl<'a> Batch<'a> {
         for (quota, algorithm) in &self.quotas {
             let (units, refill) = quota.token();
             argument(Argument::Text(algorithm));
-            // Every value is below 2^53, so it is exact in Lua.
+            // Each of these values is below 2^53, so Lua represents it exactly.
             argument(Argument::Number(quota.window().as_micros() as i64));
             argument(Argument::Number(quota.capacity().into()));
             argument(Argument::Number(units as i64));
@@ -155,8 +156,9 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Returns the shape and the buckets of every request. The text is empty if there is one shape, and request `n` has
-    /// only bucket `n`, because this case is common and needs no list.
+    /// Returns a text that lists the shape and the buckets of every request. Returns an empty text if there is only
+    /// one shape, and each request `n` has only the bucket with the index `n`. This case is common, and the script
+    /// needs no list for it.
     fn request_list(&self) -> String {
         let is_default = |(index, it): (usize, &BatchRequest<'_>)| *it.keys == [index];
         if self.shapes.len() == 1 && self.requests.iter().enumerate().all(is_default) {
@@ -164,7 +166,7 @@ impl<'a> Batch<'a> {
         }
         let mut list = String::with_capacity(8 * self.requests.len());
         for BatchRequest { shape, keys, .. } in &self.requests {
-            // Writing to a `String` cannot fail.
+            // Ignore the result, because writing to a `String` cannot fail.
             let _ = write!(list, "{} ", shape + 1);
             for key in keys {
                 let _ = write!(list, "{} ", key + 1);
@@ -197,13 +199,14 @@ fn operation_name(operation: Operation) -> &'static str {
     }
 }
 
-/// Creates unique request ids from a random id of the process and a counter.
+/// Creates unique request ids. Each id consists of a random id of the process and the value of a counter.
 pub(super) struct RequestIds {
     process: u64,
     next: AtomicU64,
 }
 
-/// The ids of the requests of a batch: consecutive numbers from `first`.
+/// The ids of the requests of one batch. The first request has the number `first`, and each further number is larger
+/// by 1.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RequestIdRange {
     pub(super) process: u64,
@@ -212,7 +215,7 @@ pub(super) struct RequestIdRange {
 
 impl RequestIds {
     pub(super) fn new() -> Self {
-        // Every `RandomState` has a random seed, so the hash is a random number.
+        // Every `RandomState` has a random seed, so the hash of any value is a random number.
         let process = RandomState::new().hash_one("process");
         Self { process, next: AtomicU64::new(1) }
     }

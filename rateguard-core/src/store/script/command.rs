@@ -1,23 +1,24 @@
-//! The command that runs the script.
+//! Creates the Redis command that runs the script.
 
 use sha1_smol::Sha1;
 
 use super::{Argument, Batch, ScriptRequest, batch::RequestIds};
 use crate::algorithm::SCRIPT;
 
-/// The command that runs the script for a batch.
+/// The Redis command that runs the script for a batch.
 pub(in crate::store) struct ScriptCommand {
     ids: RequestIds,
-    /// The SHA-1 of the script. `EVALSHA` runs the script with this hash from the server's cache, so the source is not
-    /// sent again.
+    /// The SHA-1 hash of the script. `EVALSHA` sends only this hash, and Redis runs the script with this hash from
+    /// its cache.
     hash: String,
 }
 
-/// How the command identifies the script.
+/// Selects how the command identifies the script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum ScriptBy {
     Hash,
-    /// For a server that does not have the script in its cache. The command adds the script to the cache.
+    /// The command contains the source of the script, and Redis adds the script to its cache. Use this variant if the
+    /// script is not in the cache.
     Source,
 }
 
@@ -26,13 +27,13 @@ impl ScriptCommand {
         Self { ids: RequestIds::new(), hash: Sha1::from(SCRIPT).digest().to_string() }
     }
 
-    /// Creates a batch of these requests, each with its deadline on the server's clock.
+    /// Creates a batch of these requests. Each request has its deadline on the clock of the server.
     pub(in crate::store) fn batch<'a>(&self, requests: &[(&'a ScriptRequest, i64)]) -> Batch<'a> {
         Batch::new(&self.ids, requests)
     }
 
-    /// Calls `argument` with the name and with each argument of the command, in order. `encoding` is the encoding of the
-    /// reply's numbers.
+    /// Calls `argument` with the name of the command and then with each of its arguments, in order. `encoding`
+    /// selects how the script encodes the numbers in its reply.
     pub(in crate::store) fn write(
         &self,
         batch: &Batch<'_>,

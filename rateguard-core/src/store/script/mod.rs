@@ -1,5 +1,5 @@
-//! Requests to the Lua script, batches of requests, replies, and the store that uses them. The code is the same for Redis
-//! and for Upstash.
+//! Contains the code that Redis and Upstash share: the requests to the Lua script, the batches of requests, the
+//! replies, and the store that uses them.
 
 mod batch;
 mod command;

@@ -10,33 +10,34 @@ use crate::{
     store::{BucketStatus, Verdict, server_clock::ServerClock},
 };
 
-/// The outcome of one request of a batch.
+/// The outcome of one request in a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum BatchOutcome {
     Decided(Verdict),
-    /// The script ran after the deadline, and changed no bucket of this request.
+    /// The deadline had expired when the script ran. The script changed no bucket of this request.
     DeadlineExceeded,
-    /// One of the buckets has an error. The script changed no bucket of this request.
+    /// Redis returned an error for one of the buckets. The script changed no bucket of this request.
     Failed(StoreError),
 }
 
 /// The decoded reply to a batch.
 pub(in crate::store) struct BatchReply {
-    /// The time of the script call on the server's clock, in microseconds since 1970.
+    /// The time at which the script ran, on the clock of the server, in microseconds since 1970.
     now: i64,
-    /// The outcomes, in the order of the requests.
+    /// The outcome of each request, in the order of the requests.
     pub(in crate::store) outcomes: Vec<BatchOutcome>,
 }
 
 impl BatchReply {
-    /// Corrects the estimate of the server's clock. The batch was sent at `sent` or later.
+    /// Updates the estimate of the server's clock with the time in this reply. The batch was sent at the time `sent`
+    /// or later.
     pub(in crate::store) fn update_clock(&self, clock: &ServerClock, sent: Instant) {
         let is_late = self.outcomes.contains(&BatchOutcome::DeadlineExceeded);
         clock.record_reply(self.now, sent, is_late);
     }
 }
 
-/// The rest of a reply that is not decoded yet.
+/// The numbers of a reply that are not decoded yet.
 struct Numbers<'a>(&'a [i64]);
 
 impl<'a> Numbers<'a> {
@@ -54,8 +55,8 @@ impl<'a> Numbers<'a> {
 }
 
 impl Batch<'_> {
-    /// Decodes a reply. `errors` has the cause of each error text in the reply. Returns `None` if the reply is
-    /// malformed, for example because a proxy has changed it.
+    /// Decodes a reply. `errors` has one cause for each error text in the reply. Returns `None` if the reply is
+    /// malformed, for example because a proxy has changed the reply.
     pub(in crate::store) fn read(
         &self,
         numbers: &[i64],
@@ -96,12 +97,12 @@ impl ScriptRequest {
         self.is_consistent(is_admitted, &buckets).then(|| Verdict::new(is_admitted, buckets))
     }
 
-    /// Whether the statuses are possible for this decision. If not, the reply is malformed.
+    /// Returns true if the statuses are possible for this decision. Otherwise the reply is malformed.
     fn is_consistent(&self, is_admitted: bool, buckets: &[(BucketStatus, Receipt)]) -> bool {
         let has_room =
             |(status, _): &(BucketStatus, Receipt)| status.retry_after == Some(Duration::ZERO);
         match self.operation {
-            // After an admitted check, the same cost may not fit a second time, so any wait is valid.
+            // After an admitted check, there may be no room for the same cost a second time, so any wait is possible.
             Operation::Check if is_admitted => {
                 buckets.iter().all(|(status, _)| status.retry_after.is_some())
             }
@@ -211,7 +212,7 @@ mod tests {
         assert_eq!(decided(&outcomes[0]), (true, vec![status(3, 0)]));
         assert_eq!(decided(&outcomes[1]), (true, vec![status(1, MINUTE)]));
         assert_eq!(decided(&outcomes[2]), (false, vec![status(1, MINUTE)]));
-        // These replies have fewer or more statuses than there are requests.
+        // These replies have fewer statuses or more statuses than the requests need.
         assert_eq!(read(&[&one, &two, &three], &reply[..9]), None);
         assert_eq!(read(&[&one, &two], &reply), None);
     }

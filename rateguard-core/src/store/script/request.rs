@@ -1,31 +1,33 @@
-//! A request to the script, with its buckets and costs.
+//! Defines a request to the script. The request has one or more buckets, and a cost for each bucket.
 
 use smallvec::SmallVec;
 
 use super::{BucketRequest, Operation, Receipt};
 use crate::{Algorithm, LogEncoding, Quota};
 
-/// One operation on one or more buckets. The script applies the operation to all of these buckets or to none.
+/// One operation on one or more buckets. The script applies the operation to all of these buckets, or to none of
+/// them.
 #[derive(Debug)]
 pub(crate) struct ScriptRequest {
     pub(in crate::store) operation: Operation,
     pub(in crate::store) parts: SmallVec<[RequestPart; 1]>,
 }
 
-/// One bucket of a request, with the parameters of the operation.
+/// One bucket of a request, with the parameters for this bucket.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::store) struct RequestPart {
-    /// The key of the bucket in Redis.
+    /// The Redis key that stores the bucket.
     pub(in crate::store) key: String,
     pub(in crate::store) params: BucketParams,
     pub(in crate::store) receipt: Receipt,
 }
 
-/// The quota, the algorithm and the cost for one bucket. Requests with equal parameters for all buckets share a shape.
+/// The quota, the algorithm and the cost for one bucket of a request. Two requests have the same shape only if these
+/// parameters are equal for all of their buckets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) struct BucketParams {
     pub(in crate::store) quota: Quota,
-    /// The name that the script uses for the algorithm.
+    /// The name of the algorithm in the script.
     pub(in crate::store) algorithm: &'static str,
     pub(in crate::store) cost: u32,
     pub(in crate::store) is_check_only: bool,
@@ -51,7 +53,7 @@ impl ScriptRequest {
         Self { operation, parts: requests.iter().map(part).collect() }
     }
 
-    /// Whether both requests have the same operation, quotas and costs.
+    /// Returns true if both requests have the same operation, the same quotas and the same costs.
     pub(super) fn has_shape_of(&self, other: &Self) -> bool {
         self.operation == other.operation
             && self.parts.len() == other.parts.len()
@@ -59,7 +61,7 @@ impl ScriptRequest {
     }
 }
 
-/// Returns the name that the script uses for the algorithm.
+/// Returns the name of the algorithm in the script.
 fn algorithm(algorithm: Algorithm, log: LogEncoding) -> &'static str {
     match (algorithm, log) {
         (Algorithm::SlidingWindow, LogEncoding::SortedSet) => "sliding_window_sorted_set",

@@ -1,4 +1,5 @@
-//! The store whose servers run the script: everything except the connections.
+//! Implements the store that Redis and Upstash share. The servers run the script, and a [`Transport`] provides the
+//! connections.
 
 use std::{
     sync::Arc,
@@ -11,12 +12,12 @@ use crate::{
     store::{Store, StoreError, StoreFuture, Verdict},
 };
 
-/// Sends requests to the servers of a store.
+/// Sends requests to the servers that run the script.
 pub(crate) trait Transport: Send + Sync {
-    /// A request to the script, with what the transport needs to send it.
+    /// A request to the script, together with the data that the transport needs to send the request.
     type Request: Send + Sync;
 
-    /// Creates a request. `prefix` is the prefix of the keys in the store.
+    /// Creates a request. `prefix` is the text with which all Redis keys of the store begin.
     fn request(
         prefix: &str,
         log: LogEncoding,
@@ -24,8 +25,8 @@ pub(crate) trait Transport: Send + Sync {
         buckets: &[BucketRequest<'_>],
     ) -> Self::Request;
 
-    /// Sends the request to the server that stores these buckets, and returns the outcome. The server does not execute
-    /// the request after the deadline.
+    /// Sends the request to the server that stores these buckets, and returns the outcome. The server does not
+    /// execute the request if the deadline has expired.
     fn send(
         &self,
         buckets: &[BucketRequest<'_>],
@@ -33,24 +34,25 @@ pub(crate) trait Transport: Send + Sync {
         deadline: Instant,
     ) -> impl Future<Output = Result<BatchOutcome, StoreError>> + Send;
 
-    /// Returns an error unless there are live connections to all servers.
+    /// Returns an error if one of the servers has no live connection.
     fn health(&self) -> Result<(), StoreError>;
 
-    /// Returns the number of the server that stores the first of these buckets.
+    /// Returns the number of the server that stores the bucket of the first request.
     fn server(&self, buckets: &[BucketRequest<'_>]) -> usize;
 
-    /// Whether this process, and not the server, is the cause if a request for these buckets has no timely reply.
+    /// Returns true if this process, and not the server, is the reason why a request for these buckets has no timely
+    /// reply.
     fn is_congested(&self, buckets: &[BucketRequest<'_>]) -> bool;
 
     /// Closes all connections.
     fn close(&self);
 }
 
-/// A store whose servers run the script.
+/// A store whose servers run the Lua script.
 pub(crate) struct ScriptStore<T> {
     prefix: String,
     log: LogEncoding,
-    /// The deadline of an operation for which the caller sets none.
+    /// The deadline for an operation if the caller sets no deadline.
     deadline: Duration,
     transport: T,
 }
@@ -73,8 +75,8 @@ impl<T: Transport> ScriptStore<T> {
     ) -> Result<Verdict, StoreError> {
         let deadline = Instant::now() + deadline;
         let request = Arc::new(T::request(&self.prefix, self.log, operation, requests));
-        // If the server's clock was set forward, the script rejects requests that are not late. The reply has corrected
-        // the estimate of the server's clock, so send the request once more.
+        // After the clock of the server was set forward, the script rejects requests as late although they are not
+        // late. The reply has corrected the estimate of the server's clock, so send the request a second time.
         for _ in 0..2 {
             match self.transport.send(requests, &request, deadline).await? {
                 BatchOutcome::Decided(verdict) => return Ok(verdict),

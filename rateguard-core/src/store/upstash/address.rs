@@ -1,5 +1,5 @@
-//! Parses the URL and the token of an Upstash database. Errors quote neither the URL, which may have a password, nor
-//! the token.
+//! Parses the URL and the token of an Upstash database. The errors quote neither the token nor the URL, because the
+//! URL may contain a password.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -8,11 +8,11 @@ use rustls::pki_types::ServerName;
 
 use crate::UpstashError;
 
-/// The address of an Upstash server, and the headers with the credentials.
+/// The address of an Upstash server, and the values of the headers for each request to it.
 pub(super) struct Endpoint {
     pub(super) host: String,
     pub(super) port: u16,
-    /// The name in the server's certificate. `None` without TLS.
+    /// The name that the certificate of the server must have. It is `None` if the URL does not use TLS.
     pub(super) tls: Option<ServerName<'static>>,
     /// The value of the `Host` header.
     pub(super) host_header: HeaderValue,
@@ -48,7 +48,8 @@ impl Endpoint {
     }
 }
 
-/// Whether the authority has only a host and an optional valid port. For example, a password is not allowed.
+/// Returns true if the authority of the URL consists only of a host and an optional valid port. For example, a URL
+/// with a password is not valid.
 fn is_host_and_port(authority: &Authority) -> bool {
     match authority.port() {
         None => authority.as_str() == authority.host(),
@@ -56,7 +57,7 @@ fn is_host_and_port(authority: &Authority) -> bool {
     }
 }
 
-/// Whether this host is the local machine, so a token for it is never sent over a network.
+/// Returns true if the host is the local machine. A token for the local machine is never sent over a network.
 fn is_loopback(host: &str) -> bool {
     host == "localhost"
         || host.parse().is_ok_and(|it: Ipv4Addr| it.is_loopback())

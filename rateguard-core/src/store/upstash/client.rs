@@ -1,4 +1,4 @@
-//! Sends the commands of checks to the connection pool, which runs on its own thread.
+//! Sends the commands of checks to the connection pool, which runs on a separate thread.
 
 use std::{
     io,
@@ -22,13 +22,14 @@ use crate::store::{
     io_thread::{IoThread, Task},
 };
 
-/// The client of a connection pool. When the client is dropped, the thread ends and the connections close.
+/// Gives checks access to the connection pool. When the client is dropped, the thread of the pool ends, and all
+/// connections close.
 pub(super) struct Client {
     events: UnboundedSender<Event>,
     health: watch::Receiver<Option<StoreError>>,
     io_thread: IoThread,
     start: Instant,
-    /// The time of the last reply, in milliseconds after `start`; 0 if there was none.
+    /// The time of the last reply, in milliseconds since `start`. It is 0 if there was no reply.
     last_reply: AtomicU64,
     _pool: Task,
 }
@@ -36,7 +37,7 @@ pub(super) struct Client {
 impl Client {
     pub(super) fn open(server: RestServer) -> io::Result<Self> {
         let (events, event_receiver) = unbounded_channel();
-        // The store is unhealthy until the first connection is open.
+        // The initial value is an error, because the store is unhealthy until the first connection is open.
         let (health_sender, health) = watch::channel(Some(StoreError::Unreachable(None)));
         let pool = Pool::new(server, events.clone(), health_sender);
         let io_thread = IoThread::start("rateguard-upstash")?;
@@ -45,12 +46,12 @@ impl Client {
         Ok(Self { events, health, io_thread, start, last_reply, _pool: pool })
     }
 
-    /// Sends a command and waits for the reply. If the future is dropped, the pool cancels the command unless the
-    /// server has already run the command.
+    /// Sends a command and waits for the reply. If this future is dropped, the pool cancels the command. However, the
+    /// server may already have run the command.
     pub(super) async fn send(&self, command: Bytes) -> Result<RestReply, Failure> {
         let (reply, receiver) = oneshot::channel();
-        // If the thread has ended, the event is dropped together with the sender of the reply, so `receiver` returns an
-        // error.
+        // If the thread of the pool has ended, the event is dropped. The sender of the reply is a part of the event,
+        // so `receiver` then returns an error.
         let _ = self.events.send(Event::Submitted(Job { command, reply }));
         let reply = receiver.await.unwrap_or(Err(StoreError::Unreachable(None)));
         let reply = reply.map_err(Failure::Store)?;
@@ -58,7 +59,7 @@ impl Client {
         Ok(reply)
     }
 
-    /// Whether the server has replied to any command within the last `period`.
+    /// Returns true if the server has replied to any command within the last `period`.
     pub(super) fn has_replied_within(&self, period: Duration) -> bool {
         let last = self.last_reply.load(Relaxed);
         last != 0 && Duration::from_millis(self.millis().saturating_sub(last)) < period
@@ -68,12 +69,13 @@ impl Client {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Ends the thread and closes the connections.
+    /// Ends the thread of the pool, and closes all connections.
     pub(super) fn close(&self) {
         self.io_thread.close();
     }
 
-    /// Returns an error if there is no connection and the last connect attempt failed.
+    /// Returns an error if there is no open connection and the last attempt to connect failed, or if no connection
+    /// has been open yet.
     pub(super) fn health(&self) -> Result<(), StoreError> {
         self.health.borrow().map_or(Ok(()), Err)
     }

@@ -1,4 +1,4 @@
-//! An HTTP/1.1 connection, which carries one HTTP request at a time.
+//! Sends commands over an HTTP/1.1 connection. Each connection carries only one HTTP request at a time.
 
 use std::{
     error::Error as _,
@@ -30,13 +30,14 @@ use tokio_rustls::TlsConnector;
 use super::{address::Endpoint, reply::RestReply};
 use crate::{IoCause, store::StoreError};
 
-/// The maximum time for the DNS lookup, the TCP handshake and the TLS handshake. This time is sufficient for several
-/// round trips between continents.
+/// The maximum time for the DNS lookup, the TCP handshake and the TLS handshake together. Even between continents,
+/// this time is sufficient for several round trips.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// The maximum time after a reply until the connection is ready for the next HTTP request. A slower connection is not
-/// used again.
+/// The maximum time between a reply and the moment when the connection is ready for the next HTTP request. If a
+/// connection needs more time, it is not used again.
 const READY_TIMEOUT: Duration = Duration::from_secs(1);
-/// The maximum sizes of an HTTP response. Every valid decision is smaller.
+/// The maximum size of the head and of the body of an HTTP response. The response to a valid command is always
+/// smaller.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
 const MAX_BODY_BYTES: usize = 64 * 1024;
 
@@ -49,15 +50,15 @@ pub(super) struct RestServer {
 /// An open connection without an HTTP request in flight.
 pub(super) struct Connection {
     sender: SendRequest<Full<Bytes>>,
-    /// The time at which the last HTTP request on the connection was complete.
+    /// The time at which the connection became ready after its last HTTP request.
     pub(super) idle_since: Instant,
-    /// Whether an HTTP request on the connection was complete or cancelled. If not, a loss of the connection counts as
-    /// a failure to connect.
+    /// True if an HTTP request on this connection was completed or cancelled. If it is false and the connection is
+    /// lost, the loss counts as a failure to connect.
     pub(super) was_useful: Arc<AtomicBool>,
 }
 
 impl Connection {
-    /// Waits until the connection is ready for another HTTP request. Returns `None` if the connection cannot be used
+    /// Waits until the connection is ready for the next HTTP request. Returns `None` if the connection cannot be used
     /// again.
     pub(super) async fn ready(mut self) -> Option<Self> {
         timeout(READY_TIMEOUT, self.sender.ready()).await.ok()?.ok()?;
@@ -70,17 +71,17 @@ impl Connection {
     }
 }
 
-/// The future that reads and writes on a connection until the connection is closed.
+/// The future that reads from a connection and writes to it until the connection is closed.
 pub(super) type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// The outcome of an HTTP request on a connection.
+/// The outcome of one HTTP request.
 pub(super) enum ExchangeOutcome {
-    /// The server replied. The connection may be ready for another HTTP request.
+    /// The server replied to the HTTP request. The connection may soon be ready for the next HTTP request.
     Replied(RestReply, Connection),
-    /// No part of the HTTP request was sent, so another connection can send the command.
+    /// No part of the HTTP request was sent, so the pool can send the command again on another connection.
     Unsent,
-    /// The HTTP request failed, and a part of the request may have been sent. The command is not sent again, because
-    /// the server may have run it.
+    /// The HTTP request failed after a part of it may have been sent. The command is not sent again, because the
+    /// server may have run the command.
     Failed(StoreError),
 }
 
@@ -95,15 +96,15 @@ impl RestServer {
         let Endpoint { host, port, tls, .. } = &self.endpoint;
         let unreachable = |error: io::Error| unreachable(error.kind());
         let stream = TcpStream::connect((&**host, *port)).await.map_err(unreachable)?;
-        // Nagle's algorithm would delay small requests.
+        // Disable Nagle's algorithm, because it would delay small requests.
         stream.set_nodelay(true).map_err(unreachable)?;
         let Some(name) = tls else { return handshake(stream).await };
         let connector = TlsConnector::from(Arc::clone(&self.tls));
         handshake(connector.connect(name.clone(), stream).await.map_err(unreachable)?).await
     }
 
-    /// Sends a command and reads the reply. If the future is dropped, the connection closes, because HTTP/1.1 cannot
-    /// cancel a request in another way.
+    /// Sends a command and reads the reply. If this future is dropped, the connection closes, because closing the
+    /// connection is the only way to cancel a request in HTTP/1.1.
     pub(super) async fn exchange(
         &self,
         command: Bytes,
@@ -146,13 +147,13 @@ fn unreachable(kind: ErrorKind) -> StoreError {
     StoreError::Unreachable(Some(kind.into()))
 }
 
-/// Returns the kind of the I/O error that caused this error, if there is one.
+/// Returns the kind of the I/O error that caused `error`, or `None` if the cause is not an I/O error.
 fn io_cause(error: &hyper::Error) -> Option<IoCause> {
     let io_error = error.source()?.downcast_ref::<io::Error>()?;
     Some(io_error.kind().into())
 }
 
-/// Returns the cause of an error on an open connection.
+/// Converts an error on an open connection to a [`StoreError`].
 fn cause_of(error: &hyper::Error) -> StoreError {
     if error.is_parse() {
         StoreError::InvalidReply
@@ -170,7 +171,7 @@ where
     let connection = settings.handshake(TokioIo::new(stream)).await;
     let (sender, driver) = connection.map_err(|error| StoreError::Unreachable(io_cause(&error)))?;
     let driver = async {
-        // Ignore the error, because the HTTP request in flight, if there is one, also fails with it.
+        // Ignore this error. If there is an HTTP request in flight, this request fails with the same error.
         let _ = driver.await;
     };
     let was_useful = Arc::new(AtomicBool::new(false));

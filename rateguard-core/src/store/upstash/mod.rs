@@ -1,4 +1,5 @@
-//! The Upstash store. For each check, it sends one HTTPS request with a script call to the REST API of Upstash Redis.
+//! The Upstash store. For each check, it sends one HTTPS request to the REST API of Upstash Redis. The request
+//! contains one script call.
 
 mod address;
 mod client;
@@ -26,10 +27,10 @@ use super::{
 };
 use crate::{BuildError, LogEncoding, UpstashError};
 
-/// The encoding of replies: the numbers of the protocol, because JSON cannot contain bytes.
+/// Selects a reply that consists of numbers of the Redis protocol, because JSON cannot contain bytes.
 const REPLY_ENCODING: &str = "numbers";
 
-/// The store that counts in an Upstash database.
+/// The store that holds its buckets in an Upstash database.
 pub(crate) type UpstashStore = ScriptStore<UpstashTransport>;
 
 /// The connections to an Upstash database.
@@ -37,11 +38,11 @@ pub(crate) struct UpstashTransport {
     client: Client,
     command: ScriptCommand,
     clock: ServerClock,
-    /// If the server has replied to any request in this time, it counts as available.
+    /// If the server has replied to any request within this time, the server counts as available.
     max_silence: Duration,
 }
 
-/// The URL, token and TLS settings of an Upstash database.
+/// The URL, the token and the TLS settings for an Upstash database.
 pub(crate) struct Account {
     pub(crate) url: String,
     pub(crate) token: String,
@@ -49,7 +50,7 @@ pub(crate) struct Account {
 }
 
 impl UpstashStore {
-    /// Creates a store for this database, and starts to connect.
+    /// Creates a store for this database, and starts to connect to the server.
     pub(crate) fn open(
         account: &Account,
         prefix: String,
@@ -75,20 +76,20 @@ impl UpstashTransport {
     async fn run(&self, batch: &Batch<'_>) -> Result<BatchReply, StoreError> {
         let send = async |by| self.client.send(self.encode(by, batch)).await?.integers();
         let reply = match send(ScriptBy::Hash).await {
-            // The script is not in the server's cache.
+            // The script is not in the cache of the server, so send its source.
             Err(Failure::NoScript) => send(ScriptBy::Source).await,
             reply => reply,
         };
         match reply {
             Ok(reply) => batch.read(&reply, &[]).ok_or(StoreError::InvalidReply),
             Err(Failure::Store(cause)) => Err(cause),
-            // A reply to `EVAL` cannot have this error, because `EVAL` sends the source.
+            // This error cannot be a reply to `EVAL`, because `EVAL` sends the source of the script.
             Err(Failure::NoScript) => Err(StoreError::InvalidReply),
         }
     }
 
-    /// Encodes a command as a JSON array. Numbers are texts, because some JSON parsers do not support integers with 64
-    /// bits.
+    /// Encodes a command as a JSON array. Numbers are encoded as texts, because some JSON parsers do not support
+    /// 64-bit integers.
     fn encode(&self, by: ScriptBy, batch: &Batch<'_>) -> Bytes {
         let mut arguments = Vec::new();
         self.command.write(batch, by, REPLY_ENCODING, |argument| {
@@ -135,7 +136,8 @@ impl Transport for UpstashTransport {
     }
 
     fn is_congested(&self, _: &[BucketRequest<'_>]) -> bool {
-        // If the server has replied to other requests, this request has probably waited for a free connection.
+        // If the server has replied to other requests, the reason for the missing reply is probably that this request
+        // waited for a free connection.
         self.client.has_replied_within(self.max_silence)
     }
 

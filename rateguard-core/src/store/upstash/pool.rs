@@ -1,8 +1,9 @@
-//! The connection pool. The pool has one connection for each concurrent command, at least one connection, and at most
-//! [`MAX_CONNECTIONS`].
+//! The pool of connections to an Upstash server. It has one connection for each concurrent command, but at least one
+//! connection and at most [`MAX_CONNECTIONS`].
 //!
-//! The pool opens connections in separate tasks. A cancelled check therefore does not cancel a connect attempt that
-//! other checks wait for. A connect attempt may also take longer than the deadline of a check.
+//! The pool opens each connection in a separate task. If a check is cancelled, the attempt to connect therefore
+//! continues, because other checks may wait for the connection. An attempt to connect may also take longer than the
+//! deadline of a check.
 
 use std::{
     collections::VecDeque,
@@ -31,42 +32,44 @@ use crate::{
     store::{StoreError, io_thread::CONNECT_BACKOFF},
 };
 
-/// The maximum number of connections. If a check takes 5 ms, 64 connections are sufficient for about 10,000 checks per
-/// second.
+/// The maximum number of connections. If each check takes 5 ms, 64 connections are sufficient for about 10,000 checks
+/// per second.
 const MAX_CONNECTIONS: usize = 64;
-/// If a connection closes sooner than this and without a reply, the loss counts as a failure to connect.
+/// If a connection closes before this age and has received no reply, the loss counts as a failure to connect.
 const BACKOFF_RESET_AFTER: Duration = Duration::from_secs(5);
-/// The time after which an idle connection is closed. Load balancers close idle connections after about 60 s. The pool
-/// closes idle connections earlier, so it does not send a command on a connection that the server closes.
+/// The time after which the pool closes an idle connection. Load balancers close idle connections after about 60 s.
+/// The pool closes them earlier, so it does not send a command on a connection that the load balancer is closing.
 const MAX_IDLE: Duration = Duration::from_secs(45);
-/// The maximum age of the last reply on a connection that still counts as usable after a cancelled command.
+/// After a command was cancelled, the pool still uses an idle connection if the last reply on the connection is
+/// younger than this.
 const RECENT_REPLY: Duration = Duration::from_secs(1);
-/// The interval at which the pool closes connections that are idle for [`MAX_IDLE`].
+/// The interval at which the pool closes connections that have been idle for [`MAX_IDLE`].
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-/// A command, and the channel for its reply.
+/// A command, and the sender for its reply.
 pub(super) struct Job {
     pub(super) command: Bytes,
     pub(super) reply: oneshot::Sender<Result<RestReply, StoreError>>,
 }
 
-/// An event that the pool handles.
+/// The events that the pool handles.
 pub(super) enum Event {
-    /// A new command, or a command of which no part was sent.
+    /// A check submits a new command, or a command returns to the pool because no part of it was sent.
     Submitted(Job),
     Connected(Connection, Driver),
     ConnectFailed(StoreError),
-    /// A command has its reply, and its connection will be ready soon. [`Released`](Self::Released) follows.
+    /// A command has its reply, and its connection will soon be ready. The event [`Released`](Self::Released)
+    /// follows.
     Replied,
-    /// The connection is ready for the next command. `None` if the connection cannot be used again.
+    /// The connection is ready for the next command. The value is `None` if the connection cannot be used again.
     Released(Option<Connection>),
-    /// A connection is closed.
+    /// A connection has closed.
     Closed {
         was_useful: bool,
     },
-    /// A check cancelled its command before the reply, probably because of the deadline.
+    /// A check cancelled its command before the reply arrived, probably because the deadline expired.
     Cancelled,
-    /// The backoff is over, so the next connect attempt may start.
+    /// The backoff has ended, so the next attempt to connect may start.
     BackoffElapsed,
     Sweep,
 }
@@ -74,20 +77,22 @@ pub(super) enum Event {
 pub(super) struct Pool {
     server: Arc<RestServer>,
     events: UnboundedSender<Event>,
-    /// The idle connections, with the most recently used connection at the end. The pool uses this connection first, so
-    /// surplus connections reach [`MAX_IDLE`] and are closed.
+    /// The idle connections. The most recently used connection is the last one, and the pool uses it first.
+    /// Connections that are not needed therefore reach [`MAX_IDLE`] and are closed.
     idle: Vec<Connection>,
     waiting: VecDeque<Job>,
     open: usize,
     connecting: usize,
-    /// The number of connections between [`Event::Replied`] and [`Event::Released`]. Waiting commands can use them
-    /// soon.
+    /// The number of connections for which the pool has handled [`Event::Replied`] but not yet [`Event::Released`].
+    /// Waiting commands can soon use these connections.
     finishing: usize,
-    /// The cause of the last failure, if there is no connection. While there is a cause, new commands fail immediately.
+    /// The cause of the last failure if there is no open connection. While there is a cause, new commands fail
+    /// immediately.
     down: Option<StoreError>,
     is_backing_off: bool,
     backoff: Backoff,
-    /// A copy of `down` for the client. Unlike `down`, the copy also has a value before the first connection.
+    /// A copy of `down` for the client. In contrast to `down`, this copy is already an error before the first
+    /// connection is open.
     health: watch::Sender<Option<StoreError>>,
 }
 
@@ -112,7 +117,7 @@ impl Pool {
         }
     }
 
-    /// Handles events until the future is dropped.
+    /// Handles all events of the pool until this future is dropped.
     pub(super) async fn run(mut self, mut events: UnboundedReceiver<Event>) {
         self.connect_if_needed();
         self.schedule(SWEEP_INTERVAL, Event::Sweep);
@@ -158,8 +163,8 @@ impl Pool {
                     self.back_off(StoreError::Disconnected(None));
                 }
             }
-            // Other idle connections may be dead too, and each dead connection would make another check exceed its
-            // deadline.
+            // Other idle connections may also be dead. Each dead connection would make another check exceed its
+            // deadline, so close all idle connections that have no recent reply.
             Event::Cancelled => self.close_idle_for(RECENT_REPLY),
             Event::BackoffElapsed => self.is_backing_off = false,
             Event::Sweep => {
@@ -169,12 +174,12 @@ impl Pool {
         }
     }
 
-    /// Closes the connections that have been idle for at least this time.
+    /// Closes all connections that have been idle for at least `max_idle`.
     fn close_idle_for(&mut self, max_idle: Duration) {
         self.idle.retain(|connection| connection.idle_since.elapsed() < max_idle);
     }
 
-    /// Delays the next connect attempt after a failure. If there are no open connections, all waiting commands fail
+    /// Delays the next attempt to connect after a failure. If there is no open connection, all waiting commands fail
     /// immediately.
     fn back_off(&mut self, cause: StoreError) {
         if self.open == 0 {
@@ -191,7 +196,7 @@ impl Pool {
         }
     }
 
-    /// Assigns idle connections to waiting commands, and drops cancelled commands.
+    /// Sends waiting commands on idle connections, and drops commands that are cancelled.
     fn serve_waiting(&mut self) {
         loop {
             while self.waiting.front().is_some_and(|job| job.reply.is_closed()) {
@@ -207,10 +212,11 @@ impl Pool {
         }
     }
 
-    /// Opens connections until there is at least one, and one for each waiting command.
+    /// Opens connections until there is one for each waiting command, and at least one.
     ///
-    /// The number of concurrent attempts is at most the number of open connections, or one. When the server becomes
-    /// available, the pool therefore does not open many connections at the same time.
+    /// The number of concurrent attempts to connect is at most the number of open connections, or 1 if there is no
+    /// open connection. When the server becomes available again, the pool therefore does not open many connections at
+    /// the same time.
     fn connect_if_needed(&mut self) {
         loop {
             let may_connect = !self.is_backing_off
@@ -251,7 +257,7 @@ impl Pool {
     }
 }
 
-/// Runs a job on a connection until the job is complete or cancelled.
+/// Sends the command of a job on a connection, until the job is complete or cancelled.
 async fn serve(
     server: Arc<RestServer>,
     job: Job,
@@ -264,7 +270,7 @@ async fn serve(
     let outcome = match select(exchange, pin!(reply.closed())).await {
         Either::Left((outcome, _)) => outcome,
         Either::Right(_) => {
-            // The cancellation closes the connection. This close must not count as a failure to connect.
+            // A cancelled command closes its connection. This loss must not count as a failure to connect.
             was_useful.store(true, Relaxed);
             let _ = events.send(Event::Cancelled);
             return;
@@ -272,8 +278,8 @@ async fn serve(
     };
     match outcome {
         ExchangeOutcome::Replied(rest_reply, connection) => {
-            // Send this event before the reply. Otherwise the next command of the same caller might open another
-            // connection.
+            // Send this event before the reply. Otherwise the same caller might send its next command before the pool
+            // handles the event, and the pool might open another connection for this command.
             let _ = events.send(Event::Replied);
             let _ = reply.send(Ok(rest_reply));
             let _ = events.send(Event::Released(connection.ready().await));

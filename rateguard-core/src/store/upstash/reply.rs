@@ -11,16 +11,16 @@ pub(super) struct RestReply {
     pub(super) body: Bytes,
 }
 
-/// The reason why a reply has no result.
+/// The reason why a command has no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Failure {
-    /// The script is not in the server's cache.
+    /// The script is not in the cache of the server.
     NoScript,
     Store(StoreError),
 }
 
 impl RestReply {
-    /// Returns the integers that the script returned. The result does not contain the text of an error, because servers
+    /// Returns the integers in the result of the script. An error does not contain the error text, because servers
     /// quote arguments in error texts.
     pub(super) fn integers(&self) -> Result<Vec<i64>, Failure> {
         match self.status.as_u16() {
@@ -29,7 +29,8 @@ impl RestReply {
             403 => Err(Failure::Store(StoreError::Permission)),
             429 => Err(Failure::Store(StoreError::Throttled)),
             500..=599 => Err(Failure::Store(StoreError::NotReady)),
-            // Do not follow redirects, because the client must not send the token to another server.
+            // Other statuses are errors, for example a redirect. The client does not follow redirects, because it
+            // must not send the token to another server.
             _ => Err(Failure::Store(StoreError::InvalidReply)),
         }
     }
@@ -51,7 +52,8 @@ fn failure(error: &str) -> Failure {
     let (code, rest) = error.split_once(' ').unwrap_or((error, ""));
     Failure::Store(match code {
         "NOSCRIPT" => return Failure::NoScript,
-        // `max requests limit exceeded`, `max daily request limit exceeded`, `max concurrent connections exceeded`.
+        // These are the texts of Upstash for an exceeded limit: `max requests limit exceeded`, `max daily request
+        // limit exceeded`, `max concurrent connections exceeded`.
         "ERR"
             if rest.starts_with("max ")
                 && rest.contains(" exceeded")

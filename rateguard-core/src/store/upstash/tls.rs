@@ -1,4 +1,4 @@
-//! The TLS configuration of connections to Upstash.
+//! Creates the TLS configuration for connections to Upstash.
 
 use rustls::{
     ClientConfig, RootCertStore,
@@ -8,8 +8,8 @@ use rustls::{
 use crate::store::tls::{RedisTls, install_crypto_provider};
 
 impl RedisTls {
-    /// Returns the configuration for rustls, or `None` if a certificate or a key is malformed, or there is no
-    /// certificate authority.
+    /// Returns the configuration for rustls. Returns `None` if a certificate or the private key is malformed, or if
+    /// there is no certificate authority.
     pub(super) fn client_config(&self) -> Option<ClientConfig> {
         install_crypto_provider();
         let read = |pem| CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().ok();
@@ -21,8 +21,8 @@ impl RedisTls {
                 }
             }
             None => {
-                // The system's list may contain certificates that rustls cannot parse. Ignore them, because the others
-                // are sufficient.
+                // The list of the system may contain certificates that rustls cannot parse. Ignore these
+                // certificates, because the remaining certificates are sufficient.
                 let system = rustls_native_certs::load_native_certs().certs;
                 authorities.add_parsable_certificates(system);
             }

@@ -1,4 +1,4 @@
-//! The gauges of a guard. Each gauge reports the sum over all guards of the process.
+//! Updates the gauges of a guard. Each gauge reports the sum over all guards of the process.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -12,7 +12,8 @@ use super::{
 
 /// The current values for the gauges of a guard.
 pub(crate) struct GaugeValues {
-    /// `None` if the guard does not use the in-memory store of this crate.
+    /// The number of keys in the in-memory store; `None` if the guard does not use the in-memory store of this
+    /// crate.
     pub(crate) memory_keys: Option<usize>,
     pub(crate) local_keys: usize,
     pub(crate) in_flight: usize,
@@ -52,10 +53,11 @@ impl Gauges {
     }
 }
 
-/// The part of one guard in a gauge that all guards of the process share.
+/// The value of one guard in a gauge that all guards of the process share.
 struct GuardGauge {
     sum: LazyHandle<Gauge>,
-    /// The value that this guard last added to the gauge. When the guard is dropped, this value is subtracted.
+    /// The value that this guard last added to the gauge. When the guard is dropped, this value is subtracted from
+    /// the gauge.
     reported: AtomicU64,
 }
 
@@ -68,7 +70,8 @@ impl GuardGauge {
         let value = value as u64;
         self.sum.with_handle(|sum, is_new| {
             let before = self.reported.swap(value, Relaxed);
-            // A new recorder has received no earlier value, so nothing is subtracted.
+            // The handle of a new recorder does not contain the earlier value of this guard, so nothing is
+            // subtracted.
             let before = if is_new { 0 } else { before };
             sum.increment(value as f64 - before as f64);
         })

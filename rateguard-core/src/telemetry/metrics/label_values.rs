@@ -1,4 +1,5 @@
-//! The values of the labels, in lists whose index is the discriminant, so that tables have one entry for each value.
+//! Lists the values of each label. The index of a value is its discriminant, so that a table can have one entry for
+//! each value.
 
 use crate::{
     store::Operation,

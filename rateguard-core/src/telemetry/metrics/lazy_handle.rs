@@ -1,4 +1,4 @@
-//! Handles that are registered with the recorder once.
+//! Stores the handles of metrics, so that each handle is registered with the recorder only once.
 
 use std::sync::OnceLock;
 
@@ -8,7 +8,7 @@ use super::Metric;
 
 static METADATA: Metadata<'_> = Metadata::new("rateguard", Level::INFO, None);
 
-/// A handle that a recorder returns for a metric, such as a counter.
+/// A handle through which values of one metric are sent to the recorder. The handle of a counter is an example.
 pub(super) trait Handle: Sized {
     fn register(recorder: &dyn Recorder, key: &Key) -> Self;
 }
@@ -31,7 +31,8 @@ impl Handle for Histogram {
     }
 }
 
-/// A handle that is registered at its first use after a recorder was installed, and then stored.
+/// A handle that is registered with the recorder at the first use after a recorder was installed. From then on, the
+/// handle is stored.
 pub(super) struct LazyHandle<H> {
     key: Key,
     handle: OnceLock<H>,
@@ -42,8 +43,8 @@ impl<H: Handle> LazyHandle<H> {
         Self { key: Key::from_parts(metric.name, labels), handle: OnceLock::new() }
     }
 
-    /// Calls `record` with the handle. Returns whether this call stored the handle, so the caller knows when to
-    /// describe the metrics.
+    /// Calls `record` with the handle. Returns whether this call stored the handle, because the caller must then
+    /// describe the metrics to the recorder.
     pub(super) fn with_handle(&self, record: impl FnOnce(&H, IsNew)) -> IsNew {
         if let Some(handle) = self.handle.get() {
             record(handle, false);
@@ -56,8 +57,8 @@ impl<H: Handle> LazyHandle<H> {
     fn register(&self, record: impl FnOnce(&H, IsNew)) -> IsNew {
         with_recorder(|recorder| {
             let handle = H::register(recorder, &self.key);
-            // Until a recorder is installed, `metrics` passes a zero-sized recorder that does nothing. A handle of this
-            // recorder is not stored, since a real recorder may be installed later.
+            // Until a recorder is installed, the crate `metrics` provides a zero-sized recorder that does nothing.
+            // A handle from this recorder is not stored, because a real recorder may be installed later.
             let is_new = size_of_val(recorder) > 0 && self.handle.set(handle).is_ok();
             match self.handle.get() {
                 Some(handle) => record(handle, is_new),
@@ -67,11 +68,11 @@ impl<H: Handle> LazyHandle<H> {
         })
     }
 
-    /// Returns the stored handle; `None` if the handle is not registered yet.
+    /// Returns the stored handle; `None` if no handle has been registered.
     pub(super) fn get(&self) -> Option<&H> {
         self.handle.get()
     }
 }
 
-/// Whether the call stored a new handle.
+/// Whether a call stored a new handle.
 pub(super) type IsNew = bool;

@@ -1,8 +1,8 @@
-//! Metrics about checks (feature `metrics`), such as the number of requests that each limit denied. The `metrics` crate
-//! receives the metrics.
+//! Reports metrics about checks (feature `metrics`), such as the number of requests that each limit denied. The
+//! crate `metrics` receives the values.
 //!
-//! Any recorder of that crate works. For `metrics-exporter-prometheus`, set the buckets of the histogram. Otherwise the
-//! exporter writes a summary, and summaries of several application servers cannot be added:
+//! Any recorder for that crate works. For `metrics-exporter-prometheus`, set the buckets of the histogram as shown
+//! below. Otherwise the exporter writes a summary, and summaries of several application servers cannot be added:
 //!
 //! ```
 //! use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
@@ -19,25 +19,25 @@
 //!
 //! | Label | Value |
 //! |---|---|
-//! | `policy` | the name of the policy whose quota decided |
-//! | `quota` | the quota that decided, such as `5/minute`; `none` if there was no decision |
+//! | `policy` | the name of the policy that has the deciding quota |
+//! | `quota` | the quota that admitted or denied the request, such as `5/minute`; `none` if there was no decision |
 //! | `outcome` | `allowed`, `denied`, `banned` or `rejected`, see below |
 //! | `mode` | the component that made the decision, see below |
 //! | `error` | the variant of [`StoreError`](crate::StoreError) in snake case |
-//! | `operation` | the operation of the store call: `check`, `peek`, `debit`, `refund`, `reset` |
-//! | `store` | `memory`: the in-memory store; `local`: the counts in this process while the store does not answer |
+//! | `operation` | the operation that the store executed: `check`, `peek`, `debit`, `refund`, `reset` |
+//! | `store` | `memory`: the in-memory store; `local`: this process, while the store does not answer |
 //!
-//! | `outcome` | The request was |
+//! | `outcome` | The request was … |
 //! |---|---|
 //! | `allowed` | admitted, or passed without a decision |
 //! | `denied` | denied, because a quota had no room |
 //! | `banned` | denied, because the key is banned |
 //! | `rejected` | rejected without a decision |
 //!
-//! | `mode` | The decision was made by |
+//! | `mode` | The decision was made by … |
 //! |---|---|
 //! | `store` | the store |
-//! | `overflow` | the in-memory store; because it is full, the key shared its count with other keys |
+//! | `overflow` | the in-memory store, for a key that shared its count with other keys because the store is full |
 //! | `cached_denial` | the denial cache of the guard |
 //! | `local` | this process in memory, with its share of the limit, while the store did not answer |
 //! | `open` | no component, because the store did not answer; the request passed |
@@ -45,17 +45,18 @@
 //! | `shadow` | a policy in shadow mode, or candidate quotas that are not enforced for the key; no request was denied |
 //!
 //! No label contains a part of a key. The number of quotas is not bounded, because a program may choose a quota for
-//! each request. So a guard reports only the first [`MAX_PAIRS`] pairs of policy and quota, and all further pairs with
-//! the value `other` for both labels. The policies of the guard and the fixed policies of an HTTP adapter come first,
-//! because they are registered before the first request.
+//! each request. So a guard reports only the first [`MAX_PAIRS`] pairs of a policy and a quota. For all further
+//! pairs, both labels have the value `other`. The policies of the guard and the fixed policies of an HTTP adapter
+//! are among the first pairs, because they are registered before the first request.
 //!
 //! # When checks are counted
 //!
-//! A check is counted when it ends. A check whose future is dropped is not counted. Peeks, refunds and debits are not
-//! checks. A check of several policies is counted once, and each of its shadow checks is counted once, too.
+//! A check is counted when it ends. A check whose future is dropped is not counted. Peeks, refunds and debits are
+//! not checks. A check of several policies is counted once. Each of its shadow checks is also counted once.
 //!
-//! The guard stores the handles that the recorder returns, so it can record a value in some nanoseconds. A recorder may
-//! be installed after the guard is built. The recorder then gets only later values.
+//! The guard stores the handles that the recorder returns, so it can record a value in a few nanoseconds. A
+//! recorder may be installed after the guard is built. The recorder then gets only the values that are recorded
+//! later.
 
 mod gauges;
 mod label_values;

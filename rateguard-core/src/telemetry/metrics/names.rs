@@ -1,4 +1,4 @@
-//! The definitions of all metrics: names, labels, units of measurement and help texts.
+//! Defines all metrics: their names, labels, units of measurement and help texts.
 
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 
@@ -6,27 +6,27 @@ use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Metric {
-    /// The name that the recorder gets, in the notation of Prometheus.
+    /// The name of the metric in the recorder, in the notation of Prometheus.
     pub name: &'static str,
     /// Whether the metric is a counter, a gauge or a histogram.
     pub kind: MetricKind,
-    /// The unit of measurement.
+    /// The unit of measurement of the metric's values.
     pub unit: Unit,
     /// The names of the metric's labels.
     pub labels: &'static [&'static str],
-    /// The help text that the recorder gets.
+    /// The help text of the metric in the recorder.
     pub help: &'static str,
 }
 
-/// The kind of a metric.
+/// The kind of a metric: counter, gauge or histogram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MetricKind {
-    /// A number that only increases.
+    /// A metric whose value only increases.
     Counter,
-    /// A number that increases and decreases.
+    /// A metric whose value increases and decreases.
     Gauge,
-    /// The number of values in each of several ranges.
+    /// A metric that counts values in several ranges.
     Histogram,
 }
 
@@ -113,7 +113,7 @@ pub(super) const QUOTA_WINDOW: Metric = Metric {
     help: "Length of the window of a quota, or 0 if the quota is no longer in effect.",
 };
 
-/// All metrics.
+/// The definitions of all metrics.
 pub const ALL: [Metric; 9] = [
     DECISIONS,
     STORE_DURATION,
@@ -126,10 +126,10 @@ pub const ALL: [Metric; 9] = [
     QUOTA_WINDOW,
 ];
 
-/// The name of the only histogram, for exporters that need its buckets.
+/// The name of the only histogram. Some exporters need this name to set the buckets of the histogram.
 pub const STORE_DURATION_SECONDS: &str = STORE_DURATION.name;
 
-/// The upper bounds of the histogram buckets in seconds, from 0.1 ms (Redis on the same machine) to 1 s (a very long
-/// deadline).
+/// The recommended upper bounds of the histogram buckets, in seconds. They are from 0.1 ms (Redis on the same
+/// machine) to 1 s (a very long deadline).
 pub const STORE_DURATION_BUCKETS: [f64; 13] =
     [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];

@@ -22,16 +22,16 @@ use crate::{
 
 pub(crate) struct Metrics {
     series: SeriesTable,
-    /// The index is [`StoreError::index`].
+    /// The counters of store errors. The index of a counter is [`StoreError::index`].
     errors: [OnceLock<LazyHandle<Counter>>; StoreError::ALL.len()],
-    /// The index is the discriminant of the operation.
+    /// The histograms of store calls. The index of a histogram is the discriminant of the operation.
     durations: [OnceLock<LazyHandle<Histogram>>; Operation::ALL.len()],
     gauges: Gauges,
     described: Once,
 }
 
 impl Metrics {
-    /// Whether metrics are recorded.
+    /// Whether this build records metrics.
     pub(crate) const IS_ENABLED: bool = true;
 
     pub(crate) fn new() -> Self {
@@ -44,7 +44,7 @@ impl Metrics {
         }
     }
 
-    /// Reports quotas before their first checks.
+    /// Sets the gauges of these quotas, so that dashboards show the quotas before their first checks.
     pub(crate) fn register_quotas<'a>(
         &self,
         quotas: impl Iterator<Item = (&'a PolicyName, Quota)>,
@@ -52,8 +52,8 @@ impl Metrics {
         quotas.for_each(|(policy, quota)| self.series.of(policy, Some(quota)).publish_quota());
     }
 
-    /// Replaces the quotas of the guard's policies. The gauges of a removed quota become 0, so a dashboard shows that
-    /// the quota no longer applies.
+    /// Sets the gauges for the current quotas of the guard's policies. The gauges of a removed quota become 0, so a
+    /// dashboard shows that the quota no longer applies.
     pub(crate) fn replace_policies<'a>(
         &self,
         quotas: impl Iterator<Item = (&'a PolicyName, Quota)>,
@@ -81,7 +81,7 @@ impl Metrics {
         }
     }
 
-    /// Adds the duration of a store call to the histogram.
+    /// Adds the duration of a store call to the histogram for this operation.
     pub(crate) fn record_store_call(&self, operation: Operation, elapsed: Duration) {
         let duration = self.durations[operation as usize].get_or_init(|| {
             let label = Label::from_static_parts("operation", operation.as_str());
@@ -90,7 +90,7 @@ impl Metrics {
         self.describe(duration.with_handle(|duration, _| duration.record(elapsed.as_secs_f64())));
     }
 
-    /// Counts an operation that the store did not answer.
+    /// Counts an operation for which the store returned no result.
     pub(crate) fn record_store_error(&self, cause: StoreError) {
         let errors = self.errors[cause.index()].get_or_init(|| {
             let label = Label::from_static_parts("error", cause.as_str());
@@ -99,13 +99,13 @@ impl Metrics {
         self.describe(errors.with_handle(|errors, _| errors.increment(1)));
     }
 
-    /// Updates all gauges to these values.
+    /// Sets all gauges of the guard to these values.
     pub(crate) fn update(&self, values: GaugeValues) {
         self.series.iter().for_each(QuotaSeries::publish_quota);
         self.describe(self.gauges.update(&values));
     }
 
-    /// Describes all metrics to the recorder once, after the first handle is registered.
+    /// Sends the descriptions of all metrics to the recorder once, after the first handle is registered.
     fn describe(&self, is_new: IsNew) {
         if is_new {
             self.described.call_once(|| names::ALL.iter().for_each(names::Metric::describe));

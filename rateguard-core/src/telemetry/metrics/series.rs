@@ -1,4 +1,4 @@
-//! The metrics for each pair of a policy and a quota.
+//! Stores the metrics for each pair of a policy and a quota.
 
 use std::{
     hash::{Hash, Hasher},
@@ -21,15 +21,16 @@ use crate::{
     word_hash::WordHasher,
 };
 
-/// The maximum number of pairs of policy and quota that have their own metrics in one guard: 200. All later pairs share
-/// the label value `other`.
+/// The maximum number of pairs of a policy and a quota that have their own metrics in one guard: 200. All later
+/// pairs share the label value `other`.
 pub const MAX_PAIRS: usize = 200;
 
-/// At most 200 of 512 table slots are used, so a lookup reads one or two table slots on average.
+/// The number of table slots. At most 200 of the 512 slots are used, so a lookup reads one or two slots on average.
 const SLOTS: usize = 512;
 const COUNTERS_PER_PAIR: usize = OutcomeLabel::ALL.len() * DecisionMode::ALL.len();
 
-/// A hash table with linear probing. Pairs are never removed, so a lookup needs no lock.
+/// A hash table with linear probing that contains a series for each pair. Pairs are never removed, so a lookup
+/// needs no lock.
 pub(super) struct SeriesTable {
     slots: Box<[OnceLock<Box<QuotaSeries>>]>,
     len: AtomicUsize,
@@ -73,7 +74,7 @@ impl SeriesTable {
                 let text = quota.map_or("none".to_owned(), |quota| quota.to_string());
                 Box::new(QuotaSeries::new(policy.clone(), quota, text))
             });
-            // Another thread may have filled this table slot before this thread locked the table.
+            // Another thread may have filled this slot before this thread got the lock for insertions.
             if series.is(policy, quota) {
                 return series;
             }
@@ -86,17 +87,19 @@ impl SeriesTable {
     }
 }
 
-/// The metrics for a policy and one of its quotas, or for its checks without a decision.
+/// The metrics for one pair of a policy and a quota. If `quota` is `None`, the metrics for the checks of the policy
+/// without a decision.
 pub(super) struct QuotaSeries {
     policy: PolicyName,
     quota: Option<Quota>,
     policy_text: SharedString,
     quota_text: SharedString,
-    /// The index combines the outcome and the mode.
+    /// The counters for all combinations of an outcome and a mode. The index is computed from both.
     decisions: [OnceLock<Box<LazyHandle<Counter>>>; COUNTERS_PER_PAIR],
     limit: LazyHandle<Gauge>,
     window: LazyHandle<Gauge>,
-    /// One of the three states below. A policies file can add a pair to the guard's policies and remove it again.
+    /// One of the states `UNMANAGED`, `ACTIVE` and `RETIRED`. The state changes when a policies file adds the pair
+    /// to the guard's policies or removes it.
     state: AtomicU8,
 }
 
@@ -104,7 +107,7 @@ pub(super) struct QuotaSeries {
 const UNMANAGED: u8 = 0;
 /// The pair belongs to the guard's policies.
 const ACTIVE: u8 = 1;
-/// The pair belonged to the guard's policies and was removed.
+/// The pair belonged to the guard's policies until a policies file removed it.
 const RETIRED: u8 = 2;
 
 impl QuotaSeries {
@@ -125,7 +128,7 @@ impl QuotaSeries {
         self.quota == quota && self.policy == *policy
     }
 
-    /// Counts a decision. Returns whether this call stored a new handle.
+    /// Counts a decision. Returns whether this call stored a new handle of the recorder.
     pub(super) fn record_decision(&self, outcome: OutcomeLabel, mode: DecisionMode) -> IsNew {
         let counter = self.decisions[outcome as usize * DecisionMode::ALL.len() + mode as usize]
             .get_or_init(|| {
@@ -140,14 +143,14 @@ impl QuotaSeries {
         counter.with_handle(|counter, _| counter.increment(1))
     }
 
-    /// Marks the pair as a part of the guard's policies, and sets its gauges.
+    /// Marks the pair as a part of the guard's policies, and sets the gauges for its limit and window.
     pub(super) fn activate(&self) {
         self.state.store(ACTIVE, Relaxed);
         self.publish_quota();
     }
 
-    /// Sets the gauges to 0 after the quota was removed from the guard's policies. The gauges are set to 0 only once,
-    /// since another guard of the process may still have the quota and set the same gauges.
+    /// Sets the gauges to 0 after the quota was removed from the guard's policies. This happens only once for each
+    /// removal, because another guard of the process may still have the quota and set the same gauges.
     pub(super) fn retire(&self) {
         if self.state.compare_exchange(ACTIVE, RETIRED, Relaxed, Relaxed).is_ok() {
             self.limit.with_handle(|gauge, _| gauge.set(0.0));
@@ -164,7 +167,7 @@ impl QuotaSeries {
     }
 }
 
-/// Returns the table slot where the search for this pair begins.
+/// Returns the slot at which the search for this pair begins.
 fn first_slot(policy: &PolicyName, quota: Option<Quota>) -> usize {
     let mut hasher = WordHasher::default();
     policy.hash(&mut hasher);
@@ -189,7 +192,7 @@ mod tests {
             assert_eq!(*series.quota_text, *text);
         }
         for (number, quota) in quotas.enumerate().take(MAX_PAIRS) {
-            // An equal policy name at another memory address is the same policy.
+            // Two policy names with equal text at different memory addresses are the same policy.
             let app = PolicyName::of("app");
             assert!(table.of(&app, Some(quota)).is(&app, Some(quota)), "{number}");
         }

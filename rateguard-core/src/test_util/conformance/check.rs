@@ -1,4 +1,4 @@
-//! Rules for checks and peeks.
+//! Tests the rules of the contract for checks and peeks.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use crate::{
     store::{Bucket, BucketRequest, Operation},
 };
 
-/// A window that is longer than the suite runs, so no units expire.
+/// A window that is longer than the duration of the suite, so no units expire during the suite.
 pub(super) const LONG: Duration = Duration::from_secs(86_400);
-/// A window that is short enough for the suite to wait for its end.
+/// A window that is short enough for the suite to wait until it ends.
 pub(super) const SHORT: Duration = Duration::from_millis(400);
 const TICK: Duration = Duration::from_micros(1);
 
@@ -112,7 +112,8 @@ async fn all_buckets_or_none_are_taken(subject: &mut Subject<'_>) {
     );
 
     match subject.try_apply(Operation::Check, &of_two_keys).await {
-        // A store may reject a check of several keys, as Redis Cluster does if the keys are in different cluster slots.
+        // The contract allows a store to reject a check of several keys, as Redis Cluster does if the keys are in
+        // different cluster slots.
         Err(StoreError::CrossSlot) => return,
         Err(error) => require(false, &format!("expected a reply of the store, found: {error}")),
         Ok(verdict) => {
@@ -177,8 +178,8 @@ async fn retry_after_is_exact(subject: &mut Subject<'_>) {
     for cost in [1, 2, 3] {
         let (key, quota) = (subject.key(), subject.quota(3, SHORT));
         for _ in 0..3 {
-            // In real time, units may become available between the checks, so the loop continues until a check is
-            // denied.
+            // If the store uses real time, units may become available between two checks. So the loop continues
+            // until a check is denied.
             let denied = loop {
                 let reply = subject.check(request(&key, quota, cost)).await;
                 if !reply.allowed {
@@ -220,7 +221,8 @@ async fn concurrent_checks_are_serialized(subject: &mut Subject<'_>) {
 async fn pending_operation_starts_when_polled(subject: &mut Subject<'_>) {
     let (key, quota) = (subject.key(), subject.quota(2, LONG));
     if subject.drop_unpolled(Operation::Check, &[request(&key, quota, 1)]) {
-        // An operation that started too early may need some time to change the bucket.
+        // If an operation wrongly starts before it is polled, it may need some time to change the bucket. So the
+        // test reads the bucket several times.
         for _ in 0..20 {
             let remaining = subject.peek(request(&key, quota, 1)).await.status.remaining;
             require(remaining == 2, "a pending operation does not start before it is polled");

@@ -1,4 +1,4 @@
-//! The conformance suite for stores.
+//! The conformance suite, which tests whether a store satisfies the contract.
 
 mod check;
 mod refund;
@@ -9,9 +9,9 @@ use self::subject::Subject;
 pub use self::time::Time;
 use crate::{Algorithm, store::Store};
 
-/// Verifies that a store satisfies the contract of [`Store`], for each of these algorithms.
+/// Verifies for each of these algorithms that a store satisfies the contract of [`Store`].
 ///
-/// The suite uses random keys, so the store may contain other data.
+/// The suite uses random keys, so the store may already contain other data.
 ///
 /// ```
 /// use actix_rateguard_core::{Algorithm, MemoryStore, test_util::{ManualClock, Time, conformance}};
@@ -26,7 +26,7 @@ use crate::{Algorithm, store::Store};
 ///
 /// # Panics
 ///
-/// If the store violates the contract. The message contains the violated rule.
+/// The function panics if the store violates the contract. The message contains the violated rule.
 pub async fn conformance(store: &dyn Store, time: Time, algorithms: &[Algorithm]) {
     for algorithm in algorithms {
         let mut subject = Subject::new(store, time.clone(), *algorithm);

@@ -1,4 +1,4 @@
-//! Rules for refunds, debits and resets.
+//! Tests the rules of the contract for refunds, debits and resets.
 
 use super::{
     check::{LONG, SHORT},
@@ -27,8 +27,8 @@ async fn refunded_units_can_be_taken(subject: &mut Subject<'_>) {
     let first = subject.check(request(&key, quota, 4)).await;
     let second = subject.check(request(&key, quota, 5)).await;
     let verdict = subject.apply(Operation::Refund, &[refund(&key, quota, 3, first.receipt)]).await;
-    // A token bucket has refilled a fraction of a unit since the check. The refund does not return this fraction a
-    // second time, so one unit may be missing.
+    // Since the check, a token bucket may have regained a fraction of a unit. The refund does not return this
+    // fraction again, so one whole unit may be missing.
     let remaining = BucketReply::of(&verdict).status.remaining;
     require((3..=4).contains(&remaining), "a refund returns the requested units");
     let verdict = subject.apply(Operation::Refund, &[refund(&key, quota, 5, second.receipt)]).await;
@@ -39,7 +39,7 @@ async fn refunded_units_can_be_taken(subject: &mut Subject<'_>) {
 
     let verdict = subject.apply(Operation::Refund, &[refund(&key, quota, 8, reply.receipt)]).await;
     require(verdict.is_allowed(), "a refund is always admitted");
-    // This bucket is empty.
+    // No request has taken units from this second bucket, so a refund must not add units to it.
     let other = subject.key();
     let verdict =
         subject.apply(Operation::Refund, &[refund(&other, quota, 8, reply.receipt)]).await;
@@ -53,7 +53,8 @@ async fn expired_units_are_not_refunded(subject: &mut Subject<'_>) {
     require(first.allowed, "a check within the limit is admitted");
     subject.time.advance(3 * SHORT).await;
     let (long_key, long) = (subject.key(), subject.quota(2, LONG));
-    // The units of the first check have expired. Another check takes the same number of units.
+    // The units of the first check have expired, and a later check has taken the same number of units. A refund for
+    // the first check must not return these later units.
     let others = subject.check(request(&key, quota, 2)).await;
     require(others.allowed, "units expire after at most two windows");
     let verdict = subject.apply(Operation::Refund, &[refund(&key, quota, 2, first.receipt)]).await;

@@ -1,4 +1,4 @@
-//! The store that the suite tests.
+//! Wraps the store that the suite tests.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -23,18 +23,18 @@ impl<'a> Subject<'a> {
         Self { store, time, algorithm, last_key: RandomState::new().hash_one("keys") }
     }
 
-    /// Returns a key that was not used before.
+    /// Returns a key that the suite has not used before.
     pub(super) fn key(&mut self) -> Key {
         self.last_key = self.last_key.wrapping_add(1);
         Key::from_parts([self.last_key.to_le_bytes()])
     }
 
-    /// Returns a quota with the algorithm that is tested.
+    /// Returns a quota with the algorithm that the suite tests.
     pub(super) fn quota(&self, limit: u32, window: Duration) -> Quota {
         quota(self.algorithm, limit, window)
     }
 
-    /// Applies an operation. Panics if the store returns an error.
+    /// Applies an operation to the store. Panics if the store returns an error.
     pub(super) async fn apply(
         &self,
         operation: Operation,
@@ -61,7 +61,8 @@ impl<'a> Subject<'a> {
         Ok(verdict)
     }
 
-    /// Creates an operation and drops it before it is polled. Returns whether the operation was pending.
+    /// Creates an operation and drops it before it is polled. Returns whether the store returned a pending
+    /// operation, which would have needed a poll.
     pub(super) fn drop_unpolled(
         &self,
         operation: Operation,
@@ -70,12 +71,12 @@ impl<'a> Subject<'a> {
         matches!(self.store.apply(operation, requests), StoreFuture::Pending(_))
     }
 
-    /// Applies a check to one bucket.
+    /// Checks one bucket request in the store.
     pub(super) async fn check(&self, request: BucketRequest<'_>) -> BucketReply {
         BucketReply::of(&self.apply(Operation::Check, &[request]).await)
     }
 
-    /// Applies a peek to one bucket.
+    /// Peeks at the bucket of one request, without taking units.
     pub(super) async fn peek(&self, request: BucketRequest<'_>) -> BucketReply {
         BucketReply::of(&self.apply(Operation::Peek, &[request]).await)
     }
@@ -89,12 +90,12 @@ pub(super) fn quota(algorithm: Algorithm, limit: u32, window: Duration) -> Quota
     }
 }
 
-/// Returns a bucket request for `cost` units and a key.
+/// Returns a request for `cost` units from the bucket of a key.
 pub(super) fn request(key: &Key, quota: Quota, cost: u32) -> BucketRequest<'_> {
     BucketRequest::new(Bucket::new("conformance", 0, key), quota, cost)
 }
 
-/// The reply of the store for one bucket.
+/// The store's reply to a request for one bucket.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BucketReply {
     pub(super) allowed: bool,
@@ -112,8 +113,8 @@ impl BucketReply {
         }
     }
 
-    /// Returns the time until a denied check is admitted. Panics if the check was not denied, or if the time is missing
-    /// or zero.
+    /// Returns the time until the same check is admitted. Panics if the check was not denied, or if the time is
+    /// missing or zero.
     #[track_caller]
     pub(super) fn retry_after(&self) -> Duration {
         match self.status.retry_after {
@@ -123,7 +124,7 @@ impl BucketReply {
     }
 }
 
-/// Panics if this rule of the contract is not satisfied.
+/// Panics with the message `rule` if the store does not satisfy this rule of the contract.
 #[track_caller]
 pub(super) fn require(is_satisfied: bool, rule: &str) {
     if !is_satisfied {

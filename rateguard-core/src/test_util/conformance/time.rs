@@ -1,4 +1,4 @@
-//! The time of the store that the conformance suite tests.
+//! Defines how the conformance suite controls the time of the tested store.
 
 use std::time::Duration;
 
@@ -8,9 +8,11 @@ use crate::test_util::ManualClock;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Time {
-    /// The store uses this clock. The suite then also verifies that no change comes a microsecond too early.
+    /// The store uses this manual clock. The suite then also verifies that no change happens a microsecond too
+    /// early.
     Manual(ManualClock),
-    /// The store uses the system's time. The suite then sleeps with Tokio's timer, about 10 seconds for each algorithm.
+    /// The store uses the system's time. The suite then waits with Tokio's timer, about 10 seconds for each
+    /// algorithm.
     Real,
 }
 

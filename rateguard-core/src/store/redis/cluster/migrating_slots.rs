@@ -1,4 +1,4 @@
-//! The cluster slots that migrate from one master to another.
+//! Records the cluster slots that migrate from one master to another master.
 
 use std::{
     collections::HashMap,
@@ -9,21 +9,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// For this time after an `ASK` or `TRYAGAIN` error, the cluster slot counts as migrating.
+/// The time for which a cluster slot counts as migrating after an `ASK` or `TRYAGAIN` error.
 const MIGRATION_TTL: Duration = Duration::from_secs(10);
 
-/// The cluster slots that currently migrate. Two nodes serve a migrating slot together, so a missing reply is not the
-/// error of only one node.
+/// The cluster slots that currently migrate. Two nodes serve a migrating slot together. If a reply is missing, it is
+/// therefore unclear which of the two nodes has failed.
 #[derive(Default)]
 pub(super) struct MigratingSlots {
-    /// The time of the last `ASK` or `TRYAGAIN` error, by slot.
+    /// For each slot, the time of the last `ASK` or `TRYAGAIN` error.
     slots: Mutex<HashMap<u16, Instant>>,
-    /// Whether `slots` may have entries. In the common case there are none, and `contains` needs no lock.
+    /// True if `slots` may have entries. In most cases there are no entries, and `contains` does not need the lock.
     may_have_slots: AtomicBool,
 }
 
 impl MigratingSlots {
-    /// Records that a node reported that this cluster slot migrates.
+    /// Marks this cluster slot as migrating, because a node has reported it.
     pub(super) fn record(&self, slot: u16) {
         self.lock().insert(slot, Instant::now());
         self.may_have_slots.store(true, Relaxed);
@@ -45,7 +45,7 @@ impl MigratingSlots {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<u16, Instant>> {
-        // Each change is a single call that leaves the map consistent, so a poisoned lock is safe to use.
+        // Each change is a single call that leaves the map consistent, so it is safe to use a poisoned lock.
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,8 +1,8 @@
-//! Redis Cluster: opens a link to each master, and sends each request to the master that serves the cluster slot of its
-//! keys.
+//! Connects to a Redis Cluster. There is one link to each master, and each request is sent to the master that serves
+//! the cluster slot of the request's keys.
 //!
-//! Each node has its own link, so a node that hangs does not delay requests to other nodes. If a node may have run a
-//! request, the request is not sent again, because the units would count twice.
+//! Each master has its own link, so a master that does not reply does not delay the requests to other masters. A
+//! request is not sent again if a node may already have run it, because the units would then count twice.
 
 mod migrating_slots;
 mod node_address;
@@ -28,7 +28,8 @@ use crate::store::{
     redis::{destination::Destination, link::Link, script_runner::ScriptRunner},
 };
 
-/// The delay before the first retry of a request to a migrating slot. The delay doubles with each retry.
+/// The delay before a request to a migrating slot is sent a second time. The delay doubles before each further
+/// attempt.
 const INITIAL_BACKOFF: Duration = Duration::from_millis(1);
 
 pub(super) struct Cluster {
@@ -38,7 +39,7 @@ pub(super) struct Cluster {
 }
 
 impl Cluster {
-    /// Starts to query the topology from the nodes of the URL. There must be at least one node.
+    /// Starts to query the topology of the cluster from the nodes in the URL. There must be at least one such node.
     pub(super) fn open(
         seeds: Vec<ConnectionInfo>,
         deadline: Duration,
@@ -53,7 +54,7 @@ impl Cluster {
         Self { nodes, migrating_slots: MigratingSlots::default(), _topology_refresh: refresh }
     }
 
-    /// Returns the destination for this cluster slot: the master of the slot.
+    /// Returns the destination for the keys in this cluster slot, which is the master of the slot.
     pub(super) async fn destination(&self, slot: u16) -> Result<Destination, StoreError> {
         let destination = match self.nodes.master(slot).await {
             Ok(node) => self.destination_at(&node, slot, false).await,
@@ -74,10 +75,11 @@ impl Cluster {
         Ok(Destination { link, live, needs_asking, slot, host })
     }
 
-    /// Returns the destination that a redirect error names. A node that redirects has not run the script, so the
-    /// request can be sent again.
+    /// Returns the destination that a redirect error names. A node that redirects a request has not run the script,
+    /// so it is safe to send the request again.
     ///
-    /// Fails with a cause if the destination is unavailable, and with `None` if the error is not a redirect.
+    /// Returns `Err(Some(_))` with the cause if the destination is unavailable. Returns `Err(None)` if the error is
+    /// not a redirect.
     pub(super) async fn redirect(
         &self,
         destination: Destination,
@@ -87,7 +89,8 @@ impl Cluster {
         let redirect = || -> Option<NodeAddress> {
             let (host, port) = error.redirect_node()?.0.rsplit_once(':')?;
             let host = if host.is_empty() { &destination.host } else { host };
-            // An IPv6 address has no brackets in a redirect.
+            // In a redirect, an IPv6 address is not in brackets, so the last colon separates the address from the
+            // port.
             Some(NodeAddress { host: host.to_owned(), port: port.parse().ok()? })
         };
         let needs_asking = match error.kind() {
@@ -99,8 +102,8 @@ impl Cluster {
                 self.migrating_slots.record(destination.slot);
                 true
             }
-            // Some of the keys have already migrated and others have not, so no node has all keys. Wait, and try the
-            // same node again.
+            // Some keys of the request have already migrated to another node, and some have not, so no node has all
+            // of the keys. Wait, and then send the request to the same node again.
             redis::ErrorKind::Server(ServerErrorKind::TryAgain) => {
                 self.migrating_slots.record(destination.slot);
                 sleep(INITIAL_BACKOFF * 2_u32.pow(attempt)).await;
@@ -113,13 +116,13 @@ impl Cluster {
         Ok(self.destination_at(&node, destination.slot, needs_asking).await?)
     }
 
-    /// Requests a refresh of the topology, because another node may serve a cluster slot now.
+    /// Requests an update of the topology, because a cluster slot may have moved to another node.
     pub(super) fn request_refresh(&self) {
         self.nodes.wake.notify_one();
     }
 
-    /// Returns the number of the node that serves this cluster slot, or [`NO_NODE`] if there is no such node or the
-    /// slot migrates.
+    /// Returns the number of the node that serves this cluster slot. Returns [`NO_NODE`] if no node serves the slot,
+    /// or if the slot migrates.
     pub(super) fn server(&self, slot: u16) -> usize {
         if self.migrating_slots.contains(slot) {
             return NO_NODE;
@@ -128,13 +131,14 @@ impl Cluster {
         map.ok().and_then(|map| map.node(slot).map(|node| node.number)).unwrap_or(NO_NODE)
     }
 
-    /// Returns the link to the master of this cluster slot, if the current map has a master for the slot.
+    /// Returns the link to the master of this cluster slot. Returns `None` if the current map has no master for the
+    /// slot.
     pub(super) fn link(&self, slot: u16) -> Option<Arc<Link>> {
         let map = self.nodes.map_now().ok()?;
         map.node(slot).map(|node| Arc::clone(&node.link))
     }
 
-    /// Returns an error unless each cluster slot has a master with a live connection.
+    /// Returns an error if a cluster slot has no master, or if its master has no live connection.
     pub(super) fn health(&self) -> Result<(), StoreError> {
         self.nodes.map_now()?.health()
     }

@@ -1,8 +1,8 @@
-//! The address of a node of a cluster.
+//! Defines the address of a cluster node.
 
 use redis::{ConnectionAddr, ConnectionInfo};
 
-/// The address of a node.
+/// The address of a cluster node.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct NodeAddress {
     pub(super) host: String,

@@ -1,4 +1,4 @@
-//! The masters of a cluster with their links, and the map from cluster slots to masters.
+//! Holds the masters of a cluster with their links, and the map from cluster slots to masters.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -27,24 +27,25 @@ use crate::store::{
     redis::{connect::at, connector::Source, link::Link, script_runner::ScriptRunner},
 };
 
-/// The maximum number of nodes with a connection. Redis Cluster supports about 1,000 nodes.
+/// The maximum number of nodes to which the store connects. Redis Cluster supports about 1,000 nodes.
 const MAX_NODES: usize = 1_000;
-/// After this many consecutive reports of a map that is older than the current map, the older map replaces the current
-/// map. The cluster has then probably been created again with new epochs.
+/// The number of consecutive stale reports after which a stale map replaces the current map. A report is stale if its
+/// map is older than the current map, or if its node is not connected to a majority of the masters. Probably an
+/// administrator has created the cluster again, and the new cluster has lower epochs.
 const STALE_MAP_THRESHOLD: u32 = 3;
 
 /// The number of map updates to wait for after a redirect to an unknown node. The query for the first update may have
-/// started before the redirect, so one update is not enough.
+/// started before the redirect, so one update is not sufficient.
 const MAPS_PER_REDIRECT: usize = 2;
 
-/// The node number for a cluster slot that no node serves, or that migrates between two nodes. A missing reply for such
-/// a slot is not the error of one node, so no circuit breaker of a node counts it.
+/// The node number for a cluster slot that no node serves, or that migrates between two nodes. If a reply for such a
+/// slot is missing, the failure belongs to no single node, so the circuit breaker of no node counts it.
 pub(super) const NO_NODE: usize = 0;
 
 pub(super) struct Nodes {
-    /// The settings for connections to nodes, except for the address.
+    /// The settings for the connections to all nodes. The address in these settings is not used.
     server: ConnectionInfo,
-    /// The nodes of the URL.
+    /// The addresses of the nodes in the URL.
     seeds: HashSet<NodeAddress>,
     deadline: Duration,
     script: Arc<ScriptRunner>,
@@ -52,9 +53,9 @@ pub(super) struct Nodes {
     by_address: Mutex<HashMap<NodeAddress, Arc<Node>>>,
     next_number: AtomicUsize,
     map: watch::Sender<SlotMapState>,
-    /// The number of consecutive reports of a map that is older than the current map.
+    /// The number of consecutive stale reports. See [`STALE_MAP_THRESHOLD`].
     stale_reports: AtomicU32,
-    /// Notified when the map may be outdated, so the refresh task queries a new map.
+    /// Notified when the map may be outdated, so that the refresh task queries a new map.
     pub(super) wake: Notify,
 }
 
@@ -66,19 +67,20 @@ pub(super) struct Node {
 
 #[derive(Clone)]
 pub(super) enum SlotMapState {
-    /// The first query is in progress.
+    /// The first query of the map is still in progress.
     Loading,
-    /// No node has reported a map yet. The last query failed with this error.
+    /// No node has reported a map yet, and the last query failed with this error.
     Unavailable(StoreError),
     Loaded(Arc<SlotMap>),
 }
 
-/// The map from cluster slots to masters.
+/// Maps each cluster slot to the master that serves the slot.
 pub(super) struct SlotMap {
     epoch: u64,
-    /// All nodes of the cluster, which are valid targets of a redirect.
+    /// The addresses of all nodes of the cluster. A redirect may name only these addresses and the addresses in the
+    /// URL.
     members: HashSet<NodeAddress>,
-    /// The first slot, the last slot and the master of each range, in ascending order.
+    /// The ranges of slots in ascending order. Each range has its first slot, its last slot and its master.
     ranges: Vec<(u16, u16, Arc<Node>)>,
 }
 
@@ -93,7 +95,7 @@ impl SlotMap {
         self.ranges.iter().map(|(_, _, node)| node)
     }
 
-    /// Returns an error unless each cluster slot has a master with a live connection.
+    /// Returns an error if a cluster slot has no master, or if its master has no live connection.
     pub(super) fn health(&self) -> Result<(), StoreError> {
         let mut next = 0;
         for (first, last, node) in &self.ranges {
@@ -129,7 +131,7 @@ impl Nodes {
         }
     }
 
-    /// Returns the current map, or the reason why there is no map.
+    /// Returns the current map, or the reason why there is no map yet.
     pub(super) fn map_now(&self) -> Result<Arc<SlotMap>, StoreError> {
         match &*self.map.borrow() {
             SlotMapState::Loaded(map) => Ok(Arc::clone(map)),
@@ -138,7 +140,7 @@ impl Nodes {
         }
     }
 
-    /// Returns the master of a cluster slot. Waits for the first query if there is no map yet.
+    /// Returns the master of a cluster slot. If the first query of the map is in progress, waits for its result.
     pub(super) async fn master(&self, slot: u16) -> Result<Arc<Node>, StoreError> {
         let mut map = self.map_now();
         if map.is_err() {
@@ -150,11 +152,11 @@ impl Nodes {
         map?.node(slot).cloned().ok_or(StoreError::NotReady)
     }
 
-    /// Returns the node at the address of a redirect. If the address is neither in the URL nor in the map, refreshes
-    /// the map first.
+    /// Returns the node at the address that a redirect names. If the address is neither in the URL nor in the map,
+    /// the method first waits for a new map.
     ///
-    /// Fails for an address that is in neither. A connection sends the password to the host, and a redirect may name
-    /// any host.
+    /// Returns an error if the address is not in the new map either. A redirect may name any host, and a connection
+    /// to this host would send the password to it.
     pub(super) async fn redirected(&self, address: &NodeAddress) -> Result<Arc<Node>, StoreError> {
         let mut maps = self.map.subscribe();
         let mut maps_left = MAPS_PER_REDIRECT;
@@ -174,8 +176,8 @@ impl Nodes {
         self.seeds.contains(address) || self.map_now().is_ok_and(is_in_map)
     }
 
-    /// Returns the node at this address, and opens a link if the node has no link. Fails if there are [`MAX_NODES`]
-    /// nodes.
+    /// Returns the node at this address. If there is no such node yet, opens a link to it. Returns an error if there
+    /// are already [`MAX_NODES`] nodes.
     fn at(&self, address: &NodeAddress) -> io::Result<Arc<Node>> {
         let mut nodes = self.lock();
         if let Some(node) = nodes.get(address) {
@@ -196,7 +198,7 @@ impl Nodes {
         Ok(node)
     }
 
-    /// Replaces the map with the topology that a node has reported, and closes the links to nodes that serve no slot.
+    /// Replaces the map with the topology that a node has reported. Closes the links to nodes that serve no slot.
     pub(super) fn update(&self, topology: Topology) {
         if let Ok(map) = self.map_now() {
             let is_stale = topology.epoch < map.epoch || !topology.is_ok;
@@ -207,7 +209,7 @@ impl Nodes {
         self.stale_reports.store(0, Relaxed);
         let mut ranges = Vec::with_capacity(topology.ranges.len());
         for (first, last, address) in &topology.ranges {
-            // If no link can be opened, the slots of the node count as not served.
+            // If no link can be opened to a node, the new map contains no slots of this node.
             if let Ok(node) = self.at(address) {
                 ranges.push((*first, *last, node));
             }
@@ -217,7 +219,7 @@ impl Nodes {
         self.map.send_replace(SlotMapState::Loaded(Arc::new(map)));
     }
 
-    /// Records that all nodes failed to report a map. An existing map remains in use.
+    /// Records that the last query of the map failed on all nodes. If there is already a map, it remains in use.
     pub(super) fn record_failure(&self, cause: StoreError) {
         self.map.send_if_modified(|state| {
             let has_no_map = !matches!(state, SlotMapState::Loaded(_));
@@ -229,7 +231,7 @@ impl Nodes {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<NodeAddress, Arc<Node>>> {
-        // Each change is a single call that leaves the map consistent, so a poisoned lock is safe to use.
+        // Each change is a single call that leaves the map consistent, so it is safe to use a poisoned lock.
         self.by_address.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

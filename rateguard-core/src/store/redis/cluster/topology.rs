@@ -1,4 +1,4 @@
-//! The topology of a cluster in the report of a node: the cluster slots, their masters, and all nodes.
+//! Queries a node for the topology of the cluster: the cluster slots, their masters, and the addresses of all nodes.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -10,24 +10,25 @@ use tokio::time::timeout;
 use super::node_address::NodeAddress;
 use crate::store::{StoreError, redis::error::classify};
 
-/// The maximum time for a node to report the topology.
+/// The maximum time that a node needs to report the topology.
 pub(super) const TOPOLOGY_TIMEOUT: Duration = Duration::from_millis(500);
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Topology {
-    /// Whether the node is connected to a majority of the masters. If not, the node may report old masters, because it
-    /// may have missed a failover.
+    /// True if the node that reported the topology is connected to a majority of the masters. Otherwise the node may
+    /// have missed a failover, and may report old masters.
     pub(super) is_ok: bool,
-    /// The configuration epoch. Each failover increases the epoch, so a larger epoch is newer.
+    /// The configuration epoch. Each failover increases the epoch, so the topology with the larger epoch is newer.
     pub(super) epoch: u64,
-    /// The first slot, the last slot and the master of each range, in ascending order.
+    /// The ranges of slots in ascending order. Each range has its first slot, its last slot and the address of its
+    /// master.
     pub(super) ranges: Vec<(u16, u16, NodeAddress)>,
-    /// The nodes of the cluster, including replicas and masters without slots.
+    /// The addresses of all nodes of the cluster, including the replicas and the masters without slots.
     pub(super) members: HashSet<NodeAddress>,
 }
 
 impl Topology {
-    /// Queries the node at this host for the topology.
+    /// Queries a node for the topology of the cluster. `host` is the host of this node.
     pub(super) async fn query(
         mut connection: MultiplexedConnection,
         host: &str,
@@ -39,13 +40,14 @@ impl Topology {
         let replies = timeout(TOPOLOGY_TIMEOUT, request).await.map_err(|_| StoreError::Timeout)?;
         let mut nodes = String::new();
         let replies = replies.and_then(|mut replies| {
-            // If the user has no permission for `CLUSTER NODES`, use only the nodes in `CLUSTER SLOTS` as members.
+            // If the user has no permission for `CLUSTER NODES`, the members are only the nodes in the reply to
+            // `CLUSTER SLOTS`.
             let reply = replies.pop().unwrap_or(Value::Nil).extract_error();
             nodes = reply.and_then(|it| Ok(from_redis_value(it)?)).unwrap_or_default();
             replies.into_iter().map(Value::extract_error).collect::<RedisResult<Vec<_>>>()
         });
         let replies = replies.map_err(|error| match classify(&error) {
-            // A server that is not part of a cluster rejects the command.
+            // A server that does not belong to a cluster rejects the command.
             StoreError::InvalidReply => StoreError::NotReady,
             cause => cause,
         })?;
@@ -66,7 +68,8 @@ impl Topology {
         members.extend(nodes.lines().flat_map(|line| addresses(line, host)));
         let ranges: Vec<_> =
             slots.iter().map(|range| parse_range(range, host)).collect::<Option<_>>()?;
-        // The host is `?` if the host name of a node is not available. The slots of such a node count as not served.
+        // A node reports the host `?` if it does not know the host name of another node. The slots of such a node are
+        // left out.
         let mut ranges: Vec<_> = ranges.into_iter().filter(|it| it.2.host != "?").collect();
         ranges.sort();
         members.extend(ranges.iter().map(|(_, _, master)| master.clone()));
@@ -80,21 +83,21 @@ impl Topology {
     }
 }
 
-/// Parses a range of `CLUSTER SLOTS`: `[first, last, [host, port, …], replicas…]`. An empty host means the host of the
-/// node that replied.
+/// Parses one range in the reply to `CLUSTER SLOTS`: `[first, last, [host, port, …], replicas…]`. An empty host means
+/// the host of the node that sent the reply.
 fn parse_range(range: &Value, host: &str) -> Option<(u16, u16, NodeAddress)> {
     let Value::Array(range) = range else { return None };
     let [first, last, master, ..] = range.as_slice() else { return None };
     Some((parse_u16(first)?, parse_u16(last)?, parse_node(master, host)?))
 }
 
-/// Returns the replicas in a range of `CLUSTER SLOTS`.
+/// Returns the addresses of the replicas in one range of the reply to `CLUSTER SLOTS`.
 fn replicas(range: &Value, host: &str) -> Vec<NodeAddress> {
     let Value::Array(range) = range else { return Vec::new() };
     range.iter().skip(3).filter_map(|replica| parse_node(replica, host)).collect()
 }
 
-/// Parses a node of `CLUSTER SLOTS`: `[host, port, …]`.
+/// Parses one node in the reply to `CLUSTER SLOTS`: `[host, port, …]`.
 fn parse_node(node: &Value, host: &str) -> Option<NodeAddress> {
     let Value::Array(node) = node else { return None };
     let [name, port, ..] = node.as_slice() else { return None };
@@ -106,11 +109,12 @@ fn parse_node(node: &Value, host: &str) -> Option<NodeAddress> {
     Some(NodeAddress { host, port: parse_u16(port)? })
 }
 
-/// Returns the IP address and the name in a line of `CLUSTER NODES`: `id ip:port@bus-port,name,… flags …`.
+/// Returns the addresses of one node in the reply to `CLUSTER NODES`: one with the IP address and, if the reply has a
+/// host name, one with this name. The format of a line is `id ip:port@bus-port,name,… flags …`.
 fn addresses(line: &str, host: &str) -> Vec<NodeAddress> {
     let mut fields = line.split_ascii_whitespace().skip(1);
     let (Some(address), Some(flags)) = (fields.next(), fields.next()) else { return Vec::new() };
-    // A node in handshake is not part of the cluster yet.
+    // A node in the handshake state does not belong to the cluster yet.
     if flags.split(',').any(|flag| ["handshake", "noaddr"].contains(&flag)) {
         return Vec::new();
     }
@@ -129,7 +133,8 @@ fn addresses(line: &str, host: &str) -> Vec<NodeAddress> {
 }
 
 fn parse_u16(number: &Value) -> Option<u16> {
-    // Parse an `i64` first, because the library would truncate a larger number to 16 bits.
+    // Parse the number as an `i64` first. If the number is larger than a `u16`, the library would otherwise use only
+    // the lowest 16 bits.
     from_redis_value_ref::<i64>(number).ok()?.try_into().ok()
 }
 

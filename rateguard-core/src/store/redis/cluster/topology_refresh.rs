@@ -1,4 +1,4 @@
-//! Refreshes the map from cluster slots to masters.
+//! Updates the map from cluster slots to masters at regular intervals.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,16 +21,16 @@ use crate::{
     },
 };
 
-/// The refresh interval while every cluster slot has a master with a live connection.
+/// The interval between two refreshes if every cluster slot has a master with a live connection.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(10);
-/// The refresh interval while there is no map, or a cluster slot has no master with a live connection.
+/// The interval between two refreshes if there is no map, or if a cluster slot has no master with a live connection.
 const RETRY_INTERVAL: Duration = Duration::from_millis(200);
 /// The minimum interval between two refreshes, even if many checks request a refresh.
 const MIN_INTERVAL: Duration = Duration::from_millis(50);
 /// The maximum number of nodes that one refresh queries.
 const NODES_PER_REFRESH: usize = 3;
 
-/// Queries the map at intervals, and on request.
+/// Refreshes the map at regular intervals, and also when a check requests it.
 pub(super) async fn run(nodes: Arc<Nodes>, seeds: Vec<ConnectionInfo>) {
     for round in 0.. {
         let topology = match newest(query_nodes(&nodes, round).await) {
@@ -48,8 +48,8 @@ pub(super) async fn run(nodes: Arc<Nodes>, seeds: Vec<ConnectionInfo>) {
     }
 }
 
-/// Queries some of the nodes with a live connection. Each round begins with another node, so each node is queried
-/// eventually.
+/// Queries some of the nodes that have a live connection. Each round starts with a different node, so after some
+/// rounds each node has been queried.
 async fn query_nodes(nodes: &Nodes, round: usize) -> Vec<Topology> {
     let Ok(map) = nodes.map_now() else { return Vec::new() };
     let mut live: Vec<_> = map
@@ -71,7 +71,7 @@ async fn query_nodes(nodes: &Nodes, round: usize) -> Vec<Topology> {
     join_all(queries).await.into_iter().flatten().collect()
 }
 
-/// Queries the nodes of the URL.
+/// Queries the nodes in the URL. Returns the newest topology.
 async fn query_seeds(seeds: &[ConnectionInfo]) -> Result<Topology, StoreError> {
     let query = async |seed: &ConnectionInfo| {
         let connection = connect(seed.clone(), Some(TOPOLOGY_TIMEOUT)).await?;
@@ -83,20 +83,21 @@ async fn query_seeds(seeds: &[ConnectionInfo]) -> Result<Topology, StoreError> {
     let all = async {
         while let Some(reply) = queries.next().await {
             match reply {
-                // Return now, because other nodes may hang. If this topology is outdated, the next refresh corrects it.
+                // This topology is sufficient, so return without the other replies, because a node may not reply at
+                // all. If the topology is outdated, the next refresh corrects it.
                 Ok(topology) if topology.is_ok => return topologies.push(topology),
                 Ok(topology) => topologies.push(topology),
                 Err(error) => cause = cause.or(Some(error)),
             }
         }
     };
-    // After the timeout, use the replies that have arrived.
+    // After the timeout, use the topologies that have arrived until now.
     let _ = timeout(CONNECT_TIMEOUT + TOPOLOGY_TIMEOUT, all).await;
     newest(topologies).ok_or(cause.unwrap_or(StoreError::Unreachable(None)))
 }
 
-/// Returns the topology with the newest epoch. Prefers reports of nodes that are connected to a majority of the
-/// masters, because other nodes may have missed a failover.
+/// Returns the topology with the largest epoch. A node that is connected to a majority of the masters has priority
+/// over all other nodes, because the others may have missed a failover.
 fn newest(topologies: impl IntoIterator<Item = Topology>) -> Option<Topology> {
     topologies.into_iter().max_by_key(|topology| (topology.is_ok, topology.epoch))
 }

@@ -1,4 +1,4 @@
-//! Parses Redis URLs. Errors do not quote the URL, because it may have a password.
+//! Parses Redis URLs. The errors never quote the URL, because the URL may contain a password.
 
 mod multi_host;
 
@@ -8,22 +8,22 @@ use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, io::tcp::socket2
 
 use crate::RedisUrlError;
 
-/// Whether connections may use TLS.
+/// True if the cargo feature `tls` is enabled, so that connections can use TLS.
 const HAS_TLS: bool = cfg!(feature = "tls");
-/// The idle time before TCP keepalive probes. Heartbeats are more frequent, so TCP sends probes only on a dead
-/// connection.
+/// The time without data after which TCP sends keepalive probes. Heartbeats are more frequent, so TCP sends these
+/// probes only if the connection is dead.
 const KEEPALIVE: Duration = Duration::from_secs(15);
-/// The connection is closed if the server does not acknowledge sent data within this time.
+/// The time after which the operating system closes a connection whose server does not acknowledge the sent data.
 const USER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The servers that a URL names.
+/// The servers to which a Redis URL refers.
 #[derive(Debug)]
 pub(super) enum Target {
     One(ConnectionInfo),
-    /// One or more nodes of a cluster.
+    /// A cluster. The URL lists one or more of its nodes.
     Cluster(Vec<ConnectionInfo>),
-    /// One or more sentinels. The sentinels report the address of the primary, so the address in `primary` is only a
-    /// placeholder.
+    /// The primary of a service that sentinels monitor. The sentinels report the address of the primary, so the
+    /// address in `primary` is only a placeholder.
     Sentinel {
         sentinels: Vec<ConnectionInfo>,
         service: String,
@@ -39,7 +39,8 @@ pub(super) enum Target {
 /// - `redis+sentinel://[user][:password@]host[:port],host[:port],…/service[/database]` or `rediss+sentinel://…`, with
 ///   `?sentinel_user=user` and `sentinel_password=password` if the sentinels require them
 pub(super) fn parse(url: &str) -> Result<Target, RedisUrlError> {
-    // The URL library removes tabs and line ends. Such characters could therefore hide `#insecure` from the test below.
+    // Reject these characters, because the URL library removes tabs and line ends. A URL such as `#inse<tab>cure`
+    // would otherwise pass the test for `#insecure` below.
     if url.chars().any(|it| it.is_control() || it.is_whitespace()) {
         return Err(RedisUrlError::Characters);
     }
@@ -54,8 +55,8 @@ pub(super) fn parse(url: &str) -> Result<Target, RedisUrlError> {
     if url.contains("#insecure") {
         return Err(RedisUrlError::Insecure);
     }
-    // Reject other fragments, although the URL library ignores them. A fragment is probably the rest of a password that
-    // is not percent-encoded.
+    // Reject all other fragments too, although the URL library would ignore them. A fragment is probably the second
+    // part of a password in which the `#` is not percent-encoded.
     if url.contains('#') {
         return Err(RedisUrlError::Malformed);
     }
@@ -66,7 +67,7 @@ pub(super) fn parse(url: &str) -> Result<Target, RedisUrlError> {
     }
 }
 
-/// Parses a URL with only one host.
+/// Parses a URL that has only one host.
 fn one(url: &str) -> Result<ConnectionInfo, RedisUrlError> {
     let allowed: &[&str] = match url.starts_with("redis+unix:") {
         true => &["protocol", "db", "user", "pass"],
@@ -78,13 +79,13 @@ fn one(url: &str) -> Result<ConnectionInfo, RedisUrlError> {
     if !parameters.all(|pair| allowed.contains(&name_of(pair))) {
         return Err(RedisUrlError::Parameter);
     }
-    // Drop the library's error, because it may quote the URL with the password.
+    // Do not return the error of the library, because it may quote the URL with the password.
     let info = url.into_connection_info().map_err(|_| RedisUrlError::Malformed)?;
     match info.addr() {
         ConnectionAddr::TcpTls { insecure: true, .. } => Err(RedisUrlError::Insecure),
         ConnectionAddr::Tcp(..) | ConnectionAddr::TcpTls { .. } => {
             let tcp = info.tcp_settings().clone();
-            // Nagle's algorithm would delay small batches.
+            // Disable Nagle's algorithm, because it would delay small batches.
             let tcp = tcp.set_nodelay(true);
             let tcp = tcp.set_keepalive(TcpKeepalive::new().with_time(KEEPALIVE));
             #[cfg(target_os = "linux")]
@@ -112,7 +113,7 @@ mod tests {
         assert_eq!(info.redis_settings().db(), 3);
     }
 
-    /// Formats the address, login and database of each server.
+    /// Formats the address, the login and the database of each server.
     fn format(servers: &[ConnectionInfo]) -> Vec<String> {
         let format_one = |server: &ConnectionInfo| {
             let settings = server.redis_settings();

@@ -1,9 +1,10 @@
-//! Parses URLs with several hosts.
+//! Parses Redis URLs that have several hosts.
 
 use super::{Target, one};
 use crate::RedisUrlError;
 
-/// Parses the URL of a cluster. `plain` is the scheme without `+cluster`, and `rest` is the part after `://`.
+/// Parses the URL of a cluster. `plain` is the scheme without `+cluster`, and `rest` is the part of the URL after
+/// `://`.
 pub(super) fn cluster(plain: &str, rest: &str) -> Result<Target, RedisUrlError> {
     let Hosts { login, hosts, path, query } = Hosts::parse(rest, 6379);
     if !matches!(path, "" | "/" | "/0") {
@@ -13,8 +14,8 @@ pub(super) fn cluster(plain: &str, rest: &str) -> Result<Target, RedisUrlError> 
     Ok(Target::Cluster(hosts.iter().map(node).collect::<Result<_, _>>()?))
 }
 
-/// Parses the URL of a service with sentinels. `plain` is the scheme without `+sentinel`, and `rest` is the part after
-/// `://`.
+/// Parses the URL of a service that sentinels monitor. `plain` is the scheme without `+sentinel`, and `rest` is the
+/// part of the URL after `://`.
 pub(super) fn sentinel(plain: &str, rest: &str) -> Result<Target, RedisUrlError> {
     let hosts = Hosts::parse(rest, 26379);
     let (service, database) = {
@@ -25,7 +26,8 @@ pub(super) fn sentinel(plain: &str, rest: &str) -> Result<Target, RedisUrlError>
         return Err(RedisUrlError::Service);
     }
     if hosts.path.contains('@') {
-        // The password has a `/` that is not percent-encoded, so the path begins inside the password.
+        // The password contains a `/` that is not percent-encoded. The path therefore begins in the middle of the
+        // password.
         return Err(RedisUrlError::Malformed);
     }
     let mut sentinel_login = [""; 2];
@@ -48,24 +50,24 @@ pub(super) fn sentinel(plain: &str, rest: &str) -> Result<Target, RedisUrlError>
     Ok(Target::Sentinel {
         sentinels: hosts.hosts.iter().map(sentinel).collect::<Result<_, _>>()?,
         service: service.to_owned(),
-        // The sentinels report the address of the primary, so this address is a placeholder. Names in `.invalid` never
-        // resolve (RFC 2606).
+        // This address is only a placeholder, because the sentinels report the address of the primary. Names in
+        // `.invalid` never resolve (RFC 2606).
         primary: one(&format!("{plain}://{}primary.invalid/{database}{query}", hosts.login))?,
     })
 }
 
-/// The parts of a URL with several hosts.
+/// The parts of a URL that has several hosts.
 struct Hosts<'a> {
-    /// The user and the password with the `@`, or an empty text.
+    /// The user and the password with the `@` after them. Empty if the URL has no login.
     login: &'a str,
-    /// Each host with its port.
+    /// The hosts. Each host has a port.
     hosts: Vec<String>,
     path: &'a str,
     query: &'a str,
 }
 
 impl<'a> Hosts<'a> {
-    /// Parses the part after `://`.
+    /// Splits the part of the URL after `://` into its parts. A host without a port gets the default port.
     fn parse(rest: &'a str, default_port: u16) -> Self {
         let (rest, query) = rest.split_at(rest.find('?').unwrap_or(rest.len()));
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
