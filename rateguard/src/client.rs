@@ -45,8 +45,8 @@ struct RequestClient {
 struct KeyAssignment {
     networks: Arc<ClientNetworks>,
     caps: NetworkCaps,
-    /// Whether the client may get a key of its own now. `false` if the request is only explained, because an
-    /// explanation must not change the assignment.
+    /// Whether the guard may now assign an own key to the client. `false` if the guard only explains the request,
+    /// because an explanation must not assign keys.
     assign: bool,
     /// Pairs of keys. The first key of a pair is shared, and the second key is the client's own key, which the
     /// shared key replaces.

@@ -13,7 +13,7 @@ local function algorithm_of(key)
   end
 end
 
--- Reads the state of the bucket, and settles the state to the time `now`. Returns false if another application wrote
+-- Reads the state of the bucket, and updates the state to the time `now`. Returns false if another application wrote
 -- the key.
 local function load_bucket(bucket)
   local quota = bucket.quota

@@ -90,7 +90,8 @@ impl Header {
     }
 }
 
-/// Returns the text before the last comma, or `None` if the line has no comma, and the entry after the last comma.
+/// Returns two parts of the line: the text before the last comma (`None` if there is no comma), and the entry after
+/// the last comma.
 ///
 /// Quoted strings are also parsed from right to left. So a client that does not close a quoted string cannot hide
 /// the entry that a proxy appended.

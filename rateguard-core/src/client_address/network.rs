@@ -40,7 +40,7 @@ impl Network {
         match tunnel_endpoint(address).map_or(address, IpAddr::V4) {
             IpAddr::V4(v4) => Self::V4(v4),
             IpAddr::V6(v6) => Self::V6 {
-                // All callers validate the prefix length before, so `Ipv6Net::new` does not fail.
+                // All callers have already validated the prefix length, so `Ipv6Net::new` does not fail.
                 first: Ipv6Net::new(v6, bits).map_or(v6, |network| network.network()),
                 bits,
             },

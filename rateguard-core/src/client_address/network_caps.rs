@@ -41,8 +41,8 @@ impl NetworkCaps {
         })
     }
 
-    /// Returns the maximum number of tracked clients in all networks together. It is enough for eight full /32
-    /// networks.
+    /// Returns the maximum number of tracked clients in all networks together. It is enough for eight /32 networks
+    /// that each have their own maximum of tracked clients.
     pub(super) fn max_tracked(self) -> usize {
         8 * self.max_own[1].max(Self::DEFAULT.max_own[1]) as usize
     }

@@ -29,7 +29,7 @@ impl BanRecord {
         [policy, self.suffix()].concat()
     }
 
-    /// Returns the content of the bucket with this name; `None` if the name does not belong to a ban.
+    /// Returns which record of a ban the bucket with this name stores; `None` if the name does not belong to a ban.
     pub(crate) fn of_name(name: &str) -> Option<Self> {
         // Most bucket names do not end with a brace, so this comparison saves the search below.
         if name.as_bytes().last() != Some(&b'}') {

@@ -26,7 +26,8 @@ core_settings! {
     /// disable this validation.
     policy(policy: Policy);
 
-    /// Adds a plan, which a function can choose for a request by its name with [`Plan::named`].
+    /// Adds a plan with this name. A function that chooses the plan of a request can return [`Plan::named`] with the
+    /// name.
     ///
     /// ```
     /// # use actix_rateguard::{Plan, RateGuard};

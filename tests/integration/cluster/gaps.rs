@@ -46,7 +46,8 @@ async fn unserved_slot_does_not_affect_other_slots() {
         for key in &served {
             are_served &= guard.check(&policy(), &Key::from(*key)).await.is_ok();
         }
-        // The guard must decide checks of all other keys, and its health must report the missing slot.
+        // The guard must decide the checks of all keys outside the missing slot, and its health must report that
+        // a slot is missing.
         if are_served && guard.health().cause() == Some(StoreError::NotReady) {
             break;
         }

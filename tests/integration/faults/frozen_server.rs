@@ -18,7 +18,10 @@ use crate::support::{
 #[test]
 fn frozen_redis_costs_at_most_deadline_and_is_reused() {
     let redis = RedisServer::start();
-    let site = Site::start(redis.settings("frozen").deadline(DEADLINE).build().unwrap());
+    // Without the denial cache, Redis must decide each request. With the cache, a denial before the freeze could
+    // reject requests during the freeze.
+    let settings = redis.settings("frozen").deadline(DEADLINE).denial_cache_ttl(Duration::ZERO);
+    let site = Site::start(settings.build().unwrap());
     site.wait_until_limited();
 
     redis.freeze();

@@ -76,7 +76,7 @@ impl<'a> Script<'a> {
         let mut keys: Vec<String> = Vec::new();
         let mut quotas: Vec<Quota> = Vec::new();
         let mut shapes: Vec<Vec<String>> = Vec::new();
-        // For each request: the position of its shape, followed by the positions of its keys.
+        // For each request: the position of its shape in the list of shapes, followed by the positions of its keys.
         let mut list: Vec<Vec<usize>> = Vec::new();
         for (operation, bucket_requests) in requests {
             let mut shape = vec![format!("{operation:?}").to_lowercase()];

@@ -31,7 +31,7 @@ pub struct Limit {
     pub key: KeyKind,
     /// Whether only failed requests count. If so, the guard refunds the units of each successful request.
     pub counts_failures: bool,
-    /// Whether the server uses `X-Forwarded-For` because it trusts the proxy at 127.0.0.1.
+    /// Whether the server trusts the proxy at 127.0.0.1 and therefore reads `X-Forwarded-For`.
     pub is_behind_proxy: bool,
     /// Whether each request of the attack has a different address.
     pub is_many_addresses: bool,

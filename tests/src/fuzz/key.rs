@@ -81,7 +81,7 @@ impl Value {
         }
     }
 
-    /// Makes the key from an equal value of another type. If there is no such type, it uses the same value.
+    /// Makes the key from an equal value of another type. If there is no such type, the key is made from the same value.
     fn key_of_another_type(&self) -> Key {
         match self {
             Self::Alone(Text(bytes)) => match String::from_utf8(bytes.clone()) {

@@ -44,7 +44,7 @@ pub struct FaultInjector {
     pub proxies: Vec<Proxy>,
     /// The recorded data losses, clock steps and faults. The servers cannot observe these events directly.
     pub events: StoreEvents,
-    /// The counts of each attack.
+    /// For each attack, the numbers of requests that it sent, by outcome.
     pub attacks: Vec<Tally>,
     /// The ports of the application servers that attacks send requests to.
     targets: Vec<u16>,

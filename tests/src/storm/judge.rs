@@ -68,7 +68,7 @@ impl Violation {
 pub struct StoreEvents {
     /// The times at which the store lost all data.
     pub losses: Vec<u64>,
-    /// All steps of the store's clock.
+    /// All times at which the test set the store's clock forward or back.
     pub settings: Vec<Setting>,
     /// All injected faults.
     pub faults: Vec<FaultPeriod>,

@@ -90,7 +90,7 @@ pub fn is_denial(call: &StoreCall) -> bool {
     call.reply.is_some_and(|reply| !reply.is_allowed)
 }
 
-/// Groups the checks by the number of the HTTP request for which the server made them.
+/// Groups the checks by the ID of the HTTP request for which the server made them.
 #[must_use]
 pub fn checks(calls: &[StoreCall]) -> BTreeMap<u64, Vec<&StoreCall>> {
     let mut checks: BTreeMap<u64, Vec<&StoreCall>> = BTreeMap::new();

@@ -36,8 +36,9 @@ use crate::store::{
 /// The maximum number of batches in flight, if the server replies within [`SLOW_REPLY_AFTER`].
 const MAX_IN_FLIGHT: usize = 4;
 /// The time for which the dispatcher waits for more requests if the next batch would be smaller than the last batch.
-/// It waits because client and server need as much time for one batch as for several requests. The dispatcher sends
-/// the smaller batch when it wakes for the next time, and at the latest after [`SLOW_REPLY_AFTER`].
+/// Each batch has a fixed cost, which is as high as the cost of several requests, so fewer and larger batches are
+/// faster. No timer ends this time. The dispatcher tests it when a request or a reply wakes the dispatcher, and at the
+/// latest after [`SLOW_REPLY_AFTER`].
 const BATCH_DELAY: Duration = Duration::from_micros(200);
 /// The time after which the server counts as slow, if a batch still has no reply. The time starts when the last batch
 /// is sent. The dispatcher then sends one more batch to the slow server.

@@ -159,14 +159,17 @@ impl Nodes {
     /// to this host would send the password to it.
     pub(super) async fn redirected(&self, address: &NodeAddress) -> Result<Arc<Node>, StoreError> {
         let mut maps = self.map.subscribe();
-        let mut maps_left = MAPS_PER_REDIRECT;
-        while !self.has_member(address) {
-            self.wake.notify_one();
-            let is_renewed = timeout(TOPOLOGY_TIMEOUT, maps.changed()).await.is_ok();
-            if !is_renewed || maps_left == 0 {
-                return Err(StoreError::NotReady);
+        for _ in 0..MAPS_PER_REDIRECT {
+            if self.has_member(address) {
+                break;
             }
-            maps_left -= 1;
+            self.wake.notify_one();
+            if timeout(TOPOLOGY_TIMEOUT, maps.changed()).await.is_err() {
+                break;
+            }
+        }
+        if !self.has_member(address) {
+            return Err(StoreError::NotReady);
         }
         self.at(address).map_err(|_| StoreError::NotReady)
     }
