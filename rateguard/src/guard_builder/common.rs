@@ -18,7 +18,7 @@ core_settings! {
     key_secret(secret: impl AsRef<[u8]>);
 
     /// Adds a policy that limits use by its name: `#[rate_limit(policy = "search")]`, or
-    /// [`RateLimit::policy`](crate::RateLimit::policy). All limits that use the same policy share its counts.
+    /// [`Limit::policy`](crate::Limit::policy). All limits that use the same policy share its counts.
     ///
     /// If the guard has any policies, it must have every policy that a macro attribute of the program names.
     /// Otherwise, [`build`](Self::build) returns an error. `build` ignores macro attributes with a `limiter`

@@ -29,8 +29,8 @@ core_settings! {
     /// ```
     ///
     /// A limit uses a policy in the file by its name: `#[rate_limit(policy = "login")]`, or
-    /// [`RateLimit::policy`](crate::RateLimit::policy). A function uses a plan in the file by its name:
-    /// [`Plan::named`].
+    /// [`Limit::policy`](crate::Limit::policy). A function uses a plan in the file by its name:
+    /// [`Plan::named`](crate::Plan::named).
     ///
     /// The guard applies the whole file or no part of it. If the file is missing, is invalid, or lacks a name that
     /// the program uses, the guard continues with its current settings and logs the reason once. At startup, each
