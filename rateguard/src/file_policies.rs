@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 
 /// A list of guards that have checked this request. Each entry has the id of a guard and the policy set that the
 /// first limit of this guard used.
-struct RequestPolicySets(SmallVec<[(usize, Arc<PolicySet>); 1]>);
+struct RequestPolicySets(SmallVec<[(u64, Arc<PolicySet>); 1]>);
 
 pub(crate) fn request_policy_set(
     guard: &RateGuard,

@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -67,7 +67,11 @@ pub(super) struct Shared {
     pub(super) is_cross_slot: AtomicBool,
     pub(super) is_closed: AtomicBool,
     pub(super) metrics: Metrics,
+    id: u64,
 }
+
+/// The id of the next guard. The numbers start at 1, so an adapter can use 0 for "no guard".
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 impl RateGuard {
     /// Returns a guard with default settings that counts in the memory of this process. To change settings, use
@@ -108,6 +112,7 @@ impl RateGuard {
             is_cross_slot: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
             metrics: Metrics::new(),
+            id: NEXT_ID.fetch_add(1, Relaxed),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -166,11 +171,12 @@ impl RateGuard {
         }
     }
 
-    /// Returns a number that identifies this guard among all existing guards. A guard that is built after this guard
-    /// was dropped may get the same number.
+    /// Returns the number of this guard. No other guard of this process ever has this number, not even after this
+    /// guard was dropped. The number is at least 1.
     #[doc(hidden)]
-    pub fn id(&self) -> usize {
-        Arc::as_ptr(&self.shared).addr()
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.shared.id
     }
 
     /// Registers the names of the guard's policies at startup. Then a limit with one of these names must have the

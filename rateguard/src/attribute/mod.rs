@@ -3,7 +3,7 @@
 
 mod handler_name;
 
-use std::{borrow::Cow, panic::Location, sync::atomic::AtomicUsize};
+use std::{borrow::Cow, panic::Location, sync::atomic::AtomicU64};
 
 use actix_rateguard_core::adapter::{
     NameRegistration, PLACEHOLDER_QUOTA, PolicySet, RouteOverrides, ShadowSpec, ThrottledLog,
@@ -71,7 +71,7 @@ pub struct HandlerLimit {
     pub(crate) location: &'static Location<'static>,
     has_name: bool,
     /// The id of the guard at which this limit last registered its name.
-    pub(crate) registered_guard: AtomicUsize,
+    pub(crate) registered_guard: AtomicU64,
 }
 
 /// The policy of a limit, which depends on the source of the quotas.
@@ -126,7 +126,7 @@ impl HandlerLimit {
             scope,
             location,
             has_name: name.is_some(),
-            registered_guard: AtomicUsize::new(0),
+            registered_guard: AtomicU64::new(0),
         }
     }
 

@@ -2,8 +2,10 @@
 
 use std::{panic::Location, time::Duration};
 
-use actix_rateguard::{Limit, Policy, PolicyError, Quotas, RateGuard, RateLimit};
-use actix_web::{App, test::init_service, web};
+use actix_rateguard::{Limit, Policy, PolicyError, Quotas, RateGuard, RateLimit, rate_limit};
+use actix_web::{App, get, test::init_service, web};
+
+use crate::support::app::statuses;
 
 #[actix_web::test]
 #[should_panic(expected = "have no name and would share their counts as `app`")]
@@ -57,5 +59,26 @@ fn debug_of_an_error_is_its_sentence() {
         (format!("{deadline:?}"), deadline.to_string()),
     ] {
         assert_eq!(debug, display);
+    }
+}
+
+#[get("/replaced")]
+#[rate_limit(rate = "5/minute", name = "replaced")]
+async fn replaced() -> &'static str {
+    "ok"
+}
+
+#[actix_web::test]
+async fn name_is_checked_again_for_a_guard_that_replaces_a_dropped_guard() {
+    // The allocator often puts a new guard at the address of the dropped guard, so a single round could pass by chance.
+    for _ in 0..20 {
+        let first = RateGuard::in_memory();
+        assert_eq!(statuses(&app!(first.clone(), replaced), 1, "/replaced", 1).await, [200]);
+        drop(first);
+        let second = RateGuard::in_memory();
+        let limit = RateLimit::new(&second, Limit::new("2/minute").name("replaced"));
+        let app = App::new().app_data(second.clone()).wrap(limit).service(replaced);
+        // The quotas differ, so the attribute must not share counts with the middleware.
+        assert_eq!(statuses(&init_service(app).await, 1, "/replaced", 1).await, [500]);
     }
 }
