@@ -13,12 +13,17 @@ use crate::{
 /// The maximum number of fields that a dialect writes.
 const MAX_FIELDS: usize = 3;
 
+/// The names of the fields for the quota, the remaining units and the reset.
+const X_RATELIMIT_FIELDS: [&str; MAX_FIELDS] =
+    [X_RATELIMIT_LIMIT, X_RATELIMIT_REMAINING, X_RATELIMIT_RESET];
+
+/// The fields that a dialect writes. An item is `None` if the dialect omits the field or has fewer fields.
+type Fields = [Option<(&'static str, FieldValue)>; MAX_FIELDS];
+
 /// A set of header fields in which a server reports its limits. A server can add `Retry-After` to the fields of
 /// every dialect.
 ///
-/// To add a dialect, add a variant here and a line to the table in `names!`. The compiler then reports every
-/// `match` in this file that needs an arm. Also add the dialect to the JSON schema of the policies file and to the
-/// README.
+/// `CONTRIBUTING.md` in the repository has a recipe for a new dialect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HeaderDialect {
@@ -71,16 +76,23 @@ impl HeaderDialect {
     /// Returns whether any two of these dialects conflict with each other.
     #[must_use]
     pub fn have_conflict(dialects: &[Self]) -> bool {
-        dialects.iter().any(|one| dialects.iter().any(|other| one.conflicts_with(*other)))
+        Self::find_conflict(dialects).is_some()
+    }
+
+    /// Returns the first two of these dialects that conflict with each other, in the order of the list.
+    #[must_use]
+    pub fn find_conflict(dialects: &[Self]) -> Option<[Self; 2]> {
+        dialects.iter().find_map(|one| {
+            let other = dialects.iter().find(|other| one.conflicts_with(**other))?;
+            Some([*one, *other])
+        })
     }
 
     /// Returns the names of the fields that the dialect writes, in lower case.
     #[must_use]
     pub fn field_names(self) -> &'static [&'static str] {
         match self {
-            Self::XRateLimit | Self::XRateLimitEpoch => {
-                &[X_RATELIMIT_LIMIT, X_RATELIMIT_REMAINING, X_RATELIMIT_RESET]
-            }
+            Self::XRateLimit | Self::XRateLimitEpoch => &X_RATELIMIT_FIELDS,
             Self::Draft => &[RATELIMIT_POLICY, RATELIMIT],
         }
     }
@@ -88,18 +100,16 @@ impl HeaderDialect {
     /// Returns the fields of a response. The names are in lower case.
     ///
     /// If all values of a dialect are numbers, this method does not allocate. If there are no limits to report, the
-    /// field is omitted, because Structured Fields have no empty lists. The reset in an `X-RateLimit` dialect is at
-    /// most [`MAX_REPORTED_TIME`] from now.
+    /// field is omitted, because Structured Fields have no empty lists. The reset in a field of its own is at most
+    /// [`MAX_REPORTED_TIME`] from now.
     pub fn fields<I: DialectInput>(
         self,
         input: &I,
     ) -> impl Iterator<Item = (&'static str, FieldValue)> + use<I> {
-        let fields: [Option<(&'static str, FieldValue)>; MAX_FIELDS] = match self {
-            Self::XRateLimit => x_ratelimit_fields(input, ceil_secs(reported_reset(input))),
+        let fields: Fields = match self {
+            Self::XRateLimit => number_fields(X_RATELIMIT_FIELDS, input, reset_seconds(input)),
             Self::XRateLimitEpoch => {
-                let now = input.now();
-                let reset = now.checked_add(reported_reset(input)).unwrap_or(now);
-                x_ratelimit_fields(input, unix_ceil_secs(reset))
+                number_fields(X_RATELIMIT_FIELDS, input, reset_unix_time(input))
             }
             Self::Draft => {
                 let text = |name, value: Option<String>| Some((name, FieldValue::Text(value?)));
@@ -118,16 +128,26 @@ fn reported_reset(input: &impl DialectInput) -> Duration {
     input.reset_after().min(MAX_REPORTED_TIME)
 }
 
-fn x_ratelimit_fields(
+/// Returns the reset in seconds from now, rounded up.
+fn reset_seconds(input: &impl DialectInput) -> u64 {
+    ceil_secs(reported_reset(input))
+}
+
+/// Returns the reset as a Unix time in seconds, rounded up.
+fn reset_unix_time(input: &impl DialectInput) -> u64 {
+    let now = input.now();
+    unix_ceil_secs(now.checked_add(reported_reset(input)).unwrap_or(now))
+}
+
+/// Returns the fields of a dialect that writes one number in each field: the quota, the remaining units and the
+/// reset.
+fn number_fields(
+    [limit, remaining, reset]: [&'static str; MAX_FIELDS],
     input: &impl DialectInput,
-    reset: u64,
-) -> [Option<(&'static str, FieldValue)>; MAX_FIELDS] {
-    [
-        (X_RATELIMIT_LIMIT, input.limit()),
-        (X_RATELIMIT_REMAINING, input.remaining()),
-        (X_RATELIMIT_RESET, reset),
-    ]
-    .map(|(name, number)| Some((name, FieldValue::Number(number))))
+    reset_value: u64,
+) -> Fields {
+    [(limit, input.limit()), (remaining, input.remaining()), (reset, reset_value)]
+        .map(|(name, number)| Some((name, FieldValue::Number(number))))
 }
 
 #[cfg(test)]
@@ -206,6 +226,20 @@ mod tests {
         for (index, dialect) in HeaderDialect::ALL.into_iter().enumerate() {
             let position = HeaderDialect::ALL.iter().position(|it| it.name() == dialect.name());
             assert_eq!(position, Some(index));
+        }
+    }
+
+    #[test]
+    fn conflict_is_found_at_any_position_of_a_list() {
+        use HeaderDialect::{Draft, XRateLimit, XRateLimitEpoch};
+        for (dialects, conflict) in [
+            (&[][..], None),
+            (&[XRateLimit, Draft, XRateLimit], None),
+            (&[Draft, XRateLimitEpoch, XRateLimit], Some([XRateLimitEpoch, XRateLimit])),
+            (&[XRateLimit, Draft, XRateLimitEpoch], Some([XRateLimit, XRateLimitEpoch])),
+        ] {
+            assert_eq!(HeaderDialect::find_conflict(dialects), conflict, "{dialects:?}");
+            assert_eq!(HeaderDialect::have_conflict(dialects), conflict.is_some(), "{dialects:?}");
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use actix_rateguard_headers::{
-    HeaderDialect, Limit, MAX_WAIT, RateLimits, ceil_secs, rate_limit_policy_value,
+    DialectInput, HeaderDialect, Limit, MAX_WAIT, RateLimits, ceil_secs, rate_limit_policy_value,
     rate_limit_value, retry_after_seconds, unix_ceil_secs,
 };
 use proptest::{
@@ -41,21 +41,55 @@ fn value() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-fn name() -> impl Strategy<Value = &'static str> {
-    select(&[
-        "Age",
-        "Date",
-        "Retry-After",
-        "RateLimit",
-        "RateLimit-Policy",
-        "RateLimit-Limit",
-        "RateLimit-Remaining",
-        "RateLimit-Reset",
-        "X-RateLimit-Limit",
-        "X-RateLimit-Remaining",
-        "X-RateLimit-Reset",
-        "Server",
-    ])
+/// Field names of all dialects, and other names, in lower or upper case.
+fn name() -> impl Strategy<Value = String> {
+    let mut names = vec![
+        "age",
+        "date",
+        "retry-after",
+        "ratelimit-limit",
+        "ratelimit-remaining",
+        "ratelimit-reset",
+        "server",
+    ];
+    names.extend(HeaderDialect::ALL.iter().flat_map(|dialect| dialect.field_names()));
+    names.sort_unstable();
+    names.dedup();
+    (select(names), any::<bool>()).prop_map(|(name, is_upper)| {
+        if is_upper { name.to_ascii_uppercase() } else { name.to_owned() }
+    })
+}
+
+/// A decision on one limit.
+struct Decision {
+    limit: Limit<'static>,
+    now: SystemTime,
+}
+
+impl DialectInput for Decision {
+    fn limit(&self) -> u64 {
+        self.limit.quota
+    }
+
+    fn remaining(&self) -> u64 {
+        self.limit.remaining
+    }
+
+    fn reset_after(&self) -> Duration {
+        self.limit.reset_after
+    }
+
+    fn now(&self) -> SystemTime {
+        self.now
+    }
+
+    fn limits(&self) -> impl Iterator<Item = Limit<'_>> {
+        [self.limit].into_iter()
+    }
+
+    fn reported_limits(&self) -> impl Iterator<Item = Limit<'_>> {
+        self.limits()
+    }
 }
 
 proptest! {
@@ -84,6 +118,32 @@ proptest! {
             prop_assert_eq!(read.remaining(), Some(written.remaining.min(MAX_INTEGER)));
             let reset = Duration::from_secs(ceil_secs(written.reset_after)).min(MAX_WAIT);
             prop_assert_eq!(read.reset_after(), Some(reset));
+        }
+    }
+
+    #[test]
+    fn fields_of_every_dialect_round_trip(
+        quota in 0..=MAX_INTEGER,
+        remaining in 0..=MAX_INTEGER,
+        reset_after in (0..400 * 86_400_000_u64).prop_map(Duration::from_millis),
+        now in (1_000_000_000_000..4_000_000_000_000_u64).prop_map(Duration::from_millis),
+    ) {
+        let window = Duration::from_secs(60);
+        let limit = Limit { policy: "login", quota, window, remaining, reset_after };
+        let decision = Decision { limit, now: UNIX_EPOCH + now };
+        for dialect in HeaderDialect::ALL {
+            let fields = dialect.fields(&decision).map(|(name, value)| (name, value.to_string()));
+            let limits = RateLimits::read(fields, decision.now);
+            let [read] = limits.limits() else { panic!("{dialect:?}: {limits:?}") };
+            prop_assert_eq!(read.quota(), Some(quota), "{:?}", dialect);
+            prop_assert_eq!(read.remaining(), Some(remaining), "{:?}", dialect);
+            // The reset is rounded up to a whole second, from now or since 1970.
+            let reset = read.reset_after().unwrap_or_default();
+            let rounded_up = reset_after + Duration::from_secs(1);
+            prop_assert!(
+                reset_after.min(MAX_WAIT) <= reset && reset < rounded_up,
+                "{dialect:?}: expected {reset_after:?}, found {reset:?}"
+            );
         }
     }
 

@@ -49,8 +49,8 @@ impl HttpSettings {
 
     /// Returns an error if two header dialects write the same fields, or if the jitter is out of its range.
     pub(crate) fn validate(&self) -> Result<(), BuildError> {
-        if HeaderDialect::have_conflict(&self.headers) {
-            return Err(BuildError::Headers);
+        if let Some(dialects) = HeaderDialect::find_conflict(&self.headers) {
+            return Err(BuildError::Headers { dialects });
         }
         if self.retry_jitter > adapter::MAX_RETRY_JITTER || self.retry_jitter.subsec_nanos() > 0 {
             return Err(BuildError::RetryJitter);

@@ -165,8 +165,8 @@ fn headers(
     let dialects = list(value, EXPECTED, diagnostics).iter();
     let dialects: Vec<_> =
         dialects.filter_map(|it| Some(keyword(it, &names, diagnostics)?.value)).collect();
-    if HeaderDialect::have_conflict(&dialects) {
-        diagnostics.add(offset, crate::BuildError::Headers);
+    if let Some(dialects) = HeaderDialect::find_conflict(&dialects) {
+        diagnostics.add(offset, crate::BuildError::Headers { dialects });
     }
     (diagnostics.len() == count).then_some(Located { value: dialects, location: offset })
 }

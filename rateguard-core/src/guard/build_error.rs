@@ -3,6 +3,7 @@
 use std::{error::Error, fmt};
 
 use actix_rateguard_grammar::NameError;
+use actix_rateguard_headers::HeaderDialect;
 
 #[cfg(feature = "config")]
 use crate::config::PoliciesFileError;
@@ -58,7 +59,10 @@ pub enum BuildError {
     /// The maximum random time that is added to `Retry-After` is not a whole number of seconds, or is above 1 hour.
     RetryJitter,
     /// Two of the selected header dialects write the same header field with different meanings.
-    Headers,
+    Headers {
+        /// The two dialects, in the order in which they were selected.
+        dialects: [HeaderDialect; 2],
+    },
     /// The Redis URL is invalid or not supported.
     Url(RedisUrlError),
     /// The URL or the token for Upstash is invalid, or the system has no certificate authorities.
@@ -112,8 +116,11 @@ impl fmt::Display for BuildError {
             Self::RetryJitter => {
                 f.write_str("retry_jitter: expected a whole number of seconds, at most 1 hour")
             }
-            Self::Headers => f.write_str(
-                "headers: expected X-RateLimit-Reset in seconds or as a point in time, found both; remove one of the two dialects",
+            Self::Headers { dialects: [one, other] } => write!(
+                f,
+                "headers: expected dialects that write different fields, found `{}` and `{}`; remove one of the two dialects",
+                one.name(),
+                other.name()
             ),
             Self::Url(error) => write!(f, "Redis URL: {error}"),
             Self::Upstash(error) => write!(f, "Upstash: {error}"),

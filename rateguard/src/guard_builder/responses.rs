@@ -29,8 +29,8 @@ impl<S> RateGuardBuilder<S> {
     /// [`HeaderDialect::XRateLimit`], which most clients support.
     ///
     /// The response to a denied request always has `Retry-After`, unless the request can never be allowed.
-    /// `XRateLimit` and `XRateLimitEpoch` write the same fields, so [`build`](Self::build) returns an error if the
-    /// list contains both formats.
+    /// If two formats of the list write the same field, such as `XRateLimit` and `XRateLimitEpoch`,
+    /// [`build`](Self::build) returns an error.
     ///
     /// ```
     /// # use actix_rateguard::{RateGuard, headers::HeaderDialect};

@@ -3,6 +3,7 @@
 
 use std::fs;
 
+use actix_rateguard::headers::HeaderDialect;
 use boon::{Compiler, Schemas};
 use serde_json::Value;
 
@@ -151,6 +152,20 @@ fn schema_accepts_valid_files() {
         if !text.trim().is_empty() {
             let path = folder.file("rateguard.toml", &text);
             without_polling(path).build().unwrap_or_else(|error| panic!("{error}\n{text}"));
+        }
+    }
+}
+
+#[test]
+fn schema_lists_header_dialects_and_rejects_conflicting_pairs() {
+    let schema = schema();
+    let listed = schema.pointer("/definitions/guard/properties/headers/items/enum").unwrap();
+    assert_eq!(*listed, Value::from(HeaderDialect::ALL.map(HeaderDialect::name).to_vec()));
+    for one in HeaderDialect::ALL {
+        for other in HeaderDialect::ALL {
+            let names = [one.name(), other.name()];
+            let text = format!("[guard]\nheaders = {names:?}\n");
+            assert_eq!(accepts(&text), Some(!one.conflicts_with(other)), "{text}");
         }
     }
 }

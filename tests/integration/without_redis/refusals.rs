@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use actix_rateguard::{
     AccessList, BuildError, Count, Decision, Limit, MemoryStore, MissingKey, OnError, RateGuard,
     RateGuardBuilder, RateLimit, RejectionBody, StoreError,
-    headers::{HeaderDialect, RateLimits},
+    headers::{HeaderDialect, RateLimits, unix_ceil_secs},
     key, rate_limit,
     test_util::{FaultyStore, ManualClock},
 };
@@ -80,60 +80,81 @@ fn fields(response: &Response) -> Vec<(String, String)> {
         (name.to_string(), value.to_str().unwrap().to_owned())
     };
     let mut fields: Vec<_> = response.headers.iter().map(field).collect();
-    fields.retain(|(name, _)| name.contains("ratelimit") || name == "retry-after");
+    let written: Vec<_> =
+        HeaderDialect::ALL.iter().flat_map(|dialect| dialect.field_names()).collect();
+    fields.retain(|(name, _)| {
+        name.contains("ratelimit") || name == "retry-after" || written.contains(&&&**name)
+    });
     fields.sort();
     fields
 }
 
+/// The expected value of a field.
+#[derive(Clone, Copy)]
+enum Expected {
+    Text(&'static str),
+    /// The Unix time in this number of seconds after the response, rounded up.
+    UnixTime(u64),
+}
+
+/// Returns the fields that a dialect writes for the first request to `/limited`, which is allowed, and for the third
+/// request, which is denied.
+fn expected_fields(dialect: HeaderDialect) -> [Vec<(&'static str, Expected)>; 2] {
+    use Expected::{Text, UnixTime};
+    let numbers = |[limit, remaining, reset]: [&'static str; 3], reset_value| {
+        ["1", "0"]
+            .map(|number| vec![(limit, Text("2")), (remaining, Text(number)), (reset, reset_value)])
+    };
+    let x_names = ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"];
+    match dialect {
+        HeaderDialect::XRateLimit => numbers(x_names, Text("10")),
+        HeaderDialect::XRateLimitEpoch => numbers(x_names, UnixTime(10)),
+        HeaderDialect::Draft => {
+            let statuses =
+                [r#""search";r=1;t=10, "search{2}";r=99;t=86400"#, r#""search";r=0;t=10"#];
+            let policies = Text(r#""search";q=2;w=10, "search{2}";q=100;w=86400"#);
+            statuses.map(|status| vec![("ratelimit", Text(status)), ("ratelimit-policy", policies)])
+        }
+        // The enum is non-exhaustive, so the compiler requires this arm and does not report a missing one.
+        _ => panic!("expected an arm for {dialect:?} in `expected_fields`, found none"),
+    }
+}
+
+/// Compares the fields of a response with the expected fields. The response was created after `start`.
+fn check_fields(response: &Response, mut expected: Vec<(&str, Expected)>, start: SystemTime) {
+    let end = SystemTime::now();
+    let found = fields(response);
+    expected.sort_unstable_by_key(|(name, _)| *name);
+    assert_eq!(
+        found.iter().map(|(name, _)| &**name).collect::<Vec<_>>(),
+        expected.iter().map(|(name, _)| *name).collect::<Vec<_>>()
+    );
+    for ((name, found), (_, expected)) in found.iter().zip(expected) {
+        match expected {
+            Expected::Text(expected) => assert_eq!(found, expected, "{name}"),
+            Expected::UnixTime(seconds) => {
+                let after = |time| unix_ceil_secs(time) + seconds;
+                let range = after(start)..=after(end);
+                assert!(range.contains(&found.parse().unwrap()), "{name}: {found}, {range:?}");
+            }
+        }
+    }
+}
+
 #[actix_web::test]
 async fn every_dialect_contains_the_same_numbers() {
-    use HeaderDialect::{Draft, XRateLimit};
-    for (dialects, allowed, denied) in [
-        (vec![], vec![], vec![("retry-after", "10")]),
-        (
-            vec![XRateLimit],
-            vec![
-                ("x-ratelimit-limit", "2"),
-                ("x-ratelimit-remaining", "1"),
-                ("x-ratelimit-reset", "10"),
-            ],
-            vec![
-                ("retry-after", "10"),
-                ("x-ratelimit-limit", "2"),
-                ("x-ratelimit-remaining", "0"),
-                ("x-ratelimit-reset", "10"),
-            ],
-        ),
-        (
-            vec![Draft],
-            vec![
-                ("ratelimit", r#""search";r=1;t=10, "search{2}";r=99;t=86400"#),
-                ("ratelimit-policy", r#""search";q=2;w=10, "search{2}";q=100;w=86400"#),
-            ],
-            vec![
-                ("ratelimit", r#""search";r=0;t=10"#),
-                ("ratelimit-policy", r#""search";q=2;w=10, "search{2}";q=100;w=86400"#),
-                ("retry-after", "10"),
-            ],
-        ),
-    ] {
-        let guard = builder().headers(dialects.clone()).build().unwrap();
+    let no_dialect = (vec![], [vec![], vec![]]);
+    let dialects = HeaderDialect::ALL.map(|dialect| (vec![dialect], expected_fields(dialect)));
+    for (dialects, [allowed, mut denied]) in std::iter::once(no_dialect).chain(dialects) {
+        let guard = builder().headers(dialects).build().unwrap();
         let app = app!(guard);
-        let to_owned_fields = |it: Vec<(&str, &str)>| -> Vec<_> {
-            it.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
-        };
-        assert_eq!(
-            fields(&get(&app, 1, "/limited").await),
-            to_owned_fields(allowed),
-            "{dialects:?}"
-        );
+        let start = SystemTime::now();
+        check_fields(&get(&app, 1, "/limited").await, allowed, start);
         get(&app, 1, "/limited").await;
         let rejection = get(&app, 1, "/limited").await;
-        assert_eq!(
-            (rejection.status, fields(&rejection)),
-            (429, to_owned_fields(denied)),
-            "{dialects:?}"
-        );
+        assert_eq!(rejection.status, 429);
+        denied.push(("retry-after", Expected::Text("10")));
+        check_fields(&rejection, denied, start);
         // The result of `header_names` must contain all of these headers, because CORS middleware needs their names.
         let names: Vec<_> = guard.header_names().collect();
         assert!(fields(&rejection).iter().all(|(name, _)| names.contains(&&**name)), "{names:?}");
@@ -175,7 +196,7 @@ async fn header_reader_parses_all_dialects_together() {
 fn conflicting_reset_units_are_a_build_error() {
     let both = [HeaderDialect::XRateLimit, HeaderDialect::XRateLimitEpoch];
     let error = builder().headers(both).build().unwrap_err();
-    assert!(matches!(error, BuildError::Headers), "{error}");
+    assert!(matches!(error, BuildError::Headers { dialects } if dialects == both), "{error}");
 }
 
 #[actix_web::test]
