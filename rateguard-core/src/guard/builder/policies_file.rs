@@ -36,8 +36,8 @@ impl<S> RateGuardBuilder<S> {
     /// ban = "10/hour for 15m up to 1d"
     /// ```
     ///
-    /// [`RateGuard::policy`] and the limits of an HTTP adapter find a policy by its name, and
-    /// [`Plan::named`](crate::Plan::named) selects a plan.
+    /// [`RateGuard::policy`](crate::RateGuard::policy) and the limits of an HTTP adapter find a policy by its name,
+    /// and [`Plan::named`](crate::Plan::named) selects a plan.
     ///
     /// A file takes effect as a whole or not at all. If the file is missing or invalid, or lacks a name that the
     /// program uses, the current policies stay in effect and the guard logs the reason once. At startup,
@@ -49,8 +49,8 @@ impl<S> RateGuardBuilder<S> {
     }
 
     /// Sets the interval at which the guard checks the policies file for changes. Default: 1 second. [`Duration::ZERO`]
-    /// disables these checks. Then only [`RateGuard::reload_policies`] applies a change. [`build`](Self::build) returns
-    /// an error for an interval between zero and 10 ms.
+    /// disables these checks. Then only [`reload_policies`](crate::RateGuard::reload_policies) applies a change.
+    /// [`build`](Self::build) returns an error for an interval between zero and 10 ms.
     ///
     /// A change takes effect when two consecutive checks find the same content, so the guard does not apply a file that
     /// an editor is still writing.
