@@ -1,11 +1,11 @@
-//! Defines the status of a bucket.
+//! Defines the status of a bucket, which is the count of one key under one quota.
 
 use std::time::Duration;
 
-/// The status of a bucket after an operation.
+/// The status of a bucket after the store has applied an operation to it, such as a check or a refund.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BucketStatus {
-    /// The number of units that the bucket would admit now.
+    /// The number of units that the bucket would admit now. By default, a request costs one unit.
     pub remaining: u32,
     /// The time until `remaining` grows by one unit, if no other request takes units. The time is zero if the
     /// bucket counts no units now.

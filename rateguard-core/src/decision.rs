@@ -8,15 +8,17 @@ use crate::{
     Policy, Quota, policy::PolicyName, quota_status::QuotaStatus, telemetry::mode::DecisionMode,
 };
 
-/// The result of a check. It says whether the request is admitted, and has the status of each quota.
+/// The result of a check. It says whether the request is admitted. It also contains the status of each quota that
+/// was checked.
 ///
 /// The store makes the decision and reads all numbers in one atomic operation. A denial from the [denial
-/// cache](crate::RateGuardBuilder::denial_cache_ttl) repeats an earlier denial. The time since the earlier denial
-/// is subtracted from the times in the repeated one.
+/// cache](crate::RateGuardBuilder::denial_cache_ttl) repeats an earlier denial. All times in the repeated denial are
+/// shorter by the time that has passed since the earlier denial.
 ///
-/// If several quotas were checked, the numbers are those of the tightest quota. In a denial, the tightest quota is
-/// the one that has no room for the longest time. In an admission, the tightest quota is the one that admits the
-/// fewest further requests of the same cost. [`statuses`](Self::statuses) returns the status of every quota.
+/// If several quotas were checked, the numbers of the decision are those of the tightest quota. In a denial, the
+/// tightest quota is the one with the longest wait until it has room. In an admission, the tightest quota is the one
+/// that admits the fewest further requests of the same cost. [`statuses`](Self::statuses) returns the status of
+/// every quota.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
     allowed: bool,
@@ -27,7 +29,8 @@ pub struct Decision {
     /// The time until the end of the ban; `None` if the key is not banned.
     banned_for: Option<Duration>,
     mode: DecisionMode,
-    /// Whether a policy would deny the request. `None` unless all policies of the decision are in shadow mode.
+    /// Whether a policy would deny the request if its denials were enforced. `None` unless all policies of the
+    /// decision are in shadow mode, in which denials are not enforced.
     shadow: Option<bool>,
     denied_for_others: bool,
 }
@@ -77,22 +80,23 @@ impl Decision {
         !self.allowed && self.statuses.iter().any(|status| status.retry_after().is_none())
     }
 
-    /// Returns whether this process made the decision in memory, with its share of the limits, because the store
-    /// did not answer ([`OnError::Local`](crate::OnError::Local)).
+    /// Returns whether this process made the decision in memory because the store did not answer
+    /// ([`OnError::Local`](crate::OnError::Local)). In memory, each process enforces only its share of each limit.
     #[must_use]
     pub fn is_local(&self) -> bool {
         self.mode() == DecisionMode::Local
     }
 
     /// Returns whether the request would be denied if its policy were not in [shadow mode](crate::Policy::shadow).
-    /// The decision [admits](Self::is_allowed) the request, but its numbers are those of a denial.
+    /// If so, the decision [admits](Self::is_allowed) the request, but the numbers of the decision are those of a
+    /// denial.
     #[must_use]
     pub fn would_deny(&self) -> bool {
         self.shadow == Some(true)
     }
 
-    /// Turns the decision of policies that are all in shadow mode into an admission, which records whether the
-    /// policies would deny the request.
+    /// Returns a decision that admits the request and records whether the policies would deny it. All policies of
+    /// this decision must be in shadow mode.
     pub(crate) fn in_shadow(mut self) -> Self {
         self.shadow = Some(!self.allowed);
         self.allowed = true;
@@ -114,8 +118,8 @@ impl Decision {
         Self { denied_for_others, ..self }
     }
 
-    /// Returns whether a quota had no room only because the key shares its count with other keys. Keys share a
-    /// count when the in-memory store is full.
+    /// Returns whether a quota had no room only because the key shares a count with other keys. Keys share counts
+    /// when the in-memory store is full.
     pub(crate) fn is_denied_for_others(&self) -> bool {
         self.denied_for_others
     }
@@ -127,8 +131,8 @@ impl Decision {
     /// Returns the time until the end of the ban, or `None` if the key is not banned.
     ///
     /// While a key is banned, its requests are denied even if the quotas have room. The decision of an admitted
-    /// request can also have a ban, because an HTTP adapter may start a ban after the response. See
-    /// [`Policy::ban`].
+    /// request can also have a ban: an HTTP adapter adds one if the response to the request, such as a failed login,
+    /// starts a ban. See [`Policy::ban`].
     #[must_use]
     pub fn banned_for(&self) -> Option<Duration> {
         self.banned_for
@@ -170,8 +174,8 @@ impl Decision {
 
     /// Returns the time until the same request is admitted, if no other request takes units in the meantime.
     ///
-    /// The time is zero if the quotas have room, but other requests are before this request in the wait queue. It
-    /// is `None` if the request is admitted, or if it [can never be admitted](Self::is_too_costly).
+    /// The time is zero if the quotas have room, but other requests wait in the queue before this request. The
+    /// result is `None` if the request is admitted, or if it [can never be admitted](Self::is_too_costly).
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         if self.allowed {
@@ -226,7 +230,7 @@ impl Decision {
     }
 
     /// Combines two decisions about one request. The result admits the request only if both decisions admit it, and
-    /// its `retry_after` is the longer wait.
+    /// the `retry_after` of the result is the longer of the two waits.
     #[must_use]
     #[doc(hidden)]
     pub fn and(mut self, other: Self) -> Self {

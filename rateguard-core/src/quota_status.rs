@@ -55,8 +55,8 @@ impl QuotaStatus {
         self.quota
     }
 
-    /// Returns the number of units that the request takes. After a refund or a debit of a reservation, returns the
-    /// number of units that this operation changed.
+    /// Returns the cost of the request in units. If the status is the result of a refund or a debit, returns the
+    /// number of units that were refunded or debited.
     #[must_use]
     pub fn cost(&self) -> u32 {
         self.cost
@@ -90,11 +90,11 @@ impl QuotaStatus {
         self.retry_after
     }
 
-    /// Compares two quotas. The tighter quota is less than the looser one.
+    /// Compares how tight two quotas are. The tighter quota is `Less` than the other quota.
     ///
-    /// The tighter quota is the one that has no room for the longer time. If both times are equal, it is the quota
-    /// that admits fewer further requests of the same cost. If these numbers are also equal, it is the quota with
-    /// the later reset.
+    /// The tighter quota is the one with the longer wait until it has room for the request. If the waits are equal,
+    /// it is the quota that admits fewer further requests of the same cost. If these numbers are also equal, it is
+    /// the quota with the later reset.
     pub(crate) fn tightness(&self, other: &Self) -> Ordering {
         let wait = |status: &Self| status.retry_after.unwrap_or(Duration::MAX);
         let further_requests = |status: &Self| status.remaining / status.cost.max(1);

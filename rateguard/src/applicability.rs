@@ -1,5 +1,5 @@
-//! The scope of a limit: to which requests the limit applies, and how it treats missing keys, responses and
-//! denials.
+//! The scope of a limit: the settings that determine to which requests the limit applies, which responses count,
+//! and how the limit treats a request without a key and a denied request.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -66,8 +66,8 @@ impl LimitScope {
     ///
     /// # Errors
     ///
-    /// [`NotChecked`] if the request is exempt, if it lacks a required key, or if an access list allows or denies
-    /// its key.
+    /// [`NotChecked`] if the request is exempt, if the request lacks a required key, or if an access list allows or
+    /// denies the key.
     pub(crate) fn key(
         &self,
         context: &LimitContext<'_>,
@@ -86,8 +86,8 @@ impl LimitScope {
             }
             (Caller::Unknown, _) => (client::key(request, None, "no key"), KeySource::Address),
         };
-        // An access list never contains a shared key. So the guard searches the list for the client's own key, even
-        // while it counts the client by a shared key.
+        // `key` may be a shared key, which counts several clients of an IPv6 network together. Access lists contain
+        // no shared keys, so the guard searches them for the key that only this client has.
         let own_key = client::own_key(request, &key);
         let listed_key = own_key.as_ref().unwrap_or(&key);
         let is_unreliable = || client::resolved(request).is_unreliable_key(listed_key);

@@ -2,8 +2,8 @@
 //!
 //! Over HTTP/2, a request of 4 KB can contain megabytes of header values, because the compression table stores a
 //! value once, and each further byte of the request can repeat this value (RFC 7541, section 7.3). RateGuard
-//! therefore compares the size of a header with its bound before it parses the header. It treats a header above its
-//! bound as if the request did not have this header.
+//! therefore compares the size of a header with the bound in this module before it parses the header. If the size
+//! exceeds the bound, RateGuard treats the request as a request without this header.
 //!
 //! RateGuard reads only the first value of some headers (`header:NAME`, `bearer`, `Content-Type`). These headers
 //! have no bound in this module, because compression cannot multiply a single value, and the HTTP server limits the
@@ -26,14 +26,14 @@ pub(crate) const ACCEPT: HeaderBound = HeaderBound { values: 8, bytes: 1_024 };
 pub(crate) const COOKIE: HeaderBound = HeaderBound { values: 64, bytes: 8_192 };
 
 impl HeaderBound {
-    /// Returns whether the header does not exceed the bound. If the request does not have the header, the result is
-    /// `true`.
+    /// Returns whether the size of the header is within the bound. If the request does not have the header, the
+    /// result is `true`.
     pub(crate) fn permits(self, headers: &HeaderMap, name: &HeaderName) -> bool {
         self.permits_values(headers.get_all(name))
     }
 
-    /// Returns whether the values do not exceed the bound. The function stops at the first value that exceeds the
-    /// bound, so a huge header takes little time.
+    /// Returns whether the size of the values is within the bound. The function stops at the first value that
+    /// exceeds the bound, so a huge header takes little time.
     fn permits_values<'a>(self, values: impl Iterator<Item = &'a HeaderValue>) -> bool {
         let mut bytes_left = self.bytes;
         for (index, value) in values.enumerate() {

@@ -27,34 +27,34 @@ static PEER: ClientAddress = ClientAddress::peer();
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The number of requests in which a guard searches for forwarding headers of a proxy.
+/// A guard searches its first 1,000 requests for the forwarding headers of a proxy, and then stops.
 const PROXY_PROBE_REQUESTS: u32 = 1_000;
 
-/// The client of an HTTP request. The extensions of the request contain this value.
+/// The client of an HTTP request. The extensions of the request contain this value, except in the case below.
 ///
-/// The extensions do not contain this value if the peer is the client and has an IPv4 address or no address. In
-/// this case, each limit reads the client from the peer.
+/// If the guard uses the rule [`PEER`] and the peer has no IPv6 address, the guard stores nothing, because each
+/// limit can read the client's address from the connection.
 struct RequestClient {
     client: ResolvedClient,
     ipv6_bits: u8,
     assignment: Option<KeyAssignment>,
 }
 
-/// The data with which limits assign keys to an IPv6 client. An IPv4 client needs no assignment, because it always
-/// has its own keys.
+/// The data with which limits choose the keys of an IPv6 client. If an IPv6 network has too many clients, some of
+/// them get shared keys. IPv4 clients never get shared keys, so they do not need this data.
 struct KeyAssignment {
     networks: Arc<ClientNetworks>,
     caps: NetworkCaps,
-    /// Whether the guard may now assign an own key to the client. `false` if the guard only explains the request,
-    /// because an explanation must not assign keys.
+    /// Whether the guard may give the client a key that is not shared. `false` for an explanation, which must not
+    /// change the keys of clients.
     assign: bool,
-    /// Pairs of keys. The first key of a pair is shared, and the second key is the client's own key, which the
-    /// shared key replaces.
+    /// Pairs of keys. The first key of a pair is shared by several clients. It replaces the second key, which only
+    /// this client has.
     shared: RefCell<Vec<(Key, Key)>>,
 }
 
-/// Determines the client of a request by the guard's rule, and stores the client in the request. Keys by address
-/// read the stored client.
+/// Determines the client of a request by the guard's rule, and stores the client in the request. Limits that count
+/// by address read the stored client.
 pub(crate) fn resolve(settings: &HttpSettings, request: &HttpRequest) {
     store_client(settings, request, true);
     if settings.client_address.is_peer() {
@@ -62,8 +62,8 @@ pub(crate) fn resolve(settings: &HttpSettings, request: &HttpRequest) {
     }
 }
 
-/// Does the same as [`resolve`] for a request that is only explained. The function assigns no keys and logs no
-/// warning about proxies.
+/// Does the same as [`resolve`] for a request that no limit counts, such as the request of an explanation. The
+/// function assigns no keys and logs no warning about proxies.
 pub(crate) fn resolve_without_warning(settings: &HttpSettings, request: &HttpRequest) {
     store_client(settings, request, false);
 }
@@ -73,8 +73,8 @@ fn store_client(settings: &HttpSettings, request: &HttpRequest, assign: bool) {
     let is_ipv6_peer =
         || request.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_ipv6());
     if *rule == PEER && !is_ipv6_peer() {
-        // Another guard with another rule may have stored a client in the request. This guard must not use that
-        // client, so it is removed.
+        // A guard with a different rule may have stored a client in the request. The current guard must not use
+        // that client, so this code removes the client.
         request.extensions_mut().remove::<RequestClient>();
         return;
     }
@@ -136,8 +136,8 @@ pub(crate) fn key(request: &HttpRequest, bits: Option<u8>, tag: &'static str) ->
     })
 }
 
-/// Combines several keys of this request into one key. If one of the keys is shared, also records the combined key
-/// that the client would have with its own keys.
+/// Combines several keys of this request into one key. If one of the keys is shared by several clients, the
+/// function also records the combined key that the client would have without shared keys.
 pub(crate) fn combined_key(request: &HttpRequest, parts: &[Key]) -> Key {
     let key = Key::combined(parts);
     with_client(request, |client| {
@@ -151,8 +151,8 @@ pub(crate) fn combined_key(request: &HttpRequest, parts: &[Key]) -> Key {
     key
 }
 
-/// Returns the client's own key if `key` is a shared key that replaces it. The result is `None` if `key` is not
-/// shared.
+/// If several clients share `key`, returns the key that only this client has and that `key` replaces. The result is
+/// `None` if `key` is not shared.
 pub(crate) fn own_key(request: &HttpRequest, key: &Key) -> Option<Key> {
     request.extensions().get::<RequestClient>()?.own_key(key)
 }
@@ -217,8 +217,8 @@ fn warn_of_proxies(settings: &HttpSettings, request: &HttpRequest) {
         || [X_FORWARDED_FOR, FORWARDED].iter().any(|name| request.headers().contains_key(name));
     let ProxyWarning { once, probed } = &settings.proxy_warning;
     // A proxy adds the header to every request, so 1,000 requests without the header show that there is no proxy.
-    // The workers count without a lock. A lost update does no harm, because the guard then only inspects one more
-    // request.
+    // The workers count these requests without a lock, so the count may miss a request. The guard then only
+    // inspects one more request.
     let count = probed.load(Relaxed);
     if count >= PROXY_PROBE_REQUESTS || once.is_completed() {
         return;

@@ -26,9 +26,9 @@ fn build_request<'a>(
     let empty = guard.empty_request().default_on_error(policy_set.on_error);
     checks.iter().fold(empty, |request, check| {
         let request = request.and_hashed(&check.policy, check.key, check.cost);
-        // If the response determines whether a request counts, the limit may deny a request because of units that
-        // the guard refunds later. Such a denial is therefore not an offence. Instead, each response that counts is
-        // an offence.
+        // A client with too many offences is banned. If a limit counts only some responses, it may deny a request
+        // because of units that the guard refunds after the responses, so the denial is not an offence. Instead,
+        // each response that counts is an offence. A key that several clients share has no offences.
         if check.counts_always() && !check.is_shared { request } else { request.exempt_from_ban() }
     })
 }
@@ -36,11 +36,12 @@ fn build_request<'a>(
 /// Runs all checks for an HTTP request, and admits or rejects the request.
 ///
 /// Stores the decision in the state of the HTTP request. The handler can read the decision there, and the headers
-/// of the response report it.
+/// of the response report the decision.
 ///
 /// # Errors
 ///
-/// [`Rejection`] if a limit denies the request, or if the store does not answer and a limit fails closed.
+/// [`Rejection`] in two cases: a limit denies the request, or a limit fails closed because the store does not
+/// answer.
 pub(crate) async fn enforce<'a>(
     guard: &'a RateGuard,
     policy_set: &PolicySet,
@@ -65,7 +66,7 @@ pub(crate) async fn enforce<'a>(
     {
         return Admission::from_decision(guard, checks, decision, None, request);
     }
-    // The future is large, and requests that the fast path above decides do not need it. So the future is boxed.
+    // The future is large, and a request that `check_fast` decides does not need it. So the future is boxed.
     match Box::pin(check_via_store(guard, policy_set, &checks)).await {
         Ok((decision, reservation)) => {
             Admission::from_decision(guard, checks, decision, reservation, request)
@@ -78,8 +79,8 @@ pub(crate) async fn enforce<'a>(
     }
 }
 
-/// Runs all checks with a call to the store. If the response determines whether the request counts for some limit,
-/// the guard may have to refund the units, so the function reserves the units.
+/// Runs all checks with a call to the store. If a limit counts only some responses, the function reserves the
+/// units, so that the guard can refund them after the response.
 async fn check_via_store(
     guard: &RateGuard,
     policy_set: &PolicySet,
@@ -93,8 +94,7 @@ async fn check_via_store(
     Ok((reservation.decision().clone(), Some(reservation.into())))
 }
 
-/// The admission of an HTTP request. It exists until the response is complete, because the guard may then have to
-/// refund or charge units.
+/// An admitted HTTP request. After the handler has responded, the guard uses this value to refund and charge units.
 pub(crate) struct Admission<'a> {
     guard: &'a RateGuard,
     checks: LimitChecks<'a>,
@@ -114,8 +114,8 @@ impl<'a> Admission<'a> {
         Self { guard, checks, decision: None, reservation: None, shadow_holds: None }
     }
 
-    /// Stores a decision in the state of the request. Admits the request if the decision allows it, and otherwise
-    /// rejects it.
+    /// Stores a decision in the state of the request. Admits the request if the decision allows the request, and
+    /// otherwise rejects the request.
     fn from_decision(
         guard: &'a RateGuard,
         checks: LimitChecks<'a>,

@@ -59,14 +59,14 @@ pub fn ban(text: &str) -> crate::Ban {
     text.parse().expect("the attribute validates the ban")
 }
 
-/// Returns whether the function `skip` exempts a request from the limit. Because `skip` has a parameter type here,
-/// the compiler can infer the argument type of a closure.
+/// Returns whether the function `skip` exempts a request from the limit. If `skip` is a closure, this signature
+/// lets the compiler infer the type of the closure's argument.
 pub fn skips(request: &HttpRequest, skip: impl FnOnce(&HttpRequest) -> bool) -> bool {
     skip(request)
 }
 
-/// Returns the function that responds to denied requests. Because the function has a parameter type here, the
-/// compiler can infer the argument types of a closure.
+/// Returns the function that responds to denied requests. If `function` is a closure, this signature lets the
+/// compiler infer the types of the closure's arguments.
 #[must_use]
 pub fn on_denied(function: OnDeniedFn) -> OnDeniedFn {
     function
@@ -77,8 +77,8 @@ pub fn cost(cost: impl RequestCost, request: &HttpRequest) -> u32 {
     cost.cost(request)
 }
 
-/// Returns the cost of a request in units. Because the function `cost` has a parameter type here, the compiler can
-/// infer the argument type of a closure.
+/// Returns the cost of a request in units. If `cost` is a closure, this signature lets the compiler infer the type
+/// of the closure's argument.
 pub fn cost_by(request: &HttpRequest, cost: impl FnOnce(&HttpRequest) -> u32) -> u32 {
     cost(request)
 }
@@ -89,7 +89,7 @@ pub fn builtin_key(key: &BuiltinKey, request: &HttpRequest) -> Caller {
     key.caller(request)
 }
 
-/// Reads a key from a request with a function. The value that the function returns may borrow from the request.
+/// Calls the function `key` to read the key of a request. The value that `key` returns may borrow from the request.
 pub async fn caller<'a, V, Kind>(
     request: &'a HttpRequest,
     key: impl FnOnce(&'a HttpRequest) -> V,

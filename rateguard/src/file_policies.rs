@@ -1,5 +1,6 @@
-//! Stores the policy set for one request. All limits of the request use it, even if the policies file changes while
-//! the request is in progress.
+//! Stores the policy set for one request. A policy set is all policies and plans of a guard at one point in time.
+//! All limits of the request use the stored set, even if the policies file changes while the request is in
+//! progress.
 
 use std::sync::Arc;
 

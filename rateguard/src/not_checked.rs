@@ -8,7 +8,7 @@ use crate::response::Rejection;
 pub(crate) enum NotChecked {
     /// The limit does not apply to the request, so it admits the request.
     Exempt(Exemption),
-    /// The limit rejects the client without a check of its counts.
+    /// The limit rejects the request with 403, and does not check any counts.
     Forbidden(RejectReason),
     /// The application is misconfigured, so the limit rejects the request with 500.
     Misconfigured(RejectReason),
@@ -54,7 +54,7 @@ pub enum Exemption {
     Plan,
 }
 
-/// The reason why a limit rejects a request, whatever its counts are.
+/// The reason why a limit rejects a request, if this reason does not depend on the counts of the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RejectReason {
@@ -71,8 +71,8 @@ pub enum RejectReason {
     NoPolicy,
     /// The guard has no plan with the name that a function chose.
     NoPlan,
-    /// Another limit has registered the same name before, and has different settings. The log message describes the
-    /// conflict.
+    /// Another limit has already registered the same name, and has different settings. The log message describes
+    /// the conflict.
     NameConflict,
 }
 

@@ -270,7 +270,7 @@ async fn full_store_does_not_ban_keys_that_share_counts() {
     let guard = RateGuard::builder().store(store).build().unwrap();
     let policy = Policy::new("p", "1/minute").unwrap().ban("1/minute for 1h").unwrap();
     for number in 0..2_000 {
-        // The guard denies the second check of each key. The key may have its own count, or it may share a count with
+        // The guard denies the second check of each key. Because the store is full, the key may share its count with
         // other keys.
         check(&guard, &policy, &Key::from(number)).await;
         check(&guard, &policy, &Key::from(number)).await;
@@ -460,8 +460,8 @@ async fn failure_limit_bans_for_failures_and_never_for_successes() {
             TestRequest::post().uri("/login-attempts").insert_header(("X-Status", status));
         send(&app, from_client(client, request)).await
     };
-    // Each HTTP request holds a unit until its response. With 100 concurrent requests, the guard therefore denies
-    // some of them.
+    // Each HTTP request holds a unit until its response is sent. With 100 concurrent requests, the guard therefore
+    // denies some of them.
     let responses = join_all((0..100).map(|_| send_post(1, "200"))).await;
     assert!(responses.iter().any(|it| it.status == 429));
     for number in 0..2 {

@@ -1,4 +1,5 @@
-//! Tests at which time the dispatcher sends a batch, and which requests are in the same batch.
+//! Tests at which time the dispatcher (the task that sends batches of requests to Redis) sends a batch, and which
+//! requests are in the batch.
 
 use std::{
     pin::pin,
@@ -126,8 +127,8 @@ fn stalled_runtime_does_not_delay_requests_of_other_runtimes() {
     drop(stalled);
 }
 
-/// The number of requests in a batch depends on how the runtime schedules the tasks. Therefore the test repeats the
-/// round until one round has few script calls.
+/// The number of requests in a batch depends on how the runtime schedules the tasks. Therefore the test runs several
+/// rounds, and ends when a round needs few script calls.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn looping_tasks_use_at_most_one_call_per_three_checks() {
     const ROUNDS: u32 = 30;

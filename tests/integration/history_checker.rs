@@ -1,7 +1,8 @@
-//! Checks the histories that several processes recorded on one Redis server.
+//! Checks histories, which are the operations and results that several processes recorded on one Redis server.
 //!
-//! The checker replays a history on the sequential model: it applies one operation after another, at the time that
-//! Redis reported for the operation. The history is valid if the model returns the recorded results.
+//! The checker replays a history on the model, a simple reference implementation. It applies one operation after
+//! another, each at the time that Redis reported for it. The history is valid if the model returns the recorded
+//! results.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -22,7 +23,7 @@ pub enum Violation {
     FalseDenial,
     /// The reported status of a bucket differs from the status in the model.
     Status,
-    /// A refund returned units that its check had not taken from the bucket.
+    /// A refund returned units that the refunded check had not taken from the bucket.
     Receipt,
 }
 
@@ -34,7 +35,7 @@ pub struct ViolationReport {
     pub details: String,
 }
 
-/// For each limit, the rules of its quotas.
+/// The rules of the quotas of each limit. A rule describes a quota in the form that the model needs.
 static RULES: LazyLock<Vec<Vec<Rule>>> = LazyLock::new(|| {
     let rule = |quota: &Quota| Rule {
         algorithm: quota.algorithm(),
@@ -56,7 +57,7 @@ pub fn bucket(part: &Part) -> (u8, usize) {
     (part.key, part.limit * Quotas::MAX + part.quota_index)
 }
 
-/// The units that each call took from its buckets. A later call can refund these units only once.
+/// The units that each call took from its buckets. A refund can return these units only once.
 type RefundableUnits = BTreeMap<Call, Vec<(Part, ModelReceipt)>>;
 
 /// The state of a replay: the model, and the units that can still be refunded.

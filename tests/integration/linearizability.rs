@@ -1,4 +1,5 @@
-//! Tests linearizability: several processes that use one Redis server get the same results as a sequential model.
+//! Tests linearizability: several processes that use one Redis server get the same results as the model, a simple
+//! reference implementation that applies one operation after another.
 //!
 //! Therefore the store admits no request beyond a limit, and it denies no request for which there is room.
 
@@ -229,8 +230,8 @@ fn checker_finds_altered_bucket_status() {
 fn checker_finds_missing_admission() {
     let recorded = recorded();
     let history = &recorded.history;
-    // Returns whether the admitted units still count at the next operation on the same log. Only then, the replay can
-    // notice that the admission is missing.
+    // Returns whether the admitted units still count at the next operation on the same bucket. Only in this case, the
+    // replay can notice that the admission is missing.
     let is_visible = |index: usize, part: &Part| {
         let next = history[index + 1..]
             .iter()

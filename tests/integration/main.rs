@@ -22,6 +22,7 @@ mod batches;
 mod cluster;
 mod config;
 mod conformance;
+mod connection_log;
 mod decisions;
 mod denial_cache;
 mod deployments;

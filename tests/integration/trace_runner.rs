@@ -1,4 +1,5 @@
-//! Applies a trace of operations to a store and to the model, and compares their results.
+//! Applies a trace (a list of operations and clock changes) to a store and to the model (a simple reference
+//! implementation of the algorithms). Then both must have the same results.
 
 use std::collections::BTreeMap;
 
@@ -29,11 +30,11 @@ pub enum Step {
 
 /// A store that a trace is applied to. The test sets the clock of the store.
 pub trait TracedStore {
-    /// Whether the store does not delete expired entries before the next admission.
+    /// Whether the store retains expired entries until the next admission.
     ///
-    /// If this is `false`, the store may have deleted entries that count again after a backward clock step. After
-    /// such a step, the runner then checks only three rules: no bucket exceeds its limit, no wait is longer than
-    /// possible, and a check after the wait is admitted.
+    /// If this is `false`, the store may have deleted entries that count again after a backward clock step. After such
+    /// a step, the runner then checks only three rules: no bucket exceeds its limit, no wait is longer than the
+    /// algorithm allows, and a check after the wait is admitted.
     const RETAINS_EXPIRED: bool;
 
     fn apply(&mut self, operation: Operation, requests: &[BucketRequest<'_>], now: u64) -> Verdict;
@@ -42,7 +43,8 @@ pub trait TracedStore {
 /// The start time of each trace, in microseconds since the Unix epoch. It is so large that backward clock steps do
 /// not reach 0.
 pub const START: u64 = 1_800_000_000_000_000;
-/// The latest time of a trace in microseconds, which is in the year 2255. Numbers in Lua are exact only up to 2^53.
+/// The latest time that a trace may reach, in microseconds since the Unix epoch. It is in the year 2255. Lua represents
+/// integers exactly only up to 2^53.
 const END: u64 = 1 << 53;
 
 /// An admitted check that can be refunded.
@@ -65,8 +67,8 @@ struct TraceRun<'a, S> {
     reservations: Vec<Reservation>,
     /// The admissions of each bucket. Each entry has the time on the monotonic clock and the number of units.
     usage: BTreeMap<(u8, usize), Vec<(u64, u64)>>,
-    /// Whether the store may now admit more than the limit. A debit can cause this, and so can a refund after a
-    /// backward clock step.
+    /// Whether the store may now admit more than the limit. There are two possible causes: a debit, and a refund after
+    /// a backward clock step.
     may_exceed_limit: bool,
     steps: usize,
 }
@@ -97,8 +99,8 @@ impl<S: TracedStore> TraceRun<'_, S> {
         let verdict = self.store.apply(operation, &requests, self.now);
         let expected = self.world.apply(operation, &parts, self.now);
 
-        // After a backward clock step, the store and the model count the same units only if the store has a log and
-        // does not delete expired entries.
+        // After a backward clock step, the store and the model count the same units only if the store has a log of the
+        // admissions and does not delete expired entries.
         let is_log = self.rules.iter().all(|rule| rule.algorithm == Algorithm::SlidingWindow);
         if self.set_back == 0 || S::RETAINS_EXPIRED && is_log {
             prop_assert_eq!(
@@ -146,8 +148,8 @@ impl<S: TracedStore> TraceRun<'_, S> {
         }
         let reservation = self.reservations.remove(index);
         let refunded = reservation.cost * thousandths / 1_000;
-        // After a backward clock step, the units of this check may not be counted any more. The refund may then free
-        // other units.
+        // After a backward clock step, the store may no longer count the units of this check. Then the refund may free
+        // units of other checks.
         self.may_exceed_limit |= self.set_back > 0;
         let receipts = Some(&*reservation.receipts);
         self.apply(Operation::Refund, &reservation.keys, refunded, receipts)?;
@@ -168,7 +170,7 @@ impl<S: TracedStore> TraceRun<'_, S> {
         let longest = self.rules.iter().map(|rule| rule.longest_wait()).max().unwrap();
         for step in trace {
             if self.now + longest.max(self.rules[0].window) > END {
-                // The time after the next step may be later than `END`.
+                // The next step of the trace could advance the clock beyond `END`.
                 break;
             }
             match step {
@@ -206,8 +208,8 @@ impl<S: TracedStore> TraceRun<'_, S> {
                     }
                     self.apply(*operation, keys, *cost, None)?;
                     if *operation == Operation::Reset {
-                        // The model cannot distinguish the order of a reset and a check at the same time, so the
-                        // clock advances by 1 µs.
+                        // The model does not know the order of a reset and a check that have the same time. Therefore
+                        // the clock advances by 1 µs.
                         self.now += 1;
                     }
                 }
@@ -219,7 +221,7 @@ impl<S: TracedStore> TraceRun<'_, S> {
                     let denied = last_denied.take().filter(|(_, _, then)| *then > self.now);
                     if let Some((keys, cost, then)) = denied {
                         if then > END {
-                            // Because of debits, the retry time is later than `END`.
+                            // Debits can make the wait so long that the retry time is later than `END`.
                             break;
                         }
                         self.now = then - 1;

@@ -29,12 +29,12 @@ const MAX_DURATION: Duration = Duration::from_millis(1_500);
 async fn remaining(guard: &RateGuard) -> Result<u32, StoreError> {
     let policy = Policy::new("p", "1000000/hour").unwrap();
     let decision = guard.check(&policy, &Key::global()).await.map_err(|it| it.cause())?;
-    // If the guard decides in memory, the decision does not contain the error of the store. In the result, `LOCAL`
-    // then stands for a local decision.
+    // If the guard decides in memory, the decision does not contain the error of the store. Therefore the function
+    // returns `LOCAL` for a decision in memory.
     if decision.is_local() { Err(LOCAL) } else { Ok(decision.remaining()) }
 }
 
-/// This error stands for a local decision in the results of [`remaining`].
+/// The function [`remaining`] returns this error for a decision in memory.
 const LOCAL: StoreError = StoreError::Overloaded;
 
 /// Sends checks until the store decides one of them, and returns the number of remaining units.

@@ -1,13 +1,13 @@
-//! The text format of a history. A history has all operations on one Redis server. Processes record it, and tests
-//! check that it is consistent.
+//! The text format of a history: the operations that test processes requested from one Redis server, with their
+//! results. A test checks that these results do not contradict each other.
 
 use std::{fmt, str::FromStr, time::Duration};
 
 use actix_rateguard::store::{BucketStatus, Operation};
 
-/// The rate limits that the recorded operations use: one for each algorithm, and some with several quotas. Once the
-/// limit `day` is used up, it stays used up until the end of a test. Each other limit has free capacity again during
-/// a test.
+/// The rate limits that the recorded operations use: The first four limits have one quota each, with four
+/// different algorithms. The last three limits have several quotas. Once the limit `day` is used up, it stays used
+/// up until the end of a test. Each limit except `day` has free capacity again during a test.
 pub const LIMITS: [(&str, &str); 7] = [
     ("log", "6/200ms"),
     ("counter", "8/300ms sliding_window_counter"),
@@ -21,14 +21,15 @@ pub const LIMITS: [(&str, &str); 7] = [
     ("day", "30/day; 80/7d"),
 ];
 
-/// The number of keys with which the operations use each limit.
+/// The number of keys that each limit is used with.
 pub const KEYS: u8 = 3;
 
-/// The number of the only key with [`Operation::Debit`] and [`Operation::Reset`]. Operations on other keys cannot
-/// exceed a limit, because only a debit can.
+/// The number of the only key that the operations [`Operation::Debit`] and [`Operation::Reset`] use. Only a debit
+/// can exceed a limit, so all other keys stay within their limits.
 pub const DEBIT_RESET_KEY: u8 = KEYS - 1;
 
-/// Identifies a call by its process and by its number within that process.
+/// Identifies a call of the store: by the process that made the call, and by the number of the call within that
+/// process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Call {
     /// The id of the process that made the call.
@@ -46,7 +47,7 @@ pub struct Event {
     pub call: Call,
     /// The operation.
     pub operation: Operation,
-    /// For a refund, the check whose units are returned; `None` for other operations.
+    /// For a refund, the id of the check whose units are returned; `None` for other operations.
     pub refund_of: Option<Call>,
     /// Whether Redis admitted the operation. For a peek, this is whether Redis would admit a check.
     pub is_allowed: bool,

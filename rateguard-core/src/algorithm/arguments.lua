@@ -1,4 +1,5 @@
--- Reads the arguments of the script. The comment at the start of `prelude.lua` documents these arguments.
+-- Reads the arguments of the script. The comment at the start of `prelude.lua` documents these arguments. A shape is
+-- the part of a request that similar requests have in common: the operation, the deadline, the quotas and the costs.
 
 local operations = {}
 
@@ -60,12 +61,12 @@ for i = 1, tonumber(argument()) do
   }
 end
 
--- `requests` is the list of requests. `first_receipt` is the position in ARGV directly before the receipts of the
--- refunds.
+-- `requests` is the list of requests. The receipts of a refund say which requests took the units. `first_receipt` is
+-- the position in ARGV directly before the first receipt.
 local requests = argument()
 local first_receipt = position
 
--- The positions in KEYS of the buckets of the current request.
+-- For each bucket of the current request, the position of its key in KEYS.
 local indices = {}
 
 -- Calls `callback` for each request, with the shape of the request. Before each call, `indices` is filled with the

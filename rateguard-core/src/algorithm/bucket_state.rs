@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{Algorithm, Quota, bucket_status::BucketStatus};
 
-/// The maximum number of units that a conversion adds to a log. If the capacity of the quota is larger, the
-/// conversion adds at most the capacity.
+/// The maximum number of units that a log gets when the state of another algorithm is converted to the log. If the
+/// capacity of the quota is larger, the maximum is the capacity.
 const MAX_CONVERTED_ENTRIES: u32 = 10_000;
 
 /// The state of a bucket. The variant is the algorithm of the last quota that was applied to the bucket.
@@ -47,7 +47,7 @@ impl BucketState {
 
     /// Updates the state to the time `now` and to this quota.
     ///
-    /// If the quota has another algorithm than the state, `settle` replaces the state with a converted state, even if
+    /// If the algorithm of the quota differs from the algorithm of the state, `settle` converts the state, even if
     /// the request is then denied. Otherwise each denied request would convert the old state again, as if the units
     /// were taken at the time of this request, and the wait would never end.
     pub(crate) fn settle(&mut self, quota: Quota, now: Micros) {

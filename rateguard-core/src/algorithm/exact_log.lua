@@ -9,7 +9,7 @@
 --   times    a cache of the times that `cached_time` has read
 
 -- Returns the time of the n-th unit in Redis. The newest unit has the number 1. The script calls `read_time` at most
--- once for each unit, because many requests of a batch wait for the same unit to expire.
+-- once for each unit, because many requests of a batch may wait until the same unit expires.
 local function cached_time(bucket, n, read_time)
   local times = bucket.times
   if not times then
@@ -24,7 +24,7 @@ local function cached_time(bucket, n, read_time)
   return time
 end
 
--- Sets a later expiry if the current expiry is too early, because the expiry may have been set for a shorter window.
+-- Sets a later expiry if the current expiry is too early. The current expiry may have been set for a shorter window.
 local function extend_expiry(bucket)
   if bucket.live > 0 then
     local needed = bucket.newest + bucket.quota.window - now
@@ -43,8 +43,8 @@ local function exact_log(time_of)
     end,
 
     wait_for = function(bucket, units)
-      -- The request fits after the oldest `excess` units have expired. `excess` is larger than `units` only after the
-      -- limit was lowered, or after a debit took units beyond the capacity.
+      -- The request fits after the oldest `excess` units have expired. `excess` is larger than `units` only in two
+      -- cases: the limit was lowered, or a debit took units beyond the capacity.
       local excess = bucket.live + units - bucket.quota.capacity
       if excess <= 0 then
         return 0

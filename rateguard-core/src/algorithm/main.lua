@@ -44,8 +44,8 @@ local buckets, failures = {}, {}
 -- The position in KEYS of the key that the next command uses. If the command fails, the script marks the bucket of
 -- this key as failed.
 local current
--- The buckets whose added units are already in Redis. If a command for another bucket fails, the script refunds these
--- units before it decides the batch again.
+-- The buckets whose added units are already in Redis. If a command then fails, the script refunds these units before
+-- it decides the batch again.
 local saved
 -- The ids of the refund requests that the script has already applied. If the script decides the batch again, it does
 -- not apply these refunds a second time.
@@ -84,7 +84,7 @@ local function save(index)
 end
 
 -- Returns the bucket of the key at position `index` in KEYS. Loads the bucket if it is not loaded yet, or if it is
--- loaded for another quota.
+-- loaded for a quota other than `quota`.
 local function bucket_for(index, quota)
   local bucket = buckets[index]
   if bucket then
@@ -149,8 +149,8 @@ local function append_status(bucket, part)
   end
   local reset = 0
   if remaining + 1 == cost and wait > 0 then
-    -- The wait for one more unit is equal to the wait for the cost, because both end when the same unit expires. The
-    -- script therefore searches for this unit only once.
+    -- The cost fits as soon as one more unit remains, so both waits are equal. The script therefore computes only one
+    -- of them.
     reset = wait
   elseif used > 0 then
     reset = algorithm_operations.wait_for(bucket, remaining + 1)
@@ -160,8 +160,8 @@ local function append_status(bucket, part)
 end
 
 -- Applies a reset or a refund. These operations write directly to Redis, so the script first saves the earlier
--- changes of the bucket. A refund does nothing for a converted bucket, because the conversion has lost the times of
--- the units.
+-- changes of the bucket. A bucket is converted if another algorithm wrote its state. A refund does nothing for such a
+-- bucket, because the conversion has lost the times of the units.
 local function change_key(index, operation, part, by, at)
   local bucket = buckets[index]
   local is_converted = bucket.converted
@@ -179,12 +179,12 @@ local function change_key(index, operation, part, by, at)
   bucket_for(index, part.quota)
 end
 
--- `id` is the id of the next request. `receipt` is the position in ARGV directly before the receipts of the next
--- refund.
+-- `id` is the id of the next request. The receipts of a refund say which requests took the units. `receipt` is the
+-- position in ARGV directly before the receipts of the next refund.
 local id, receipt
 
--- Decides one request. `shape` has the operation, the quotas and the costs of the request. `indices` has the
--- positions of the request's keys in KEYS.
+-- Decides one request. `shape` has the operation, the quotas, the costs and the deadline that the request shares with
+-- similar requests. `indices` has the positions of the request's keys in KEYS.
 local function decide(shape)
   local parts, operation = shape.parts, shape.operation
   if shape.is_late then
@@ -254,8 +254,8 @@ end
 
 -- Decides all requests of the batch, and saves the buckets that have changed.
 local function decide_all()
-  -- Do not clear `expiries`. An earlier attempt may have written some of these keys without an expiry, so this
-  -- attempt must set their expiries.
+  -- Do not clear `expiries`. An earlier attempt may have written some keys of this table without an expiry, so this
+  -- attempt must set the expiries of these keys.
   buckets, saved = {}, {}
   reply, reply_length = { now }, 1
   id, receipt = tonumber(ARGV[2]), first_receipt
@@ -274,8 +274,8 @@ local function decide_all()
     if millis then
       current = index
       -- For a failed bucket, use `pcall`, so that an error of PEXPIRE does not stop the script. An earlier attempt
-      -- may have written the key, so the key needs an expiry. PEXPIRE may be the command that failed before, and it
-      -- would then fail again.
+      -- may have written the key, so the key needs an expiry. However, PEXPIRE may be the command that failed in the
+      -- earlier attempt, and it may fail again.
       local run = failures[index] and redis.pcall or call
       run('PEXPIRE', KEYS[index], millis)
     end

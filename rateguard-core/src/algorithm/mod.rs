@@ -3,7 +3,7 @@
 //!
 //! Each algorithm has a Rust file and a Lua file with the same name and the same behaviour. Redis runs the Lua file.
 //! The code that all algorithms share is in `bucket_state.rs` for Rust, and in `prelude.lua`, `arguments.lua` and
-//! `main.lua` for Lua. Both Lua logs of the sliding window also share `exact_log.lua`.
+//! `main.lua` for Lua. The two Lua implementations of the sliding-window log also share `exact_log.lua`.
 
 mod bucket_state;
 mod fixed_window;

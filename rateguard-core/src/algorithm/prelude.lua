@@ -2,8 +2,8 @@
 --
 -- The script decides the requests in order. Each decision is the same as if the request had its own script call. A
 -- check takes units from all of its buckets, or from none of them. The script loads and saves each bucket once, even
--- if many requests use the bucket. It loads a bucket again only if a request has another quota for the key, or if a
--- request resets or refunds the bucket.
+-- if many requests use the bucket. It loads a bucket again only in two cases: a request has a different quota than
+-- the last request for the same key, or a request resets or refunds the bucket.
 --
 -- The source of the script is the concatenation of prelude.lua, exact_log.lua, one file for each algorithm,
 -- arguments.lua and main.lua.
@@ -70,8 +70,8 @@ local function lifetime(micros)
 end
 
 -- Maps each key to its new expiry in milliseconds. The script sets all expiries at its end. On most Redis servers,
--- the time does not change while a script runs, and PEXPIRE adds the duration to this time, so an expiry that is set
--- at the end is the same as an earlier one.
+-- the time does not change while a script runs, and PEXPIRE adds the duration to this time, so it makes no difference
+-- at which point of the script an expiry is set.
 local expiries = {}
 
 local function expire_after(key, micros)
@@ -104,8 +104,8 @@ local function read_numbers(key, algorithm, ...)
   local numbers = {}
   for i = 2, #fields do
     local number = tonumber(fields[i])
-    -- This script writes only integers from 0 to 2^53 - 1, which Lua represents exactly. Treat every other value as
-    -- 0.
+    -- This script writes only integers from 0 to 2^53 - 1, which Lua represents exactly. If a field contains anything
+    -- else, treat it as 0.
     local is_valid = number and number >= 0 and number < 9007199254740992
     numbers[i - 1] = is_valid and number or 0
   end
@@ -120,7 +120,7 @@ local function write_numbers(key, algorithm, ...)
   call('HSET', key, 'algorithm', algorithm, unpack(fields))
 end
 
--- The algorithms by name. Each value is a function that returns a table of operations. An operation must give the same
+-- Maps the name of each algorithm to a function that returns a table of operations. An operation must give the same
 -- result as the Rust code of the algorithm. A bucket is a table with its `key`, its `quota` and the state of the
 -- algorithm.
 --   new(key, quota)           returns an empty bucket

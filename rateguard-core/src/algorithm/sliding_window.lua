@@ -6,8 +6,9 @@
 --   2 bytes  the class of the window (see `class_of`)
 -- The script reads the number and the class only in the newest entry, so both may be 0 in the other entries. A unit
 -- that is taken at t counts during [t, t + window). The script removes the expired entries at the start of a long log
--- only from time to time. After a refund, a long log may end with void entries. The last void entry has the time 0. In
--- place of the number of live units, it has the number of void entries, so the script can find the newest valid entry.
+-- only from time to time. After a refund, a long log may end with void entries, which have no meaning. The last void
+-- entry has the time 0. It has the number of void entries in place of the number of live units, so the script can
+-- find the newest valid entry.
 --
 -- The cost is O(1) for each unit. If many of n units have expired since the last request, the script also needs
 -- O(log n) to find the oldest live unit. A refund moves at most 4,096 later entries. After the clock was set back, the
@@ -26,9 +27,9 @@ function algorithms.sliding_window()
 
   local pack, entry_at, cut = struct.pack, struct.unpack, string.sub
 
-  -- Returns the class of the quota's window. Windows of the same class differ by at most about 1 %, and no window has
-  -- the class 0. The script sets each expiry for a window that is 4 % longer, so it does not have to set the expiry
-  -- again for each request.
+  -- Returns the class of the quota's window. A class is a range of durations that differ by at most about 1 %, and no
+  -- window has the class 0. The script sets each expiry for a window that is 4 % longer than the quota's window, so
+  -- it does not have to set the expiry again for each request.
   local function class_of(quota)
     local class = quota.class or 1 + floor(math.log(quota.window) * 100)
     quota.class = class
@@ -104,8 +105,8 @@ function algorithms.sliding_window()
     return low
   end
 
-  -- Sets the time of all entries from the future to `now`. Such entries exist only after the clock was set back.
-  -- Otherwise they would count for longer than one window.
+  -- Sets the time of all entries from the future to `now`. Entries from the future exist only after the clock was set
+  -- back. With their original times, they would count for longer than one window.
   local function clamp_future_entries(bucket, counted)
     local future = count_after(bucket, now, 1, counted)
     local moved = string.rep(pack(FORMAT, now, 0, 0), future - 1) .. pack(FORMAT, now, counted, 0)
@@ -204,7 +205,8 @@ function algorithms.sliding_window()
   function sliding_window.refund(bucket, units, _, taken_at)
     local key, live = bucket.key, bucket.live
     local later = count_after(bucket, taken_at, 0, live)
-    -- All units with the same time expire at the same time, so it does not matter which of them the script refunds.
+    -- All units that were taken at the same time also expire together, so it does not matter which of them the script
+    -- refunds.
     local refunded = min(units, count_after(bucket, taken_at - 1, later, live) - later)
     if refunded == 0 then
       return
@@ -215,15 +217,16 @@ function algorithms.sliding_window()
     end
     local tail = bucket.tail
     if later > MAX_MOVED then
-      -- The refund would have to move too many later entries. The script therefore only writes a lower count of live
-      -- units, which removes the oldest units instead of the refunded units. This admits no excess request, because
-      -- the remaining units expire later than the removed ones.
+      -- Too many entries were added after the refunded entries, so the script does not move them. It only writes a
+      -- lower number of live units, which removes the oldest units instead of the refunded units. This admits no
+      -- excess request, because each remaining unit expires later than the removed units.
       local newest, _, class = entry_at(FORMAT, tail, #tail - ENTRY + 1)
       local offset = call('STRLEN', key) - ENTRY * (bucket.void + 1)
       call('SETRANGE', key, offset, pack(FORMAT, newest, live - refunded, class))
       return
     end
-    -- Move the later entries over the refunded entries. The newest remaining entry gets the new count of live units.
+    -- Overwrite the refunded entries with the entries that were added after them. The newest remaining entry gets the
+    -- new number of live units.
     local moved = later > 0 and entries(bucket, later, 1) or entries(bucket, refunded + 1, refunded + 1)
     local newest = entry_at(FORMAT, moved, #moved - ENTRY + 1)
     moved = cut(moved, 1, -ENTRY - 1)
@@ -234,7 +237,8 @@ function algorithms.sliding_window()
       write(bucket, log, lifetime(newest + extended(bucket.quota.window) - now))
       return
     end
-    -- Do not change the expiry. The script has set it for the newest remaining entry, or for a later entry.
+    -- Do not change the expiry, because it is late enough. It was set for the newest remaining entry, or for a newer
+    -- entry.
     local length = call('STRLEN', key)
     local class = later > 0 and bucket.class or 0
     call('SETRANGE', key, length - ENTRY * (slots + bucket.void), moved .. pack(FORMAT, newest, live - refunded, class))

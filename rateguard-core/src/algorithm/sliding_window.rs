@@ -2,8 +2,8 @@
 //!
 //! A request at the time `t` counts during `[t, t + window)`. The guard admits a request if its units and the units
 //! that already count are together at most the limit. No interval that is as long as the window therefore has more
-//! than `limit` admitted units. The log has at most one entry for each request that counts, and a higher cost needs
-//! no further entry.
+//! than `limit` admitted units. The log has at most one entry for each request that counts, because the entry stores
+//! the number of units.
 
 use std::collections::VecDeque;
 
@@ -64,13 +64,13 @@ impl LimiterState for SlidingWindowLog {
     }
 
     fn wait_for(&self, quota: Quota, now: Micros, units: u32) -> Micros {
-        // The request fits after the oldest `excess` units have expired. `excess` is larger than `units` only after
-        // the limit was lowered, or after a debit took units beyond the capacity.
+        // The request fits after the oldest `excess` units have expired. `excess` is larger than `units` only in two
+        // cases: the limit was lowered, or a debit took units beyond the capacity.
         let mut excess =
             (self.live_units + u64::from(units)).saturating_sub(quota.capacity().into());
         let last = match excess {
             0 => None,
-            // The first live entry has at least one unit, so no later entry has to expire.
+            // Only one unit has to expire, and the first live entry has at least one unit.
             1 => Some(self.first),
             _ => {
                 let mut last = None;
@@ -106,7 +106,8 @@ impl LimiterState for SlidingWindowLog {
     }
 
     fn refund(&mut self, _: Quota, _: Micros, units: u32, taken_at: Micros) {
-        // All entries with the same time expire at the same time, so it does not matter which of them is refunded.
+        // All units that were taken at the same time also expire together, so it does not matter which of them are
+        // refunded.
         let Ok(index) = self.entries.binary_search_by_key(&taken_at, |entry| entry.at) else {
             return;
         };
@@ -193,7 +194,8 @@ mod tests {
         for second in 0..5 {
             assert_eq!(check(&mut log, before, second * SECOND, 1), Ok(()));
         }
-        // There are entries at 0, 1, 2, 3 and 4 s, and four of them must expire. The fourth entry expires at 13 s.
+        // There are entries at 0, 1, 2, 3 and 4 s. With the new limit of 2, four of them must expire before one more
+        // unit fits. The fourth entry expires at 13 s.
         assert_eq!(check(&mut log, after, 5 * SECOND, 1), Err(8 * SECOND));
         assert_eq!(check(&mut log, after, 13 * SECOND - 1, 1), Err(1));
         assert_eq!(check(&mut log, after, 13 * SECOND, 1), Ok(()));

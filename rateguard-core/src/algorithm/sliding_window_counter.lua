@@ -1,6 +1,6 @@
 -- sliding_window_counter: one counter for the window that begins at `start`, and one counter for the previous window.
--- The script multiplies the previous counter by the fraction of the previous window that still counts. The cost is
--- O(1).
+-- The script multiplies the previous counter by the fraction of the previous window that the sliding window still
+-- covers. The cost is O(1).
 
 function algorithms.sliding_window_counter()
   local sliding_window_counter = {}
@@ -72,12 +72,12 @@ function algorithms.sliding_window_counter()
       return 0
     end
     if state.current > max_units then
-      -- The current units count in full until the current window ends, and count less only in the next window. The
-      -- wait therefore ends in the next window.
+      -- The units of the current window count without a reduction until this window ends. Only in the next window are
+      -- they multiplied by a fraction, so the wait ends in the next window.
       local next_window = { window = state.window, elapsed = 0, current = 0, previous = state.current }
       return state.window - state.elapsed + wait_for(next_window, max_units)
     end
-    -- The request fits when the previous units are multiplied by this fraction or by a smaller one.
+    -- The request fits when the previous counter is multiplied by this fraction or by a smaller fraction.
     local fitting = (max_units - state.current) / state.previous
     local elapsed = math.ceil(state.window * (1 - fitting))
     elapsed = math.min(math.max(elapsed, state.elapsed + 1), state.window)

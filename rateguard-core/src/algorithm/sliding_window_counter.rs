@@ -25,7 +25,7 @@ pub(crate) struct SlidingWindowCounterState {
 }
 
 impl SlidingWindowCounterState {
-    /// Returns the number of units that count after the time `elapsed` since the start of the window.
+    /// Returns the number of units that count at the time `start + elapsed`.
     fn weighted(&self, elapsed: Micros) -> u32 {
         // The Lua script also uses floating point numbers, so both results are equal. The product is exact if it is
         // less than 2^53, which is true for most quotas.
@@ -40,11 +40,11 @@ impl SlidingWindowCounterState {
             return 0;
         }
         if self.current > max_units {
-            // The current units count in full until the current window ends, and count less only in the next window.
-            // The wait therefore ends in the next window.
+            // The units of the current window count without a reduction until this window ends. Only in the next
+            // window are they multiplied by a fraction, so the wait ends in the next window.
             return self.window - self.elapsed + self.next_window().wait_until_at_most(max_units);
         }
-        // The request fits when the previous units are multiplied by this fraction or by a smaller one.
+        // The request fits when the previous counter is multiplied by this fraction or by a smaller fraction.
         let fitting = f64::from(max_units - self.current) / f64::from(self.previous);
         let estimate = (self.window as f64 * (1.0 - fitting)).ceil() as Micros;
         let mut elapsed = estimate.clamp(self.elapsed + 1, self.window);

@@ -6,14 +6,16 @@
 -- request. Further units of the request have the names `process-request:2`, `process-request:3` and so on, so a
 -- refund can find the units of its request. A unit that is taken at t counts during [t, t + window).
 --
--- The cost is O(log n) for each unit, where n is the number of live members. The script also needs O(log n) to remove
--- each expired member, and to move each member from the future after the clock was set back.
+-- The cost is O(log n) for each unit, where n is the number of live members. The script also needs O(log n) for each
+-- expired member that it removes. After the clock was set back, it also needs O(log n) for each member from the
+-- future, because it changes the score of this member.
 
 function algorithms.sliding_window_sorted_set()
-  -- The request id in the names of converted units. No request has this id, because the ids of requests start at 1.
+  -- The request id in the names of converted units, which come from the state of another algorithm. No request has
+  -- this id, because the ids of requests start at 1.
   local CONVERSION = 0
 
-  -- Calls `callback` with the names of the units of a request. Each call gets at most 1,000 names, because `unpack`
+  -- Calls `callback` with the names of all units of a request. Each call gets at most 1,000 names, because `unpack`
   -- in Lua can return only a few thousand values.
   local function each_name_chunk(name, units, callback)
     for first = 1, units, 1000 do

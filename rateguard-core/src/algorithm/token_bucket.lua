@@ -67,8 +67,8 @@ function algorithms.token_bucket()
     local units, refill = bucket.quota.units, bucket.quota.refill
     write_numbers(bucket.key, 'token_bucket', 'debt', bucket.debt, 'at', bucket.at, 'units', units, 'refill', refill)
     -- The key has the time of the last reset, which prevents refunds of tokens that were taken before the reset. The
-    -- key must therefore not expire while such a refund could still return tokens. After the time of a full refill,
-    -- every refund returns 0 tokens.
+    -- key must therefore not expire while such a refund could still return tokens. The refill of an empty bucket
+    -- takes some time. When this time has passed since the reset, such a refund returns 0 tokens.
     local reset_needed = bucket.reset_at + bucket.quota.capacity * units / refill - now
     expire_after(bucket.key, math.max(bucket.debt / refill, reset_needed))
   end
@@ -85,8 +85,9 @@ function algorithms.token_bucket()
       -- reset or a change of the rate.
       return
     end
-    -- Since `taken_at`, the refill may already have returned these tokens, so subtract this refill from the refund.
-    -- If the refill returned tokens of other requests, the refund is too small. The refund is never too large.
+    -- The refill since `taken_at` may already have returned these tokens, so subtract this refill from the refund. If
+    -- the refill has returned tokens of other requests instead, the refund is too small. The refund is never too
+    -- large.
     local refilled = math.max(0, now - taken_at) * bucket.refill
     local refunded = math.max(0, tokens * bucket.units - refilled)
     write_numbers(bucket.key, 'token_bucket', 'debt', math.max(0, bucket.debt - refunded), 'at', bucket.at)

@@ -15,8 +15,8 @@ pub(crate) struct TokenBucketState {
     debt: u64,
     /// The time at which `debt` was last updated.
     at: Micros,
-    /// The number of fractions of one token, and the refill in fractions per microsecond. Both belong to the last
-    /// quota, and both are 0 before the first quota.
+    /// The number of fractions of one token, and the refill in fractions per microsecond. Both values come from the
+    /// last quota that was applied to the bucket. They are 0 if no quota was applied yet.
     token: (u64, u64),
     /// The time of the last reset. `refund` ignores tokens that were taken at this time or earlier, because the reset
     /// has already returned them.
@@ -70,9 +70,9 @@ impl LimiterState for TokenBucketState {
             return;
         }
         self.settle(quota, now);
-        // Since `taken_at`, the refill may already have returned these tokens, so subtract this refill from the
-        // refund. If the refill returned tokens of other requests, the refund is too small. The refund is never too
-        // large.
+        // The refill since `taken_at` may already have returned these tokens, so subtract this refill from the
+        // refund. If the refill has returned tokens of other requests instead, the refund is too small. The refund is
+        // never too large.
         let refilled = now.saturating_sub(taken_at).saturating_mul(refill);
         let taken = u64::from(tokens).saturating_mul(units);
         self.debt = self.debt.saturating_sub(taken.saturating_sub(refilled));
@@ -86,8 +86,9 @@ impl LimiterState for TokenBucketState {
         let (_, refill @ 1..) = self.token else { return 0 };
         let full_at = self.at.saturating_add(self.debt.div_ceil(refill));
         // The state has the time of the last reset, which prevents refunds of tokens that were taken before the
-        // reset. The store must therefore not drop the state while such a refund could still return tokens. After the
-        // time of a full refill, every refund returns 0 tokens.
+        // reset. The store must therefore not drop the state while such a refund could still return tokens. The
+        // refill of an empty bucket takes some time. When this time has passed since the reset, such a refund returns
+        // 0 tokens.
         let (units, refill) = quota.token();
         let full_refill = (u64::from(quota.capacity()) * units).div_ceil(refill);
         self.reset_at.map_or(full_at, |reset_at| full_at.max(reset_at.saturating_add(full_refill)))

@@ -52,7 +52,7 @@ fn addresses(
 }
 
 /// The notation and the value of a key in an access list. The value can be a secret, so no error message contains
-/// it.
+/// the value.
 #[derive(Default)]
 struct ParsedKey {
     key: Option<Located<Arc<dyn KeyRecipe>>>,

@@ -11,7 +11,7 @@ const MAX_DIAGNOSTICS: usize = 50;
 /// The diagnostics that have been found in a text until now.
 pub(super) struct Diagnostics<'t> {
     text: &'t str,
-    /// The function that creates keys from their notations while the file is parsed.
+    /// The function that creates a key recipe from a notation (such as `user`) while the file is parsed.
     pub(super) key_recipes: KeyRecipes,
     /// The byte offset and the message of each diagnostic.
     list: Vec<(usize, String)>,
@@ -22,7 +22,7 @@ impl<'t> Diagnostics<'t> {
         Self { text, key_recipes: plain_recipe, list: Vec::new() }
     }
 
-    /// Sets the function with which an HTTP adapter creates keys from their notations.
+    /// Sets the function with which an HTTP adapter creates a key recipe from a notation.
     pub(super) fn with_key_recipes(self, key_recipes: KeyRecipes) -> Self {
         Self { key_recipes, ..self }
     }
@@ -36,8 +36,8 @@ impl<'t> Diagnostics<'t> {
         self.list.len()
     }
 
-    /// Returns the first 50 diagnostics in the order of their offsets, without duplicates. If there are more than
-    /// 50, an additional diagnostic reports how many are omitted.
+    /// Returns the first 50 diagnostics in the order of their offsets, without duplicates. If there are more than 50
+    /// diagnostics, an additional one reports how many are omitted.
     pub(super) fn into_list(mut self) -> Vec<Diagnostic> {
         let mut unique = HashSet::new();
         self.list.retain(|diagnostic| unique.insert(diagnostic.clone()));

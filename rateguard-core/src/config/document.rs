@@ -1,4 +1,4 @@
-//! Parses the tables of a policies file.
+//! Parses the tables of a policies file, which is a TOML file that defines a guard's policies.
 
 use actix_rateguard_grammar::{Quotas, check_name};
 use toml::de::DeTable;
@@ -20,8 +20,8 @@ pub(super) struct Document {
     pub(super) access: AccessList,
     pub(super) plans: Vec<(String, Plan)>,
     pub(super) policies: Vec<FilePolicy>,
-    /// The names of all policies and plans in the file, including the invalid ones. So a policy that is invalid is
-    /// not reported as missing, too.
+    /// The names of all policies and plans in the file, including those with errors. Otherwise an invalid policy
+    /// would also be reported as missing.
     pub(super) names: Names,
     /// Whether the text is valid TOML. If not, all other fields are empty.
     pub(super) is_toml: bool,
@@ -49,8 +49,8 @@ impl Document {
     pub(super) fn read(text: &str, diagnostics: &mut Diagnostics<'_>) -> Self {
         let mut document = Self::default();
         if text.trim().is_empty() {
-            // An editor or a full disk can leave an empty file. All limits would be lost if an empty file were
-            // valid, so it is an error.
+            // An editor or a full disk can leave an empty file. If an empty file were valid, all limits would be
+            // lost, so an empty file is an error.
             diagnostics.add(0, "the file is empty; a file without settings must contain a comment");
             return document;
         }

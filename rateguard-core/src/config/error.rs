@@ -1,4 +1,4 @@
-//! Defines the errors of policies files.
+//! Defines the errors that a policies file can have.
 
 use std::{
     error::Error,
@@ -7,8 +7,7 @@ use std::{
     sync::Arc,
 };
 
-/// The reason why a policies file was rejected. After a failed reload, the policies that were active before stay
-/// active.
+/// The reason why a policies file was rejected. If a reload fails, the active policies do not change.
 #[derive(Clone)]
 pub struct PoliciesFileError {
     path: PathBuf,

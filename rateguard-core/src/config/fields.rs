@@ -45,8 +45,8 @@ pub(super) fn read<T>(
     }
 }
 
-/// Returns the end of an error message about an unknown name. It contains the most similar valid name, if there is
-/// one, and all valid names.
+/// Returns the end of an error message about an unknown name. The text contains all valid names, and suggests the
+/// most similar of them if there is one.
 pub(super) fn expected_one_of(unknown: &str, names: &[&str]) -> String {
     let suggestion = suggest(unknown, names.iter().copied())
         .map_or(String::new(), |name| format!("did you mean `{name}`? "));

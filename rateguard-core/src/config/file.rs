@@ -37,8 +37,8 @@ pub(crate) struct PoliciesFile {
     watch: Watch,
 }
 
-/// The fingerprints of the file's contents. A thread holds the lock on them while it reads and validates the file,
-/// so on a slow disk other threads may have to wait.
+/// The fingerprints (hashes) of the file's content at two times. A thread locks them while it reads and validates
+/// the file, so on a slow disk other threads may have to wait.
 struct Fingerprints {
     /// The fingerprint of the content from which the active policies come.
     active: FileFingerprint,
@@ -76,7 +76,8 @@ pub enum Reloaded {
 pub struct PoliciesFileStatus {
     /// The path of the policies file.
     pub path: PathBuf,
-    /// The number of different contents that have become active in this process, including the active content.
+    /// The number of times that new content of the file has become active in this process. The first time is when
+    /// the guard is built.
     pub generation: u64,
     /// The time at which the active content became active.
     pub since: SystemTime,
@@ -97,7 +98,8 @@ impl PoliciesFile {
         self.watch.stop();
     }
 
-    /// Reads a file when the guard is built. Returns the file and the settings that cannot change later.
+    /// Reads a file when the guard is built. Returns the file and the startup settings, which cannot change while
+    /// the program runs.
     pub(crate) fn open(
         path: PathBuf,
         interval: Duration,
@@ -194,7 +196,7 @@ impl PoliciesFile {
                 Ok(Reloaded::Changed)
             }
             Err(error) => {
-                // An error for content that was validated before is logged again only if the reason is different.
+                // If the same content was rejected before, the error is logged again only if the reason has changed.
                 // Otherwise every reload would log the same error.
                 let logged = lock(&self.state).error.replace(error.clone());
                 let is_logged = logged.is_some_and(|it| it.to_string() == error.to_string());
@@ -247,8 +249,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Waits for a lock for at most [`MAX_LOCK_WAIT`]. If the disk does not respond, another thread can hold the lock
-/// for a longer time.
+/// Waits for a lock for at most [`MAX_LOCK_WAIT`], because another thread holds the lock for longer if its disk does
+/// not respond.
 fn lock_timeout<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
     let start = Instant::now();
     loop {
@@ -283,7 +285,8 @@ mod tests {
         let (file, _) =
             PoliciesFile::open(path.clone(), Duration::ZERO, from_builder, plain_recipe).unwrap();
         let mut fingerprint = None;
-        // Some of these contents are valid, others are invalid, and some are the first half of a file.
+        // Each item has the content of the file at a poll, and the limit that is active after the poll. A limit of 0
+        // is invalid.
         for (content, expected) in [
             (text(1), 1),
             ("[policies.a]\nlimit = 2\nwindow = 6".to_owned(), 1),
@@ -319,7 +322,7 @@ mod tests {
             PoliciesFile::open(path.clone(), Duration::ZERO, from_builder, plain_recipe).unwrap();
         let reader = lock(&file.fingerprints);
         assert_eq!(file.status().generation, 1);
-        // While another thread holds the lock, a reload returns an error after the maximum wait.
+        // This thread holds the lock, so a reload by another thread returns an error after the maximum wait.
         let (registry, start) = (NameRegistry::default(), Instant::now());
         let error = thread::scope(|scope| scope.spawn(|| file.reload(&registry)).join().unwrap());
         let error = error.unwrap_err().to_string();

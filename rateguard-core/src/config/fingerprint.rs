@@ -1,4 +1,4 @@
-//! Reads a policies file and computes the fingerprint with which changes of its content are detected.
+//! Reads a policies file, and computes a fingerprint (a hash) that shows whether its content has changed.
 
 use std::{
     fs::{self, File},

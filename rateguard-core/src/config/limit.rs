@@ -86,7 +86,7 @@ pub(super) fn key(
     })
 }
 
-/// The texts in messages about quotas that are different for a file and for the macro attribute.
+/// The parts of messages about quotas that a policies file and the macro attribute word differently.
 const EXAMPLES: QuotaExamples = QuotaExamples {
     window: "`window = \"1m\"`",
     no_quotas: "expected `rate = \"5/minute\"`, or `limit = 5` and `window = \"1m\"`, found neither",

@@ -1,4 +1,4 @@
-//! Validates a whole policies file.
+//! Validates a policies file together with the policies and settings that the program sets.
 
 use crate::{
     Policy,
@@ -15,7 +15,7 @@ use super::{
 pub(super) struct ValidationContext<'a> {
     /// The policies and settings that the program sets. A file overrides them.
     pub(super) from_builder: &'a PolicySet,
-    /// The function that creates keys from their notations.
+    /// The function that creates a key recipe from a notation, such as `user`.
     pub(super) key_recipes: KeyRecipes,
     /// The active policies, the startup settings, and the registered names. `None` while the guard is being built.
     pub(super) active: Option<(&'a PolicySet, &'a StartupSettings, &'a NameRegistry)>,
@@ -57,8 +57,8 @@ pub(super) fn validate(
     Err(diagnostics.into_list())
 }
 
-/// Returns the policies and settings of the program, after those in the file with the same names have replaced
-/// them.
+/// Returns the policies and settings of the program and of the file. If both define one with the same name, the
+/// definition of the file is used.
 fn merge(document: &Document, context: &ValidationContext<'_>) -> PolicySet {
     let mut next = context.from_builder.clone();
     next.access = document.access.clone();
@@ -113,7 +113,8 @@ fn reject_missing_names(
     }
 }
 
-/// Returns the error message for a missing policy or plan. `valid` contains the names of those that exist.
+/// Returns the error message for a missing policy or plan. `valid` contains the names of the policies or plans that
+/// exist.
 fn missing_name(kind: &str, name: &str, user: &str, valid: &[&str]) -> String {
     let expected = match valid {
         [] => format!("expected a {kind} of this name, found none"),
@@ -122,8 +123,8 @@ fn missing_name(kind: &str, name: &str, user: &str, valid: &[&str]) -> String {
     format!("unknown {kind} `{name}`, used by {user}; {expected}")
 }
 
-/// Rejects a policy whose maximum cost is less than the cost of a request that the program checks against it,
-/// because every such request would be denied.
+/// Rejects a policy if the program checks requests against it that cost more than its maximum cost, because every
+/// such request would be denied.
 fn reject_excessive_costs(
     document: &Document,
     next: &PolicySet,
@@ -143,8 +144,8 @@ fn reject_excessive_costs(
     }
 }
 
-/// Returns a warning if a quota has another position in the new policy. Stores identify a quota by its position, so
-/// the quota loses its count.
+/// Returns a warning if the new policy has a quota of the active policy at a different position. Stores identify a
+/// quota by its position, so the quota loses its count.
 pub(super) fn warn_moved_quota(active: &Policy, new: &Policy) -> Option<String> {
     let (old, new) = (active.quotas().as_slice(), new.quotas());
     let mut moved = new.iter().enumerate().filter_map(|(index, quota)| {
@@ -161,8 +162,8 @@ pub(super) fn warn_moved_quota(active: &Policy, new: &Policy) -> Option<String> 
     ))
 }
 
-/// Returns a warning if new candidate quotas are enforced immediately. They have counted no requests, so every key
-/// gets the full quota again.
+/// Returns a warning if a policy gets candidate quotas (quotas under trial) that are enforced immediately. They have
+/// not counted any requests yet, so a key gets all their units even if it has just used the enforced quotas.
 pub(super) fn warn_new_candidate(active: &Policy, new: &Policy) -> Option<String> {
     let (quotas, percent) = new.candidate_quotas().filter(|(_, percent)| *percent > 0)?;
     active.candidate_quotas().is_none().then(|| {

@@ -1,4 +1,5 @@
-//! Parses the values of fields. The argument `expected` is the error message for a value of the wrong type.
+//! Parses the values of fields in a policies file. In each function, the argument `expected` is the error message
+//! for a value of the wrong type.
 
 use std::{fmt::Display, ops::RangeInclusive, time::Duration};
 

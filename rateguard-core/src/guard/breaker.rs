@@ -13,11 +13,11 @@ use crate::{StoreError, backoff::Backoff};
 
 /// The number of consecutive failures after which the breaker opens.
 const FAILURE_THRESHOLD: u32 = 5;
-/// The maximum time between two probes of a server. So the guard notices that a server has recovered after about this
-/// time at the latest.
+/// The maximum time between two probes of a server. A probe is a single check that tests whether the server replies
+/// again. So the guard notices a recovery after about this time at the latest.
 const MAX_BACKOFF: Duration = Duration::from_millis(250);
-/// The delay before a probe of the server. The first delay is 50 ms, and each failed probe doubles it up to the
-/// maximum. A random jitter of up to 20 % is added or subtracted.
+/// The delay before a probe of the server. The first delay is 50 ms, and each failed probe doubles the delay up to
+/// the maximum. A random jitter of up to 20 % is added or subtracted.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(50), MAX_BACKOFF, 0.2);
 
 /// A circuit breaker for one server of the store.
@@ -27,11 +27,11 @@ const BACKOFF: Backoff = Backoff::new(Duration::from_millis(50), MAX_BACKOFF, 0.
 /// If the outcome of a probe is not recorded in time, the breaker admits another probe.
 #[derive(Default)]
 pub(super) struct Breaker {
-    /// The number of failures since the last success or the last state change.
+    /// The number of failures since the last success or state change, whichever was later.
     failures: AtomicU32,
     is_open: AtomicBool,
-    /// The number of state changes. If the breaker admitted a check before the last state change, it ignores a
-    /// failure of this check.
+    /// The number of state changes: the breaker opens, closes, or admits a probe. If the breaker admitted a check
+    /// before the last state change, the breaker ignores a failure of this check.
     generation: AtomicU64,
     open_state: Mutex<OpenState>,
 }
@@ -181,8 +181,7 @@ impl Drop for BreakerPermit<'_> {
     }
 }
 
-/// Whether an error with this cause shows no failure of the server, because it concerns only one check or this
-/// process.
+/// Whether an error with this cause concerns only one check or only this process, and not the server.
 pub(super) fn is_request_specific(cause: StoreError) -> bool {
     matches!(
         cause,
@@ -193,8 +192,8 @@ pub(super) fn is_request_specific(cause: StoreError) -> bool {
     )
 }
 
-/// Whether this cause means that the whole server fails. Otherwise there is only a problem with one key or in this
-/// process.
+/// Whether this cause means that all checks on the server fail. Other causes concern only some of the checks, or
+/// only this process.
 fn is_server_failure(cause: StoreError) -> bool {
     match cause {
         StoreError::Timeout

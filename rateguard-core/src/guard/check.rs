@@ -21,9 +21,9 @@ impl RateGuard {
 
     /// Decides whether `policy` has room for one unit of `key`, and takes the unit if there is room.
     ///
-    /// The check lasts at most as long as the [deadline](crate::RateGuardBuilder::deadline) of the guard. If a policy
-    /// with a [ban](Policy::ban) denies the request, the guard also counts an offence and may start a ban. These
-    /// steps can last up to one more deadline.
+    /// The check lasts at most as long as the [deadline](crate::RateGuardBuilder::deadline) of the guard. If a
+    /// policy with a [ban](Policy::ban) denies the request, the guard also counts an offence and may start a ban.
+    /// These two steps together can last up to one more deadline.
     ///
     /// A guard that counts in memory needs no async runtime. A guard that counts in Redis or Upstash needs a Tokio
     /// runtime.

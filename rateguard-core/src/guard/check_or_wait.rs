@@ -29,8 +29,8 @@ const MAX_WAIT: Duration = Duration::from_secs(2 * 365 * 86_400);
 impl Request<'_> {
     /// Waits until there is room, but not longer than `max`, and then takes the units.
     ///
-    /// The guard serves the waiting requests for one key in the order of the calls of this method, whatever the
-    /// requests cost. There are three exceptions to this order:
+    /// The guard serves requests that wait for the same key in the order in which this method was called for them,
+    /// even if their costs differ. There are three exceptions to this order:
     ///
     /// - A request for several keys waits in the queue of the key that will have room last, and joins each queue at
     ///   most once. If it must wait for the same key a second time, the guard may serve other requests for this key
@@ -41,7 +41,7 @@ impl Request<'_> {
     ///   waits. For one key, use only requests that wait, or only requests that do not wait.
     ///
     /// This method returns a denial immediately if the store expects no room within `max`. It returns a denial after
-    /// `max` if other requests are still ahead in the queue. In these cases, the guard takes no units and counts no
+    /// `max` if other requests are still ahead in the queue. In both cases, the guard takes no units and counts no
     /// offence.
     ///
     /// You can drop the future at any time. If the guard has already taken units for the request, it then refunds
@@ -50,8 +50,8 @@ impl Request<'_> {
     /// # Errors
     ///
     /// [`Unavailable`] if the store did not decide within the deadline, unless the failure mode is
-    /// [`OnError::Local`](crate::OnError::Local). A waiting request may need several store calls, and each call has
-    /// the full deadline.
+    /// [`OnError::Local`](crate::OnError::Local). A waiting request may need several store calls, and the deadline
+    /// applies to each call separately.
     ///
     /// # Panics
     ///
@@ -110,7 +110,8 @@ impl Request<'_> {
             }
             match timeout_at(until, queues.acquire(next_queue.clone())).await {
                 Ok(acquired) => front = Some(acquired),
-                // Even if there is room now, the requests ahead in the queue will use it. So this request is denied.
+                // Even if there is room now, the requests ahead in the queue will use this room. So this request is
+                // denied.
                 Err(_) => return self.denied_by_others().await,
             }
             joined.push(next_queue.clone());
@@ -126,7 +127,8 @@ impl Request<'_> {
             .inspect_err(|unavailable| self.guard().record_failure(unavailable))
     }
 
-    /// Returns the index of the limit to which the tightest quota of the decision belongs.
+    /// Returns the index of the limit to which the tightest quota belongs. After a denial, this is the quota that
+    /// has room last.
     fn limit_of(&self, decision: &Decision) -> usize {
         self.buckets(Operation::Peek)
             .get(decision.tightest_index())
@@ -139,8 +141,8 @@ impl Request<'_> {
         let buckets = self.buckets(Operation::Check);
         let requests: Vec<BucketRequest<'_>> = buckets.iter().map(|it| it.request).collect();
         // If the store replies immediately, no task is needed, because this future cannot be dropped before it uses
-        // the reply. If the reply is pending, it is dropped here before its first poll, so the store has not started
-        // the check.
+        // the reply. If the reply is pending, its future is dropped here before the first poll, so the store has not
+        // started the check.
         if !self.guard().is_closed()
             && let StoreFuture::Ready(Ok(verdict)) =
                 self.guard().shared.store.apply(Operation::Check, &requests)

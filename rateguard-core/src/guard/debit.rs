@@ -18,8 +18,8 @@ impl RateGuard {
         let mut units_left: SmallVec<[u32; 1]> = requests
             .iter()
             .map(|request| match request.quota.algorithm().is_log() {
-                // For one debit, a sliding-window log counts at most as many units as its capacity. More units would
-                // expire at the same time, so they would change no decision.
+                // For one debit, a sliding-window log counts at most as many units as its capacity. All units that
+                // were taken at the same time also expire together, so further units would change no decision.
                 true => request.cost.min(request.quota.capacity()),
                 false => request.cost,
             })
@@ -41,8 +41,8 @@ impl RateGuard {
                 break;
             }
         }
-        // The verdict of the last store call is only for the cost of that call. So a peek gets the statuses for the
-        // full cost.
+        // The verdict of the last store call is only for the units of that call. So a peek reads the statuses for
+        // the whole debit.
         let peek = self.run_operation(Operation::Peek, requests, self.shared.deadline).await?;
         Ok(Verdict::new(true, peek.statuses().zip(peek.receipts())))
     }

@@ -18,16 +18,17 @@ use crate::{
 };
 
 const SHARDS: usize = 16;
-/// The maximum number of denials in a shard. It is also the maximum number of entries in a hash table with 4,096
-/// slots. A full shard stores no further denials.
+/// The maximum number of denials in a shard, which is a part of the cache with a separate lock. A hash table with
+/// 4,096 slots holds at most this number of entries. A shard with this number of denials stores no further denials.
 const MAX_DENIALS_PER_SHARD: usize = 3_584;
-/// The maximum number of denials of one key. A key can have several denials, because each policy and each cost has
-/// its own denial.
+/// The maximum number of denials of one key. A key can have several denials, because checks with different policies
+/// or costs have separate denials.
 const MAX_DENIALS_PER_KEY: usize = 4;
 /// The minimum time between two sweeps of a shard. A sweep removes the expired denials.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(100);
-/// The number of invalidation counters in a shard. If two keys share a counter and one key is invalidated, denials
-/// from running checks of the other key are not cached either.
+/// The number of invalidation counters in a shard. The counter of a key increases when the denials of the key become
+/// invalid. Denials of checks that are then in progress are not cached, even if they are for another key with the
+/// same counter.
 const COUNTERS_PER_SHARD: usize = 64;
 
 type Digest = [u8; DIGEST_BYTES];
@@ -74,9 +75,9 @@ impl DenialCache {
         self.max_ttl
     }
 
-    /// Looks for a cached denial of an equal check. The cache only contains denials of checks of a single key. A
-    /// denial for several keys is not cached, because the units that caused the denial may be refunded a moment
-    /// later.
+    /// Looks for a cached denial of an equal check, which has the same buckets, quotas and costs. The cache only
+    /// contains denials of checks of a single key. A denial for several keys is not cached, because the units that
+    /// caused the denial may be refunded a moment later.
     pub(super) fn lookup<'a>(
         &'a self,
         operation: Operation,
@@ -121,16 +122,15 @@ impl DenialCache {
         hasher.finish()
     }
 
-    /// Prepares the invalidation of the cached denials for these buckets. The returned value removes the denials when
-    /// it is dropped. Returns `None` if the cache is disabled, or if the operation is a peek, which changes no
-    /// bucket.
+    /// Prepares the removal of the cached denials for these buckets. The denials are removed when the returned value
+    /// is dropped. Returns `None` if the cache is disabled, or if the operation is a peek, which changes no bucket.
     pub(super) fn invalidation<'a>(
         &'a self,
         operation: Operation,
         requests: &'a [BucketRequest<'a>],
     ) -> Option<Invalidation<'a>> {
         let is_needed = !self.max_ttl.is_zero() && operation != Operation::Peek;
-        // A check without a result, because it failed or was dropped, may have taken units, but it cannot have made
+        // A check that has no result, because it failed or was dropped, may have taken units, but cannot have made
         // room. So the cached denials stay valid.
         let invalidates = operation != Operation::Check;
         is_needed.then(|| Invalidation { cache: self, requests, operation, invalidates })
@@ -176,8 +176,9 @@ impl PendingInsert<'_> {
             return;
         }
         let statuses: SmallVec<[BucketStatus; 1]> = verdict.statuses().collect();
-        // A cached denial expires at the end of its shortest duration, such as the time until a retry. The lifetime
-        // starts at the start of the check. Because the store decides later, the denial never expires too late.
+        // A cached denial expires when the shortest duration in its statuses has passed, such as the time until a
+        // retry. This time is measured from the start of the check. The store decides after the start, so the denial
+        // never expires too late.
         let changes =
             statuses.iter().flat_map(|status| [Some(status.reset_after), status.retry_after]);
         let changes = changes.flatten().filter(|change| !change.is_zero());
@@ -286,7 +287,8 @@ impl CacheShard {
     }
 
     fn invalidate(&mut self, digest: &Digest, policies: impl FnOnce() -> u64) {
-        // Because of the new counter value, denials from running checks of this key are not cached either.
+        // Denials of this key's checks in progress may be outdated. They are not cached, because the counter has
+        // increased.
         self.invalidations[counter_index(digest)] += 1;
         if self.denials.contains_key(digest) {
             let policies = policies();
@@ -306,7 +308,7 @@ impl CacheShard {
     }
 }
 
-/// Returns the index at which a shard has the invalidation counter of this key.
+/// Returns the index of this key's invalidation counter in a shard.
 fn counter_index(digest: &Digest) -> usize {
     usize::from(digest[1]) % COUNTERS_PER_SHARD
 }

@@ -3,13 +3,13 @@
 //!
 //! For each key, the store has up to three more buckets in addition to the buckets of the quotas. No policy can have
 //! the names of these buckets. One bucket counts offences, and one bucket counts past bans. The third bucket is a
-//! token bucket that gets one token per second. To start a ban, the guard takes one token for each second of the ban,
-//! so the ban ends when the token bucket is full again. Every check of the policy tests in the same store call
-//! whether this token bucket is full, but takes no tokens from it.
+//! token bucket that gets one token per second. To start a ban, the guard takes one token for each second of the
+//! ban, so the ban ends when the token bucket is full again. The store call of each check of the policy also tests
+//! whether this token bucket is full, but takes no tokens from this bucket.
 //!
 //! The guard starts a ban in a separate store call. If several checks try to start a ban at the same time, the store
-//! admits only one of these calls. If the call gets no reply, because the check was cancelled or the store failed,
-//! the bucket for offences stays full. The next offence then starts the ban.
+//! admits only one of these calls. If this call gets no reply, because the check was cancelled or the store failed,
+//! the count of offences stays at its maximum, so the next offence starts the ban.
 
 use std::time::Duration;
 
@@ -28,7 +28,8 @@ use crate::{
 enum OffenceStore {
     /// The guard's store. All store calls for this offence end at the time `until`.
     Shared { until: Instant },
-    /// The memory of this process. It is used if the check was also decided there, or if the store is overloaded.
+    /// The memory of this process. The guard uses this memory in two cases: it also decided the check there, or the
+    /// store is overloaded.
     Local,
 }
 
@@ -36,8 +37,8 @@ impl Request<'_> {
     /// Counts a denial as an offence against each policy that denied the request, and bans keys with too many offences.
     ///
     /// Two kinds of denials are not counted, because another client may have caused them. First, if the guard calls
-    /// the store separately for each key, units that the guard refunds a moment later may cause a denial. Second, in
-    /// a full in-memory store, several keys share a count.
+    /// the store separately for each key, a denial may be caused by units of another request, which the guard
+    /// refunds a moment later. Second, in a full in-memory store, several keys share a count.
     pub(super) async fn escalate(&self, decision: Decision) -> Decision {
         if decision.is_allowed()
             || decision.is_denied_for_others()
@@ -91,8 +92,8 @@ impl RateGuard {
 
     /// Counts an offence. Returns the time until the ban of the key ends, if the key is banned now.
     ///
-    /// If the store is overloaded, this process counts the offence in memory. The guard copies a ban in the store to
-    /// this process's memory, and it copies a ban in this memory to the store.
+    /// If the store is overloaded, this process counts the offence in memory. The guard copies a ban that starts in
+    /// the store to this process's memory, and copies a ban that starts in this memory to the store.
     async fn apply_offence(
         &self,
         escalation: &Escalation,
@@ -124,8 +125,8 @@ impl RateGuard {
             }
             Ok(None) => None,
             Err(cause) => {
-                // The store may not have counted this offence. The client gets no error for this reason, and its next
-                // denial is again an offence.
+                // The store may not have counted this offence. The client gets no error for this failure, and the
+                // next denial of the client is again an offence.
                 self.record_ban_failure(cause);
                 None
             }
@@ -170,8 +171,8 @@ impl RateGuard {
         new_ban.extend(escalation.past_bans(key, 1).filter(|_| left > 0));
         let is_started = run(Operation::Check, &new_ban).await.map(|verdict| verdict.is_allowed());
         // The peek finds the new ban even if the reply to the store call that starts the ban was lost. It also finds
-        // a ban that a concurrent check has started. It finds no ban if an in-memory store was full and could not
-        // store the ban.
+        // a ban that a concurrent check has started. The peek finds no ban if an in-memory store was full and could
+        // not store the ban.
         let ban_check = run(Operation::Peek, &[escalation.ban_check(key)]).await;
         let ban = match ban_check.map(|verdict| verdict.statuses().next()?.retry_after) {
             Ok(left) => left.filter(|left| !left.is_zero()),
@@ -181,8 +182,8 @@ impl RateGuard {
             return is_started.map(|_| None);
         }
         if is_started != Ok(false) {
-            // The guard resets the count of offences, so that the next ban needs the full number of offences again.
-            // If the reset fails, the next ban starts after fewer offences.
+            // The guard resets the count of offences, so that the next ban again needs the number of offences in the
+            // ban setting. If the reset fails, fewer offences are enough for the next ban.
             let _ = run(Operation::Reset, &offence[..1]).await;
         }
         Ok(ban)

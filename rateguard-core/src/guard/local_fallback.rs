@@ -1,5 +1,5 @@
-//! The local fallback decides in this process's memory. It decides while the store is down and the failure mode is
-//! `local`, or while the store is overloaded, busy or full.
+//! The local fallback decides in this process's memory. The guard uses it in two cases: the store is down and the
+//! failure mode is `local`, or the store is overloaded, busy or full.
 
 use smallvec::SmallVec;
 
@@ -8,10 +8,11 @@ use crate::{
     store::{BucketRequest, Operation, Receipt, Verdict},
 };
 
-/// The maximum capacity of a share of a quota that is counted with an exact sliding-window log. Larger shares are
-/// counted with the approximate `sliding_window_counter`. This saves memory, because the guard counts every admitted
-/// request in memory and a log of 64 units takes 1 kB. If the failure mode of the guard is
-/// [`OnError::Local`](crate::OnError::Local), all shares are counted exactly.
+/// The maximum capacity of a share that is counted with an exact sliding-window log. A share is the part of a quota
+/// that this process may use when it decides in memory. For a larger share, the approximate `sliding_window_counter`
+/// replaces the log. This saves memory, because the guard counts every admitted request in memory and a log of 64
+/// units takes 1 kB. If the failure mode of the guard is [`OnError::Local`](crate::OnError::Local), all shares are
+/// counted exactly.
 const MAX_EXACT_LOG: u32 = 64;
 
 /// Counts requests in this process's memory against this process's share of each quota. It also counts the requests
@@ -32,8 +33,8 @@ impl LocalFallback {
     /// Returns the bucket request for this process's share of the quota. A cost that is valid for the whole quota is
     /// reduced to the maximum cost of the share.
     pub(super) fn share<'a>(&self, request: &BucketRequest<'a>) -> BucketRequest<'a> {
-        // A bucket that is only read belongs to a ban. A ban applies in full in every process, so its quota is not
-        // divided among the processes.
+        // A bucket that is only read belongs to a ban. A ban has the same duration in every process, so the quota of
+        // this bucket is not divided among the processes.
         let quota = if request.check_only { request.quota } else { self.share_of(request.quota) };
         let mut share = *request;
         share.quota = quota;
@@ -67,8 +68,8 @@ impl LocalFallback {
     }
 
     /// After the store has taken units, also takes these units in this process's memory, as far as this process's
-    /// share of the quota has room. If the store fails later, the counts for local decisions do not start from zero.
-    /// Returns a receipt for each bucket request that was counted.
+    /// share of the quota has room. If the store fails after that, the counts for local decisions do not start from
+    /// zero. Returns a receipt for each bucket request that was counted.
     pub(super) fn mirror(&self, requests: &[BucketRequest<'_>]) -> MirroredReceipts {
         let take = |request: &BucketRequest<'_>| {
             if request.taken() == 0 {
@@ -87,7 +88,7 @@ impl LocalFallback {
         requests.iter().map(take).collect()
     }
 
-    /// Repeats a refund or a reset in this process's memory after the store has completed it.
+    /// After the store has completed a refund or a reset, repeats this operation in this process's memory.
     pub(super) fn mirror_undo(&self, operation: Operation, requests: &[BucketRequest<'_>]) {
         let shares: SmallVec<[BucketRequest<'_>; 1]> = requests
             .iter()

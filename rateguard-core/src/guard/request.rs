@@ -91,7 +91,7 @@ impl<'a> Request<'a> {
         self
     }
 
-    /// Makes the guard ignore denials of the key that was added last when it counts offences for a ban.
+    /// Exempts the key that was added last from bans: the guard does not count a denial of this key as an offence.
     #[doc(hidden)]
     pub fn exempt_from_ban(mut self) -> Self {
         if let Some(last) = self.limits.last_mut() {
@@ -102,9 +102,9 @@ impl<'a> Request<'a> {
 
     /// Decides whether to admit the request, and takes the units if the request is admitted.
     ///
-    /// The check lasts at most as long as the [deadline](crate::RateGuardBuilder::deadline) of the guard. If a policy
-    /// with a [ban](Policy::ban) denies the request, the guard also counts an offence and may start a ban. These
-    /// steps can last up to one more deadline.
+    /// The check lasts at most as long as the [deadline](crate::RateGuardBuilder::deadline) of the guard. If a
+    /// policy with a [ban](Policy::ban) denies the request, the guard also counts an offence and may start a ban.
+    /// These two steps together can last up to one more deadline.
     ///
     /// A guard that counts in memory needs no async runtime. A guard that counts in Redis or Upstash needs a Tokio
     /// runtime.
@@ -187,17 +187,17 @@ impl<'a> Request<'a> {
     /// Takes the units even if there is no room, because the client has already used them. The returned decision
     /// always admits the request.
     ///
-    /// The store counts units above the limit like all other units, with two exceptions:
+    /// The store counts units above the limit like units within the limit, with two exceptions:
     ///
     /// - For one debit, a sliding-window log ([`Algorithm::SlidingWindow`](crate::Algorithm::SlidingWindow)) counts
-    ///   at most as many units as its capacity. More units would expire at the same time, so they would change no
-    ///   decision.
-    /// - A token bucket counts its debt in fractions of a unit. The debt is at most
+    ///   at most as many units as its capacity. All units that were taken at the same time also expire together, so
+    ///   further units would change no decision.
+    /// - A token bucket counts its debt (the units above the limit) in fractions of a unit. The debt is at most
     ///   [`Quota::MAX_DEBT`](crate::Quota::MAX_DEBT) fractions, because the store cannot count more fractions
     ///   exactly. This maximum is never less than the burst of the bucket.
     ///
     /// If the cost is above the [`max_cost`](crate::Quota::max_cost) of a sliding-window log, the guard debits the
-    /// log in several store calls, and each call has the full deadline.
+    /// log in several store calls, and the deadline applies to each call separately.
     ///
     /// # Errors
     ///
@@ -298,8 +298,8 @@ impl<'a> Request<'a> {
         Ok(result)
     }
 
-    /// Repeats an operation in this process's memory after the store has completed it. If the store fails later, the
-    /// guard decides in this memory, and the counts there do not start from zero.
+    /// Repeats an operation in this process's memory after the store has completed it. If the store fails after
+    /// that, the guard decides in this memory, and the counts there do not start from zero.
     fn mirror(
         &self,
         operation: Operation,

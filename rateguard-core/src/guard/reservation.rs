@@ -1,4 +1,5 @@
-//! A reservation contains units that the guard has taken for a request, and that it can later refund or correct.
+//! A reservation records the units that the guard has taken for a request. With this record, the guard can refund
+//! the units or correct their number.
 
 use std::fmt;
 
@@ -46,9 +47,9 @@ pub struct Reservation {
     decision: Decision,
     /// The units that were taken for each quota, in the same order as the quota statuses in the decision.
     holds: Vec<Hold>,
-    /// The number of units that the request asked for in its last limit.
+    /// The number of units that the request asked for in the limit that was added last.
     last_cost: u32,
-    /// The index of the request's last limit.
+    /// The index of the limit that was added last to the request.
     last_limit: usize,
     /// The units that the shadow checks of the request have taken.
     shadows: Option<ShadowHolds>,
@@ -59,15 +60,16 @@ struct Hold {
     /// The index of the bucket's limit in the request.
     limit: usize,
     policy: PolicyName,
-    /// The name of the bucket. This is the name of the policy, unless the bucket counts for the candidate quotas of
-    /// the policy. Buckets of candidate quotas have a name of their own.
+    /// The name of the bucket: the name of the policy, or the name that the policy uses for the buckets of its
+    /// candidate quotas.
     bucket_name: PolicyName,
     bucket_index: usize,
     key: Key,
     quota: Quota,
     cost: u32,
     receipt: Receipt,
-    /// The receipt of the units that the guard also took in this process's memory. `None` if it took no units there.
+    /// The receipt (the data that a refund needs) for the units that the guard also took in this process's memory.
+    /// `None` if the guard took no units there.
     mirrored: Option<Receipt>,
 }
 
@@ -149,8 +151,8 @@ impl Reservation {
     }
 
     /// Refunds the units of this reservation that still count against the limit, and never the units of other
-    /// requests. If a token bucket has already refilled some of the units since the check, these units are not
-    /// refunded again.
+    /// requests. If a token bucket has regained some of these units since the check, the guard does not refund them
+    /// a second time.
     ///
     /// Returns the decision with the quota statuses after the refund.
     ///
@@ -166,13 +168,13 @@ impl Reservation {
         self.refund_where(|_| true).await
     }
 
-    /// Settles the reservation with the actual cost of the key that was added last. If `cost` is lower than the
-    /// reserved cost, the guard refunds the difference. If `cost` is higher, the guard debits the difference, even if
-    /// there is no room. The units of other keys stay taken.
+    /// Replaces the reserved cost of the key that was added last with the actual cost `cost`. If `cost` is lower
+    /// than the reserved cost, the guard refunds the difference. If `cost` is higher, the guard debits the
+    /// difference, even if there is no room. The units of other keys stay taken.
     ///
     /// Returns the decision with the quota statuses after the correction. If the difference is above the
     /// [`max_cost`](Quota::max_cost) of a sliding-window log, the guard debits the log in several store calls, and
-    /// each call has the full deadline.
+    /// the deadline applies to each call separately.
     ///
     /// # Errors
     ///
@@ -189,7 +191,8 @@ impl Reservation {
             let last_limit = self.holds.iter().map(|hold| hold.limit).max();
             let (requested, is_local) = (self.last_cost, self.decision.is_local());
             // A decision in this process's memory takes at most the maximum cost of this process's share of the
-            // quota. So both costs are reduced to this maximum before their difference is calculated.
+            // quota. So the reserved cost and the actual cost are reduced to this maximum before their difference is
+            // calculated.
             let difference = |hold: &Hold, minuend: u32, subtrahend: u32| {
                 let bounded =
                     |units: u32| if is_local { units.min(hold.quota.max_cost()) } else { units };

@@ -1,6 +1,6 @@
-//! Defines the buckets that store bans.
+//! Defines the buckets in which a store counts offences and records bans.
 
-/// The content of a bucket that stores a part of a ban.
+/// The content of a bucket that belongs to a ban. Each variant is stored in a separate bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BanRecord {
     /// The bucket counts the offences that lead to a ban.
@@ -14,8 +14,8 @@ pub(crate) enum BanRecord {
 impl BanRecord {
     pub(crate) const ALL: [Self; 3] = [Self::Offences, Self::PastBans, Self::Active];
 
-    /// Returns the suffix of the bucket name, which follows the policy name. A policy name cannot contain braces,
-    /// so no policy has a bucket with such a name.
+    /// Returns the suffix of the bucket name, which follows the policy name. A policy name cannot contain braces, so
+    /// the bucket of another policy never has the same name.
     fn suffix(self) -> &'static str {
         match self {
             Self::Offences => "{offences}",
@@ -29,7 +29,7 @@ impl BanRecord {
         [policy, self.suffix()].concat()
     }
 
-    /// Returns which record of a ban the bucket with this name stores; `None` if the name does not belong to a ban.
+    /// Returns the content of the bucket that has this name; `None` if the bucket does not belong to a ban.
     pub(crate) fn of_name(name: &str) -> Option<Self> {
         // Most bucket names do not end with a brace, so this comparison saves the search below.
         if name.as_bytes().last() != Some(&b'}') {

@@ -1,8 +1,8 @@
-//! Defines a bucket, and the name that a store uses for it.
+//! Defines buckets and their names in a store. A bucket is the count of one key under one quota.
 
 use super::key::{DIGEST_BYTES, Key};
 
-/// Identifies one count in a store: by a key, and by one quota of a policy.
+/// Identifies one count in a store. A store has a separate count for each key under each quota of a policy.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Bucket<'a> {
     name: &'a str,

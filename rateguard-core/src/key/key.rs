@@ -1,4 +1,4 @@
-//! Defines keys, which identify the users, tenants or addresses that are counted, and the digests of keys.
+//! Defines keys and their digests. A key identifies a user, a tenant or an address whose requests are counted.
 
 use std::{borrow::Cow, net::IpAddr, ops::Range};
 
@@ -11,9 +11,10 @@ pub(crate) const DIGEST_BYTES: usize = 16;
 
 /// Identifies a user, a tenant, an address or something else whose requests are counted.
 ///
-/// Different values give different keys. A text and an address are different values, even if they are written in
-/// the same way. A store that several application servers share receives only the digest of a key: the first 128
-/// bits of a SHA-256, which is the same on every server. The `Debug` output of a key does not show its value.
+/// Different values give different keys. A text and an address are different values, so the text `"192.0.2.1"` and
+/// the address 192.0.2.1 have different keys. A store that several application servers share receives only the
+/// digest of a key: the first 128 bits of a SHA-256, which is the same on every server. The `Debug` output of a key
+/// does not show its value.
 ///
 /// ```
 /// # use actix_rateguard_core::Key;
@@ -36,8 +37,8 @@ pub struct Key {
 /// The size of a key in bytes. It is the size of a cache line in most processors.
 pub(crate) const KEY_BYTES: usize = 64;
 
-/// The range of the bytes that contain the network. If the parts use any of the last 8 bytes, the key has no
-/// network, because the in-memory store reads the parts in words of 8 bytes.
+/// The range of the bytes that contain the client's network. If the parts use any of the last 8 bytes, the key has
+/// no network, because the in-memory store reads the parts in words of 8 bytes.
 const NETWORK: Range<usize> = KEY_BYTES - 4..KEY_BYTES;
 
 /// The value of the first byte if a digest follows instead of parts.
@@ -61,8 +62,8 @@ impl Key {
             .in_network(network.unwrap_or(KeyNetwork::UNKNOWN))
     }
 
-    /// Returns the same key with the network to which the client belongs. Equal keys must have the same network,
-    /// because the comparison of two keys includes the network.
+    /// Returns the same key with the network to which the client belongs. All calls for one client must set the same
+    /// network, because the comparison of two keys includes the network.
     pub(crate) fn in_network(mut self, network: KeyNetwork) -> Self {
         let (_, used) = self.bytes();
         if used.next_multiple_of(8) <= NETWORK.start {
@@ -126,14 +127,14 @@ impl Key {
         digest
     }
 
-    /// Returns the same key with its digest in place of its parts. If a store needs the digest several times, it is
-    /// then computed only once.
+    /// Returns the same key with its digest in place of its parts. If a store needs the digest several times, the
+    /// digest is then computed only once.
     pub(crate) fn digested(&self) -> Self {
         Self::of_digest(&self.digest()).in_network(self.network())
     }
 
-    /// Returns the bytes of the key, and the number of the bytes that identify it. All bytes after these are zero
-    /// up to the next multiple of 8 bytes.
+    /// Returns all bytes of the key, and the number of leading bytes that identify the key. The bytes between this
+    /// number and its next multiple of 8 are zero.
     pub(crate) fn bytes(&self) -> (&[u8; KEY_BYTES], usize) {
         let used = if self.bytes[0] == DIGESTED { DIGEST_BYTES } else { self.bytes[0].into() };
         (&self.bytes, 1 + used)
@@ -240,7 +241,7 @@ from_integers!(i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize);
 
 macro_rules! from_tuples {
     ($($($part:ident)*;)*) => {$(
-        /// Combines several values into one key. Each value converts into a key.
+        /// Converts each value into a key, and combines these keys into one key.
         #[allow(non_snake_case, reason = "a part has the name of its type parameter")]
         impl<$($part: Into<Key>),*> From<($($part,)*)> for Key {
             fn from(($($part,)*): ($($part,)*)) -> Self {

@@ -1,4 +1,4 @@
-//! Defines the wide network that contains the client of a key.
+//! Defines the wide network that contains the client of a key: a /16 in IPv4, or a /29 in IPv6.
 
 use std::net::IpAddr;
 

@@ -34,7 +34,8 @@ impl KeyRecipe for PlainRecipe {
         match part {
             KeyPart::Ip => address(DEFAULT_IPV6_BITS),
             KeyPart::IpNetwork(bits) => address(*bits),
-            // The global key has no value. A session stores its values as JSON, which this crate cannot encode.
+            // In both cases, no key can be created from a value: the global key has no value, and a session stores
+            // values as JSON, which this crate cannot encode.
             KeyPart::Global | KeyPart::Session(_) => None,
             KeyPart::Header(name) => {
                 let part = KeyPart::Header(name.to_ascii_lowercase());

@@ -1,4 +1,4 @@
-//! Defines how keys are created from the notation in a policies file, such as `key = "user"`.
+//! Defines key recipes, which create keys from a notation in a policies file, such as `key = "user"`.
 
 use std::{any::Any, fmt, sync::Arc};
 
@@ -17,13 +17,13 @@ pub trait KeyRecipe: Any + fmt::Debug + Send + Sync {
     fn key_of(&self, value: &str) -> Option<Key>;
 }
 
-/// A function that creates the recipe for a notation. Its error is the reason why this program cannot read keys
-/// with this notation.
+/// A function that creates the recipe for a notation. If this program cannot read keys with the notation, the
+/// function returns the reason as an error.
 pub type KeyRecipes = fn(&KeyNotation) -> Result<Arc<dyn KeyRecipe>, String>;
 
 impl Key {
-    /// Returns the key for one part of a notation and the value of the part. The parts `ip` and `global` have no
-    /// value, so their result is the global key. The name of a header must be in lower case.
+    /// Returns the key for one part of a notation and the value of the part. For the parts `ip` and `global`, which
+    /// have no value, the result is the global key. The name of a header must be in lower case.
     #[doc(hidden)]
     #[must_use]
     pub fn of_part(part: &KeyPart, value: &[u8]) -> Self {

@@ -12,7 +12,7 @@ pub struct KeySecret {
 }
 
 impl KeySecret {
-    /// The minimum number of bytes in a secret. A secret has at least 128 bits.
+    /// The minimum number of bytes in a secret: 16 bytes, which are 128 bits.
     pub const MIN_BYTES: usize = 16;
 
     /// Creates a secret; `None` if `secret` is shorter than [`MIN_BYTES`](Self::MIN_BYTES).

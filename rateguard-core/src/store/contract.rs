@@ -222,8 +222,8 @@ pub struct BucketRequest<'a> {
     /// The number of units that the store takes or refunds.
     pub cost: u32,
     /// If true, the cost must fit, but the store does not take the cost from this bucket. This field applies to
-    /// [`Operation::Check`] and [`Operation::Peek`]. For example, the guard checks whether a ban has ended, but only
-    /// other operations take units from the bucket of the ban.
+    /// [`Operation::Check`] and [`Operation::Peek`]. For example, the guard reads the bucket of a ban to find out
+    /// whether the ban has ended. This must not take units from the bucket.
     pub check_only: bool,
     /// If true, the store may let the request wait until no request with normal priority waits. For example, a check
     /// in [shadow mode](crate::Policy::shadow) has low priority, because its result does not affect any response. A
@@ -284,8 +284,8 @@ pub struct Verdict {
 impl Verdict {
     /// Creates the result of an operation.
     ///
-    /// `allowed` is true if the store admitted the requests. For a peek, it is true if the store would admit the
-    /// requests. `buckets` has the status and the receipt of each bucket, in the order of the requests.
+    /// `allowed` is true if the store admitted the requests. For a peek, `allowed` is true if the store would admit
+    /// the requests. `buckets` has the status and the receipt of each bucket, in the order of the requests.
     pub fn new(allowed: bool, buckets: impl IntoIterator<Item = (BucketStatus, Receipt)>) -> Self {
         Self {
             allowed,

@@ -98,8 +98,7 @@ impl StoreError {
         }
     }
 
-    /// Returns true if clients can cause this error: they only have to send many requests, and the store is
-    /// available.
+    /// Returns true if clients can cause this error by sending many requests, although the store is available.
     ///
     /// After such an error, the guard decides requests in memory, whatever the failure mode of the policy is.
     /// Otherwise a client could cause this error on purpose to disable its own limits, or to deny service to other

@@ -11,8 +11,8 @@ pub enum LogEncoding {
     /// The log is a string of packed timestamps. This is the default, because this format needs less CPU time and
     /// memory than a sorted set.
     ///
-    /// The log does not distinguish units that were taken in the same microsecond. After the clock of Redis was set
-    /// back, the store cannot refund units that were taken before, because the log no longer has their times.
+    /// The log does not distinguish units that were taken in the same microsecond. If the clock of Redis is set back,
+    /// the store cannot refund units that were taken before this change, because the log no longer has their times.
     #[default]
     Packed,
     /// The log is a sorted set of timestamps in microseconds. Operators can read the log with `ZRANGE key 0 -1

@@ -5,8 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The age at which an estimate is replaced by the next reply, even if the new estimate is less precise. Old
-/// estimates become wrong because clocks drift.
+/// If an estimate is older than this, the next reply replaces the estimate, even if the new estimate is less precise.
+/// Old estimates become wrong because clocks drift.
 const ESTIMATE_TTL: Duration = Duration::from_secs(10);
 /// The maximum age at which an estimate is still used. In an older estimate, the drift of the clocks may be too
 /// large.

@@ -8,14 +8,14 @@ pub(crate) fn handler_name<F>() -> String {
     name_of(type_name::<F>())
 }
 
-/// Returns the path of a handler. `path` is the path of an item inside the handler.
+/// Returns the path of a handler. The argument is the path of an item inside the handler.
 fn name_of(path: &str) -> String {
     // The last segment of the path is the item inside the handler, so this code removes it.
     let path = path.rsplit_once("::").map_or(path, |(handler, _)| handler);
     // The macro generates a closure and a function, which are between the handler and the item in the path.
     let path = path.replace("::{{closure}}", "").replace("::__rateguard_limit_inputs", "");
     // `#[get]` and similar macros of actix-web move the handler into a method of a type that has the handler's
-    // name. Its path is then `<shop::cart::add as actix_web::…>::register::add`.
+    // name. The path of the handler is then `<shop::cart::add as actix_web::…>::register::add`.
     let name = path
         .strip_prefix('<')
         .and_then(|path| path.split_once("HttpServiceFactory>::register::"))

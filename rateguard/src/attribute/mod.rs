@@ -74,7 +74,7 @@ pub struct HandlerLimit {
     pub(crate) registered_guard: AtomicU64,
 }
 
-/// The policy of a limit, which depends on the source of the quotas.
+/// The policy of a limit, or the name of the policy if it is a policy of the guard.
 pub(crate) enum PolicySource {
     Fixed(Policy),
     /// The policy has placeholder quotas. For each request, the quotas that a function chooses replace the
@@ -85,9 +85,9 @@ pub(crate) enum PolicySource {
 }
 
 impl HandlerLimit {
-    /// Creates the limit of a macro attribute. If `settings` has no name, the name is the path of the handler that
-    /// contains the function `_handler`. From the second limit of a handler on, this name ends in `#` and the
-    /// number of the limit.
+    /// Creates the limit of a macro attribute. If `settings` has no name, the limit's name is the path of the
+    /// handler that contains the function `_handler`. For the second and each further limit of a handler, `#` and
+    /// the number of the limit follow the path.
     #[track_caller]
     pub fn new<F>(settings: Settings, _handler: F) -> Self {
         let Settings { name, number, ban, shadow, on_error, .. } = settings;
@@ -130,14 +130,14 @@ impl HandlerLimit {
         }
     }
 
-    /// Returns whether the limit applies to this request. It does not apply if the request has another method or
-    /// `skip` exempts the request.
+    /// Returns whether the limit applies to this request. The limit does not apply if it is for other methods than
+    /// the method of the request, or if `skip` exempts the request.
     pub fn applies_to(&self, policy_set: &PolicySet, request: &HttpRequest) -> bool {
         self.scope.exemption(self.overrides(policy_set), request).is_none()
     }
 
-    /// Reads the request's key as the policies file defines it. This key overrides the key of the macro attribute.
-    /// The result is `None` if the file sets no key.
+    /// Reads the request's key if the policies file sets a key for this limit. The key in the file overrides the
+    /// key of the macro attribute. The result is `None` if the file sets no key.
     pub fn caller(&self, policy_set: &PolicySet, request: &HttpRequest) -> Option<Caller> {
         self.overrides(policy_set).key.as_ref().map(|key| crate::key::read(&**key, request))
     }
@@ -161,18 +161,19 @@ impl HandlerLimit {
     /// Returns the limit's policy. If a function chooses the quotas for each request, the policy has placeholder
     /// quotas.
     ///
-    /// Registers the limit's name at the guard before the first check of a request with this guard.
+    /// Before the limit checks its first request with a guard, the function registers the limit's name at this
+    /// guard.
     ///
     /// # Errors
     ///
-    /// [`NotChecked::Misconfigured`] if the limit names a policy that the guard does not have, or if a limit with
-    /// different quotas already has the same name.
+    /// [`NotChecked::Misconfigured`] if the limit names a policy that the guard does not have, or if another limit
+    /// has the same name, but a different quota, ban or shadow setting.
     fn policy<'a>(&'a self, context: &LimitContext<'a>) -> Result<&'a Policy, NotChecked> {
         let registration = match self.name_registration() {
             Ok(registration) => registration,
             Err(name) => {
                 let user = format_args!("the attribute at {}", self.location);
-                // The guard registers the names of its own policies itself, so this code registers no name.
+                // The guard has already registered the name, because it is the name of a policy of the guard.
                 let policy = context.named_policy(name, user).map(|named| &named.policy)?;
                 self.mark_registered(context);
                 return Ok(policy);
@@ -190,7 +191,7 @@ impl HandlerLimit {
     ///
     /// # Errors
     ///
-    /// Returns the name of the guard's policy if the limit uses a policy of the guard and has no policy of its own.
+    /// If the limit uses a policy of the guard, returns the name of this policy as the error.
     fn name_registration(&self) -> Result<NameRegistration<'_>, &'static str> {
         let (policy, is_fixed) = match &self.policy {
             PolicySource::Fixed(policy) => (policy, true),
@@ -252,8 +253,8 @@ impl LimitInputs {
             return Err(NotChecked::Exempt(exemption));
         }
         let caller = self.caller.map_err(NotChecked::Failed)?;
-        // The access lists are applied before the plan, so a key that an access list denies is rejected even if its
-        // plan is unlimited.
+        // The access lists are applied before the plan. So if an access list denies the key, the request is
+        // rejected even if the client's plan is unlimited.
         let key = scope.key(context, overrides, caller, request)?;
         if let Some(plan) = self.plan.transpose().map_err(NotChecked::Failed)? {
             policy = Cow::Owned(context.with_plan(&policy, plan)?);

@@ -19,9 +19,9 @@ use crate::{
 #[cfg(feature = "operator")]
 use actix_rateguard_core::adapter::{ResolvedClient, canonical};
 
-/// The number of limits whose counts an explanation reads in parallel. If the explanation has at most this many
-/// limits, it takes no longer than one deadline. Each read occupies one of the checks that the setting
-/// `max_in_flight` allows, so this number is small.
+/// The maximum number of limits whose counts an explanation reads in parallel. The reads of 16 limits take no
+/// longer than the deadline of one check. The number is small, because each read is one of the checks that the
+/// setting `max_in_flight` limits.
 const MAX_PARALLEL_PEEKS: usize = 16;
 
 impl RateGuard {
@@ -76,7 +76,8 @@ impl RateGuard {
         }
     }
 
-    /// Applies the guard's current access lists.
+    /// Calls `check` with the guard's current access lists. If an access list decides, returns the outcome as an
+    /// error.
     fn check_lists(
         &self,
         check: impl FnOnce(&LimitContext<'_>) -> Result<(), NotChecked>,
@@ -110,8 +111,8 @@ impl RateGuard {
         let infos = self.limit_infos(&policy_set).into_iter();
         let mut evaluated = Vec::new();
         for (limit, source) in infos.filter(|(limit, _)| is_selected(limit)) {
-            // A function of the previous limit may have called another guard, which stores its own result for the
-            // client in the request. So this guard determines the client again.
+            // A function of the previous limit may have used a second guard, which stores the client by its own
+            // rule in the request. So the guard of this explanation stores the client again.
             client::resolve_without_warning(self.http(), request);
             evaluated.push((limit, evaluate(self, &policy_set, &source, request).await));
         }

@@ -58,10 +58,10 @@ impl Explanation {
     }
 
     /// Returns how long the client has to wait until the request would pass all limits. The result is `None` if no
-    /// limit rejects the request, or if it would be rejected after any wait.
+    /// limit rejects the request, or if a limit would still reject the request after any wait.
     ///
-    /// A client may have to wait longer than this, because an outer limit counts a request even if an inner limit
-    /// then denies it.
+    /// A client may have to wait longer than the returned time, because an outer limit counts each attempt of the
+    /// client, even if an inner limit then denies the attempt.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         let denied = self.limits.iter().filter(|it| it.outcome.passes() == Some(false));

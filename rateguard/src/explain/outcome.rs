@@ -11,11 +11,11 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// The store has decided on the request, but has not counted it.
+    /// The store has decided on the request, but has not counted the request.
     Decided(Decision),
     /// The limit does not apply to the request, for this reason.
     Exempt(Exemption),
-    /// The limit rejects the request for this reason, whatever its counts are.
+    /// The limit rejects the request for this reason, which does not depend on the counts of the limit.
     Rejected(RejectReason),
     /// The store did not answer, so the limit has no decision. The limit's failure mode determines what happens to
     /// the request.
@@ -33,7 +33,7 @@ pub enum UnknownReason {
     InHandler,
     /// The limit belongs to a middleware that no worker runs any more.
     NotRunning,
-    /// A function of the application that the limit calls panicked.
+    /// The limit calls a function of the application, such as a key function, and this function panicked.
     Panicked,
 }
 
@@ -65,7 +65,7 @@ impl Outcome {
     }
 
     /// Returns how long the client has to wait until the limit would allow the request. The result is `None` if the
-    /// limit does not deny the request, or if it would deny the request after any wait.
+    /// limit does not deny the request, or if the limit would still deny the request after any wait.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.decision()?.retry_after()

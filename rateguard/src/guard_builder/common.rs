@@ -12,9 +12,9 @@ core_settings! {
     /// do not share their counts. Default: no secret. If the secret has less than 16 bytes, [`build`](Self::build)
     /// returns an error.
     ///
-    /// Without a secret, an attacker who can read the store can find the address behind a hashed key. For this, the
-    /// attacker hashes all possible addresses, which takes minutes for IPv4. A new secret resets all counts to
-    /// zero, because it changes the hash of every key.
+    /// Without a secret, an attacker who can read the store can find the address that has a stored hash. To do
+    /// this, the attacker hashes all possible addresses, which takes minutes for IPv4. A new secret resets all
+    /// counts to zero, because it changes the hash of every key.
     key_secret(secret: impl AsRef<[u8]>);
 
     /// Adds a policy that limits use by its name: `#[rate_limit(policy = "search")]`, or

@@ -11,9 +11,9 @@ core_settings! {
     /// Settings for a store that can fail or respond slowly: Redis, Upstash, or a store that you implement.
     impl[S: FallibleStoreConfig] for S;
 
-    /// Sets the maximum total duration of a check, from 1 ms to 60 s. For any other value, [`build`](Self::build)
-    /// returns an error. Default: 100 ms. A check in a nearby Redis server takes about 1 ms, and a user does not
-    /// notice a delay of 100 ms.
+    /// Sets the maximum total duration of a check, from 1 ms to 60 s. For a duration outside this range,
+    /// [`build`](Self::build) returns an error. Default: 100 ms. A check in a nearby Redis server takes about 1 ms,
+    /// and a user does not notice a delay of 100 ms.
     deadline(deadline: Duration);
 
     /// Sets the failure mode, which determines decisions while the store does not answer. A policy may have its own
@@ -25,15 +25,15 @@ core_settings! {
     /// failure mode stays in effect.
     fail_closed_after(grace: Duration);
 
-    /// Sets how many checks may wait for the store at the same time. When this number is reached, the guard decides
-    /// further checks in memory. Default: 4,096, so the waiting checks use at most some megabytes of memory. If the
-    /// number is not from 1 to 4,294,967,295, [`build`](Self::build) returns an error.
+    /// Sets how many checks may wait for the store at the same time. While this number of checks is waiting, the
+    /// guard decides further checks in memory. Default: 4,096, so the waiting checks use at most some megabytes of
+    /// memory. If the number is not from 1 to 4,294,967,295, [`build`](Self::build) returns an error.
     max_in_flight(checks: usize);
 
-    /// Sets the maximum time for which this process caches a denial. Until then, the guard denies the same check
-    /// again without a call to the store. A cached denial expires earlier if the bucket may have room earlier.
-    /// Default: 250 ms for Redis and Upstash, and zero (no cache) for a [`store`](crate::RateGuardBuilder::store)
-    /// that you implement. Every duration is valid.
+    /// Sets the maximum time for which this process caches a denial. While the denial is cached, the guard denies
+    /// the same check again without a call to the store. If the bucket may have room before this time is over, the
+    /// process removes the denial then. Default: 250 ms for Redis and Upstash, and zero (no cache) for a
+    /// [`store`](crate::RateGuardBuilder::store) that you implement. Every duration is valid.
     denial_cache_ttl(max: Duration);
 
     /// Sets the number of processes that share the store. A process that decides in its own memory divides each

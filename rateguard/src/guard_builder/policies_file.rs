@@ -32,10 +32,11 @@ core_settings! {
     /// [`Limit::policy`](crate::Limit::policy). A function uses a plan in the file by its name:
     /// [`Plan::named`](crate::Plan::named).
     ///
-    /// The guard applies the whole file or no part of it. If the file is missing, is invalid, or lacks a name that
-    /// the program uses, the guard continues with its current settings and logs the reason once. At startup, each
-    /// of these problems is an error of [`build`](Self::build). When a quota changes, the counts of its keys stay.
-    /// The guard handles each HTTP request to its end with the policies that were in effect at its start.
+    /// The guard applies the whole file or no part of it. There are three possible problems: the file is missing,
+    /// the file is invalid, or the file lacks a name that the program uses. At startup, each of these problems is
+    /// an error of [`build`](Self::build). After startup, the guard continues with its current settings and logs
+    /// the problem once. When a quota changes, the counts of its keys stay. If the file changes while an HTTP
+    /// request is in progress, the limits of this request still use the old policies.
     policies_file(path: impl Into<PathBuf>);
 
     /// Sets the interval at which the guard checks the policies file for changes. Default: 1 second. With

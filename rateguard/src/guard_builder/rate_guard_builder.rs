@@ -31,7 +31,7 @@ impl<S> RateGuardBuilder<S> {
 
 impl<S: StoreConfig> RateGuardBuilder<S> {
     /// Builds the guard. `build` does not wait for Redis, so an application server can start while Redis is down.
-    /// The guard connects later.
+    /// The guard connects to Redis as soon as Redis is available.
     ///
     /// # Errors
     ///
@@ -60,8 +60,8 @@ impl<S: StoreConfig> RateGuardBuilder<S> {
     }
 }
 
-/// Logs a warning at startup if an access list allows a network in which all addresses are trusted proxies. Such an
-/// entry has no effect, because an access list does not allow the address of a proxy.
+/// Logs a warning at startup if an access list allows a network in which all addresses are trusted proxies. This
+/// entry of the list has no effect, because an access list never allows the address of a proxy.
 fn warn_of_allowed_proxies(guard: &RateGuard) {
     let proxies = guard.http().client_address.proxies();
     for list in [&guard.policy_set().access, &guard.http().access] {

@@ -44,7 +44,7 @@ impl<S> RateGuardBuilder<S> {
 
     /// Sets the maximum random delay that the guard adds to `Retry-After`. Without such a delay, clients that were
     /// denied at the same time would all retry at the same time. Default: zero. `max` must be a whole number of
-    /// seconds, at most 1 hour. For any other value, [`build`](Self::build) returns an error.
+    /// seconds, at most 1 hour. Otherwise, [`build`](Self::build) returns an error.
     pub fn retry_jitter(mut self, max: Duration) -> Self {
         self.http.retry_jitter = max;
         self
@@ -75,8 +75,8 @@ impl<S> RateGuardBuilder<S> {
         self
     }
 
-    /// Sets whether this guard is in the application's data, where macro attributes find their guard. If `false`,
-    /// the guard needs no policy for a macro attribute that names a policy. Default: `true`.
+    /// Sets whether macro attributes use this guard. They find it in the application's data. If `false`, the guard
+    /// does not need the policies that macro attributes name. Default: `true`.
     pub fn for_attributes(mut self, is_for_attributes: bool) -> Self {
         self.http.is_for_attributes = is_for_attributes;
         self

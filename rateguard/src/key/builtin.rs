@@ -20,7 +20,7 @@ pub struct BuiltinKey {
 ///
 /// The address is the address of the TCP peer, or the address that a trusted proxy reports
 /// ([`ClientAddress`](crate::ClientAddress)). All IPv6 addresses of one /64 network have the same key. The guard
-/// can set another prefix length than 64. An IPv6 address that embeds an IPv4 address (IPv4-mapped, NAT64, 6to4,
+/// can set a prefix length other than 64. An IPv6 address that embeds an IPv4 address (IPv4-mapped, NAT64, 6to4,
 /// Teredo) has the key of that IPv4 address.
 #[must_use]
 pub fn ip() -> BuiltinKey {
@@ -91,8 +91,8 @@ pub fn session(name: &str) -> BuiltinKey {
 /// Returns a key that reads the credential in `Authorization: Bearer` (RFC 6750). Its notation in the macro
 /// attribute is `"bearer"`.
 ///
-/// The key depends neither on uppercase and lowercase letters in the scheme `Bearer`, nor on the number of spaces.
-/// A request without a credential or with another scheme has no key.
+/// The scheme `Bearer` may have uppercase or lowercase letters, and any number of spaces may follow it. A request
+/// has no key if it has no credential, or if its scheme is not `Bearer`.
 ///
 /// RateGuard does not verify the credential, so a client that invents credentials gets a new bucket for each
 /// credential. To limit such a client, add a limit with the key [`ip`] around this limit, or place this limit
@@ -225,9 +225,9 @@ impl BuiltinKey {
     /// ```
     ///
     /// For [`ip`], the result is the key of the /64 network if the value is an IPv6 address. If the guard sets
-    /// another prefix length, use [`ip_network`]. The result is always the client's own key, even while the guard
-    /// counts the client by a key that it [shares](crate::ClientAddress::max_ipv6_keys_per_48) with other clients
-    /// of its network.
+    /// another prefix length, use [`ip_network`]. The result is always the key that only this client has, even
+    /// while the guard counts the client by a key that several clients of the network
+    /// [share](crate::ClientAddress::max_ipv6_keys_per_48).
     #[must_use]
     pub fn key_of(&self, value: &str) -> Option<Key> {
         let [source] = &*self.sources else { return None };
@@ -273,6 +273,7 @@ pub(crate) fn recipe(notation: &KeyNotation) -> Result<std::sync::Arc<dyn KeyRec
 /// Reads a request's key, for a limit whose key is set in the policies file.
 pub(crate) fn read(recipe: &dyn KeyRecipe, request: &HttpRequest) -> Caller {
     let recipe: &dyn Any = recipe;
-    // Only this crate creates recipes that can read requests. With any other recipe, the request has no key.
+    // Every recipe that this crate creates is a `BuiltinKey`. With a recipe of any other type, the request has no
+    // key.
     recipe.downcast_ref::<BuiltinKey>().map_or(Caller::Unknown, |key| key.caller(request))
 }

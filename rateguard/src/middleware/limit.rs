@@ -99,9 +99,9 @@ impl Limit {
     /// counts.
     ///
     /// The policy already sets the quotas, the name, the ban, the shadow mode and the failure mode. If the limit
-    /// also sets one of these, [`RateLimit::try_new`](crate::RateLimit::try_new) returns an error. It also returns
-    /// an error if neither the guard's [builder](crate::RateGuardBuilder::policy) nor its policies file has a
-    /// policy with this name.
+    /// also sets one of these, [`RateLimit::try_new`](crate::RateLimit::try_new) returns an error. `try_new` also
+    /// returns an error if neither the guard's [builder](crate::RateGuardBuilder::policy) nor the policies file has
+    /// a policy with this name.
     pub fn policy(name: impl Into<String>) -> Self {
         Self::of(QuotaSource::Policy(name.into()))
     }
@@ -119,8 +119,8 @@ impl Limit {
         }
     }
 
-    /// Applies a valid value. If the value is invalid, stores the error, unless the limit already has an earlier
-    /// error. `setting` is `None` for the quotas.
+    /// Applies `value` if it is valid. Otherwise, stores the error, unless the limit already has an error.
+    /// `setting` is the name of the setting, or `None` for the quotas.
     pub(super) fn set<T>(
         mut self,
         setting: Option<&'static str>,

@@ -17,7 +17,8 @@ use crate::{
     per_request::RequestResolver,
 };
 
-/// One limit of a middleware. It is created from a valid [`Limit`] and has the policy of this limit.
+/// One limit of a middleware. It is created from a valid [`Limit`], and has a policy that is built from the
+/// settings of the `Limit`, or a policy of the guard.
 #[derive(Clone)]
 pub(crate) struct MiddlewareLimit {
     /// The limit's own policy. If the limit uses a policy of the guard, this is the guard's policy at startup.
@@ -39,7 +40,7 @@ pub(crate) struct MiddlewareLimit {
 }
 
 impl MiddlewareLimit {
-    /// Creates the limit that a middleware checks with this guard.
+    /// Creates a limit for a middleware that uses this guard.
     ///
     /// # Errors
     ///
@@ -119,8 +120,8 @@ impl MiddlewareLimit {
             Some(key) => crate::key::read(&**key, request),
             None => self.key.resolve(request).await.map_err(NotChecked::Failed)?,
         };
-        // The access lists are applied before the plan, so a key that an access list denies is rejected even if its
-        // plan is unlimited.
+        // The access lists are applied before the plan. So if an access list denies the key, the request is
+        // rejected even if the client's plan is unlimited.
         let key = self.scope.key(context, overrides, caller, request)?;
         let policy = match &self.plan {
             None => Cow::Borrowed(policy),

@@ -1,4 +1,4 @@
-//! The middleware. It consists of its limits, their settings, and the actix-web service.
+//! The middleware: the limits that it checks, the settings of these limits, and the actix-web service.
 
 mod limit;
 mod limit_error;

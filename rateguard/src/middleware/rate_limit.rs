@@ -76,8 +76,8 @@ impl RateLimit {
     ///   the same name but a different quota, ban or shadow setting.
     ///
     /// Two middlewares that have not started yet cannot compare their limits, so some errors appear only at
-    /// startup. The application panics at startup if two limits have the same name and different settings, or if
-    /// neither limit has a name of its own.
+    /// startup. The application panics at startup in two cases: two limits have the same name and different
+    /// settings, or the program has set no name for two limits.
     #[track_caller]
     pub fn try_new(guard: &RateGuard, limit: impl Into<Limit>) -> Result<Self, LimitError> {
         let empty = Self {
@@ -134,7 +134,7 @@ impl RateLimit {
     }
 
     /// Sets the clients that this middleware never limits, and the clients that it always rejects with 403. The
-    /// middleware applies the guard's own access list first, and then this list. Default: an empty list.
+    /// middleware applies the guard's access list first, and then this list. Default: an empty list.
     #[must_use]
     pub fn access(mut self, list: AccessList) -> Self {
         self.access = Arc::new(list);

@@ -32,15 +32,15 @@ use crate::{
 
 /// # Panics
 ///
-/// At startup of the application, if one of these conditions holds for another limit of the same guard. The other
-/// limit belongs to another middleware or to a macro attribute.
+/// At startup of the application, if the guard has another limit, of another middleware or of a macro attribute,
+/// for which one of these conditions holds:
 ///
 /// - The other limit has the name of a limit of this middleware, but a different quota, ban or shadow setting.
 /// - The program has set no name for the other limit and for a limit of this middleware, so both limits have the
 ///   same default name.
 ///
-/// [`RateLimit::try_new`] returns all other errors. It also returns these errors if the other limit has already
-/// started.
+/// If the other limit has already started, [`RateLimit::try_new`] returns an error instead. All other errors in a
+/// limit are also errors of `try_new`.
 impl<S, B> Transform<S, ServiceRequest> for RateLimit
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
@@ -128,7 +128,7 @@ where
                 }
                 Err(error) if admission.is_not_limited() => {
                     // No limit has decided, so there are no headers to write, and only the status of the response
-                    // is needed. actix-web creates the response later, outside this middleware.
+                    // is needed. actix-web creates the response after this middleware has returned the error.
                     admission.on_response(error.as_response_error().status_code()).await;
                     Err(error)
                 }
@@ -138,7 +138,8 @@ where
                     // once.
                     let response = error.error_response();
                     admission.on_response(response.status()).await;
-                    // The error carries this decision to the outer middlewares, which may add their own decisions.
+                    // The error contains the decision, so that outer middlewares can combine it with their
+                    // decisions.
                     match admission.decision() {
                         Some(decision) => {
                             let guard = middleware.guard.clone();

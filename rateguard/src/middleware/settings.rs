@@ -1,4 +1,4 @@
-//! The methods of a limit that set everything except its quotas.
+//! The methods of [`Limit`] that set everything except the quotas of the limit.
 
 use std::{borrow::Cow, convert::Infallible, fmt::Display, sync::Arc};
 
@@ -72,9 +72,9 @@ impl Limit {
     /// Sets which responses make a request count. The value is a [`Count`], or text such as `"failure"` or
     /// `"status:401"`. Default: `"all"`.
     ///
-    /// With any other value than `"all"`, the guard counts the request before the handler runs, so concurrent
-    /// requests cannot exceed the limit. If the response does not make the request count, the guard then refunds
-    /// the units. If the client disconnects before the response, the request counts.
+    /// If the value is not `"all"`, the guard counts each request before the handler runs, so concurrent requests
+    /// cannot exceed the limit. After the response, the guard refunds the units of a request that does not count.
+    /// If the client disconnects before the response, the request counts.
     pub fn count<C>(self, count: C) -> Self
     where
         C: TryInto<Count, Error: Display>,

@@ -1,5 +1,4 @@
-//! JSON endpoints for operators. They show which client is limited, by which limit and why, and they reset and ban
-//! keys.
+//! JSON endpoints for operators. They show which limit denies a client, and why. They can also reset and ban keys.
 //!
 //! ```
 //! # use actix_web::{App, HttpRequest, web};
@@ -47,12 +46,12 @@
 //! - a key in the notation of the macro attribute, such as `user+ip`;
 //! - `value`, for a key that the program creates from text, an address or a tuple with `Key::from`;
 //! - `parts`, for a key that the program creates with `Key::from_parts`;
-//! - `no_key`, for the client's `address`. A limit counts by this address the requests that lack the limit's key.
-//!   If no limit of the name has the key `ip`, the value `ip` means the same as `no_key`.
+//! - `no_key`, for the client's `address`. A limit counts requests that lack the limit's key by this address. If no
+//!   limit with this name has the key `ip`, the value `ip` means the same as `no_key`.
 //!
-//! If limits have the name, but none of these limits has the key that `by` names, the response has status 400. If
-//! no limit uses the policy, or a function reads the key of a limit, the guard does not know the key type, so every
-//! value of `by` is valid.
+//! If limits have the name in `policy`, but none of these limits has the key type in `by`, the response has status
+//! 400. The guard does not know the key type if no limit uses the policy, or if a function reads the key of a
+//! limit. In both cases, every value of `by` is valid.
 //!
 //! The body of `ban` also requires the field `for_seconds`, which is the duration of the ban.
 //!
@@ -84,18 +83,18 @@
 //! # Responses
 //!
 //! A response is a JSON object with the field `version`, whose value is 1. While the version stays the same, a
-//! release of RateGuard may add fields, but it neither removes a field nor changes the meaning of a field. The name
-//! of a duration ends in `_seconds`, and its value is a number of seconds. The name of a point in time ends in
-//! `_unix_seconds`, and its value comes from the clock of the application server that responds. A missing value is
-//! `null`. The field `omitted` of `inventory` is the value of
-//! [`Inventory::omitted`](crate::inventory::Inventory::omitted).
+//! release of RateGuard may add fields, but it neither removes a field nor changes the meaning of a field. If the
+//! name of a field ends in `_seconds`, the value is a duration in seconds. If the name ends in `_unix_seconds`, the
+//! value is a point in time from the clock of the application server that responds. A missing value is `null`. The
+//! field `omitted` of `inventory` is the value of [`Inventory::omitted`](crate::inventory::Inventory::omitted).
 //!
-//! An error response has problem details (RFC 9457). If the store does not answer, the status is 503, and the
-//! response also has the fields that do not depend on the store.
+//! The body of an error response has problem details (RFC 9457). If the store does not answer, the status is 503,
+//! and the body also has the fields that do not depend on the store.
 //!
-//! A reset, ban or unban takes effect on every application server that uses the store. Another application server
-//! may still have a denial of the key in its [cache](crate::RateGuardBuilder::denial_cache_ttl). This denial stays
-//! in effect until it expires, which takes at most the `denial_cache_ttl_seconds` that `health` reports.
+//! A reset, ban or unban takes effect on every application server that uses the store. An application server that
+//! did not handle the operator's request may still have a denial of the key in its
+//! [cache](crate::RateGuardBuilder::denial_cache_ttl). This denial stays in effect until it expires, which takes at
+//! most the `denial_cache_ttl_seconds` that `health` reports.
 //!
 //! # Policies files, shadow and candidates
 //!

@@ -1,5 +1,5 @@
-//! Tests invalid files. Each diagnostic must have a location and must name the valid values. The guard must not
-//! change its active policies.
+//! Tests invalid policies files. Each diagnostic must have a location and must name the valid values. After such a
+//! file, the guard must continue to use its previous policies.
 
 use std::{error::Error, fs};
 
@@ -245,7 +245,7 @@ fn diagnostics_report_location_and_legal_values() {
 fn rejected_file_leaves_active_policies_unchanged() {
     let folder = Folder::new();
     let path = folder.file("rateguard.toml", VALID_FILE);
-    // The policy is now defined in code, so the file need not contain it any more.
+    // This policy is defined in code, so a file without this policy is valid too.
     let login = Policy::new("login", "9/minute").unwrap();
     let guard = without_polling(&path).policy(login).build().unwrap();
     for (text, expected) in INVALID_FILES {
@@ -295,8 +295,8 @@ fn unreadable_file_is_an_error_without_diagnostics() {
         let message = error.to_string();
         let rest = message.strip_prefix(&format!("failed to read {path}: "));
         assert!(rest.is_some_and(|rest| rest.contains(cause)), "{message}");
-        // An error from building a guard has the same message. It has no source, because the source would have the
-        // same text.
+        // The error of `build` has the same message as the error of the file. It has no source, because the source
+        // would have the same text.
         let error = BuildError::PoliciesFile(error);
         assert_eq!(error.to_string(), message);
         assert!(error.source().is_none());

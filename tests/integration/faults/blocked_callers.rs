@@ -1,5 +1,5 @@
 //! Tests clients that cancel or disconnect, workers that are blocked, key functions that panic, and servers that shut
-//! down. None of these may affect other clients.
+//! down. None of these events may affect other clients.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -29,8 +29,8 @@ async fn cancelled_checks_do_not_affect_other_checks() {
     let policy = Policy::new("p", "1/hour").unwrap();
     let mut admitted = 0;
     for check in 0..2_000_u32 {
-        // Depending on the timeout, a check is cancelled immediately, later, or not at all. Each key is checked
-        // twice.
+        // Depending on the timeout, a check is cancelled at its start, while it waits for the store, or not at all.
+        // Each key is checked twice.
         let key = Key::from(check / 2);
         let timeout = Duration::from_micros(u64::from(check % 7) * 40);
         match tokio::time::timeout(timeout, guard.check(&policy, &key)).await {
@@ -70,21 +70,22 @@ async fn disconnected_clients_count_once_and_leak_nothing() {
     stream::iter(0..CLIENTS)
         .for_each_concurrent(200, async |number| {
             let socket = TcpSocket::new_v4().unwrap();
-            // Each client has its own address, so each client has its own count.
+            // Each client sends from a different address, so the guard counts each client separately.
             let [.., high, low] = number.to_be_bytes();
             let client_ip = Ipv4Addr::new(127, 1, high, low);
             socket.bind(SocketAddr::from((client_ip, 0))).unwrap();
             let mut stream = socket.connect(address).await.unwrap();
             stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
             tokio::time::sleep(Duration::from_millis(u64::from(number % 8))).await;
-            // The client closes its connection with a TCP reset, like a machine that fails.
+            // With this option, the client closes its connection with a TCP reset instead of a normal close.
             stream.set_zero_linger().unwrap();
         })
         .await;
     proxy.clear_faults();
 
     eventually("all connections are closed", || (connections_to(address) == 0).then_some(()));
-    // When the checks of all clients have ended, all permits must be free. Then `PERMITS` concurrent checks succeed.
+    // When the checks of all clients have ended, all permits of the concurrency limit must be free. Then `PERMITS`
+    // concurrent checks succeed.
     let start = Instant::now();
     while checks.check_concurrently(PERMITS).await.iter().any(Result::is_err) {
         assert!(start.elapsed() < TEST_TIMEOUT);
@@ -140,7 +141,7 @@ fn server_shutdown_is_prompt_even_if_redis_is_frozen() {
         thread::sleep(Duration::from_millis(300));
         let start = Instant::now();
         let status = server.terminate();
-        // For an HTTP request that does not end, the server would wait 30 seconds before the shutdown.
+        // If an HTTP request did not end, the server would wait 30 seconds for it before the shutdown.
         assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
         assert!(status.success(), "{status}");
         for client in clients {
@@ -163,7 +164,7 @@ pub fn check_with_blocked_worker(guard: RateGuard) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async move { guard.check(&policy, &Key::global()).await.unwrap() });
     };
-    // The runtime that first uses the connection is blocked after its check, and it ends later.
+    // The runtime that first uses the connection is blocked after its check, until the test unblocks it. Then it ends.
     let (unblock, unblocked) = std::sync::mpsc::channel::<()>();
     let blocking = thread::spawn({
         let (guard, policy) = (guard.clone(), policy.clone());

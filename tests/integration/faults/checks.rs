@@ -1,4 +1,4 @@
-//! Sends checks and measures their duration. A check must not wait longer than its deadline, whatever the fault is.
+//! Sends checks and measures their duration. During every fault, a check must end within its deadline.
 
 use std::{
     cell::Cell,
@@ -16,7 +16,7 @@ use crate::support::TEST_TIMEOUT;
 pub const DEADLINE: Duration = Duration::from_millis(100);
 /// The maximum duration of a check with the deadline [`DEADLINE`]: this deadline, plus a margin for a busy machine.
 pub const MAX_WAIT: Duration = Duration::from_secs(5);
-/// A deadline that is longer than any reply takes on a slow machine.
+/// A deadline that is long enough for every reply, even on a slow machine.
 pub const LONG_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Returns whether the store did not decide the check.
@@ -94,10 +94,10 @@ impl Checks {
         self.poll_until(&Key::global(), |result| (result.err() == Some(cause)).then_some(())).await;
     }
 
-    /// Waits until the store decides again. Asserts that the store did not count any check from before the call of
-    /// this method.
+    /// Waits until the store decides again after a fault. Asserts that the store did not count any check that was sent
+    /// before the call of this method.
     ///
-    /// `left` is the number of units that remained before the fault.
+    /// `left` is the number of remaining units before the fault.
     pub async fn assert_no_late_counts(&self, left: u32) {
         let checks = Cell::new(0);
         let decision = self

@@ -33,8 +33,8 @@ async fn connections_during_fault(
     let before = total_connections(client);
     let _: redis::Value = run(client, begin);
     if cause == StoreError::OutOfMemory {
-        // Clients can cause this fault by filling the memory of Redis. Therefore the guard must enforce limits in its
-        // own memory.
+        // Clients can cause this fault by filling the memory of Redis. Therefore the guard must enforce the limits with
+        // counts in the memory of its process.
         checks.wait_for_local_decision().await;
         checks.assert_local_for(FAULT_DURATION).await;
     } else {
@@ -95,7 +95,7 @@ async fn server_out_of_memory_reuses_connection_and_writes_nothing() {
                 .await;
         assert!(made < 3, "{made}");
         // After the decision `first`, Redis has counted three checks: one before the fault, one after the fault, and
-        // the last one.
+        // the check in the next line.
         assert_eq!(checks.wait_for_decision().await.remaining(), first - 3);
         assert!(checks.guard.failures().local > 0);
     }
@@ -119,7 +119,7 @@ async fn server_busy_with_another_script_reuses_the_connection() {
     assert!(busy.join().unwrap(), "the script was not killed");
     assert!(checks.wait_for_decision().await.is_allowed());
     let made = total_connections(&mut client) - before;
-    // On a busy machine, a heartbeat may have taken too long, and the guard may have reconnected because of it.
+    // On a busy machine, a heartbeat may have taken too long. Then the guard has reconnected.
     assert!(made < 3, "{made}");
 }
 

@@ -12,7 +12,7 @@ use crate::support::{
     skipped,
 };
 
-/// Starts a Redis server that immediately begins to send its data to a new replica.
+/// Starts a Redis server that sends its data to a new replica without a delay.
 fn primary() -> RedisServer {
     RedisServer::start_with(&["--repl-diskless-sync-delay", "0"])
 }
@@ -31,7 +31,7 @@ fn promote(replica: &RedisServer) {
     let _: () = run(&mut replica.client(), "REPLICAOF NO ONE");
 }
 
-/// Waits until the replica of this primary has received all writes that happened before.
+/// Waits until the replica of this primary has received all writes that the primary executed before the call.
 fn wait_for_replication(primary: &RedisServer) {
     let mut client = primary.client();
     let mut offsets = || -> Option<[u64; 2]> {
@@ -152,7 +152,8 @@ async fn failover_readmits_only_units_missing_on_the_replica() {
     promote(&new);
     old.kill();
     proxy.set_upstream(new.port());
-    // The old primary admitted ten checks, but the replica has only six of them. Therefore it admits four more.
+    // The old primary admitted ten checks, but the replica received only six of them. Therefore the replica admits four
+    // more checks.
     assert_eq!(count_admitted(&checks, 20).await, [4; 4]);
 }
 

@@ -112,7 +112,7 @@ impl HttpServer {
                 let shared = Arc::clone(&shared);
                 thread::spawn(move || {
                     shared.open.fetch_add(1, SeqCst);
-                    // A client may close its connection at any time, so this error is ignored.
+                    // A client may close its connection at any time, so an error of the connection is ignored.
                     let _ = shared.serve(&stream);
                     let _ = stream.shutdown(Shutdown::Both);
                     shared.open.fetch_sub(1, SeqCst);
@@ -126,7 +126,7 @@ impl HttpServer {
         self.port
     }
 
-    /// Sets the fault that applies to all HTTP requests from now on.
+    /// Sets the fault that applies to all HTTP requests after this call.
     pub fn set_fault(&self, fault: Fault) {
         *self.shared.fault.lock().unwrap() = fault;
     }

@@ -46,8 +46,8 @@ impl Worker {
     }
 }
 
-/// Returns the command line `<wrapper> <program>`. A wrapper is a program that runs the program in its last
-/// arguments, such as `env`.
+/// Returns the command line `<wrapper> <program>`. A wrapper, such as `env`, is a program that starts another program,
+/// which is named in its last arguments.
 fn command(wrapper: &[String], program: &OsStr) -> Command {
     let mut words = wrapper.iter().map(OsStr::new).chain([program]);
     let mut command = Command::new(words.next().unwrap());
@@ -71,7 +71,8 @@ impl LoadGenerator {
         Self::start_wrapped(&[], url, prefix, rate, [keys, tasks, checks])
     }
 
-    /// Starts the process with a wrapper. The three numbers are the number of keys, of tasks, and of checks.
+    /// Starts the process with a wrapper. `numbers` contains the number of keys, the number of tasks, and the number of
+    /// checks.
     pub fn start_wrapped(
         wrapper: &[String],
         url: &str,
@@ -88,7 +89,7 @@ impl LoadGenerator {
         self.0.go();
     }
 
-    /// Waits until the process ends, and returns its counts.
+    /// Waits until the process ends, and returns how many of its checks were admitted and how many failed.
     pub fn tally(self) -> Tally {
         Tally::from_line(&self.0.output()).expect("a tally")
     }

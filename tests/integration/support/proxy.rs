@@ -33,7 +33,8 @@ pub struct NetworkFaults {
     pub stalls_replies: bool,
     /// Whether the proxy writes each byte in a separate call.
     pub splits_bytes: bool,
-    /// The number of bytes of a reply after which the proxy closes the connection; `None` for whole replies.
+    /// The number of bytes of a reply after which the proxy closes the connection. With `None`, it forwards whole
+    /// replies.
     pub truncates_replies_after: Option<usize>,
     /// Whether the proxy replaces each byte of a reply by `~`.
     pub corrupts_replies: bool,
@@ -81,7 +82,7 @@ impl Proxy {
         url(self.port)
     }
 
-    /// Sets the faults of all connections, which apply from now on.
+    /// Sets the faults of all connections, including the connections that are already open.
     pub fn set_faults(&self, faults: NetworkFaults) {
         *self.relay.faults.lock().unwrap() = faults;
     }
@@ -145,7 +146,7 @@ impl Relay {
         self.streams.lock().unwrap().extend([client, server]);
     }
 
-    /// Forwards bytes in one direction until one of the two connections is closed.
+    /// Forwards bytes in one direction until the client or the server closes its connection.
     fn forward(
         &self,
         mut from: &TcpStream,

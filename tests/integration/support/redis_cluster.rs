@@ -100,7 +100,7 @@ impl RedisCluster {
             let slots: Vec<redis::Value> = cluster_command(&["SLOTS"]).query(&mut client)?;
             let replication: String = redis::cmd("INFO").arg("replication").query(&mut client)?;
             // With `cluster-require-full-coverage no`, the state is `ok` even if a master has failed. Therefore the
-            // slots are checked too.
+            // states of the slots are checked too.
             let is_complete = info.contains("cluster_state:ok")
                 && info.contains("cluster_slots_pfail:0")
                 && info.contains("cluster_slots_fail:0")
@@ -113,7 +113,7 @@ impl RedisCluster {
         self.nodes.iter().all(|node| is_healthy(node).unwrap_or(false))
     }
 
-    /// Returns the URL of the cluster, which names the three masters.
+    /// Returns the URL of the cluster, which contains the addresses of the three masters.
     pub fn url(&self) -> String {
         let ports: Vec<_> =
             self.nodes[..3].iter().map(|node| format!("127.0.0.1:{}", node.port())).collect();

@@ -50,7 +50,7 @@ impl RedisServer {
         Self::start_at_location(Location::local(), args)
     }
 
-    /// Starts a server at a location other than 127.0.0.1.
+    /// Starts a server on the host of this location, with the wrapper of this location.
     pub fn start_at_location(location: Location, args: &[&str]) -> Self {
         // Another process may bind the port before the server does. Therefore the function tries several ports.
         let started = (0..10).find_map(|_| Self::try_start(location.clone(), free_port(), args));
@@ -85,19 +85,20 @@ impl RedisServer {
         format!("redis://{}:{}", self.location.host, self.port)
     }
 
-    /// Returns a guard on this server. It has no denial cache, and its deadline is [`TEST_TIMEOUT`], so slow machines
-    /// meet it.
+    /// Returns a guard on this server. The guard has no denial cache. Its deadline is [`TEST_TIMEOUT`], which is long
+    /// enough for slow machines.
     pub fn guard(&self, prefix: &str) -> RateGuard {
         self.settings(prefix).deadline(TEST_TIMEOUT).build().unwrap()
     }
 
-    /// Returns settings of a guard on this server. They disable the denial cache, and the deadline is the default.
+    /// Returns the settings of a guard on this server. The denial cache is disabled, and the deadline has its default
+    /// value.
     pub fn settings(&self, prefix: &str) -> RateGuardBuilder<Redis> {
         self.settings_with_denial_cache(prefix).denial_cache_ttl(Duration::ZERO)
     }
 
-    /// Returns settings of a guard on this server. All of them have their default values, so the denial cache is
-    /// enabled.
+    /// Returns the settings of a guard on this server. Except for the prefix, they have their default values, so the
+    /// denial cache is enabled.
     pub fn settings_with_denial_cache(&self, prefix: &str) -> RateGuardBuilder<Redis> {
         RateGuard::redis(self.url()).prefix(prefix)
     }
@@ -116,12 +117,12 @@ impl RedisServer {
     /// Kills the server, and starts it again without its data.
     pub fn restart(&mut self) {
         self.kill();
-        // For replication, the server may have saved its data to this file.
+        // A primary may save its data to this file when it sends the data to a replica.
         let _ = fs::remove_file(self.folder.path().join("dump.rdb"));
         self.restart_with_data();
     }
 
-    /// Starts the server again after a kill. It loads the data that it has saved.
+    /// Starts the server again after it was killed. The server loads the data that it has saved.
     pub fn restart_with_data(&mut self) {
         self.child = eventually("redis-server starts again", || {
             spawn(&self.location, self.port, &self.args)
@@ -170,7 +171,7 @@ pub fn url(port: u16) -> String {
     format!("redis://127.0.0.1:{port}")
 }
 
-/// Runs a command. The words of the command are separated by single spaces.
+/// Runs a Redis command, whose words are separated by single spaces.
 pub fn run<T: FromRedisValue>(client: &mut Connection, command: &str) -> T {
     let mut words = command.split(' ');
     let mut built = redis::cmd(words.next().unwrap());
@@ -178,7 +179,8 @@ pub fn run<T: FromRedisValue>(client: &mut Connection, command: &str) -> T {
     built.query(client).unwrap_or_else(|error| panic!("{command}: {error}"))
 }
 
-/// Returns the number of entries in a packed log. The log must not contain expired entries.
+/// Returns the number of entries in a packed log, in which each entry has 13 bytes. The log must not contain expired
+/// entries.
 pub fn packed_log_len(client: &mut Connection, key: &str) -> u32 {
     let log: Vec<u8> = redis::cmd("GET").arg(key).query(client).unwrap();
     let (entries, rest) = log.as_chunks::<13>();
@@ -193,20 +195,20 @@ pub fn info_stat(client: &mut Connection, name: &str) -> u64 {
     line.unwrap().parse().unwrap()
 }
 
-/// Returns the number of connections that the server has accepted after its start.
+/// Returns the number of connections that the server has accepted since its start.
 pub fn total_connections(client: &mut Connection) -> u64 {
     info_stat(client, "total_connections_received")
 }
 
-/// Closes all connections except this one.
+/// Closes all connections of clients to the server, except the connection `client`.
 pub fn kill_connections(client: &mut Connection) {
     let _: u64 = run(client, "CLIENT KILL TYPE normal SKIPME yes");
 }
 
 /// Returns the path of the server program: the value of `REDIS_SERVER`, which `scripts/test` sets, or `redis-server`.
 ///
-/// The function panics if a test of `without_redis` calls it, because `scripts/matrix` does not repeat these tests
-/// with each version of Redis. It finds the name of the test in the name of the thread.
+/// The function panics if a test of `without_redis` calls it, because `scripts/matrix` does not repeat these tests with
+/// each version of Redis. The function finds the name of the test in the name of the thread.
 pub fn program() -> OsString {
     let thread = thread::current();
     let is_forbidden = thread.name().is_some_and(|name| name.starts_with("without_redis::"));
@@ -245,13 +247,13 @@ fn spawn(location: &Location, port: u16, args: &[String]) -> Option<Child> {
     is_up.then_some(child)
 }
 
-/// Returns whether this process listens on the port. The result is `false` if another process has bound the port
-/// first.
+/// Returns whether the process with this id listens on the port. The result is `false` if another process has bound the
+/// port first.
 fn is_listening(host: &str, port: u16, process: u32) -> bool {
     let Ok(mut connection) = connect(host, port) else { return false };
     match redis::cmd("INFO").arg("server").query::<String>(&mut connection) {
         Ok(info) => info.lines().any(|line| line == format!("process_id:{process}")),
-        // If the server requires a password or is still loading its data, it is listening too.
+        // The server requires a password or is still loading its data. In both cases, it is listening.
         Err(error) => matches!(error.code(), Some("LOADING" | "NOAUTH")),
     }
 }

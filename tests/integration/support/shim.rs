@@ -11,7 +11,7 @@ use std::{
 
 use super::{folder::Folder, skipped};
 
-/// A wall clock for a process. The test sets its time.
+/// A wall clock for a process. The test sets the time of this clock.
 pub struct Clock(Shim);
 
 /// A DNS resolver that a test can make hang.
@@ -48,7 +48,8 @@ impl Clock {
         self.0.set_control([0, micros(time), 0]);
     }
 
-    /// Freezes the clock at `time`. After it has been read `readings` times, it goes back by `earlier`.
+    /// Freezes the clock at `time`. After the process has read the clock `readings` times, the clock goes back by
+    /// `earlier`.
     pub fn freeze_until_read(&self, time: Duration, readings: i64, earlier: Duration) {
         self.0.set_control([-micros(earlier), micros(time), readings]);
     }

@@ -19,9 +19,10 @@ const WINDOWS: usize = 500;
 /// The differences between the counter and the exact sliding window.
 #[derive(Debug, PartialEq)]
 struct Error {
-    /// The requests that the counter admitted although the exact window was full, in percent of all requests.
+    /// The requests that the counter admitted although the exact sliding window had no room, in percent of all
+    /// requests.
     false_admissions: f64,
-    /// The requests that the counter denied although the exact window was not full, in percent of all requests.
+    /// The requests that the counter denied although the exact sliding window had room, in percent of all requests.
     false_denials: f64,
     /// The requests that the counter admitted, in percent of the requests that the exact sliding window admits.
     admitted: f64,
@@ -104,8 +105,8 @@ fn bursts(load: f64) -> Vec<f64> {
         .collect()
 }
 
-/// Returns the times of the worst case: as many requests as the limit at the end of a window, and continuous requests
-/// in the next window.
+/// Returns the times of the worst case: as many requests as the limit at the end of a window, and then 100 requests per
+/// second in the next window.
 fn worst_case() -> Vec<f64> {
     let end = (0..LIMIT).map(|_| WINDOW - 0.001);
     let next = (0..6_000).map(|number| WINDOW + f64::from(number) / 100.0);

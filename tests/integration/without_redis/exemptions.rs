@@ -161,7 +161,7 @@ async fn access_list_matches_clients_behind_a_proxy() {
     for (peer, claim, status) in [
         ("192.0.2.1", "203.0.113.9", 403),
         ("192.0.2.1", "198.51.100.9", 200),
-        // The peer is not a trusted proxy, so the guard must ignore its header.
+        // The peer is not a trusted proxy, so the guard must ignore the header that the peer sends.
         ("203.0.113.9", "198.51.100.9", 403),
         ("198.51.100.8", "203.0.113.9", 200),
     ] {
@@ -299,8 +299,8 @@ async fn ipv4_access_lists_match_nat64_6to4_and_teredo_clients() {
         ("64:ff9b::198.51.100.7", [200, 200]),
         ("64:ff9b::198.51.100.8", [403, 403]),
         ("64:ff9b::198.51.100.9", [200, 429]),
-        // A 6to4 address or a Teredo address contains an IPv4 address. If the IPv4 address is denied, the client is
-        // denied too. If it is allowed, this must not allow the client.
+        // A 6to4 address or a Teredo address contains an IPv4 address. If the list denies the IPv4 address, it must
+        // also deny the client. If the list allows the IPv4 address, it must not allow the client.
         ("2002:c000:207::1", [200, 429]),
         ("2002:cb00:7107::1", [403, 403]),
         ("2002:c633:6407::1", [200, 429]),
@@ -408,7 +408,8 @@ async fn preflights_are_counted_only_with_count_preflights() {
         [status_of(preflight("/counted")).await, status_of(preflight("/counted")).await],
         [200, 429]
     );
-    // The limit counts all other requests, including OPTIONS requests that are not preflights.
+    // The limit counts all requests except preflights. An OPTIONS request without the headers of a preflight is counted
+    // too.
     let options = || TestRequest::with_uri("/free").method(Method::OPTIONS);
     assert_eq!([status_of(options()).await, status_of(options()).await], [200, 429]);
     let without_requested_method = options().insert_header(("Origin", "https://shop.example"));

@@ -13,7 +13,8 @@ const CRATES: [&str; 5] =
 /// The path of a module or an item, such as `["guard", "breaker"]`. The path of the crate's root is empty.
 type ItemPath = Vec<String>;
 
-/// The paths that a source file imports, and the paths of the items that the file exports, by name.
+/// The imports and the exports of a source file. The key of an export is its name, and the value is the path of the
+/// exported item.
 #[derive(Default)]
 struct Source {
     imports: Vec<ItemPath>,
@@ -188,7 +189,8 @@ fn inline_paths(code: &str, module: &ItemPath) -> Vec<ItemPath> {
     paths
 }
 
-/// Converts a path to a path from the crate's root. Returns `None` if the path leads to another crate.
+/// Converts a path that a module uses to the path from the crate's root. Returns `None` if the path leads to another
+/// crate.
 fn absolute(path: &[String], module: &ItemPath) -> Option<ItemPath> {
     let supers = path.iter().take_while(|part| *part == "super").count();
     match path.first()?.as_str() {
@@ -206,8 +208,8 @@ fn absolute(path: &[String], module: &ItemPath) -> Option<ItemPath> {
 fn edges(sources: &BTreeMap<ItemPath, Source>) -> BTreeMap<ItemPath, BTreeSet<ItemPath>> {
     let target = |import: &ItemPath| {
         let mut import = import.clone();
-        // If the imported path leads to an export, another file defines the item. There are never more than a few
-        // exports in a row.
+        // If the imported path leads to an export, another file defines the item. The path of an export can lead to
+        // another export, but never to eight exports in a row.
         for _ in 0..8 {
             let known =
                 (0..=import.len()).rev().find(|end| sources.contains_key(&import[..*end]))?;

@@ -146,8 +146,8 @@ fn spellings(segment: &str) -> Vec<String> {
 /// For each spelling, sends a request with the spelling once before and once after a request with the plain path.
 /// Returns how many spellings reached the handler.
 ///
-/// Each of these two tests has a new client. `status_of` sends a request and returns its status, or `None` if the
-/// target is not a valid URI.
+/// A different client sends the requests for each of the two orders. `status_of` sends a request and returns its
+/// status, or `None` if the target is not a valid URI.
 async fn assert_one_bucket(status_of: impl AsyncFn(usize, &str) -> Option<u16>) -> usize {
     let mut reached = 0;
     let mut client = 0;
@@ -179,8 +179,7 @@ fn client_address(client: usize) -> String {
 macro_rules! request_status {
     ($app:expr) => {
         async |client: usize, target: &str| {
-            // An application that is tested without a connection accepts only targets that are valid URIs. All other
-            // targets need a real connection.
+            // This test has no connection, so it can send only targets that are valid URIs.
             let uri: Uri = target.parse().ok()?;
             let peer = format!("{}:40000", client_address(client)).parse().unwrap();
             let request = TestRequest::get().uri(&uri.to_string()).peer_addr(peer);

@@ -1,5 +1,5 @@
-//! Tests clients that forge address headers. Behind every chain of trusted proxies, a client must always have its own
-//! bucket, and must not use up the bucket of another client.
+//! Tests clients that forge headers with client addresses. Behind every chain of trusted proxies, each client must be
+//! counted in a separate bucket, and must not use up the bucket of another client.
 
 use std::net::SocketAddr;
 
@@ -21,7 +21,8 @@ async fn attribute() -> &'static str {
 
 const PATHS: [&str; 2] = ["/attribute", "/middleware"];
 
-/// Creates an application with this guard. Each of the two paths has its own limit.
+/// Creates an application with this guard and two paths. An attribute sets the limit of one path, and a middleware sets
+/// the limit of the other path.
 macro_rules! limited {
     ($guard:expr) => {{
         let guard: RateGuard = $guard;
@@ -56,20 +57,20 @@ enum Peer {
     Client,
     /// The client itself is the peer of a connection over a Unix socket. The guard does not trust Unix sockets.
     SocketClient,
-    /// A trusted proxy with this address is the peer. Without an address, the proxy is connected over a Unix socket.
+    /// A trusted proxy with this address is the peer. `None` means that the proxy is connected over a Unix socket.
     Proxy(Option<&'static str>),
 }
 
 /// The way in which a proxy changes the header that reports the client address.
 #[derive(Clone, Copy, Debug)]
 enum HeaderEdit {
-    /// Joins all lines and the new entry into a single line, as nginx does.
+    /// Joins all lines of the header and the new entry into a single line, as nginx does.
     Join,
-    /// Appends the new entry to the last line, as Envoy does.
+    /// Appends the new entry to the last line of the header, as Envoy does.
     Extend,
     /// Adds a new line that contains only the new entry, as HAProxy does.
     AddLine,
-    /// Replaces all lines by a single line with the new entry.
+    /// Replaces all lines of the header by a single line with the new entry.
     Replace,
 }
 
@@ -119,8 +120,8 @@ impl Case {
         RateGuard::builder().client_address(rule).build().unwrap()
     }
 
-    /// Creates the request that the server receives from the last proxy. `client` has sent it with the headers
-    /// `written`.
+    /// Creates the request that the server receives from the last proxy. The client with the address `client` has sent
+    /// the request to the first proxy with the headers `written`.
     fn request(&self, path: &str, client: &str, written: &[(String, Lines)]) -> TestRequest {
         let mut headers = written.to_vec();
         let peer = match self.peer {
@@ -184,7 +185,8 @@ async fn run_case(case: &Case, written: &[(String, Lines)]) -> [[u16; 3]; 2] {
 const V4: [&str; 2] = ["198.51.100.7", "203.0.113.5"];
 const V6: [&str; 2] = ["2001:db8:a::7", "2001:db8:b::5"];
 
-/// The peers. For each peer, there are the address of the attacker and the address of the victim.
+/// The tested peers, each with the addresses of two clients: the attacker, who forges headers, and the victim, whose
+/// address the attacker forges.
 const PEERS: [(Peer, [&str; 2]); 9] = [
     (Peer::Client, V4),
     (Peer::Client, V6),
@@ -213,8 +215,8 @@ async fn forged_headers_do_not_change_the_bucket_of_a_client() {
                 let forged: Vec<_> =
                     names.iter().map(|name| forgeries(name, attacker, victim)).collect();
                 for (index, (shape, _)) in forged[0].iter().enumerate() {
-                    // The guard ignores all headers except the configured header. Therefore the other headers are
-                    // tested with only one proxy chain and with only a part of the forgeries.
+                    // The guard ignores all headers except the configured header. Therefore the headers that are not
+                    // configured are tested with fewer proxy chains and with only a part of the forgeries.
                     let chains = match peer {
                         Peer::Proxy(_) if is_configured => chains,
                         _ if is_configured => &chains[..1],
@@ -226,8 +228,8 @@ async fn forged_headers_do_not_change_the_bucket_of_a_client() {
                     let written: Vec<_> = names.iter().cloned().zip(lines).collect();
                     for chain in chains {
                         let case = Case { peer, configured, chain, attacker, victim };
-                        // Without an address that the guard trusts, it cannot distinguish the clients. Then they have
-                        // the same bucket.
+                        // Without an address that the guard trusts, the guard cannot distinguish the clients. Then all
+                        // clients share one bucket.
                         let is_distinguished = match peer {
                             Peer::Client => true,
                             Peer::SocketClient => false,
@@ -301,7 +303,7 @@ async fn all_spellings_of_a_proxied_address_share_one_bucket() {
                 let status = send(&app, request.insert_header((header, *address))).await.status;
                 assert_eq!(status, if index == 0 { 200 } else { 429 }, "{header}: {address:?}");
             }
-            // Other clients, and the proxy itself, must have their own buckets.
+            // The requests above must not have used up the buckets of other clients or of the proxy.
             for other in ["192.0.2.77", "fd00::77"] {
                 let request = from_client(1, TestRequest::get().uri(path));
                 let written = entry(header, other);
@@ -350,7 +352,7 @@ fn forged_headers_over_a_socket_do_not_change_the_bucket() {
         for path in PATHS {
             assert_eq!(send_raw(path, "", &attacker, ""), WireResponse::Status(200), "{written:?}");
             let response = send_raw(path, written, &attacker, "");
-            // If the header is malformed, the server may also respond with 400.
+            // The server may reject a malformed header with 400, before the guard checks the request.
             assert!(
                 matches!(response, WireResponse::Status(429 | 400)),
                 "{written:?}: {response:?}"

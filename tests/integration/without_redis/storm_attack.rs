@@ -1,5 +1,6 @@
-//! Tests the judge of storms for histories with an attack. Load does not explain an undecided request, but an
-//! injected fault does.
+//! Tests the storm judge, which decides whether servers behaved correctly in a storm (a test that injects random
+//! faults). During an attack, the judge accepts an undecided request only because of an injected fault, and not because
+//! of the load.
 
 use actix_rateguard::store::Operation;
 use rateguard_tests::storm::{
@@ -21,8 +22,8 @@ fn page(path: &str) -> usize {
     PAGES.iter().position(|page| page.path == path).unwrap()
 }
 
-/// Returns an HTTP request that arrived at the time `at`, in microseconds after the start. The response was sent two
-/// milliseconds later.
+/// Returns an HTTP request that arrived `at` microseconds after [`START`]. The response was sent two milliseconds
+/// later.
 fn request(number: u64, path: &str, at: u64, source: DecisionSource, status: u16) -> Request {
     let received_at = START + at;
     let (client, page) = ("attacker".to_owned(), page(path));
@@ -38,7 +39,7 @@ fn request(number: u64, path: &str, at: u64, source: DecisionSource, status: u16
     }
 }
 
-/// Returns the check for an HTTP request. It began at the time `at` and took one millisecond.
+/// Returns the check for an HTTP request. The check began `at` microseconds after [`START`] and took one millisecond.
 fn check(request: u64, policy: &str, at: u64, is_allowed: bool) -> StoreCall {
     let at = START + at;
     let bucket = Bucket { policy: policy_index(policy).unwrap(), quota_index: 0, key: 7 };
@@ -164,10 +165,11 @@ fn machine_stall_explains_undecided_requests_but_busy_redis_does_not() {
     assert!(is_explained_with(probe(at, 70 * MILLI, Some(10 * MILLI))));
     assert!(is_explained_with(probe(at, 70 * MILLI, None)));
     assert!(!is_explained_with(probe(at, 50 * MILLI, Some(0))));
-    // Redis used the processor because it was busy with commands. Therefore this is not a stall of the machine.
+    // Redis used the processor for most of this time, because it was busy with commands. Therefore this is not a stall
+    // of the machine.
     assert!(!is_explained_with(probe(at, 70 * MILLI, Some(60 * MILLI))));
-    // This probe was sent late, because the machine had no processor for it. Therefore this is a stall of the machine
-    // too.
+    // This probe (a `PING` that measures how fast Redis replies) was sent late, because the machine had no processor
+    // for it. Therefore this is a stall of the machine too.
     assert!(is_explained_with(probe(at + 60 * MILLI, MILLI, Some(0))));
     assert!(!is_explained_with(probe(at + 40 * MILLI, MILLI, Some(0))));
 }
@@ -201,8 +203,8 @@ fn store_admissions_count_in_the_local_share() {
     // The third and the fourth admission exceed the local share. Therefore the server does not count them in memory.
     let full = [(0, store), (tenth, store), (5 * tenth, store), (6 * tenth, store)];
     assert!(is_within_share(&[&full[..], &[(12 * tenth, local)]].concat()));
-    // The server may have counted the first admission at its earliest possible time. Then it is not within the window
-    // any more.
+    // The server may have counted the first admission at its earliest possible time. Then the window does not contain
+    // the first admission any more.
     assert!(is_within_share(&[(0, store), (tenth, store), (999 * MILLI, local)]));
 }
 

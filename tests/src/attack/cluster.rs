@@ -10,8 +10,8 @@ use super::{AttackResult, TIMEOUT, delay_proxy, redis_node::RedisNode};
 const MASTERS: u32 = 3;
 const SLOTS: u32 = 16_384;
 
-/// Starts the nodes, and returns them with the ports to which clients connect. With a delay, each node is behind its
-/// own proxy.
+/// Starts the nodes, and returns them with the ports to which clients connect. If there is a delay, clients
+/// connect to each node through a separate proxy.
 ///
 /// # Errors
 ///

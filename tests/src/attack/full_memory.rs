@@ -39,14 +39,15 @@ const OFFENCES: usize = 5;
 const MAX_DENIAL_WAIT: u64 = 3_600;
 const EXISTING_CLIENT: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
-/// The results of the requests that the existing client and the new clients send.
+/// The results of requests that are sent during the flood. The existing client already sent a request before the
+/// flood, and the new clients did not.
 #[derive(Default)]
 struct Observations {
-    /// The requests of the existing client that passed.
+    /// The number of requests of the existing client that passed.
     passed: u64,
-    /// The requests of the existing client that were denied, including denials by a ban.
+    /// The number of requests of the existing client that were denied, including denials by a ban.
     denied: usize,
-    /// The requests of the existing client that were denied by a ban.
+    /// The number of requests of the existing client that were denied by a ban.
     banned: usize,
     /// The number of requests of new clients that were admitted.
     admitted: u32,

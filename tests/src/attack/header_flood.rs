@@ -26,7 +26,7 @@ struct Flood {
     /// The text that is repeated to make the value of the header.
     part: &'static str,
     /// The number of times that the request has the header. 4,000 times are 16 MB, which is the server's default
-    /// maximum.
+    /// maximum for the headers of a request.
     times: usize,
     limit: &'static str,
 }
@@ -39,7 +39,7 @@ const FLOODS: [Flood; 3] = [
     Flood { label: "Cookie", name: COOKIE, part: "a=b; ", times: 1_000, limit: "cookie" },
 ];
 
-/// Measures the CPU time of the server per request. The limits read the repeated header.
+/// Measures the CPU time of the server per request. To apply the limits, the server must read the repeated header.
 ///
 /// # Errors
 ///
@@ -94,8 +94,8 @@ fn measure_flood(flood: &Flood, times: usize, report: &mut Report) -> AttackResu
 
 /// Returns the server's CPU time per request, and the number of requests without a response.
 ///
-/// Each request has its own connection. If handling a request takes longer than the server's keep-alive timeout, the
-/// server closes the connection, and the next request would fail.
+/// Each request uses a new connection. If handling a request takes longer than the server's keep-alive timeout,
+/// the server closes the connection, and the next request would fail.
 fn cpu(server: &Server, path: &str, repeated: &Repeated) -> AttackResult<(Duration, u64)> {
     let (before, mut lost) = (server.cpu()?, 0);
     for _ in 0..REQUESTS {

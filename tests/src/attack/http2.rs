@@ -1,8 +1,8 @@
-//! A minimal HTTP/2 client (RFC 9113). One request of this client can repeat a header thousands of times and needs
-//! only a few kilobytes on the network.
+//! A minimal HTTP/2 client (RFC 9113). A request of this client can repeat a header thousands of times, but it
+//! needs only a few kilobytes on the network.
 //!
-//! HPACK (RFC 7541) stores a header of up to 4 KB in a dynamic table. After that, each repetition of the header takes
-//! one byte.
+//! HPACK (RFC 7541) stores a header of up to 4 KB in a dynamic table. After the first copy of the header, each
+//! repetition takes one byte.
 
 use std::{
     io::{Read, Write},

@@ -1,9 +1,10 @@
-//! Checks whether the results of a measurement are within the limits.
+//! The judge checks whether the results of an attack are within the limits. It also checks the victims, which are
+//! clients that send requests within their limits during the attack.
 
 use super::measure::Measurement;
 
 /// The p99 latency of the victims under attack may be at most this many times their p99 latency before the attack.
-/// This rule applies only if the latency is judged.
+/// This rule applies only with the option `--judge-latency`.
 const MAX_LATENCY_RATIO: f64 = 3.0;
 
 impl Measurement {
@@ -14,8 +15,8 @@ impl Measurement {
         self.row.limit.maximum(self.tally.lasted).unwrap_or(self.tally.responses())
     }
 
-    /// The number of requests without a decision, whether they passed or were rejected. Requests of the attack and of
-    /// the victims count.
+    /// The number of requests without a decision, both of the attack and of the victims. Such a request either
+    /// passed or was rejected.
     ///
     /// The guards count the checks without a decision, and the clients count the responses without rate limit
     /// headers. The two counts should be equal. If they differ, the higher count is used.

@@ -1,5 +1,5 @@
-//! The rate limits that the attacks run against. The server and the judge use the same definitions, so both apply the
-//! same limits.
+//! The rate limits that the attacks run against. The server and the judge, which checks the results, both use
+//! these definitions.
 
 use std::time::Duration;
 
@@ -21,11 +21,11 @@ pub struct Limit {
     pub name: &'static str,
     /// The quotas as text. The text is empty if the page has no limiter.
     pub rate: &'static str,
-    /// The same quotas as numbers: the limit in units and the window in seconds.
+    /// The quotas of `rate` as numbers: the limit in units and the window in seconds.
     pub quotas: &'static [(u64, u64)],
     /// The ban that follows repeated denials, as text.
     pub ban: Option<&'static str>,
-    /// A second quota for all requests together. The guard checks it together with the first limit.
+    /// A second limit, which counts all requests together. One check of the guard includes both limits.
     pub global: Option<&'static str>,
     /// The key by which the limit counts.
     pub key: KeyKind,
@@ -53,10 +53,11 @@ const SINGLE: Limit = Limit {
     is_many_addresses: false,
 };
 
-/// A page that has constant headers and no limiter. It shows the load that the attack causes without a limit.
+/// Selects a page that has constant rate limit headers and no limiter. This page shows how much load the attack
+/// causes without a limiter.
 pub const CONTROL: Limit = Limit { name: "no-limiter", rate: "", quotas: &[], ..SINGLE };
 
-/// The rate limits that the attacks in the table run against.
+/// The rate limits for the attacks that are rows of the common table.
 pub const LIMITS: [Limit; 6] = [
     SINGLE,
     Limit {
@@ -83,7 +84,7 @@ pub const LIMITS: [Limit; 6] = [
     },
 ];
 
-/// The rate limits for the attacks that have their own tables.
+/// The rate limits for the attacks that have separate tables.
 pub const SPECIAL_LIMITS: [Limit; 5] = [
     Limit { name: "cookie", key: KeyKind::Cookie, ..SINGLE },
     Limit {

@@ -1,5 +1,5 @@
-//! The load of an attack. Each connection sends the next request as soon as it receives the response to the previous
-//! request. One thread serves all connections.
+//! The load of an attack. Each connection sends the next request as soon as it receives the response to the
+//! previous request. One thread handles all connections.
 
 use std::{
     cell::RefCell,
@@ -27,12 +27,12 @@ pub struct Load {
     pub servers: Vec<SocketAddr>,
     /// The number of connections.
     pub connections: usize,
-    /// The requests. Each connection repeats one request, and sets the next address before it sends the request
-    /// again.
+    /// The different requests of the attack. Each connection sends one of them repeatedly, each time with the next
+    /// forwarded address.
     pub requests: Vec<Request>,
     /// The duration of the attack.
     pub duration: Duration,
-    /// The number of the first address that the requests use.
+    /// The requests use consecutive forwarded addresses, and the first of these addresses has this number.
     pub first_address: u32,
     /// The maximum number of requests of the attack.
     pub max_requests: u64,
@@ -43,26 +43,26 @@ pub struct Load {
 /// The counts of requests, responses and connections in an attack.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
-    /// Requests that the attack sent.
+    /// The number of requests that the attack sent.
     pub sent: u64,
-    /// Responses with the status 200.
+    /// The number of responses with the status 200.
     pub passed: u64,
-    /// Responses with the status 429.
+    /// The number of responses with the status 429.
     pub denied: u64,
-    /// Responses with the status 503.
+    /// The number of responses with the status 503.
     pub unavailable: u64,
-    /// Responses with a status other than 200, 429 and 503.
+    /// The number of responses with a status other than 200, 429 and 503.
     pub other: u64,
-    /// Responses without rate limit headers, which show that no limit made a decision.
+    /// The number of responses without rate limit headers. No limit made a decision on these requests.
     pub undecided: u64,
-    /// Connections that ended during the attack, or that could not be opened.
+    /// The number of connections that ended before the attack ended.
     pub broken: u64,
-    /// The time from before the first request until after the last response.
+    /// The time from the start of the first request until the end of the last response.
     pub lasted: Duration,
 }
 
-/// The number of connections that are opened at the same time. With more, the accept queue of a server could
-/// overflow.
+/// The number of connections that are opened at the same time. With a higher number, the accept queue of a server
+/// could overflow.
 const OPEN_BATCH: usize = 100;
 /// The maximum wait for the last responses after the attack.
 const GRACE: Duration = Duration::from_secs(3);

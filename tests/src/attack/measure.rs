@@ -1,4 +1,5 @@
-//! Measures one row of the table of attacks.
+//! Measures one row of the table of attacks. A row has the parameters of one attack. Victims are clients that send
+//! requests within their limits before and during the attack.
 
 use std::{
     sync::mpsc,
@@ -18,7 +19,7 @@ use super::{
     victims::{VictimStats, Victims},
 };
 
-/// The duration for which the victims send requests before the attack, to measure a baseline.
+/// The duration of a baseline measurement. The victims send requests for this duration before the attack.
 const BASELINE: Duration = Duration::from_secs(1);
 /// The maximum number of attempts to measure a baseline. Other programs on the machine can make checks fail, so the
 /// measurement of a baseline with failures is repeated.
@@ -29,9 +30,9 @@ const BASELINES: u32 = 5;
 pub struct Measurement {
     /// The measured row.
     pub row: Row,
-    /// The counts of the attack.
+    /// The numbers of requests, responses and closed connections of the attack.
     pub tally: Tally,
-    /// The failed checks that the guards counted, for requests of the attack and of the victims.
+    /// The number of failed checks that the guards counted, both for requests of the attack and of the victims.
     pub failures: Failures,
     /// The statistics of the victims before the attack.
     pub baseline: VictimStats,
@@ -124,8 +125,8 @@ fn failures(servers: &[Server]) -> AttackResult<Failures> {
     Ok(sum)
 }
 
-/// Waits for the next minute if the attack would not end within this minute. If an attack is in two minutes, counters
-/// with a window of one minute may admit more than one limit.
+/// Waits for the next minute if the attack would not end within the current minute. During an attack that overlaps
+/// two minutes, a counter with a window of one minute may correctly admit more units than its limit.
 fn wait_within_minute(duration: Duration) {
     let minute = Duration::from_secs(60);
     let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();

@@ -2,9 +2,9 @@
 //! application servers and Redis are separate processes.
 //!
 //! The module [`row`] defines the rows of the table. For each row, [`measure`] starts a [`store`] and [`server`]s,
-//! and runs the attack of [`load`] while the [`victims`] send requests within their limits. Then [`judge`] compares
-//! the counts with the maximum that [`limits`] defines. The attacks [`header_flood`], [`refund_cost`], [`full_redis`]
-//! and [`full_memory`] have their own tables.
+//! and runs the attack of [`load`] while the [`victims`] send requests within their limits. Then [`judge`]
+//! compares the number of admitted requests with the maximum that [`limits`] defines. The attacks
+//! [`header_flood`], [`refund_cost`], [`full_redis`] and [`full_memory`] have separate tables.
 
 pub mod cluster;
 pub mod delay_proxy;

@@ -62,7 +62,8 @@ impl RedisNode {
     fn wait_until_up(&mut self) -> bool {
         let (start, id) = (Instant::now(), f64::from(self.process.0.id()));
         while start.elapsed() < TIMEOUT && matches!(self.process.0.try_wait(), Ok(None)) {
-            // Another process may have bound the port first. The process id shows whether this server replied.
+            // Another process may have bound the port first. The process id in the reply shows whether the new
+            // server sent the reply.
             if let Ok(process_id) = self.info("server", "process_id") {
                 return process_id == id;
             }
@@ -93,17 +94,17 @@ impl RedisNode {
     ///
     /// # Errors
     ///
-    /// Returns an error if the reply is an error or has another type.
+    /// Returns an error if the reply is an error, or if it cannot be converted to `T`.
     pub fn command<T: FromRedisValue>(&self, words: &[&str]) -> AttackResult<T> {
         let (name, args) = words.split_first().ok_or("no command")?;
         Ok(redis::cmd(name).arg(args).query(&mut self.client()?)?)
     }
 
-    /// Reads a number from a section of `INFO`.
+    /// Returns the number with this name from a section of the reply to `INFO`.
     ///
-    /// Returns a number from a section of the reply to `INFO`.
+    /// # Errors
     ///
-    /// If the section does not contain the number.
+    /// Returns an error if the section does not contain the number.
     pub fn info(&self, section: &str, name: &str) -> AttackResult<f64> {
         let info: String = self.command(&["INFO", section])?;
         let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
@@ -140,7 +141,8 @@ impl Drop for RedisNode {
 /// Returns a free port. Redis uses the port plus 10,000 for the cluster bus, so this sum must also be a valid port.
 fn free_port() -> AttackResult<u16> {
     for _ in 0..100 {
-        // Each hasher of the standard library has another random seed, so each call returns a random number.
+        // Each new hasher of the standard library has a different random seed, so each call of `finish` returns a
+        // random number.
         let port = 12_000 + RandomState::new().build_hasher().finish() as u16 % 18_000;
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return Ok(port);

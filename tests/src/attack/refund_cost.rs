@@ -28,11 +28,11 @@ const CASES: [(&str, u32); 5] = [
 ];
 /// The maximum number of units that one request may take from a sliding-window log.
 const MAX_COST: u32 = 10_000;
-/// The number of measured HTTP requests of each kind.
+/// For each kind of HTTP request, the number of requests that are measured.
 const REQUESTS: u32 = 20;
 /// The maximum time for which the circuit breaker blocks checks after a slow store operation.
 const BREAKER: Duration = Duration::from_millis(300);
-/// The maximum number of requests without a decision. With more, the measurement ends with an error.
+/// The maximum number of requests without a decision. With a higher number, the measurement ends with an error.
 const MAX_UNDECIDED: u64 = 200;
 /// The maximum CPU time of a refund, as a multiple of the CPU time of a check. The check uses a sliding-window log
 /// with 10,000 entries.

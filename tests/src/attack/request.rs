@@ -5,9 +5,9 @@
 pub enum Addresses {
     /// The requests have no forwarded address. The client's address is the peer address of the TCP connection.
     Peer,
-    /// Each address is in its own IPv6 /32 network, like the addresses of clients with different providers.
+    /// Each address is in a different IPv6 /32 network, like the addresses of clients with different providers.
     ManyNetworks,
-    /// Each address is in its own IPv6 /64 network, and all these networks are in one /48 network.
+    /// Each address is in a different IPv6 /64 network, and all these networks are in one /48 network.
     OneNetwork,
 }
 

@@ -1,4 +1,4 @@
-//! The rows of the table of attacks.
+//! The rows of the table of attacks. A row has the parameters of one attack.
 
 use std::fmt;
 
@@ -58,8 +58,8 @@ pub fn all() -> Vec<Row> {
     controls.into_iter().chain(LIMITS.iter().flat_map(of_limit)).collect()
 }
 
-/// Returns a few rows: one row for each limit, and two more rows for the limit with two quotas. One of them has the
-/// mode `local`, and one has two servers.
+/// Returns a few rows: one row for each limit, and two more rows for the limit with two quotas. The first of these
+/// two rows has the mode `local`, and the second has two servers.
 #[must_use]
 pub fn few() -> Vec<Row> {
     let mut rows: Vec<Row> = LIMITS.iter().map(|limit| Row { limit, ..DEFAULT_ROW }).collect();

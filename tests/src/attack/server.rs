@@ -36,14 +36,15 @@ pub struct Server {
     http2: SocketAddr,
 }
 
-/// The number of checks to which the store did not reply, by the way in which the guard handled the request.
+/// The numbers of checks to which the store did not reply. There is one number for each way in which the guard can
+/// handle the request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Failures {
-    /// Requests that passed without a decision.
+    /// The number of requests that passed without a decision.
     pub open: u64,
-    /// Requests that were rejected without a decision.
+    /// The number of requests that were rejected without a decision.
     pub closed: u64,
-    /// Requests that the guard decided in memory.
+    /// The number of requests that the guard decided in memory.
     pub local: u64,
 }
 
@@ -93,7 +94,7 @@ impl Server {
         self.process.cpu()
     }
 
-    /// Returns the failed checks that the server's guard has counted.
+    /// Returns the number of failed checks that the server's guard has counted.
     ///
     /// # Errors
     ///

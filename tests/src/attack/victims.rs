@@ -37,11 +37,11 @@ pub struct Victims {
 pub struct VictimStats {
     /// The latencies in microseconds, sorted.
     pub micros: Vec<u32>,
-    /// Requests that a limit denied or that the guard rejected without a decision.
+    /// The number of requests that a limit denied, or that the guard rejected without a decision.
     pub rejected: u64,
-    /// Requests that passed without rate limit headers, which shows that no limit made a decision.
+    /// The number of requests that passed without rate limit headers. No limit made a decision on these requests.
     pub unchecked: u64,
-    /// Requests without a response.
+    /// The number of requests without a response.
     pub lost: u64,
 }
 
@@ -111,7 +111,7 @@ impl Victims {
 }
 
 impl VictimStats {
-    /// Whether every request passed, and a limit made a decision on it.
+    /// Whether a limit decided on every request and admitted it.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.rejected + self.unchecked + self.lost == 0

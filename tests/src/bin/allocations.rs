@@ -1,6 +1,6 @@
 //! Counts the heap allocations that a request causes with the memory store. For each kind of request, the program
-//! prints a line with its name and the number of allocations. The counts need a custom allocator, so this code is a
-//! separate program and not a part of the tests.
+//! prints a line with the name of the kind and the number of allocations per request. The counts need a custom
+//! allocator, so this code is a separate program and not a part of the tests.
 
 #![allow(clippy::print_stdout, reason = "the parent process reads it")]
 

@@ -1,5 +1,6 @@
-//! Floods the memory store with keys that are used only once: `flood KEYS CAP RATE`. The program prints one line for
-//! each measured figure, with the name and the value of the figure.
+//! Floods the memory store with keys that are used only once: `flood KEYS CAP RATE`. KEYS is the number of these
+//! keys, CAP is the maximum number of keys in the store, and RATE is the rate limit of each key. The program
+//! prints one line for each measured figure, with the name and the value of the figure.
 
 #![allow(clippy::print_stdout, reason = "the parent process reads it")]
 
@@ -14,8 +15,8 @@ use actix_rateguard::{Decision, Key, MemoryStore, Policy, RateGuard, test_util::
 use futures_util::FutureExt;
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 
-/// The time by which the clock advances for each check of the flood. The guard therefore gets 100,000 checks per
-/// second of its clock.
+/// The time by which the clock advances for each check of the flood. The guard therefore gets 100,000 checks of
+/// the flood per second on this clock.
 const TICK: Duration = Duration::from_micros(10);
 /// For this many checks of the flood, there is one check of a legitimate key.
 const FLOOD_CHECKS: u64 = 100;
@@ -86,7 +87,7 @@ fn memory() -> Result<u64, Box<dyn Error>> {
     Ok(kilobytes.parse::<u64>()? * 1024)
 }
 
-/// Returns the duration in nanoseconds that `rank` of the measured checks did not exceed.
+/// Returns the duration in nanoseconds within which the `rank` fastest checks ended.
 fn quantile(times: &[u32], mut rank: u64) -> usize {
     let step = times.iter().position(|count| {
         let is_here = rank < u64::from(*count);

@@ -1,5 +1,5 @@
-//! Sends responses with every kind of rate limit header to clients in other languages: `header_fixture_server
-//! ORIGIN`.
+//! Sends responses with every kind of rate limit header, to test clients in languages other than Rust:
+//! `header_fixture_server ORIGIN`.
 //!
 //! The first line of output is the port that the system chose. The server identifies a client by the header
 //! `X-Client`, or by its address if this header is missing. CORS allows scripts on pages from ORIGIN to read the
@@ -66,7 +66,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(server.run().await?)
 }
 
-/// The guards that the pages use, and the store of one guard.
+/// The guards that the pages use, and the store of the guard `recovering`.
 #[derive(Clone)]
 struct Pages {
     customary: RateGuard,

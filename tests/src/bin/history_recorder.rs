@@ -96,7 +96,7 @@ struct RequestedPart {
 }
 
 impl HistoryRecorder {
-    /// Sleeps in some cases, so that buckets have free capacity again even on a fast machine.
+    /// Sometimes sleeps for up to 39 ms, so that buckets have free capacity again even on a fast machine.
     async fn pause(&mut self) {
         if self.random.below(8) == 0 {
             let pause = self.random.below(40);
@@ -132,7 +132,8 @@ impl HistoryRecorder {
         }
     }
 
-    /// Chooses one or two keys, and returns the buckets of all quotas of a limit for each key.
+    /// Chooses one or two pairs of a limit and a key. For each pair, returns the buckets of all quotas of this
+    /// limit.
     fn random_parts(&mut self, is_debit_or_reset: bool) -> Vec<RequestedPart> {
         let mut parts = Vec::new();
         for _ in 0..1 + self.random.below(4) / 3 {

@@ -1,9 +1,9 @@
 //! Runs a storm, which injects faults into Redis and the network of four loaded servers: `storm [--seed N] [--minutes
 //! M] [--seconds S] [--faults A,B] [--judge-undecided true|false]`.
 //!
-//! The program prints the results, and exits with an error if there is a violation. In that case it does not delete
-//! the histories, the schedule of the faults and the data of Redis. The same seed gives the same faults in the same
-//! order, but the effect of the faults depends on timing.
+//! The program prints the results, and exits with an error if there is a violation. In that case it does not
+//! delete the histories that the servers recorded, the schedule of the faults and the data of Redis. The same seed
+//! gives the same faults in the same order, but the effect of the faults depends on timing.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is a command")]
 
@@ -227,7 +227,7 @@ fn parse_options(mut args: impl Iterator<Item = String>) -> Result<Options, Box<
     // A seed of 32 bits is short enough to be typed.
     let seed = RandomState::new().build_hasher().finish() >> 32;
     let mut faults = Fault::ALL.map(|(_, fault)| fault).to_vec();
-    // The judge accepts more results after a clock step, so the default faults do not include clock steps.
+    // After a clock step, the judge cannot check all rules, so the default faults do not include clock steps.
     faults.retain(|fault| !fault.sets_clock());
     let mut options =
         Options { seed, duration: Duration::from_secs(60), faults, judges_undecided: true };

@@ -1,4 +1,5 @@
-//! Runs an application server in a storm: `storm_server URL PREFIX MODE DEADLINE HISTORY`.
+//! Runs an application server in a storm, which is a test that injects random faults: `storm_server URL PREFIX
+//! MODE DEADLINE HISTORY`.
 //!
 //! The first line of output is the port that the system chose. The server has [the pages of a storm](PAGES), whose
 //! limits are stored in the Redis at URL. MODE is the failure mode: `open`, `closed` or `local`. DEADLINE is the

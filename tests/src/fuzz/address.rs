@@ -1,5 +1,5 @@
-//! Tests the client address behind proxies. A client must not be able to choose the address by which a guard
-//! identifies the client.
+//! Tests how a guard finds the address of a client behind proxies. A client must not be able to choose the address
+//! by which a guard identifies the client.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -1,4 +1,5 @@
-//! Runs a target of the fuzzer, and counts how often each outcome occurs.
+//! Runs a target of the fuzzer, which is a kind of input with properties to check. Counts how often each outcome
+//! of a run occurs.
 
 use std::{
     any::Any,
@@ -12,7 +13,7 @@ use super::{Target, random::Random};
 /// The result of running a target.
 #[derive(Debug)]
 pub struct Report {
-    /// The outcomes, each with the number of runs that had it.
+    /// The outcomes, each with the number of runs that ended with this outcome.
     pub outcomes: Vec<(&'static str, u64)>,
     /// The total duration of all runs.
     pub time: Duration,

@@ -1,5 +1,6 @@
-//! Tests how a client parses arbitrary rate limit headers. All results must be bounded. A list that is split into
-//! several header lines must have the same result as the list in one line.
+//! Tests how a client parses arbitrary rate limit headers. The number of parsed limits and all parsed durations
+//! must be bounded. A list that is split into several header lines must have the same result as the list in one
+//! line.
 
 use std::{
     collections::BTreeSet,
@@ -18,7 +19,8 @@ use super::{
     text::{Text, TextSource},
 };
 
-/// The field names of each dialect that the reader supports. Dialects with the same names are one item.
+/// The field names of each dialect that the reader supports. Several dialects with the same field names are one
+/// item.
 static DIALECTS: LazyLock<BTreeSet<&[&str]>> = LazyLock::new(|| {
     let written = HeaderDialect::ALL.map(HeaderDialect::field_names);
     let only_read: &[&str] = &[RATELIMIT_LIMIT, RATELIMIT_REMAINING, RATELIMIT_RESET];
@@ -29,7 +31,8 @@ static LISTS: LazyLock<Vec<&str>> =
 const OTHERS: [&str; 4] = [RETRY_AFTER, RETRY_AFTER, "date", "server"];
 
 /// Returns the maximum number of limits in a result: two lists with 64 items each, and one limit for each item of
-/// [`DIALECTS`]. The item of `RateLimit` also counts, because this field can have the syntax of revision 07.
+/// [`DIALECTS`]. The item with the field `RateLimit` adds one limit too, because this field can have the syntax of
+/// revision 07.
 fn max_limits() -> usize {
     2 * 64 + DIALECTS.len()
 }

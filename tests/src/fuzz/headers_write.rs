@@ -1,5 +1,5 @@
-//! Tests how limits are written to headers. A parser of Structured Fields and the reader of this library must find
-//! the values that were written.
+//! Tests how limits are written to headers. A parser of Structured Fields and the reader of this library must both
+//! find the values that were written.
 
 use std::time::Duration;
 
@@ -125,7 +125,7 @@ impl Target for HeadersWrite {
     }
 }
 
-/// Parses a list, compares each item with its limit, and returns the names of the items.
+/// Parses a list, compares each item with the limit from which it was written, and returns the names of the items.
 fn check_list(
     text: &str,
     keys: [&str; 2],

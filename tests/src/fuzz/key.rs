@@ -81,7 +81,8 @@ impl Value {
         }
     }
 
-    /// Makes the key from an equal value of another type. If there is no such type, the key is made from the same value.
+    /// Makes a key from a value that is equal to this value but has a different Rust type. If there is no such
+    /// type, makes the key from this value.
     fn key_of_another_type(&self) -> Key {
         match self {
             Self::Alone(Text(bytes)) => match String::from_utf8(bytes.clone()) {

@@ -33,7 +33,7 @@ trait Target: Default {
     fn check(&mut self, input: &Self::Input) -> usize;
 }
 
-/// A function that runs a target. Its arguments are the number of runs and the first seed.
+/// A function that runs a target. The arguments are the number of runs and the first seed.
 pub type Run = fn(u64, u64) -> Result<Report, Counterexample>;
 
 /// The names and functions of all targets.

@@ -1,5 +1,5 @@
-//! Properties that all parsers must have. A parsed value is formatted and parsed again, and must still be equal.
-//! Error messages must be bounded.
+//! Properties that all parsers must have. If a parsed value is formatted and parsed again, the result must be
+//! equal to the first value. Error messages must be bounded.
 
 use std::{
     fmt::{Debug, Display},
@@ -21,8 +21,8 @@ fn padded(text: &str) -> String {
 
 /// Parses a text. Returns the value if the text is valid.
 ///
-/// A valid value is formatted and parsed again, and must still be equal. For an invalid text, the error message must
-/// be short.
+/// If the value is formatted and parsed again, the result must be equal to the first value. For an invalid text,
+/// the error message must be short.
 fn read<T>(text: &str) -> Option<T>
 where
     T: FromStr<Err: Display + Debug> + Display + PartialEq + Debug,

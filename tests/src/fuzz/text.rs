@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::random::Random;
 
-/// Bytes whose `Debug` format is a literal.
+/// Bytes that `Debug` formats as a Rust byte string literal.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Text(pub(super) Vec<u8>);
 

@@ -20,7 +20,8 @@ impl Excess {
     }
 }
 
-/// Returns the largest number of units by which these takes exceed the quota.
+/// Returns the largest number of units by which these takes exceed the quota. A take is a check that took units
+/// from the bucket.
 ///
 /// The takes must be sorted by time, and the bucket must be empty before the first take.
 #[must_use]
@@ -46,8 +47,8 @@ fn log_excess(quota: Quota, takes: &[Take]) -> Excess {
     for (index, take) in takes.iter().enumerate() {
         let at = take.at;
         if takes.get(index + 1).is_some_and(|next| next.at == at) {
-            // If several takes have the same time, the sum is checked only at the last of them, because that sum
-            // includes all of them.
+            // If several takes have the same time, the sum is checked only after the last of these takes, because
+            // only then the sum includes all of them.
             continue;
         }
         let live = takes[..=index].iter().rev().take_while(|it| it.at + window > at);
@@ -57,8 +58,8 @@ fn log_excess(quota: Quota, takes: &[Take]) -> Excess {
     excess
 }
 
-/// Fixed windows must not overlap, each window must not admit more than the limit, and each take must be within its
-/// window.
+/// Checks three rules: fixed windows do not overlap, a window admits at most the limit, and the time of a take is
+/// within the window that the store reported for it.
 fn fixed_window_excess(quota: Quota, takes: &[Take]) -> Excess {
     let (window, limit) = window_and_capacity(quota);
     let mut excess = Excess::default();
@@ -80,7 +81,7 @@ fn fixed_window_excess(quota: Quota, takes: &[Take]) -> Excess {
 }
 
 /// At each time, the units that were taken must not exceed the burst plus the tokens that have been refilled until
-/// then.
+/// that time.
 fn token_bucket_excess(quota: Quota, takes: &[Take]) -> Excess {
     let (window, capacity) = window_and_capacity(quota);
     let (window, limit) = (u128::from(window), u128::from(quota.limit()));
@@ -98,7 +99,8 @@ fn token_bucket_excess(quota: Quota, takes: &[Take]) -> Excess {
     excess
 }
 
-/// The units of the current window, plus the weighted units of the previous window, must not exceed the limit.
+/// The units of the current window, plus the part of the previous window's units that still counts, must not
+/// exceed the limit.
 fn counter_excess(quota: Quota, takes: &[Take]) -> Excess {
     let (window, limit) = window_and_capacity(quota);
     let mut excess = Excess::default();

@@ -1,5 +1,5 @@
-//! The attack on the servers of a storm. One client uses many connections, and sends the next request on each
-//! connection as soon as it receives a response.
+//! The attack on the servers of a storm, which is a test that injects random faults. One client uses many
+//! connections, and sends the next request on each connection as soon as it receives a response.
 
 use std::{
     net::SocketAddr,
@@ -17,7 +17,7 @@ use crate::attack::{
 
 /// The number of connections that the attack opens. They are distributed over all servers.
 const CONNECTIONS: usize = 300;
-/// The maximum number of requests in one attack, so fast servers do not receive too many.
+/// The maximum number of requests in one attack. It bounds the load if the servers are fast.
 const MAX_REQUESTS: u64 = 100_000;
 
 /// A running attack.
@@ -47,13 +47,14 @@ impl Attack {
         let attack = Self(thread::spawn(move || load::run(&load, &opened)));
         match is_open.recv_timeout(TIMEOUT) {
             Ok(()) => Ok(attack),
-            // The attack ended before it opened its connections, so its result should be an error.
+            // The attack ended before all its connections were open, so the result of the attack should be an
+            // error.
             Err(mpsc::RecvTimeoutError::Disconnected) => attack.end().and(Err("no attack".into())),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Waits until the attack ends, and returns its counts.
+    /// Waits until the attack ends, and returns how many of its requests had each outcome.
     ///
     /// # Errors
     ///

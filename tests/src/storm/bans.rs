@@ -1,4 +1,5 @@
-//! Checks that the store denies banned keys, and that there were enough denials before each ban.
+//! Checks two rules: the store denies all checks of a banned key, and the store bans a key only after enough
+//! denials.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -90,14 +91,14 @@ pub fn ban_without_offences(servers: &[History], events: &StoreEvents) -> Vec<St
 
 /// The number of bans after which the duration of a ban does not increase any more.
 const MAX_BANS: usize = 32;
-/// A tolerance in microseconds for the store, which rounds times to microseconds.
+/// The tolerance in microseconds for comparisons of times, because the store rounds times.
 const ROUNDING: u64 = 10;
 /// The maximum time in microseconds from the arrival of a request until the guard has recorded its offence. It is
 /// long enough for a slow machine.
 const SLACK: u64 = 5_000_000;
 
-/// Returns the arrival times of denied requests for each client, sorted. Denials in memory are offences too, so all
-/// denials are included.
+/// For each client, returns the sorted arrival times of the denied requests to pages with this policy. Denials
+/// that the server decided in memory are included, because they are offences too.
 fn denials<'a>(servers: &'a [History], policy: &str) -> BTreeMap<&'a str, Vec<u64>> {
     let mut denials: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
     let requests = servers.iter().flat_map(|history| &history.requests);

@@ -6,12 +6,12 @@ use actix_rateguard::store::Operation;
 
 use super::history::{Bucket, StoreCall};
 
-/// The takes of units from one bucket.
+/// The checks that took units, or may have taken units, from one bucket.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BucketHistory {
-    /// The takes that the store confirmed with a reply, sorted by time.
+    /// The checks that took units and that the store confirmed with a reply, sorted by time.
     pub takes: Vec<Take>,
-    /// The takes without a reply, sorted by their earliest time. The store may have executed them.
+    /// The checks without a reply, sorted by the earliest time at which the store can have executed them.
     pub uncertain: Vec<UncertainTake>,
 }
 
@@ -29,7 +29,7 @@ pub struct Take {
     pub refunds: Vec<Refund>,
 }
 
-/// A refund. It may have a reply of the store, or no reply.
+/// A refund that the store confirmed, or to which the store did not reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refund {
     units: u64,
@@ -71,16 +71,16 @@ pub struct UncertainTake {
     pub units: u64,
 }
 
-/// Reconstructs the histories of all buckets. `servers` has the calls of each server, and the calls may have any
-/// order. `deadline` is the deadline of the calls.
+/// Reconstructs the histories of all buckets. `servers` has the calls of each server, in any order. `deadline` is
+/// the deadline of the calls.
 #[must_use]
 pub fn bucket_histories(
     servers: &[Vec<StoreCall>],
     deadline: Duration,
 ) -> BTreeMap<Bucket, BucketHistory> {
     let mut bucket_histories: BTreeMap<Bucket, BucketHistory> = BTreeMap::new();
-    // Maps the receipt and the bucket of each take to the index of the take, because a refund contains the receipt of
-    // its check.
+    // Maps the receipt and the bucket of each take to the index of the take. A receipt is the id of a call. A
+    // refund contains the receipt of the check whose units it returns.
     let mut indexes: BTreeMap<((u64, u64), Bucket), usize> = BTreeMap::new();
     for calls in servers {
         let bounds = ExecutionBounds::of(calls, deadline);
@@ -128,19 +128,20 @@ pub fn bucket_histories(
     bucket_histories
 }
 
-/// The times of one server's replies and the longest duration of its calls. They bound how late the store can execute
-/// a call.
+/// Bounds how late the store can execute a call of one server. The bound follows from the times at which the
+/// server received replies, and from the longest duration of its calls.
 struct ExecutionBounds {
     /// The times at which the server received replies, sorted.
     replies: Vec<u64>,
-    /// The duration of the slowest call, or the deadline if it is longer. The error of the server's estimate of the
-    /// store's clock is at most this duration.
+    /// The duration of the slowest call, or the deadline if the deadline is longer. The server's estimate of the
+    /// store's clock is wrong by at most this duration.
     slowest: u64,
     deadline: u64,
 }
 
 impl ExecutionBounds {
-    /// The duration in microseconds, with a margin, for which a server can estimate the store's clock after a reply.
+    /// After a reply, a server can estimate the store's clock for this duration in microseconds. The duration
+    /// includes a safety margin.
     const CLOCK_ESTIMATE_LIFETIME: u64 = 50_000_000;
 
     fn of(calls: &[StoreCall], deadline: Duration) -> Self {

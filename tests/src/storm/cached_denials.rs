@@ -1,5 +1,6 @@
-//! Checks whether a server's denial cache explains a denial. The store must have denied an equal check recently, and
-//! the server must not have observed a change of the bucket after that denial.
+//! Checks whether a server's denial cache explains a denial. The store must have denied a check with the same
+//! policy, client and cost recently, and the server must not have observed a change of the bucket after that
+//! denial.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -11,16 +12,16 @@ use super::{
     requests::is_denial,
 };
 
-/// The maximum age of a cached denial, which is the default for guards on Redis.
+/// The maximum age of a cached denial. It equals the default for guards with a Redis store.
 pub const DENIAL_CACHE_TTL: Duration = Duration::from_millis(250);
 
-/// A model of the denial cache that one server has.
+/// Computes which denials the denial cache of one server may contain.
 #[derive(Debug)]
 pub struct DenialCacheModel<'a> {
     /// The store's denials for each policy, client and cost, sorted by the start of the call.
     denials: BTreeMap<(usize, &'a str, u32), Vec<&'a StoreCall>>,
     /// The calls that may have changed a bucket. Each entry has the time at which the call ended, and the time at
-    /// which the server responded to the HTTP request of the call.
+    /// which the server responded to the HTTP request for which it made the call.
     changes: BTreeMap<Bucket, Vec<(u64, u64)>>,
 }
 
@@ -62,7 +63,7 @@ impl<'a> DenialCacheModel<'a> {
 
     /// Returns whether a cached denial can explain that the server denied this request.
     ///
-    /// A cached denial can explain this only if the page has a policy to whose check the store did not reply.
+    /// This is possible only if the store did not reply to the check of at least one policy of the page.
     #[must_use]
     pub fn may_deny(&self, request: &Request, checks: &[&StoreCall]) -> bool {
         let policies = PAGES.get(request.page).map_or(&[][..], |page| page.policies);
@@ -80,7 +81,7 @@ impl<'a> DenialCacheModel<'a> {
         let max_age = DENIAL_CACHE_TTL.as_micros() as u64;
         let first = denials.partition_point(|it| it.began + max_age <= request.received_at);
         denials[first..].iter().any(|denial| {
-            // A cached denial expires at the time at which one of its buckets may have free units again.
+            // A cached denial expires as soon as one of the buckets of the denied check may have free units again.
             let changes = denial.parts.iter().map(|part| part.reset_after);
             let age = changes.filter(|after| *after > 0).fold(max_age, u64::min);
             denial.ended <= request.responded_at
@@ -89,8 +90,8 @@ impl<'a> DenialCacheModel<'a> {
         })
     }
 
-    /// Returns whether the server has certainly observed, before the time `by`, a change that happened after the
-    /// denial.
+    /// Returns whether the server certainly received, before the time `by`, the result of a call that may have
+    /// changed the bucket after the denial.
     fn has_changed(&self, denial: &StoreCall, by: u64) -> bool {
         let Some(part) = denial.parts.first() else { return false };
         let changes = self.changes.get(&part.bucket).map_or(&[][..], Vec::as_slice);

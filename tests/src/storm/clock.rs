@@ -1,4 +1,5 @@
-//! A clock for the Redis server of a storm. A storm can step this clock.
+//! A clock for the Redis server of a storm, which is a test that injects random faults. A fault can step this
+//! clock, which means that it sets the clock forward or back.
 
 use std::{
     fs,
@@ -19,7 +20,8 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Compiles the library of a clock in this folder. Returns `None` if there is no C compiler.
+    /// Compiles the library that replaces the clock functions, and writes it to this folder. Returns `None` if
+    /// there is no C compiler.
     ///
     /// # Errors
     ///
@@ -43,19 +45,20 @@ impl Clock {
         server.env("LD_PRELOAD", &self.library).env("RATEGUARD_CLOCK", &self.file);
     }
 
-    /// Sets the offset in microseconds from the system clock.
+    /// Sets by how many microseconds this clock is ahead of the system clock.
     ///
     /// # Errors
     ///
     /// Returns an error if the file cannot be written.
     pub fn set(&self, ahead: i64) -> Result<()> {
         use std::io::Write as _;
-        // The Redis server has the file open, so the file is overwritten and not replaced.
+        // The Redis server has already opened this file and would not read a new file. Therefore the content of
+        // the file is overwritten.
         fs::OpenOptions::new().write(true).open(&self.file)?.write_all(&ahead.to_ne_bytes())
     }
 }
 
-/// A step of the clock.
+/// A change of the clock's offset from the system clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Setting {
     /// The time of the step on the system clock, in microseconds since 1970.
@@ -66,9 +69,10 @@ pub struct Setting {
 
 /// Converts the time of a reply from the store's clock to the system clock.
 ///
-/// If the clock was stepped during the call, the store may have used the old or the new offset. The result is the
-/// possible time that is nearest to the call. If several possible times are within the call, the correct time is
-/// unknown, and the reply is removed.
+/// If the clock was stepped during the call, the store may have used the old or the new offset. Each of these
+/// offsets gives a possible time. The result is the possible time that is nearest to the period of the call. If
+/// several possible times are within this period, the correct time is unknown, and the reply is removed from the
+/// call.
 pub fn correct(call: &mut StoreCall, settings: &[Setting]) {
     let Some(reply) = &mut call.reply else { return };
     let since = settings.partition_point(|setting| setting.at <= call.began);

@@ -1,6 +1,6 @@
-//! Finds denials that a backward clock step explains. After such a step, an entry may have a time in the future. The
-//! store treats the time of this entry as the time of the first access to the bucket after the step. The entry then
-//! counts for at most one window.
+//! Finds denials that a backward clock step explains. After such a step, an entry of a bucket may have a time in
+//! the future. At the first access to the bucket after the step, the store replaces this time by the time of the
+//! access. From then on, the entry counts for at most one window.
 
 use std::collections::BTreeMap;
 
@@ -41,8 +41,8 @@ impl<'a> ClockStepRules<'a> {
         Self { events, first_accesses }
     }
 
-    /// Returns the times of the first accesses to this bucket, one for each backward step. Between the step and this
-    /// access, a token bucket refills no tokens.
+    /// For each backward clock step, returns the time of the first access to this bucket after the step. Between
+    /// the step and this first access, a token bucket gets no new tokens.
     pub fn first_accesses(&self, bucket: Bucket) -> impl Iterator<Item = u64> {
         self.first_accesses.get(&bucket).into_iter().flatten().map(|(_, first)| *first)
     }

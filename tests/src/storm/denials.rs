@@ -8,22 +8,22 @@ use super::{
     buckets::{BucketHistory, UncertainTake},
 };
 
-/// Computes the maximum number of units that can count in a bucket. The maximum includes all calls without a reply,
-/// because the store may have executed them.
+/// Computes the maximum number of units that can count in a bucket at a given time. The maximum includes all calls
+/// without a reply, because the store may have executed them.
 #[derive(Debug)]
 pub struct UsageUpperBound<'a> {
     quota: Quota,
     history: &'a BucketHistory,
     /// The times at which the store lost all data.
     losses: &'a [u64],
-    /// The length of the longest period during which the store may execute an uncertain take. Takes without a latest
-    /// time are not included.
+    /// The longest time between the earliest and the latest possible execution of an uncertain take, which is a
+    /// check without a reply. Takes without a latest time are ignored.
     longest: u64,
     /// The uncertain takes without a latest time. The store may execute such a take at any time after the start of
     /// its call.
     unbounded: Vec<&'a UncertainTake>,
-    /// For a token bucket: the time of each change, and the maximum number of missing tokens after it, multiplied by
-    /// the window.
+    /// For a token bucket: the time of each change, and the maximum number of missing tokens after this change,
+    /// multiplied by the window.
     missing: Vec<(u64, u128)>,
 }
 
@@ -55,8 +55,8 @@ impl<'a> UsageUpperBound<'a> {
         let unbounded = self.unbounded.iter().filter(|take| take.from <= time);
         let unbounded: u64 = unbounded.map(|take| take.units).sum();
         let bounded = match self.quota.algorithm() {
-            // A fixed window that has not ended began less than one window ago, so the range is the same as for a
-            // sliding window.
+            // The units that still count in a fixed window were taken less than one window ago, as in a sliding
+            // window. Therefore both algorithms use the same range of times.
             Algorithm::SlidingWindow | Algorithm::FixedWindow => {
                 self.between(time.saturating_sub(window) + 1, time, time)
             }
@@ -64,8 +64,8 @@ impl<'a> UsageUpperBound<'a> {
             _ => {
                 let begin = time - time % window;
                 let current = self.between(begin, time, time);
-                // An uncertain take may be in the current or in the previous window, and then it counts in both. This
-                // only raises the bound.
+                // If it is unknown in which of these two windows the store executed a take, the take is counted in
+                // both windows. This only raises the bound.
                 let previous = self.between(begin.saturating_sub(window), begin - 1, time);
                 current + weighted(previous, time, window)
             }
@@ -103,7 +103,8 @@ impl<'a> UsageUpperBound<'a> {
         let (at, missing) = until.checked_sub(1).map_or((0, 0), |index| self.missing[index]);
         let refilled = u128::from(time - at) * u128::from(self.quota.limit());
         let missing = missing.saturating_sub(refilled).div_ceil(window.into()) as u64;
-        // Uncertain takes that the store may have executed before this time or may execute after it.
+        // The store may have executed these uncertain takes before this time, but `missing` does not include them
+        // yet.
         let pending = |take: &&UncertainTake| take.from <= time && take.until > time;
         let uncertain = self.history.uncertain.iter();
         let pending = uncertain.filter(|take| take.until != u64::MAX).filter(pending);

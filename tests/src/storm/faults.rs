@@ -25,14 +25,14 @@ use crate::attack::load::Tally;
 /// The pause between two repetitions of an action that a fault repeats.
 const REPEAT_INTERVAL: Duration = Duration::from_millis(10);
 
-/// The minimum duration by which a fault steps the clock.
+/// A fault sets the clock forward or back by at least this duration.
 const MIN_CLOCK_STEP: Duration = Duration::from_secs(2);
 
 /// A script that uses `ARGV[1]` seconds of CPU time. It simulates a slow script of another application.
 const BUSY: &str = "local start = os.clock() while os.clock() - start < tonumber(ARGV[1]) do end";
 
-/// The permissions that a fault removes from the default user. At the end of the fault, the user gets the permissions
-/// back.
+/// Three lists of permissions. The fault `Acl` removes the permissions of one list from the default user. At the
+/// end of the fault, the user gets them back.
 const PERMISSIONS: [&[&str]; 3] = [&["-evalsha", "-eval"], &["-set"], &["-hset"]];
 
 /// Injects faults into a Redis server and into the proxies in front of it, and records the faults.
@@ -44,7 +44,7 @@ pub struct FaultInjector {
     pub proxies: Vec<Proxy>,
     /// The recorded data losses, clock steps and faults. The servers cannot observe these events directly.
     pub events: StoreEvents,
-    /// For each attack, the numbers of requests that it sent, by outcome.
+    /// For each attack, the number of its requests with each outcome.
     pub attacks: Vec<Tally>,
     /// The ports of the application servers that attacks send requests to.
     targets: Vec<u16>,

@@ -1,11 +1,11 @@
-//! The format of the history that each server of a storm records. The history has one line for each call of the
-//! server's store, and one line for each HTTP request.
+//! The format of the history that each server records in a storm, which is a test that injects random faults. The
+//! history has one line for each call that the server makes to its store, and one line for each HTTP request.
 
 use std::{fmt, str::FromStr};
 
 use actix_rateguard::store::Operation;
 
-/// A call of the store, as the server recorded it.
+/// A call that a server made to the store, as this server recorded it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreCall {
     /// The number of the HTTP request for which the server called the store.

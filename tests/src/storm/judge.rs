@@ -1,4 +1,5 @@
-//! Checks that the histories of all servers agree with the limits.
+//! The judge of a storm, which is a test that injects random faults. The judge checks that the histories that the
+//! servers recorded agree with the limits.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -26,7 +27,7 @@ pub struct History {
     pub mode: &'static str,
     /// Whether the server connects to Redis through a proxy.
     pub is_proxied: bool,
-    /// The periods in which Redis could not reply because the machine gave it no processor, sorted by time.
+    /// The periods in which Redis could not reply because the machine gave Redis no CPU time, sorted by time.
     pub stalls: Vec<(u64, u64)>,
     /// The calls that the server made to the store.
     pub calls: Vec<StoreCall>,
@@ -89,7 +90,8 @@ impl StoreEvents {
         self.clock_steps(|before, after| before > after)
     }
 
-    /// Returns the times of the clock steps that `is_selected` accepts. Its arguments are the old and the new offset.
+    /// Returns the times of the clock steps that `is_selected` accepts. The arguments of `is_selected` are the old
+    /// and the new offset of the clock.
     fn clock_steps(&self, is_selected: impl Fn(i64, i64) -> bool) -> Vec<u64> {
         let mut before = 0;
         let mut times = Vec::new();
@@ -120,7 +122,8 @@ pub struct Findings {
     pub refunded: usize,
     /// The durations in microseconds of the checks without a reply, sorted.
     pub unanswered_durations: Vec<u64>,
-    /// For each outcome, the number of requests on which the store did not decide directly.
+    /// The number of requests on which the store did not decide directly, for each outcome, such as a denial from
+    /// the cache.
     pub outcomes: BTreeMap<&'static str, usize>,
     /// The units above the limit that sliding-window logs admitted after a data loss or a forward clock step. The
     /// first number is the sum of these units. The second number is the maximum for one bucket and one such event.
@@ -219,8 +222,8 @@ fn judge_admissions(
         return;
     }
     let (name, _) = LIMITS[bucket.policy];
-    // A data loss or a forward clock step begins a new epoch. The store then forgets earlier takes, so takes of
-    // different epochs are judged separately.
+    // A data loss or a forward clock step begins a new epoch. The store then forgets the units that were taken
+    // before, so the takes of different epochs are judged separately.
     let starts = events.epoch_starts();
     let epoch = |at: u64| starts.partition_point(|start| *start <= at);
     let epochs: Vec<_> =
@@ -237,8 +240,8 @@ fn judge_admissions(
     if quota.algorithm() != Algorithm::SlidingWindow {
         return;
     }
-    // Each epoch admits at most one limit. Therefore the takes of two successive epochs together exceed the limit by
-    // at most one limit.
+    // Within one window, the takes of one epoch are at most the limit, so the takes of two successive epochs are
+    // at most twice the limit. This excess is reported, but it is not a violation.
     for (one, other) in epochs.iter().zip(epochs.iter().skip(1)) {
         let units = excess(quota, &[*one, *other].concat()).units;
         findings.excess_after_losses.0 += units;
@@ -289,8 +292,8 @@ fn judge_denials(
     }
 }
 
-/// Returns whether the windows of the quota are unknown. They are unknown if the algorithm uses the store's clock for
-/// its windows and the clock was stepped.
+/// Returns whether the quota's windows depend on the store's clock and this clock was stepped. The times of these
+/// windows are then unknown.
 pub(super) fn uses_stepped_clock(quota: Quota, events: &StoreEvents) -> bool {
     quota.algorithm() == Algorithm::SlidingWindowCounter && !events.settings.is_empty()
 }

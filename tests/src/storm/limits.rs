@@ -1,12 +1,12 @@
-//! The rate limits of the servers in a storm. The servers, the clients and the judge use the same definitions, so
-//! they have the same limits.
+//! The rate limits of the servers in a storm, which is a test that injects random faults. The servers, the clients
+//! and the judge, which checks the results, all use these definitions.
 
 use std::sync::LazyLock;
 
 use actix_rateguard::{Quota, Quotas};
 
-/// The policies. Some use one algorithm, and some combine several quotas. The window of the policy `long` is longer
-/// than most storms.
+/// The policies. The policies `several` and `mixed` have several quotas, and all other policies have one quota.
+/// The window of the policy `long` is longer than most storms.
 pub const LIMITS: [(&str, &str); 13] = [
     ("log", "8/1s"),
     ("costs", "20/1500ms"),
@@ -44,8 +44,8 @@ const fn page(path: &'static str, policies: &'static [&'static str], max_cost: u
     Page { path, policies, max_cost, checks: policies.len() }
 }
 
-/// The pages: one for each single policy, one with two separate checks, and one with a single check of two policies.
-/// In this single check, the first policy counts each client separately, and the second policy counts all clients
+/// The pages. Most pages have one policy. `/nested` has two policies with separate checks. `/both` has two
+/// policies in one check: the policy `each` counts each client separately, and the policy `all` counts all clients
 /// together.
 pub const PAGES: [Page; 12] = [
     page("/log", &["log"], 1),
@@ -62,8 +62,8 @@ pub const PAGES: [Page; 12] = [
     Page { path: "/both", policies: &["each", "all"], max_cost: 1, checks: 1 },
 ];
 
-/// The paths that an attack requests. Their limits are two quotas, a counter, a policy with a ban, and two policies
-/// in one check.
+/// The paths that an attack requests. In this order, they have a policy with two quotas, a sliding-window counter,
+/// a policy with a ban, and two policies in one check.
 pub const ATTACKED: [&str; 4] = ["/several", "/counter", "/banned", "/both"];
 
 /// The name of the header with the client's name. The limits use the client's name as the key.
@@ -83,7 +83,7 @@ static QUOTAS: LazyLock<Vec<Vec<Quota>>> = LazyLock::new(|| {
     LIMITS.map(|limit| list(quotas(limit))).to_vec()
 });
 
-/// Returns a quota by the index of its policy and by its own index in that policy.
+/// Finds a quota by two indexes: the index of the policy in `LIMITS`, and the index of the quota in that policy.
 #[must_use]
 pub fn quota(policy: usize, quota_index: usize) -> Option<Quota> {
     QUOTAS.get(policy)?.get(quota_index).copied()

@@ -1,4 +1,5 @@
-//! The load of a storm: clients that send HTTP requests on keep-alive connections.
+//! The load of a storm, which is a test that injects random faults. The load consists of clients that send HTTP
+//! requests on keep-alive connections.
 
 use std::{
     collections::BTreeMap,

@@ -1,5 +1,6 @@
-//! Checks that a server does not admit more units in memory than its local share of a limit. Units that the store
-//! admits for requests to this server also use up the local share.
+//! Checks that a server does not admit more units in memory than its local share of a limit, which is the limit
+//! divided by the number of servers. If the store admits units for requests to this server, these units also use
+//! up the local share.
 
 use std::collections::BTreeMap;
 
@@ -25,9 +26,10 @@ struct Admission<'a> {
 
 /// Returns the requests that a server admitted in memory although its local share had no room for them.
 ///
-/// Only policies whose single quota is a sliding-window log are judged. If the store admits units, the server counts
-/// them in memory too, but only if the local share has room for them. It is certain that the server has counted such
-/// units only if the share also has room for all other units that the server may have counted.
+/// Only policies whose single quota is a sliding-window log are judged. If the store admits units, the server
+/// counts them in memory too, but only if the local share has room for them. Therefore such units are certainly
+/// counted only if the share has room for them even when the server has counted all other units that it may have
+/// counted.
 #[must_use]
 pub fn over_share(history: &History) -> Vec<&Request> {
     let mut found = Vec::new();

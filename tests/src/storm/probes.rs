@@ -1,5 +1,6 @@
-//! Measures how long Redis takes to reply to `PING` on a connection without other commands. If the machine has too
-//! few processors, a reply may be late although neither Redis nor its clients have a fault.
+//! Sends probes to Redis. A probe is a `PING` on a connection without other commands, and measures how long Redis
+//! takes to reply. If the machine has too few processors, a reply may be late although neither Redis nor its
+//! clients have a fault.
 
 use std::{
     fs,
@@ -14,8 +15,8 @@ use super::now;
 
 /// The pause between two probes.
 const PAUSE: Duration = Duration::from_millis(10);
-/// The minimum duration of a stall in microseconds. A stall is a slow reply to a probe, or a long pause between two
-/// probes. A server assumes that Redis is silent after 1.5 times this duration.
+/// The minimum duration of a stall in microseconds. A stall is a slow reply to a probe, or a long pause between
+/// two probes. If Redis sends no reply for 1.5 times this duration, a server assumes that Redis is silent.
 const STALL: u64 = 60_000;
 /// The timeout for the reply to a probe.
 const MAX_WAIT: Duration = Duration::from_secs(5);
@@ -58,7 +59,8 @@ pub fn probe(port: u16, redis: &AtomicU32, stop: &AtomicBool) -> Vec<Probe> {
     probes
 }
 
-/// Returns the periods in which the machine gave no processor to Redis or to the probe, sorted.
+/// Returns the periods in which the machine gave no CPU time to Redis or to the thread that sends the probes,
+/// sorted.
 ///
 /// If Redis used the CPU for at least half of the time until a slow reply, Redis was busy with its clients. Such a
 /// slow reply is not a stall.

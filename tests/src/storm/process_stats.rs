@@ -46,7 +46,7 @@ impl ProcessStats {
     }
 }
 
-/// Returns the sockets of all processes that are connected to this port.
+/// Returns the inodes of all sockets that are connected to this port. The sockets may belong to any process.
 fn established_to(port: u16) -> Result<Vec<String>> {
     let port = format!(":{port:04X}");
     let table = fs::read_to_string("/proc/net/tcp")?;

@@ -91,7 +91,7 @@ impl Proxy {
     }
 
     /// Forwards data in one direction until one of the two sides closes the connection, or until the mode requires
-    /// it.
+    /// the proxy to close it.
     fn forward(&self, mut from: TcpStream, mut to: TcpStream, are_replies: bool) {
         let _ = (to.set_nodelay(true), from.set_read_timeout(Some(POLL_INTERVAL)));
         let mut bytes = [0; 16 * 1024];

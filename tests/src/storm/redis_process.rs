@@ -1,5 +1,5 @@
-//! Controls the Redis server of a storm. The process can be frozen or killed, and it can be restarted with or without
-//! its data.
+//! Controls the Redis server of a storm, which is a test that injects random faults. The process can be frozen or
+//! killed, and it can be restarted with or without its data.
 
 use std::{
     env, fs,
@@ -76,8 +76,8 @@ impl RedisProcess {
     /// Freezes Redis, and waits until the process has stopped.
     pub fn freeze(&self) {
         self.signal("STOP");
-        // In this file, the state of the process follows its name, which is in parentheses. On a system without
-        // `/proc`, the state cannot be read.
+        // In `/proc/PID/stat`, the state of the process is after the process name, which is in parentheses. On a
+        // system without `/proc`, the state cannot be read.
         let stat = || fs::read_to_string(format!("/proc/{}/stat", self.child.id())).ok();
         let _ = retry_until(TIMEOUT, || match stat() {
             Some(stat) => stat.rsplit(')').next()?.trim_start().starts_with('T').then_some(()),
@@ -148,7 +148,8 @@ pub fn run_command(connection: &mut redis::Connection, words: &[&str]) -> RedisR
 /// connection could get this port while Redis is not running.
 fn port() -> u16 {
     loop {
-        // Each hasher of the standard library has another random seed, so each call returns a random number.
+        // Each new hasher of the standard library has a different random seed, so each call of `finish` returns a
+        // random number.
         let port = 10_000 + RandomState::new().build_hasher().finish() as u16 % 20_000;
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return port;
@@ -170,7 +171,8 @@ fn spawn(port: u16, folder: &Path, clock: Option<&Clock>) -> Result<Child> {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()?;
-    // Another process may have bound the port first. The process id shows whether this server replied.
+    // Another process may have bound the port first. The process id in the reply shows whether the new server sent
+    // the reply.
     let own = format!("process_id:{}", child.id());
     let is_own = || {
         let info =

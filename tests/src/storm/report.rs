@@ -1,4 +1,5 @@
-//! The report on a storm: its figures, and the reasons why the storm failed.
+//! The report on a storm, which is a test that injects random faults. The report has the figures of the storm, and
+//! the reasons why the storm failed.
 
 use std::{
     collections::BTreeMap,
@@ -13,8 +14,8 @@ use super::{
 };
 use crate::attack::load::Tally;
 
-/// The maximum latency of a request while the machine has no stalls. It is fifty times the deadline, so that a storm
-/// does not fail because of a slow machine.
+/// The maximum latency of a request while the machine has no stalls. It is fifty times the deadline of a check, so
+/// that a storm does not fail because of a slow machine.
 const MAX_LATENCY: Duration = Duration::from_secs(5);
 /// The maximum time from the end of a fault until each server has received a reply from Redis.
 const MAX_RECOVERY: Duration = Duration::from_secs(10);
@@ -31,7 +32,7 @@ pub struct Report {
     pub findings: Findings,
     /// The statistics of the responses to all clients.
     pub responses: ResponseStats,
-    /// The recovery times for each combination of faults.
+    /// The recovery times after each combination of faults.
     pub recoveries: BTreeMap<String, Vec<Duration>>,
     /// The faults after which a server did not recover within the maximum time.
     pub unrecovered: Vec<String>,
@@ -39,7 +40,7 @@ pub struct Report {
     pub process_stats: Vec<(ProcessStats, ProcessStats)>,
     /// The number of data losses and the number of clock steps.
     pub events: (usize, usize),
-    /// The counts of each attack.
+    /// For each attack, the number of its requests with each outcome.
     pub attacks: Vec<Tally>,
     /// The number of stalls that the probes observed: first on a direct connection, and then through a proxy.
     pub stalls: (usize, usize),

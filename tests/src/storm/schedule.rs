@@ -1,4 +1,5 @@
-//! The schedule of the faults in a storm. The same seed always gives the same schedule.
+//! The schedule of the faults in a storm, which is a test that injects random faults. The same seed always gives
+//! the same schedule.
 
 use std::time::Duration;
 
@@ -7,11 +8,11 @@ use rand::{RngExt, SeedableRng, rngs::SmallRng};
 /// A fault of Redis, of the network or of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
-    /// Redis is frozen with SIGSTOP, and later resumed.
+    /// Redis is frozen with SIGSTOP, and resumed at the end of the fault.
     Freeze,
-    /// Redis is killed, and later restarted with its data.
+    /// Redis is killed, and restarted with its data at the end of the fault.
     KillKeepData,
-    /// Redis is killed, and later restarted without its data.
+    /// Redis is killed, and restarted without its data at the end of the fault.
     KillLoseData,
     /// Redis delays all write commands (`CLIENT PAUSE … WRITE`).
     PauseWrites,
@@ -110,12 +111,12 @@ pub struct Step {
     pub random_choice: usize,
 }
 
-/// The delays of a slow network in milliseconds. The shortest delay has almost no effect, and the longest exceeds the
-/// deadline.
+/// The delays of a slow network in milliseconds. The shortest delay has almost no effect, and the longest delay
+/// exceeds the deadline of a check.
 const DELAYS: [u64; 5] = [2, 5, 20, 45, 120];
-/// The longest delay that does not make Redis unavailable. The proxy delays data again if the data arrives while the
-/// proxy waits. Therefore a request and its reply are each delayed at most twice, and the reply still arrives within
-/// the deadline.
+/// The longest delay that does not make Redis unavailable. Data that arrives while the proxy is already waiting is
+/// delayed twice. Therefore a request and its reply are each delayed at most twice, and the reply still arrives
+/// within the deadline.
 const MAX_HARMLESS_DELAY: Duration = Duration::from_millis(5);
 
 impl Step {
@@ -127,8 +128,8 @@ impl Step {
 
     /// Returns whether this fault of the schedule step makes Redis unavailable to the servers.
     ///
-    /// Load does not make Redis unavailable. If Redis rejects writes because it is busy or has no free memory, the
-    /// servers decide in memory. Redis does not count as unavailable then, either.
+    /// An attack does not make Redis unavailable. If Redis rejects writes because it is busy or has no free
+    /// memory, Redis also counts as available, because the servers then decide in memory.
     #[must_use]
     pub fn blocks_redis(&self, fault: Fault) -> bool {
         match fault {
@@ -164,7 +165,8 @@ pub fn steps(seed: u64, faults: &[Fault]) -> impl Iterator<Item = Step> + use<> 
         let first = left.swap_remove(random.random_range(0..left.len()));
         let mut faults = vec![first];
         let is_exclusive = first.is_network_fault() || first.sets_clock();
-        // An attack during a network fault is a harder test, so this combination is more frequent.
+        // An attack during a network fault is a harder test, so a network fault is added more often to an attack
+        // than to other faults.
         let odds = if first == Fault::Attack { 2 } else { 4 };
         if !is_exclusive && !network_faults.is_empty() && random.random_range(0..odds) == 0 {
             faults.push(network_faults[random.random_range(0..network_faults.len())]);

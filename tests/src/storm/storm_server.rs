@@ -1,4 +1,5 @@
-//! Starts and controls the process of an application server in a storm.
+//! Starts and controls the process of an application server in a storm, which is a test that injects random
+//! faults.
 
 use std::{
     fs,
@@ -17,7 +18,7 @@ use super::{
 #[derive(Debug)]
 pub struct StormServer {
     child: Child,
-    /// The standard input of the server. The server ends when it is closed.
+    /// The standard input of the server. The server ends when this input is closed.
     input: Option<ChildStdin>,
     port: u16,
     redis: u16,

@@ -1,5 +1,5 @@
-//! Computes the id of each bucket in this process. The id is a keyed hash of the key, the name and the index of the
-//! quota.
+//! Computes the id of each bucket in this process. The id is a keyed hash of the key, the name of the bucket, and the
+//! index of its quota.
 
 use std::hash::{Hash, Hasher};
 
@@ -28,8 +28,8 @@ pub(super) struct BucketLocation {
     pub(super) shard: usize,
 }
 
-/// The size of the hash input, in words of 8 bytes. The input has three parts: the key, one word for the length of
-/// the name and the index of the quota, and the name.
+/// The size of the hash input, in words of 8 bytes. The input has three parts: first the key, then one word that
+/// holds the length of the name and the index of the quota, and then the name.
 const KEY_WORDS: usize = KEY_BYTES / 8;
 const NAME_WORDS: usize = 32;
 const WORDS: usize = KEY_WORDS + 1 + NAME_WORDS;

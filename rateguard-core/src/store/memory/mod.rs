@@ -95,8 +95,9 @@ impl MemoryStore {
         self
     }
 
-    /// Checks or debits one bucket with a single lookup in the table. This is a separate method because most
-    /// operations have only one bucket. The method also returns the time of the operation.
+    /// Checks or debits one bucket with a single lookup in the table. Most operations have only one bucket, so this
+    /// method is faster for them than the code for several buckets. The method also returns the time of the
+    /// operation.
     fn take_one(
         &self,
         operation: Operation,

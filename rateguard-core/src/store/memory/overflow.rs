@@ -46,7 +46,7 @@ struct SharedEntry {
 }
 
 impl Overflow {
-    /// Settles the shared log of a bucket, and returns the slot of the bucket in this log.
+    /// Updates the shared log of a bucket to the time `now`, and gives the bucket access to this log.
     pub(super) fn slot(
         &mut self,
         location: BucketLocation,
@@ -66,8 +66,8 @@ impl Overflow {
         SharedSlot { shared, owner: location.id, log_quota, quota }
     }
 
-    /// Drops all expired logs, but only if the number of logs has doubled since the last sweep. A sweep is therefore
-    /// rare.
+    /// Drops all expired logs, but only if the number of logs has doubled since this was last done. It is therefore
+    /// done rarely.
     fn drop_expired(&mut self, now: Micros) {
         if self.logs.len() >= self.sweep_at {
             self.logs.retain(|(quota, _), shared| shared.log.expires_at(*quota) > now);
@@ -146,7 +146,7 @@ impl SharedLog {
     }
 }
 
-/// Gives one bucket access to its shared log. The log is already settled.
+/// Gives one bucket access to its shared log. The log is already updated to the time of the operation.
 pub(super) struct SharedSlot<'a> {
     shared: &'a mut SharedLog,
     owner: BucketId,
@@ -212,8 +212,8 @@ impl SharedSlot<'_> {
 }
 
 /// Returns the quota of the shared log for buckets with this quota. The shared log is a sliding window, whatever the
-/// algorithm of the buckets is. Each request that this sliding window admits would also be admitted by the algorithm
-/// of the bucket. A shared log does not allow bursts above the limit.
+/// algorithm of the buckets is. The algorithm of the bucket would also admit each request that this sliding window
+/// admits. A shared log does not allow bursts above the limit.
 fn log_quota(quota: Quota) -> Quota {
     let limit = quota.limit().min(quota.capacity());
     // `Quota::new` cannot fail here, because the limit and the window come from a valid quota.

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The capacity of each table of ban records is `max_keys` divided by this number, but at least [`MIN_BAN_RECORDS`].
-/// There is one table for each [`BanRecord`].
+/// There is one table for each [`BanRecord`]: for offences, past bans and active bans.
 const KEYS_PER_BAN_RECORD: usize = 8;
 const MIN_BAN_RECORDS: usize = 16;
 
@@ -30,7 +30,7 @@ pub(super) struct Shard {
     bans: [Table; BanRecord::ALL.len()],
 }
 
-/// The state that an operation uses for one bucket. The state is settled to the time of the operation.
+/// The state that an operation uses for one bucket. The state is already updated to the time of the operation.
 pub(super) enum Slot<'a> {
     /// The bucket has its own state in a table.
     Own { state: &'a mut BucketState, quota: Quota },
@@ -120,7 +120,8 @@ impl Shard {
         }
     }
 
-    /// Calls `operation` with the settled state of the bucket of the request. Then stores the state.
+    /// Updates the state of the request's bucket to the time `now`, calls `operation` with the state, and stores the
+    /// state.
     pub(super) fn with_slot<R>(
         &mut self,
         location: BucketLocation,
@@ -147,7 +148,7 @@ impl Shard {
         result
     }
 
-    /// Returns the status of the bucket of the request. No later request can observe a change of the state.
+    /// Returns the status of the request's bucket. No later request can observe a change of the bucket's state.
     pub(super) fn peek(
         &mut self,
         location: BucketLocation,
@@ -205,7 +206,7 @@ impl Shard {
 
 /// The fallback for a bucket that finds no room in its table, because the table is full.
 enum FullTableFallback<'a> {
-    /// A bucket of a quota uses a shared log, so the limit still applies to its key.
+    /// A bucket of a quota uses a shared log, so the limit still applies to the key of the bucket.
     Overflow(&'a mut Overflow),
     /// A bucket of a ban is not stored. It cannot use a shared log, because one client must not be banned for the
     /// offences of another client.

@@ -17,7 +17,7 @@ use crate::{
 /// This maximum is twice the maximum number of quotas, so a check can drop more buckets than it adds.
 const MAX_DROPPED_PER_CHECK: usize = 2 * Quotas::MAX;
 
-/// The time for which an expired bucket stays in the table while there is room. For example, a token bucket with a
+/// The time for which an expired bucket stays in the table, if the table has room. For example, a token bucket with a
 /// fast refill expires soon after each request. Without this time, the store would create a new bucket for almost
 /// every request.
 const EXPIRY_GRACE: Micros = 1_000_000;
@@ -116,8 +116,8 @@ impl Table {
             let Some(mut first) = self.expiries.peek_mut() else { return };
             let Reverse((_, id)) = *first;
             match self.buckets.get(&id) {
-                // A later request has extended the expiry of this bucket. Update the time of the item. When `first`
-                // is dropped, the heap moves the item to its new position.
+                // A request has extended the expiry of this bucket after the item was added. Update the time of the
+                // item. When `first` is dropped, the heap moves the item to its new position.
                 Some(bucket) if bucket.expires_at > now => {
                     *first = Reverse((bucket.expires_at, id));
                 }

@@ -42,7 +42,7 @@ struct Lanes {
     low_priority: FairQueue,
 }
 
-/// The priority of a request. The queue has one fair queue for each priority.
+/// The priority of a request. For each priority there is one fair queue, which serves all keys in turn.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Priority {
     Enforced,
@@ -80,7 +80,7 @@ impl BatchQueue {
         self.shares_wakes.store(shares_wakes, SeqCst);
     }
 
-    /// Returns the number of requests with this priority. Abandoned requests are included.
+    /// Returns the number of requests with this priority. Requests whose callers no longer wait are included.
     pub(super) fn len(&self, priority: Priority) -> usize {
         self.lock().get(priority).len()
     }
@@ -103,8 +103,8 @@ impl BatchQueue {
         taken
     }
 
-    /// Puts the requests of a failed batch back into the queue. They are then before all later requests for the same
-    /// keys.
+    /// Puts the requests of a failed batch back into the queue. There they precede all requests for the same keys
+    /// that arrived after them.
     pub(super) fn requeue(&self, requests: impl DoubleEndedIterator<Item = PendingRequest>) {
         let mut lanes = self.lock();
         let mut has_requests = false;
@@ -233,7 +233,7 @@ mod tests {
         let batch = queue.take(Priority::Enforced);
         let costs = |batch: &[PendingRequest]| batch.iter().map(|it| it.request.entries()).sum();
         assert_eq!((batch.len(), costs(&batch)), (32, 33_u32));
-        // When requests of the hot key return to the queue, they do not delay a later request of another key either.
+        // When requests of the hot key return to the queue, they do not delay a newer request of another key either.
         let _later = push_for(&queue, &other, 2, Priority::Enforced);
         queue.requeue(batch.into_iter());
         let batch = queue.take(Priority::Enforced);

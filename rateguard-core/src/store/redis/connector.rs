@@ -5,7 +5,7 @@ use std::{future, io};
 
 use redis::{Client, ConnectionInfo, aio::MultiplexedConnection};
 
-use super::{connect::connect_with, sentinel::Sentinels};
+use super::{connect::connect_with, connection_log::ServerLabel, sentinel::Sentinels};
 use crate::store::StoreError;
 
 pub(super) enum Source {
@@ -22,6 +22,16 @@ pub(super) enum Source {
 impl Source {
     pub(super) fn of(server: ConnectionInfo) -> io::Result<Self> {
         Client::open(server).map(|client| Self::Server(Box::new(client))).map_err(io::Error::other)
+    }
+
+    /// Describes the server in log messages.
+    pub(super) fn label(&self) -> ServerLabel {
+        match self {
+            Self::Server(client) => ServerLabel::of(client.get_connection_info()),
+            #[cfg(feature = "deadpool")]
+            Self::FromAppPool(_) => ServerLabel::of_pool(),
+            Self::Sentinel(sentinels) => sentinels.label(),
+        }
     }
 
     pub(super) async fn connect(&self) -> Result<MultiplexedConnection, StoreError> {

@@ -1,4 +1,5 @@
-//! Takes requests from the queue of a link, sends them in batches, and completes them when the replies arrive.
+//! Takes requests from the queue of a link (the connection to one Redis server), sends them in batches, and completes
+//! the requests when the replies arrive.
 
 use std::{
     future::poll_fn,
@@ -33,15 +34,16 @@ use crate::store::{
     script::{Batch, BatchOutcome},
 };
 
-/// The maximum number of batches in flight, if the server replies within [`SLOW_REPLY_AFTER`].
+/// The maximum number of batches in flight (sent, but without a reply), if the server replies within
+/// [`SLOW_REPLY_AFTER`].
 const MAX_IN_FLIGHT: usize = 4;
 /// The time for which the dispatcher waits for more requests if the next batch would be smaller than the last batch.
 /// Each batch has a fixed cost, which is as high as the cost of several requests, so fewer and larger batches are
-/// faster. No timer ends this time. The dispatcher tests it when a request or a reply wakes the dispatcher, and at the
-/// latest after [`SLOW_REPLY_AFTER`].
+/// faster. No timer ends this wait. The dispatcher tests whether the time is over when a request or a reply wakes the
+/// dispatcher, and at the latest after [`SLOW_REPLY_AFTER`].
 const BATCH_DELAY: Duration = Duration::from_micros(200);
-/// The time after which the server counts as slow, if a batch still has no reply. The time starts when the last batch
-/// is sent. The dispatcher then sends one more batch to the slow server.
+/// The server counts as slow if this time has passed since the last batch was sent, and a batch still has no reply.
+/// The dispatcher then sends one more batch.
 const SLOW_REPLY_AFTER: Duration = Duration::from_millis(1);
 /// The maximum number of batches in flight, if the server is slow.
 const MAX_IN_FLIGHT_TO_SLOW_SERVER: usize = 256;
@@ -50,7 +52,7 @@ const MAX_IN_FLIGHT_TO_SLOW_SERVER: usize = 256;
 const MAX_ENTRIES_IN_FLIGHT: u32 = 4 * MAX_BATCH_ENTRIES;
 /// For this time after a batch with several requests, a worker thread sends only one delayed wake-up for all of its
 /// new requests. At the end of this time, the dispatcher reads the queue without a wake-up, so no request waits
-/// longer.
+/// longer than this time.
 const SHARED_WAKE_WINDOW: Duration = Duration::from_millis(5);
 
 pub(super) struct Dispatcher {
@@ -58,7 +60,8 @@ pub(super) struct Dispatcher {
     pub(super) script: Arc<ScriptRunner>,
     pub(super) state: watch::Receiver<LinkState>,
     pub(super) progress: Arc<Progress>,
-    /// True after the first `CROSSSLOT` error. After this error, all keys of a batch are in the same cluster slot.
+    /// True after the first `CROSSSLOT` error. The dispatcher then groups the requests, so that all keys of a batch
+    /// are in the same cluster slot.
     pub(super) is_cluster: AtomicBool,
 }
 
@@ -84,7 +87,7 @@ impl LastBatch {
     }
 }
 
-/// A pipeline of batches that was sent.
+/// The batches that were sent together in one pipeline.
 struct Sent<'a> {
     live: &'a ActiveConnection,
     at: Instant,
@@ -92,7 +95,7 @@ struct Sent<'a> {
     by_slot: bool,
 }
 
-/// The positions of the requests of a batch in the list of requests that the dispatcher took from the queue.
+/// The requests of one batch. Each request is given by its index in the list that the dispatcher took from the queue.
 type Positions = Vec<usize>;
 
 impl Dispatcher {
@@ -232,7 +235,8 @@ impl Dispatcher {
         requests: &'a [(Arc<QueuedRequest>, bool, i64)],
         by_slot: bool,
     ) -> (Vec<Batch<'a>>, Vec<Positions>) {
-        // A cross-slot request gets its own batch. No other request then fails with the `CROSSSLOT` error.
+        // A request whose keys are in different cluster slots gets its own batch, so no other request fails with the
+        // `CROSSSLOT` error.
         let mut groups: Vec<(Option<u16>, Positions)> = Vec::new();
         let slot_of = |tag: &str| slot(tag.as_bytes());
         for (position, (request, no_batching, _)) in requests.iter().enumerate() {
@@ -296,9 +300,9 @@ impl Dispatcher {
     /// queue before the dispatcher sent the batch. Many requests for an exhausted key therefore need only one
     /// decision.
     ///
-    /// The denial is also correct for these requests if this batch or the queue contains a refund for the key. If the
-    /// denial was decided without the refund, the refund was not complete when these requests were created. No caller
-    /// can therefore expect that the refund applies to these requests.
+    /// The denial is correct for these requests even if this batch or the queue contains a refund for the key. If the
+    /// script has decided the denial before the refund, the refund was not complete when these requests were created.
+    /// No caller can therefore expect that the refund applies to these requests.
     fn complete(&self, sent: &Sent<'_>, pending: PendingRequest, outcome: BatchOutcome) {
         let is_denial = matches!(&outcome, BatchOutcome::Decided(verdict) if !verdict.is_allowed());
         if is_denial {

@@ -26,7 +26,7 @@ pub(super) fn classify(error: &RedisError) -> StoreError {
 
 /// Returns the kind of the I/O error that caused `error`, or `None` if the cause is not an I/O error.
 fn io_cause(error: &RedisError) -> Option<IoCause> {
-    // The client library wraps its I/O errors in a reference-counted error, so the source has this type.
+    // The client library wraps its I/O errors in a reference-counted error, so the source is an `Arc<dyn Error>`.
     let source = error.source()?.downcast_ref::<Arc<dyn Error + Send + Sync>>()?;
     Some(source.downcast_ref::<io::Error>()?.kind().into())
 }

@@ -9,7 +9,8 @@ use std::{
 
 use super::{pending_request::PendingRequest, queued_request::QueuedRequest};
 
-/// The minimum number of requests in the queue at which `push` removes the abandoned requests.
+/// The minimum number of requests in the queue at which `push` removes the abandoned requests. A request is abandoned
+/// if its caller no longer waits.
 const COMPACT_THRESHOLD: usize = 1_024;
 
 /// A fair queue of requests. All requests for the same keys belong to one [`Flow`]. `pop` takes one request from each
@@ -22,8 +23,8 @@ pub(super) struct FairQueue {
     compact_at: usize,
 }
 
-/// The requests in the queue that are for the same keys. A flow has at least one request. In most cases it has
-/// exactly one, and then it needs no allocation.
+/// The requests in the queue that are for the same keys. A flow has at least one request. Most flows have exactly one
+/// request, and such a flow needs no allocation.
 struct Flow {
     first: PendingRequest,
     others: VecDeque<PendingRequest>,
@@ -85,8 +86,8 @@ impl FairQueue {
         }
     }
 
-    /// Puts a request back in front of the other requests for the same keys. The turn of these keys does not change.
-    /// If there are no such requests, the request is served after one request of each other flow.
+    /// Puts a request back into the queue, in front of all requests for the same keys. The turn of these keys does
+    /// not change. If there are no such requests, the request is served after one request of each other flow.
     pub(super) fn requeue(&mut self, request: PendingRequest) {
         match self.flows.get_mut(&request.request.flow) {
             Some(flow) => {

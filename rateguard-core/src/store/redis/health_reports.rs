@@ -1,4 +1,4 @@
-//! Collects the errors that checks report about the connection of a link.
+//! Collects the errors that checks report about the connection to a Redis server.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -6,7 +6,8 @@ use tokio::sync::Notify;
 
 use crate::store::StoreError;
 
-/// The reports of checks to the connection manager about the connection of a link.
+/// Collects reports about the connection to a Redis server. Checks report, and the connection manager reads the
+/// reports.
 #[derive(Default)]
 pub(super) struct HealthReports {
     /// The number of the newest connection that was reported as broken, and the cause.
@@ -33,7 +34,7 @@ impl HealthReports {
     }
 }
 
-/// A guard for a request in flight. If the guard is dropped before `complete` is called, the connection manager tests
+/// Observes a request in flight. If this value is dropped before `complete` is called, the connection manager tests
 /// the connection.
 pub(super) struct InFlightGuard<'a> {
     reports: &'a HealthReports,

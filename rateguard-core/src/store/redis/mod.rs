@@ -5,6 +5,7 @@ mod app_pool;
 mod batch_queue;
 mod cluster;
 mod connect;
+mod connection_log;
 mod connector;
 mod destination;
 mod dispatcher;

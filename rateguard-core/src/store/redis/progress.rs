@@ -12,7 +12,8 @@ use std::{
 
 /// The maximum interval between two runs of the dispatcher, while batches are in flight.
 pub(super) const TICK: Duration = Duration::from_millis(10);
-/// A server is backlogged if the oldest batch has no reply for two round trips plus this time.
+/// A server counts as backlogged, which means that too many batches wait for it, if the oldest batch has no reply for
+/// two round trips plus this time.
 const BACKLOG_SLACK: Duration = Duration::from_millis(5);
 
 /// Records when each batch without a reply was sent, and when the dispatcher ran.
@@ -75,8 +76,8 @@ impl Progress {
 
     /// Returns true if the server has too many batches without a reply. In this case, requests should wait in the
     /// queue of this process. The queue serves all keys in turn, and a denial can complete other requests that are
-    /// still in the queue. Neither is possible for a request that was already sent. If even more batches were sent,
-    /// the server would also seem to be silent.
+    /// still in the queue. A request that was already sent has neither of these two advantages. If even more batches
+    /// were sent, the server would also seem to be silent.
     pub(super) fn is_backlogged(&self) -> bool {
         self.is_backlogged_at(Instant::now())
     }
@@ -90,7 +91,7 @@ impl Progress {
     }
 
     /// Records that the dispatcher runs now. `was_due` means that the dispatcher should have run again within one
-    /// [`TICK`], so a much longer time since its last run is a stall.
+    /// [`TICK`], so a much longer time since the last run is a stall.
     pub(super) fn record_run(&self, was_due: bool) {
         self.record_run_at(Instant::now(), was_due);
     }

@@ -18,8 +18,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct QueuedRequest {
     request: ScriptRequest,
-    /// The number of the `Flow` to which the request belongs. The number depends only on the keys of the request and
-    /// not on its policies. Requests for the same keys therefore belong to the same flow.
+    /// The number of the flow to which the request belongs. A flow consists of all requests for the same keys. The
+    /// number therefore depends only on the keys of the request, and not on the policies.
     pub(super) flow: u64,
     /// True if the request has low priority, such as shadow traffic. The dispatcher sends such a request only while
     /// no enforced request waits.

@@ -11,6 +11,7 @@ use tokio::{
 };
 
 use super::{
+    connection_log::ConnectionLog,
     connector::Source,
     error::{classify, needs_reconnect},
     health_reports::HealthReports,
@@ -34,12 +35,16 @@ pub(super) struct ConnectionManager {
 
 impl ConnectionManager {
     pub(super) async fn run(self) {
+        let mut log = ConnectionLog::new(self.source.label());
         let mut backoff = CONNECT_BACKOFF;
         let mut last_failure = Instant::now();
         for generation in 1.. {
             let cause = match self.source.connect().await {
-                Ok(connection) => self.serve(connection, generation).await,
-                Err(cause) => cause,
+                Ok(connection) => self.serve(connection, generation, &mut log).await,
+                Err(cause) => {
+                    log.failed(cause).await;
+                    cause
+                }
             };
             let was_stable = last_failure.elapsed() >= BACKOFF_RESET_AFTER;
             if was_stable {
@@ -57,14 +62,21 @@ impl ConnectionManager {
     }
 
     /// Lets checks use the connection until it is broken. Returns the reason why it is broken.
-    async fn serve(&self, connection: MultiplexedConnection, generation: u64) -> StoreError {
+    async fn serve(
+        &self,
+        connection: MultiplexedConnection,
+        generation: u64,
+        log: &mut ConnectionLog,
+    ) -> StoreError {
         let clock = Arc::new(ServerClock::new());
         let live = ActiveConnection { connection, clock, generation };
         // Send a heartbeat before any check uses the connection, because the server may be a replica. A replica would
         // return denials instead of an error, because the script writes nothing for a denial.
         if let Err(cause) = self.heartbeat(&live).await {
+            log.failed(cause).await;
             return cause;
         }
+        log.connected();
         self.state.send_replace(LinkState::Up(live.clone()));
         match select(pin!(self.monitor(&live)), pin!(self.source.primary_changed())).await {
             Either::Left((cause, _)) => cause,

@@ -13,6 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use super::{
     connect::{at, connect},
+    connection_log::ServerLabel,
     error::classify,
     heartbeat::HEARTBEAT_INTERVAL,
 };
@@ -49,6 +50,12 @@ impl Sentinels {
         let sentinel = |server| Sentinel { server, connection: tokio::sync::Mutex::default() };
         let sentinels = sentinels.into_iter().map(sentinel).collect();
         Self { sentinels, service, primary, connected_to: Mutex::new(None) }
+    }
+
+    /// Describes the primary in log messages.
+    pub(super) fn label(&self) -> ServerLabel {
+        let description = format!("the primary of service {}, from sentinels", self.service);
+        ServerLabel::of_nodes(&description, self.sentinels.iter().map(|it| &it.server))
     }
 
     /// Connects to the primary that the sentinels report. The sentinels may report an old primary, so the caller must

@@ -1,5 +1,5 @@
-//! Sends one wake-up to a dispatcher for many new requests. A worker thread polls all of its ready tasks, which may
-//! add many requests, and then wakes the dispatcher only once.
+//! Sends one wake-up to a dispatcher (the task that sends the batches to one server) for many new requests. A worker
+//! thread polls all of its ready tasks, which may add many requests, and then wakes the dispatcher only once.
 //!
 //! To wake another thread costs as much as several checks. If both threads run on one core, an immediate wake-up
 //! would also interrupt the worker thread after its first request, and the dispatcher would send a batch with only
@@ -15,8 +15,8 @@ use tokio::{
     sync::Notify,
 };
 
-/// If the wake task has not run within this time, its runtime is probably blocked or is no longer polled. New
-/// requests then wake their dispatchers immediately.
+/// The wake task of a thread sends the delayed wake-ups of this thread. If the task has not run within this time, its
+/// runtime is probably blocked or is no longer polled. New requests then wake their dispatchers immediately.
 const WAKE_TASK_TIMEOUT: Duration = Duration::from_millis(1);
 
 /// The wake-ups that a thread has delayed. The wake task of the thread sends them.

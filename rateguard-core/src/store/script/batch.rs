@@ -12,9 +12,9 @@ use smallvec::SmallVec;
 use super::{Operation, ScriptRequest, request::BucketParams};
 use crate::Quota;
 
-/// The maximum difference, in microseconds, between the deadline of the first request of a shape and the deadline of
-/// another request of this shape. All requests of a shape use the earliest of their deadlines. With a larger
-/// difference, the script would reject some requests long before their own deadlines.
+/// The maximum difference, in microseconds, between the deadline of a request and the deadline of the first request
+/// with the same `Shape`. The script uses the earliest deadline for all requests of a shape. With a larger
+/// difference, it would reject some requests long before their deadlines.
 const DEADLINE_SLACK: i64 = 10_000;
 
 /// The content of one script call, which decides one or more requests. The list of keys contains each bucket only
@@ -24,8 +24,8 @@ pub(in crate::store) struct Batch<'a> {
     keys: Vec<&'a str>,
     /// For each key, the index of the quota that the first request for this key uses.
     key_quotas: Vec<usize>,
-    /// True if requests have different quotas for one key, or if there are refunds or resets. The script then loads
-    /// all keys before it decides the first request.
+    /// True in two cases: requests have different quotas for one key, or there are refunds or resets. In both cases,
+    /// the script loads all keys before it decides the first request.
     is_mixed: bool,
     quotas: SmallVec<[ScriptQuota; 1]>,
     shapes: SmallVec<[Shape<'a>; 1]>,
@@ -59,7 +59,7 @@ pub(in crate::store) enum Argument<'a> {
 }
 
 impl<'a> Batch<'a> {
-    /// Creates a batch of these requests. Each request has its deadline on the clock of the server.
+    /// Creates a batch. `requests` has each request with its deadline on the clock of the server.
     pub(super) fn new(ids: &RequestIds, requests: &[(&'a ScriptRequest, i64)]) -> Self {
         let mut batch = Self {
             ids: ids.take(requests.len()),

@@ -27,7 +27,7 @@ impl ScriptCommand {
         Self { ids: RequestIds::new(), hash: Sha1::from(SCRIPT).digest().to_string() }
     }
 
-    /// Creates a batch of these requests. Each request has its deadline on the clock of the server.
+    /// Creates a batch. `requests` has each request with its deadline on the clock of the server.
     pub(in crate::store) fn batch<'a>(&self, requests: &[(&'a ScriptRequest, i64)]) -> Batch<'a> {
         Batch::new(&self.ids, requests)
     }

@@ -212,7 +212,7 @@ mod tests {
         assert_eq!(decided(&outcomes[0]), (true, vec![status(3, 0)]));
         assert_eq!(decided(&outcomes[1]), (true, vec![status(1, MINUTE)]));
         assert_eq!(decided(&outcomes[2]), (false, vec![status(1, MINUTE)]));
-        // These replies have fewer statuses or more statuses than the requests need.
+        // The first reply has too few statuses for its requests, and the second reply has too many.
         assert_eq!(read(&[&one, &two, &three], &reply[..9]), None);
         assert_eq!(read(&[&one, &two], &reply), None);
     }

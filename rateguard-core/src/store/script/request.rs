@@ -22,8 +22,8 @@ pub(in crate::store) struct RequestPart {
     pub(in crate::store) receipt: Receipt,
 }
 
-/// The quota, the algorithm and the cost for one bucket of a request. Two requests have the same shape only if these
-/// parameters are equal for all of their buckets.
+/// The quota, the algorithm and the cost for one bucket of a request. If these parameters are equal for all buckets
+/// of two requests, a batch can send the parameters only once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) struct BucketParams {
     pub(in crate::store) quota: Quota,

@@ -74,8 +74,8 @@ impl Client {
         self.io_thread.close();
     }
 
-    /// Returns an error if there is no open connection and the last attempt to connect failed, or if no connection
-    /// has been open yet.
+    /// Returns an error in two cases: no connection has been open yet, or there is no open connection and the last
+    /// attempt to connect failed.
     pub(super) fn health(&self) -> Result<(), StoreError> {
         self.health.borrow().map_or(Ok(()), Err)
     }

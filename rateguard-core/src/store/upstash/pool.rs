@@ -40,8 +40,7 @@ const BACKOFF_RESET_AFTER: Duration = Duration::from_secs(5);
 /// The time after which the pool closes an idle connection. Load balancers close idle connections after about 60 s.
 /// The pool closes them earlier, so it does not send a command on a connection that the load balancer is closing.
 const MAX_IDLE: Duration = Duration::from_secs(45);
-/// After a command was cancelled, the pool still uses an idle connection if the last reply on the connection is
-/// younger than this.
+/// After a command was cancelled, the pool closes each connection that has been idle for at least this time.
 const RECENT_REPLY: Duration = Duration::from_secs(1);
 /// The interval at which the pool closes connections that have been idle for [`MAX_IDLE`].
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
@@ -58,8 +57,8 @@ pub(super) enum Event {
     Submitted(Job),
     Connected(Connection, Driver),
     ConnectFailed(StoreError),
-    /// A command has its reply, and its connection will soon be ready. The event [`Released`](Self::Released)
-    /// follows.
+    /// A command has its reply, and the connection will soon be ready for the next command. The event
+    /// [`Released`](Self::Released) follows.
     Replied,
     /// The connection is ready for the next command. The value is `None` if the connection cannot be used again.
     Released(Option<Connection>),
@@ -163,8 +162,9 @@ impl Pool {
                     self.back_off(StoreError::Disconnected(None));
                 }
             }
-            // Other idle connections may also be dead. Each dead connection would make another check exceed its
-            // deadline, so close all idle connections that have no recent reply.
+            // The command probably had no reply because its connection was dead, and idle connections may also be
+            // dead. Each dead connection would make another check exceed its deadline, so close all idle connections
+            // that have no recent reply.
             Event::Cancelled => self.close_idle_for(RECENT_REPLY),
             Event::BackoffElapsed => self.is_backing_off = false,
             Event::Sweep => {
@@ -212,7 +212,7 @@ impl Pool {
         }
     }
 
-    /// Opens connections until there is one for each waiting command, and at least one.
+    /// Opens connections until there is one connection for each waiting command, and at least one connection.
     ///
     /// The number of concurrent attempts to connect is at most the number of open connections, or 1 if there is no
     /// open connection. When the server becomes available again, the pool therefore does not open many connections at
@@ -257,7 +257,7 @@ impl Pool {
     }
 }
 
-/// Sends the command of a job on a connection, until the job is complete or cancelled.
+/// Sends the command of a job on a connection, and waits until the job is complete or cancelled.
 async fn serve(
     server: Arc<RestServer>,
     job: Job,

@@ -29,8 +29,8 @@ impl RestReply {
             403 => Err(Failure::Store(StoreError::Permission)),
             429 => Err(Failure::Store(StoreError::Throttled)),
             500..=599 => Err(Failure::Store(StoreError::NotReady)),
-            // Other statuses are errors, for example a redirect. The client does not follow redirects, because it
-            // must not send the token to another server.
+            // Every status that is not listed above is an error, for example a redirect. The client does not follow
+            // redirects, because it must not send the token to another server.
             _ => Err(Failure::Store(StoreError::InvalidReply)),
         }
     }

@@ -1,4 +1,5 @@
-//! Holds the masters of a cluster with their links, and the map from cluster slots to masters.
+//! Holds the masters of a cluster, a link (the connection to one server) for each master, and the map from cluster
+//! slots to masters.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -29,9 +30,10 @@ use crate::store::{
 
 /// The maximum number of nodes to which the store connects. Redis Cluster supports about 1,000 nodes.
 const MAX_NODES: usize = 1_000;
-/// The number of consecutive stale reports after which a stale map replaces the current map. A report is stale if its
-/// map is older than the current map, or if its node is not connected to a majority of the masters. Probably an
-/// administrator has created the cluster again, and the new cluster has lower epochs.
+/// The number of consecutive stale reports after which the last reported map replaces the current map. A report is
+/// stale in two cases: its epoch is lower than the epoch of the current map, or the node that sent it is not
+/// connected to a majority of the masters. After so many stale reports, an administrator has probably created the
+/// cluster again, and the epochs of the new cluster are lower.
 const STALE_MAP_THRESHOLD: u32 = 3;
 
 /// The number of map updates to wait for after a redirect to an unknown node. The query for the first update may have

@@ -17,7 +17,10 @@ use crate::{
     jitter::jittered,
     store::{
         StoreError,
-        redis::connect::{CONNECT_TIMEOUT, connect, host},
+        redis::{
+            connect::{CONNECT_TIMEOUT, connect, host},
+            connection_log::{ConnectionLog, ServerLabel},
+        },
     },
 };
 
@@ -32,14 +35,21 @@ const NODES_PER_REFRESH: usize = 3;
 
 /// Refreshes the map at regular intervals, and also when a check requests it.
 pub(super) async fn run(nodes: Arc<Nodes>, seeds: Vec<ConnectionInfo>) {
+    let mut log = ConnectionLog::new(ServerLabel::of_nodes("the cluster with the nodes", &seeds));
     for round in 0.. {
         let topology = match newest(query_nodes(&nodes, round).await) {
             Some(topology) => Ok(topology),
             None => query_seeds(&seeds).await,
         };
         match topology {
-            Ok(topology) => nodes.update(topology),
-            Err(cause) => nodes.record_failure(cause),
+            Ok(topology) => {
+                log.connected();
+                nodes.update(topology);
+            }
+            Err(cause) => {
+                log.failed(cause).await;
+                nodes.record_failure(cause);
+            }
         }
         let is_healthy = nodes.map_now().is_ok_and(|map| map.health().is_ok());
         let interval = if is_healthy { REFRESH_INTERVAL } else { RETRY_INTERVAL };
@@ -83,8 +93,8 @@ async fn query_seeds(seeds: &[ConnectionInfo]) -> Result<Topology, StoreError> {
     let all = async {
         while let Some(reply) = queries.next().await {
             match reply {
-                // This topology is sufficient, so return without the other replies, because a node may not reply at
-                // all. If the topology is outdated, the next refresh corrects it.
+                // This topology is sufficient. Do not wait for the other nodes, because a node may not reply at all.
+                // If the topology is outdated, the next refresh corrects it.
                 Ok(topology) if topology.is_ok => return topologies.push(topology),
                 Ok(topology) => topologies.push(topology),
                 Err(error) => cause = cause.or(Some(error)),
@@ -96,8 +106,8 @@ async fn query_seeds(seeds: &[ConnectionInfo]) -> Result<Topology, StoreError> {
     newest(topologies).ok_or(cause.unwrap_or(StoreError::Unreachable(None)))
 }
 
-/// Returns the topology with the largest epoch. A node that is connected to a majority of the masters has priority
-/// over all other nodes, because the others may have missed a failover.
+/// Returns the topology with the largest epoch. If a node is connected to a majority of the masters, its topology has
+/// priority, because a node without this majority may have missed a failover.
 fn newest(topologies: impl IntoIterator<Item = Topology>) -> Option<Topology> {
     topologies.into_iter().max_by_key(|topology| (topology.is_ok, topology.epoch))
 }
