@@ -10,7 +10,7 @@ use crate::{
     client_address::{ResolvedClient, parse_network, tunnel_endpoint},
 };
 
-/// A list of clients and keys. Some are exempt from limits, and others are always denied.
+/// A list of clients and keys that are either exempt from limits or always denied.
 ///
 /// An HTTP adapter applies the list before it checks limits. If the list denies a request, the adapter rejects it
 /// with status 403. The methods of the guard itself do not use the list.
@@ -61,8 +61,9 @@ impl AccessList {
     /// proxy have the address of the proxy.
     ///
     /// The list never allows the address of a trusted proxy
-    /// ([`ClientAddress::behind`](crate::ClientAddress::behind)), because any client may have sent the request. So
-    /// trust only the addresses of the proxies, not a network that also contains clients to allow.
+    /// ([`ClientAddress::behind`](crate::ClientAddress::behind)), because any client behind the proxy may have sent
+    /// the request. So trust only the addresses of the proxies, not a network that also contains clients that the
+    /// list should allow.
     ///
     /// # Errors
     ///
@@ -122,9 +123,9 @@ impl AccessList {
 
     /// Returns whether the list allows or denies the address of a client.
     ///
-    /// If the search for the client found only a proxy, the list can deny the address of the proxy but not allow
-    /// it, because every client can send an unreadable header. The list can also deny but not allow the IPv4
-    /// address in a tunnel address, because any tunnel relay can write it.
+    /// If the search for the client found only a proxy, the list can deny the address of the proxy but not allow it,
+    /// because every client can send a header that the search cannot read. The list can also deny, but not allow,
+    /// the IPv4 address in a tunnel address, because any tunnel relay can write any IPv4 address.
     #[doc(hidden)]
     pub fn of_client(&self, client: ResolvedClient) -> Access {
         let ResolvedClient { address: Some(address), is_proxy } = client else {
@@ -145,8 +146,8 @@ impl AccessList {
         Self::access(is_allowed, || self.denied_keys.contains(key))
     }
 
-    /// Returns an allowed network that contains only trusted proxies. Such an entry has no effect, because the list
-    /// never allows the address of a proxy.
+    /// Returns an allowed network in which all addresses are trusted proxies. Such an entry has no effect, because
+    /// the list never allows the address of a proxy.
     #[doc(hidden)]
     pub fn allowed_proxies(&self, proxies: &[IpNet]) -> Option<IpNet> {
         let is_of_proxies = |network: &&IpNet| proxies.iter().any(|it| it.contains(*network));

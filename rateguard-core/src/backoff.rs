@@ -1,4 +1,5 @@
-//! Computes the delays between attempts to connect, and between the probes of a circuit breaker.
+//! Computes the delays between attempts to connect, and between the requests with which a circuit breaker tests
+//! whether a failed store works again.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Defines a plan: the quotas of one client, such as a free or a paid account.
+//! Defines a plan, which is the set of quotas for one client, such as the quotas of a free or a paid account.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -10,8 +10,8 @@ use crate::{Quota, Quotas};
 /// converts into a plan: a [`Quota`], [`Quotas`] or an `Arc<Quotas>` becomes [`Limited`](Self::Limited), and `None`
 /// becomes [`Unlimited`](Self::Unlimited).
 ///
-/// When the plan of a client changes, the counts do not change, so the client does not get new units. Every change
-/// of a quota works in this way.
+/// A new plan does not change the counts of a client, so the client does not get all units of the plan again. The
+/// same is true for every other change of a quota.
 ///
 /// ```
 /// use actix_rateguard_core::{Plan, Quota, RateGuard};
@@ -32,8 +32,8 @@ pub enum Plan {
     Limited(Arc<Quotas>),
     /// The client is not limited.
     Unlimited,
-    /// The plan that the guard has under this name, from [`RateGuardBuilder::plan`](crate::RateGuardBuilder::plan)
-    /// or from its policies file.
+    /// The plan with this name. The guard gets its named plans from
+    /// [`RateGuardBuilder::plan`](crate::RateGuardBuilder::plan) or from the policies file.
     ///
     /// If the guard has no plan with this name, an HTTP adapter responds with status 500 and logs the reason.
     Named(Cow<'static, str>),

@@ -1,4 +1,4 @@
-//! Defines the status of one quota after a decision.
+//! Defines the status of one quota after a decision, such as the number of remaining units.
 
 use std::{cmp::Ordering, time::Duration};
 

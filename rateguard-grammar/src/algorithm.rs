@@ -57,7 +57,7 @@ names! {
     TokenBucket => "token_bucket",
 }
 
-/// Returns the properties of an algorithm that other code needs.
+/// These methods return the properties of an algorithm.
 impl Algorithm {
     /// Returns whether a bucket stores the time of each admitted unit. The memory of such a bucket and the duration
     /// of a check grow with the number of units.

@@ -24,7 +24,7 @@ use crate::{
 /// # Ok::<(), actix_rateguard_grammar::BanSpecError>(())
 /// ```
 ///
-/// fail2ban bans clients in the same way.
+/// The tool fail2ban can also double the duration of repeated bans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ban {
     offences: Quota,
@@ -70,8 +70,8 @@ impl Ban {
         Ok(self)
     }
 
-    /// Returns the quota whose limit is the number of offences that starts a ban. An offence is a denial, or a
-    /// response that counts.
+    /// Returns the quota whose limit is the number of offences that starts a ban. An offence is a denial. If the
+    /// limit counts only some responses, an offence is one of these responses instead.
     #[must_use]
     pub fn offences(&self) -> Quota {
         self.offences
@@ -86,7 +86,7 @@ impl Ban {
     }
 
     /// Returns the time for which the guard remembers a ban, from the start of the ban. `None` if all bans have the
-    /// same duration, because earlier bans then do not affect later ones.
+    /// same duration, because the number of earlier bans then does not matter.
     #[must_use]
     pub fn memory(&self) -> Option<Duration> {
         (self.max > self.first).then_some(2 * self.max)
@@ -186,8 +186,8 @@ crate::debug_as_display::debug_as_display!(BanSpecError);
 
 impl Error for BanSpecError {}
 
-/// Makes [`Ban`] and text valid for the same function parameter. A `Ban` converts to itself with the error
-/// `Infallible`, which must convert to this error.
+/// Lets a function parameter accept both a [`Ban`] and a text. The conversion of a `Ban` to itself has the error
+/// `Infallible`, so `Infallible` must convert to this error.
 impl From<std::convert::Infallible> for BanSpecError {
     fn from(never: std::convert::Infallible) -> Self {
         match never {}

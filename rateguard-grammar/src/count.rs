@@ -4,7 +4,7 @@ use std::{error::Error, fmt, str::FromStr};
 
 use crate::escape::escape_for_display;
 
-/// The responses for which a request counts. If the response is a different one, the request does not count.
+/// The responses for which a request counts. For all other responses, the request does not count.
 ///
 /// The limiter always takes the units of a request before the handler runs, and refunds them if the request does
 /// not count. So even concurrent requests never exceed the limit.

@@ -1,11 +1,12 @@
-//! Defines the notation of built-in keys, such as `"ip"`, `"header:X-Api-Key"` and `"user+path:tenant"`.
+//! Defines the notation of built-in keys, such as `"ip"`, `"header:X-Api-Key"` and `"user+path:tenant"`. All
+//! requests with the same key are counted together.
 
 use std::{error::Error, fmt, ops::RangeInclusive, str::FromStr};
 
 use crate::escape::escape_for_display;
 
-/// The valid prefix lengths, in bits, of an IPv6 network whose addresses are one client. They are from a provider's
-/// network (32) to a single address (128).
+/// The valid prefix lengths, in bits, of an IPv6 network whose addresses are one client. The range is from a
+/// provider's network (32) to a single address (128).
 pub const IPV6_PREFIXES: RangeInclusive<u8> = 32..=128;
 
 /// The notation of a built-in key: one part, or several parts joined by `+`. Two requests have the same key if the
@@ -27,7 +28,7 @@ pub enum KeyPart {
     User,
     /// `"identity"`: the user that actix-identity has authenticated.
     Identity,
-    /// `"session:NAME"`: a value in the actix-session session.
+    /// `"session:NAME"`: a value in the session of the crate actix-session.
     Session(String),
     /// `"bearer"`: the credential in the `Authorization` header.
     Bearer,

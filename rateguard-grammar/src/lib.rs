@@ -1,8 +1,8 @@
 //! Parses and validates the texts in which RateGuard's users write limits, windows, keys, bans and names.
 //!
-//! The macro attribute parses these texts at compile time, and the library parses them at run time. Both use this
-//! crate, so they accept the same texts and report the same errors. Applications use these types through
-//! `actix-rateguard`, which re-exports them.
+//! The macro attribute parses these texts at compile time, and the library parses them at run time. The attribute
+//! and the library both use this crate, so they accept the same texts and report the same errors. Applications use
+//! the types of this crate through `actix-rateguard`, which re-exports them.
 
 mod algorithm;
 mod ban;

@@ -1,4 +1,4 @@
-//! Provides error messages for a value that should be a string in a notation but is not a string.
+//! Provides the error messages for values that must be strings, such as `"5/minute"`, but are not strings.
 
 use std::{fmt::Display, str::FromStr};
 

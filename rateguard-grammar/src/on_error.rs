@@ -15,8 +15,9 @@ pub enum OnError {
     /// Fail closed: the request is rejected with 503. Use this mode for routes that must never be unlimited, such
     /// as a login.
     Closed,
-    /// Decide in memory: this process counts the requests that it receives, against its share of the limit
-    /// (`RateGuardBuilder::replicas`). Use this mode for routes that should be neither unavailable nor unlimited.
+    /// Decide in memory: this process counts the requests that it receives, and enforces its share of the limit,
+    /// which depends on the number of processes (`RateGuardBuilder::replicas`). Use this mode for routes that should
+    /// be neither unavailable nor unlimited.
     Local,
 }
 

@@ -24,7 +24,8 @@ use crate::Algorithm;
 pub struct Quota {
     // Every check copies a quota, so the fields are small. A token bucket counts in fractions of tokens, so the
     // limit and the window are stored as a reduced fraction. `units` is the window in microseconds divided by
-    // `common`, `refill` is the limit divided by `common`, and `common` is the greatest common divisor of the two.
+    // `common`, `refill` is the limit divided by `common`, and `common` is the greatest common divisor of the window
+    // and the limit.
     units: u64,
     refill: u32,
     common: u32,
@@ -48,8 +49,8 @@ impl Quota {
     /// clients.
     pub const MAX_LOG_COST: u32 = 10_000;
 
-    /// Creates a quota of `limit` requests in any `window`, with [`Algorithm::SlidingWindow`]. The duration of the
-    /// window is rounded up to whole microseconds.
+    /// Creates a quota of `limit` requests in any time of length `window`, with [`Algorithm::SlidingWindow`]. The
+    /// duration of the window is rounded up to whole microseconds.
     ///
     /// # Errors
     ///
@@ -77,7 +78,7 @@ impl Quota {
     }
 
     /// Returns a quota with the same limit and window, and with this algorithm. The burst of a token bucket is then
-    /// the limit. To change it, call [`with_burst`](Self::with_burst).
+    /// the limit. To change the burst, call [`with_burst`](Self::with_burst).
     ///
     /// # Errors
     ///
@@ -134,8 +135,8 @@ impl Quota {
         self.algorithm
     }
 
-    /// Returns the maximum number of requests in a burst. This is the burst of a token bucket, or the limit for the
-    /// other algorithms.
+    /// Returns the maximum number of requests in a burst. For a token bucket, this is the burst. For every other
+    /// algorithm, this is the limit.
     #[must_use]
     pub const fn capacity(&self) -> u32 {
         self.capacity

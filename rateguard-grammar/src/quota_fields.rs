@@ -7,15 +7,15 @@ use crate::{
     located::{FieldError, Located},
 };
 
-/// The fields that specify the quotas of an attribute or of a policy in a file. `L` is the type of a location in
-/// the source.
+/// The fields that specify quotas, in a macro attribute or in a policies file. `L` is the type of a location in the
+/// user's source text.
 #[derive(Clone, Debug)]
 pub struct QuotaFields<L> {
     /// All quotas, written in one text.
     pub rate: Option<Located<Quotas, L>>,
-    /// The limit of the quota, if there is only one and it is not in `rate`.
+    /// The limit, if there is only one quota and it is not written in `rate`.
     pub limit: Option<Located<u32, L>>,
-    /// The window of the quota, if there is only one and it is not in `rate`.
+    /// The window, if there is only one quota and it is not written in `rate`.
     pub window: Option<Located<Duration, L>>,
     /// The algorithm for the quota from `limit` and `window`, or for all quotas in `rate` whose text names no
     /// algorithm.
@@ -24,7 +24,7 @@ pub struct QuotaFields<L> {
     pub burst: Option<Located<u32, L>>,
 }
 
-/// The texts in error messages that are different for attributes and for files.
+/// The parts of error messages that the macro attribute and a policies file word differently.
 #[derive(Clone, Copy, Debug)]
 pub struct QuotaExamples {
     /// An example of the field `window`, such as `window = 60`.
@@ -102,8 +102,9 @@ impl<L: Copy> QuotaFields<L> {
         if let Some(Located { value, location }) = self.algorithm {
             for quota in &mut quotas {
                 match quota.algorithm() {
-                    // This is the default algorithm, so the text of the quota may name no algorithm. A quota does
-                    // not store its text, so the field also replaces this algorithm if the text names it.
+                    // The quota has the default algorithm, so its text probably names no algorithm. The quota does
+                    // not store its text, so the field `algorithm` also replaces a default algorithm that the text
+                    // names.
                     Algorithm::SlidingWindow => {
                         *quota = quota
                             .with_algorithm(value)

@@ -6,9 +6,9 @@ use crate::{Quota, RateError, escape::escape_for_display, rate::MAX_QUOTAS};
 
 /// One or more quotas. A request is admitted only if every quota has room.
 ///
-/// A list is parsed from [`Quota`] texts that are separated by semicolons, and `Display` writes the same notation.
-/// A store identifies a quota by its position in the list, so a quota retains its count when its limit or window
-/// changes. Add a new quota at the end. If you insert or remove a quota, all quotas after it get other positions
+/// A list is parsed from [`Quota`] texts that are separated by semicolons, and `Display` writes the same notation. A
+/// store identifies a quota by its position in the list, so a quota retains its count when its limit or window
+/// changes. Add a new quota at the end. If you insert or remove a quota, all quotas after it move to new positions
 /// and lose their counts.
 ///
 /// ```

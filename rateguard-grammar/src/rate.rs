@@ -127,8 +127,8 @@ impl From<QuotaError> for RateError {
     }
 }
 
-/// Makes [`Quotas`](crate::Quotas), a [`Quota`](crate::Quota) and text valid for the same function parameter. A
-/// conversion that never fails has the error `Infallible`, which must convert to this error.
+/// Lets a function parameter accept [`Quotas`](crate::Quotas), a [`Quota`](crate::Quota) and a text. A conversion
+/// that never fails has the error `Infallible`, so `Infallible` must convert to this error.
 impl From<Infallible> for RateError {
     fn from(never: Infallible) -> Self {
         match never {}

@@ -1,4 +1,5 @@
-//! Reads the shadow mode from the fields `shadow`, `candidate` and `rollout`.
+//! Reads the shadow mode of a limit from the fields `shadow`, `candidate` and `rollout`. In shadow mode, quotas
+//! count requests but are not enforced.
 
 use std::ops::RangeInclusive;
 
@@ -7,25 +8,25 @@ use crate::{
     located::{FieldError, Located},
 };
 
-/// The shadow mode of a limit.
+/// The shadow mode of a limit, in which some or all of its quotas count requests but are not enforced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ShadowSpec {
     /// The whole limit is in shadow mode.
     Whole,
-    /// The limit has candidate quotas. The number is the percentage of the keys (0 to 100) for which the guard
-    /// enforces the candidate.
+    /// The limit has candidate quotas, which count requests in addition to the enforced quotas. The number is the
+    /// percentage of the keys (0 to 100) for which the guard enforces the candidate quotas.
     Candidate(Quotas, u8),
 }
 
-/// The fields that specify the shadow mode of an attribute or of a policy in a file. `L` is the type of a location
-/// in the source.
+/// The fields that specify the shadow mode, in a macro attribute or in a policies file. `L` is the type of a
+/// location in the user's source text.
 #[derive(Clone, Debug)]
 pub struct ShadowFields<L> {
     /// Whether the whole limit is in shadow mode.
     pub shadow: Option<Located<bool, L>>,
     /// The candidate quotas, which count requests in addition to the enforced quotas.
     pub candidate: Option<Located<Quotas, L>>,
-    /// The percentage of the keys for which the guard enforces the candidate.
+    /// The percentage of the keys for which the guard enforces the candidate quotas.
     pub rollout: Option<Located<u8, L>>,
 }
 

@@ -1,4 +1,4 @@
-//! Defines the dialects in which a server can report its limits.
+//! Defines the dialects, which are the sets of header fields in which a server can report its limits.
 
 use std::time::Duration;
 
@@ -13,11 +13,13 @@ use crate::{
 /// The maximum number of fields that a dialect writes.
 const MAX_FIELDS: usize = 3;
 
-/// The names of the fields for the quota, the remaining units and the reset.
+/// The names of the fields for the quota, the remaining units and the reset, which is the time at which the limit
+/// admits more units.
 const X_RATELIMIT_FIELDS: [&str; MAX_FIELDS] =
     [X_RATELIMIT_LIMIT, X_RATELIMIT_REMAINING, X_RATELIMIT_RESET];
 
-/// The fields that a dialect writes. An item is `None` if the dialect omits the field or has fewer fields.
+/// The fields that a dialect writes. An item is `None` if the dialect has fewer than three fields, or if it omits
+/// this field from the response.
 type Fields = [Option<(&'static str, FieldValue)>; MAX_FIELDS];
 
 /// A set of header fields in which a server reports its limits. A server can add `Retry-After` to the fields of
@@ -67,7 +69,8 @@ names! {
 }
 
 impl HeaderDialect {
-    /// Returns whether two different dialects write a field of the same name. A response cannot use both dialects.
+    /// Returns whether two different dialects write a field of the same name. If so, a response cannot use both
+    /// dialects.
     #[must_use]
     pub fn conflicts_with(self, other: Self) -> bool {
         self != other && self.field_names().iter().any(|name| other.field_names().contains(name))
@@ -99,9 +102,9 @@ impl HeaderDialect {
 
     /// Returns the fields of a response. The names are in lower case.
     ///
-    /// If all values of a dialect are numbers, this method does not allocate. If there are no limits to report, the
-    /// field is omitted, because Structured Fields have no empty lists. The reset in a field of its own is at most
-    /// [`MAX_REPORTED_TIME`] from now.
+    /// If all values of a dialect are numbers, this method does not allocate. If there are no limits to report,
+    /// `Draft` omits the field, because Structured Fields have no empty lists. The reset in `X-RateLimit-Reset` is
+    /// at most [`MAX_REPORTED_TIME`] from now.
     pub fn fields<I: DialectInput>(
         self,
         input: &I,

@@ -1,4 +1,5 @@
-//! Defines the interface between a limiter and the dialects that report its decisions.
+//! Defines the interface between a limiter and the dialects (sets of header fields) in which a server reports the
+//! decisions of the limiter.
 
 use std::{
     fmt,

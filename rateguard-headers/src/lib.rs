@@ -1,9 +1,9 @@
 //! Names, writes and reads the HTTP header fields that report rate limits.
 //!
-//! `Retry-After` is the only standard field, so servers use many dialects. A server writes one dialect
-//! ([`HeaderDialect`]). A client does not know the dialect of a server in advance, so it reads all dialects
-//! ([`RateLimits`]). This crate represents a field as a name and a text, so it works with every web framework and
-//! HTTP client.
+//! `Retry-After` is the only standard field for rate limits, so servers use many dialects, which are sets of
+//! non-standard fields. A server writes one dialect ([`HeaderDialect`]). A client does not know the dialect of a
+//! server in advance, so it reads all dialects ([`RateLimits`]). This crate represents a field as a name and a text,
+//! so it works with every web framework and HTTP client.
 //!
 //! # A client that waits between retries
 //!

@@ -5,8 +5,8 @@
 /// field for rate limits.
 pub const RETRY_AFTER: &str = "retry-after";
 
-/// The field for the number of requests in a window. No standard describes this field, but GitHub and many others
-/// use it.
+/// The field for the number of requests in a window. No standard describes this field, but GitHub and many other
+/// services use it.
 pub const X_RATELIMIT_LIMIT: &str = "x-ratelimit-limit";
 /// The field for the number of remaining requests. No standard describes this field.
 pub const X_RATELIMIT_REMAINING: &str = "x-ratelimit-remaining";
@@ -14,8 +14,8 @@ pub const X_RATELIMIT_REMAINING: &str = "x-ratelimit-remaining";
 /// describes this field.
 pub const X_RATELIMIT_RESET: &str = "x-ratelimit-reset";
 
-/// The field for the remaining units and the reset of each limit (draft-ietf-httpapi-ratelimit-headers). In
-/// revision 07, this field has another syntax.
+/// The field for the remaining units and the reset of each limit (draft-ietf-httpapi-ratelimit-headers). The syntax
+/// of this field in revision 07 differs from its syntax in later revisions.
 pub const RATELIMIT: &str = "ratelimit";
 /// The field for the quota and the window of each limit (draft-ietf-httpapi-ratelimit-headers).
 pub const RATELIMIT_POLICY: &str = "ratelimit-policy";

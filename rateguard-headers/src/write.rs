@@ -41,7 +41,7 @@ pub fn rate_limit_value<'a>(limits: impl IntoIterator<Item = Limit<'a>>) -> Opti
 }
 
 /// Returns the value of `Retry-After` in seconds. The wait is rounded up, so that no client retries too early. The
-/// result is at least 1, because a client would retry immediately after a rejection with 0.
+/// result is at least 1, because a client that receives 0 would retry immediately.
 #[must_use]
 pub fn retry_after_seconds(wait: Duration) -> u64 {
     ceil_secs(wait).max(1)

@@ -49,7 +49,7 @@ pub(crate) enum Allowance {
 /// A value, with the span at which the user wrote it.
 type Located<T> = actix_rateguard_grammar::Located<T, Span>;
 
-/// The texts in messages about quotas that are different for the macro attribute and for a policies file.
+/// The parts of messages about quotas that the macro attribute and a policies file word differently.
 const EXAMPLES: QuotaExamples = QuotaExamples {
     window: "`window = 60` (seconds)",
     no_quotas: "expected one of `rate = \"5/minute\"`, `limit = 5, window = 60`, `plan = a_function`, `policy = \"search\"`",
@@ -202,7 +202,7 @@ impl ParsedArgs {
     }
 }
 
-/// Returns an error if any of the arguments in `others` is present. They conflict with `argument`.
+/// Returns an error if any argument in `others` is present, because all of them conflict with `argument`.
 fn reject_conflicts(
     argument: &str,
     mut others: impl Iterator<Item = (&'static str, Span)>,
@@ -224,8 +224,8 @@ fn set_once<T>(
     read: fn(Expr) -> syn::Result<T>,
 ) -> syn::Result<()> {
     let mut expr: Expr = input.parse()?;
-    // If a `macro_rules!` macro passes the value, the value is inside an invisible group. The group must be removed
-    // first.
+    // If a `macro_rules!` macro passes the value, the value is inside an invisible group. So the group is removed
+    // here.
     while let Expr::Group(group) = expr {
         expr = *group.expr;
     }

@@ -50,8 +50,8 @@ use crate::{
 /// function can use neither `Self` nor the type parameters of the handler. So if an expression of the user mentions
 /// one of these, `inputs` is a closure instead.
 ///
-/// If further macro attributes below this one use the same guard, their limits are added to the same array. So one
-/// check decides all of these limits.
+/// If further macro attributes below this one use the same guard, their limits are added to the array that `inputs`
+/// returns. So one check decides on all of these limits together.
 pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> {
     let (limits, function) = collect_stacked(args, function.clone());
     reject_duplicate_names(&limits)?;
@@ -83,8 +83,9 @@ pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> 
         });
         let mut cost = cost(args.cost.as_ref(), &request);
         if matches!(args.allowance, Allowance::Named(_)) {
-            // The policies file can override the key and the cost. So the generated code takes each of them from
-            // the policy set if it has one, and otherwise from the attribute.
+            // The policies file can override the key and the cost. So the generated code takes the key from the
+            // policy set if the policy set has a key for this limit, and otherwise from the attribute. The same
+            // applies to the cost.
             caller = quote!(match #limit_ident.caller(#policy_set, #request) {
                 ::core::option::Option::Some(caller) => ::core::result::Result::Ok(caller),
                 ::core::option::Option::None => #caller,
@@ -162,8 +163,8 @@ pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> 
     })
 }
 
-/// Removes the further limits of the handler from the function. Returns all limits that are decided together, the
-/// top limit first, and the function without them.
+/// Removes the attributes of further limits from the function. Returns all limits that one check decides on
+/// together, the top limit first, and the function without the removed attributes.
 ///
 /// An attribute with invalid arguments or with another guard remains on the function, so the compiler expands it
 /// separately.

@@ -1,4 +1,5 @@
-//! Generates the generics of the limited function: those of the handler, and the bounds that actix-web requires.
+//! Generates the generics of the limited function, which contains the handler as a nested function and calls it: the
+//! generics of the handler, and the bounds that actix-web requires.
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::{ToTokens, quote};
@@ -26,8 +27,8 @@ pub(crate) fn limited_generics(signature: &Signature) -> (TokenStream, Option<Wh
         _ => None,
     });
     let result = match &signature.output {
-        // An `impl` type cannot occur in a `where` clause. It does not need a bound there, because it already
-        // declares that it is a `Responder`.
+        // An `impl` type cannot occur in a `where` clause. The type does not need a bound there, because `impl
+        // Responder` already contains the bound.
         ReturnType::Type(_, ty)
             if !any_ident(ty.to_token_stream(), &|ident| ident == "impl")
                 && mentions(ty, &parameters) =>

@@ -15,8 +15,8 @@ const ROUTES: &[&str] = &[
     "routes",
 ];
 
-/// The attributes that must be on the function that callers see: documentation, conditional compilation and
-/// deprecation.
+/// The attributes that must be on the limited function, because other code uses only this function: documentation,
+/// conditional compilation and deprecation.
 const DESCRIPTIONS: &[&str] = &["doc", "cfg", "deprecated"];
 
 /// The attributes that set lint levels.

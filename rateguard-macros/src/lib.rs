@@ -29,16 +29,16 @@ use proc_macro::TokenStream;
 /// - `limit = 5, window = 60`: at most 5 requests in any 60 seconds. The window is a whole number of seconds, or a
 ///   string: `"500ms"`, `"10s"`, `"1m"`, `"1h"`, `"1d"`. The limit is from 1 to 2^31, and the window is from 1 ms to
 ///   365 days.
-/// - `rate = "5/minute"`: the same limit and window in one string. Other forms are `"100/10s"` and
-///   `"20 per 5 minutes"`. A list such as `"5/second; 100/minute; 1000/day"` has up to 8 quotas, and a request is
-///   admitted only if every quota has room.
+/// - `rate = "5/minute"`: a limit of 5 requests and a window of one minute, in one string. Other forms are
+///   `"100/10s"` and `"20 per 5 minutes"`. A list such as `"5/second; 100/minute; 1000/day"` has up to 8 quotas, and
+///   a request is admitted only if every quota has room.
 /// - `plan = plan_of`: a function that chooses the quotas for each request. It is a function path, or a closure
 ///   over `&HttpRequest`, and may be async. It returns a `Quota`, `Quotas`, a `Plan`, or an `Option` or `Result` of
 ///   one of these types. If it returns `None`, the request is not limited.
 /// - `policy = "search"`: a named policy of the guard, from `RateGuardBuilder::policy` or from the policies file.
 ///   The policy sets the name, quotas, ban, shadow mode and `on_error`. A policy in the file can also set `key`,
-///   `cost`, `count`, `methods` and `missing_key`, and then overrides the same arguments of the macro attribute. If
-///   the guard has no policy of this name, `build` returns an error.
+///   `cost`, `count`, `methods` and `missing_key`, and then overrides the arguments of the macro attribute with
+///   these names. If the guard has no policy of this name, `build` returns an error.
 ///
 /// These arguments set the algorithm:
 ///
@@ -56,8 +56,8 @@ use proc_macro::TokenStream;
 ///   if the response is not one of these.
 ///
 /// The argument `key` sets the key, and requests with equal keys share their counts. Default: `"ip"`. A request
-/// without a key is counted by the client's address, separately from requests with a key, unless `missing_key` has
-/// another value. A key is one of:
+/// without a key is counted by the client's address, separately from requests with a key, unless `missing_key` is
+/// `"deny"` or `"skip"`. A key is one of:
 ///
 /// - `"ip"`: the address of the TCP peer, or the address that a trusted proxy reports (`ClientAddress`). An IPv6
 ///   address is counted by its /64 network, and an IPv4-mapped address is counted as the IPv4 address.
@@ -86,7 +86,7 @@ use proc_macro::TokenStream;
 /// These arguments are also valid:
 ///
 /// - `ban = "10/hour for 15m up to 1d"`: an escalating ban. After 10 denials in an hour, all requests of the key are
-///   denied for 15 minutes. Each further ban is twice as long, up to 1 day.
+///   denied for 15 minutes. Each further ban is twice as long as the previous ban, up to 1 day.
 /// - `name = "login"`: the name of the limit in store keys and logs. Default: the path of the handler, such as
 ///   `shop::cart::add`. Limits of one guard with equal names share their buckets and must have equal quotas.
 /// - `on_error = "open" | "closed" | "local"`: the failure mode, for a request while the store does not reply.
@@ -113,9 +113,9 @@ use proc_macro::TokenStream;
 ///   `web::get().to(…)`.
 /// - The check runs before any extractor reads the request or its body, so malformed requests count, too.
 /// - Several attributes on one handler make one decision: a request is admitted only if all limits have room, and a
-///   denied request takes units from none of the limits. The headers report the tightest limit. If two attributes
-///   have different `limiter`s, or if one is imported under another name than `rate_limit`, they make separate
-///   decisions, the top attribute first.
+///   denied request takes units from none of the limits. The headers report the tightest limit. Two attributes make
+///   separate decisions, the top attribute first, if they have different `limiter`s, or if one of them is imported
+///   under another name than `rate_limit`.
 /// - An attribute above this one applies to the function as the user wrote it. Below this one, a route attribute or
 ///   a doc comment moves to the limited function, a lint level applies to both functions, and every other attribute
 ///   stays on the user's function.
@@ -173,7 +173,8 @@ pub fn rate_limit(args: TokenStream, item: TokenStream) -> TokenStream {
     }
 }
 
-/// Returns the values of two results. If a result is an error, returns the errors of both results as one error.
+/// Returns the values of two results. If one or both of the results are errors, returns all errors as one combined
+/// error.
 fn both<A, B>(a: syn::Result<A>, b: syn::Result<B>) -> syn::Result<(A, B)> {
     match (a, b) {
         (Ok(a), Ok(b)) => Ok((a, b)),

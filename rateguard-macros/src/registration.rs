@@ -1,4 +1,5 @@
-//! Registers limits in the inventory, so that a program can list its limits before the first request.
+//! Registers limits in the inventory (a list that the linker collects), so that a program can list its limits before
+//! the first request.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
@@ -46,8 +47,9 @@ pub(crate) fn attribute_limit(args: &Args, number: usize, is_hoisted: bool) -> T
     }
 }
 
-/// Returns whether a nested function can contain the user's expressions. It can if no expression mentions `Self`,
-/// or a type or const parameter of the handler. Otherwise the expressions must stay in the limited function itself.
+/// Returns whether the user's expressions can be in a nested function. They can if no expression mentions `Self`, or
+/// a type or const parameter of the handler. Otherwise the expressions must stay directly in the limited function,
+/// which contains the handler as a nested function.
 pub(crate) fn can_hoist(args: &Args, generics: &Generics) -> bool {
     let function = match &args.key {
         Key::Function(function) => Some(function),

@@ -1,4 +1,4 @@
-//! Parses the values of arguments.
+//! Parses the values of the arguments of the macro attribute.
 
 use std::time::Duration;
 
@@ -181,8 +181,8 @@ fn parsed<T: Notation>(expr: Expr) -> syn::Result<T> {
     text.value().parse().map_err(|error| error_at(text.span(), error))
 }
 
-/// Returns the string literal that the expression is. For any other expression, returns an error with the message
-/// `expected`.
+/// Returns the expression as a string literal. If the expression is not a string literal, returns an error with the
+/// message `expected`.
 fn text(expr: Expr, expected: &str) -> syn::Result<LitStr> {
     match expr {
         Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Ok(text),

@@ -30,10 +30,10 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// A guard searches its first 1,000 requests for the forwarding headers of a proxy, and then stops.
 const PROXY_PROBE_REQUESTS: u32 = 1_000;
 
-/// The client of an HTTP request. The extensions of the request contain this value, except in the case below.
+/// The client of an HTTP request. The guard stores this value in the extensions of the request.
 ///
-/// If the guard uses the rule [`PEER`] and the peer has no IPv6 address, the guard stores nothing, because each
-/// limit can read the client's address from the connection.
+/// If the guard uses the rule [`PEER`] and the peer has no IPv6 address, the guard does not store this value,
+/// because each limit can read the client's address from the connection.
 struct RequestClient {
     client: ResolvedClient,
     ipv6_bits: u8,
@@ -63,7 +63,7 @@ pub(crate) fn resolve(settings: &HttpSettings, request: &HttpRequest) {
 }
 
 /// Does the same as [`resolve`] for a request that no limit counts, such as the request of an explanation. The
-/// function assigns no keys and logs no warning about proxies.
+/// function does not change the keys of clients, and logs no warning about proxies.
 pub(crate) fn resolve_without_warning(settings: &HttpSettings, request: &HttpRequest) {
     store_client(settings, request, false);
 }
@@ -98,7 +98,7 @@ pub(crate) fn trace_address(settings: &HttpSettings, request: &HttpRequest) -> A
 }
 
 /// Returns the network by which limits count a client at this address. `bits` is the prefix length for IPv6.
-/// Without `bits`, the guard's prefix length is used. The function assigns no key.
+/// Without `bits`, the guard's prefix length is used. The function does not change the keys of clients.
 pub(crate) fn network_of(
     settings: &HttpSettings,
     address: Option<IpAddr>,
@@ -116,7 +116,7 @@ pub(crate) fn resolved(request: &HttpRequest) -> ResolvedClient {
 
 /// Returns the key for the IPv4 address or IPv6 network of this request's client. Two keys with different `tag`s
 /// are never equal. `bits` is the prefix length for IPv6. Without `bits`, the guard's prefix length is used. If the
-/// network has too many clients, the client may get a key that it shares with other clients.
+/// surrounding IPv6 network has too many clients, the client may get a key that it shares with other clients.
 pub(crate) fn key(request: &HttpRequest, bits: Option<u8>, tag: &'static str) -> Key {
     with_client(request, |RequestClient { client, ipv6_bits, assignment }| {
         warn_of_no_address(client.address);

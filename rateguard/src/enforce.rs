@@ -28,7 +28,8 @@ fn build_request<'a>(
         let request = request.and_hashed(&check.policy, check.key, check.cost);
         // A client with too many offences is banned. If a limit counts only some responses, it may deny a request
         // because of units that the guard refunds after the responses, so the denial is not an offence. Instead,
-        // each response that counts is an offence. A key that several clients share has no offences.
+        // each response that counts is an offence. For a key that several clients share, the guard counts no
+        // offences.
         if check.counts_always() && !check.is_shared { request } else { request.exempt_from_ban() }
     })
 }

@@ -1,4 +1,4 @@
-//! Panics if the application has a programming error that RateGuard detects while the application is built.
+//! Panics if RateGuard detects a programming error when the application starts.
 
 use std::fmt::Display;
 

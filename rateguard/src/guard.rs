@@ -1,4 +1,4 @@
-//! The guard of a web application. It consists of the guard of the core crate and the settings for HTTP.
+//! The guard of a web application: a guard of the core crate, together with the settings for HTTP.
 
 use std::{fmt, ops::Deref, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! The policies, plans and access lists of a guard, as a limit applies them to one request.
+//! The policies, plans and access lists of a guard that limits apply to one request.
 
 use std::{fmt::Display, sync::Arc};
 
@@ -86,7 +86,7 @@ impl<'a> LimitContext<'a> {
         is_registered.map_err(|()| NotChecked::Misconfigured(RejectReason::NameConflict))
     }
 
-    /// Returns a copy of the policy that has the quotas of a plan.
+    /// Returns a copy of the policy in which the quotas of the plan replace the quotas of the policy.
     ///
     /// # Errors
     ///
@@ -124,7 +124,8 @@ impl<'a> LimitContext<'a> {
         lists.into_iter().chain(self.middleware_access)
     }
 
-    /// Returns the entry that matches the request in the first access list that has such an entry.
+    /// Searches the access lists in order, and returns the first result of `access` that is not
+    /// [`Access::Unlisted`].
     fn listed(&self, access: impl Fn(&AccessList) -> Access) -> Access {
         let mut entries = self.lists().map(access).filter(|access| *access != Access::Unlisted);
         entries.next().unwrap_or(Access::Unlisted)
@@ -134,7 +135,8 @@ impl<'a> LimitContext<'a> {
     ///
     /// # Errors
     ///
-    /// [`Exemption::AddressAllowed`] or [`RejectReason::AddressDenied`] if a list contains the address.
+    /// [`Exemption::AddressAllowed`] if a list allows the address. [`RejectReason::AddressDenied`] if a list denies
+    /// the address.
     pub(crate) fn check_client(&self, client: ResolvedClient) -> Result<(), NotChecked> {
         match self.listed(|list| list.of_client(client)) {
             Access::Allowed => Err(NotChecked::Exempt(Exemption::AddressAllowed)),
@@ -160,7 +162,7 @@ impl<'a> LimitContext<'a> {
     ///
     /// # Errors
     ///
-    /// [`Exemption::KeyAllowed`] or [`RejectReason::KeyDenied`] if a list contains the key.
+    /// [`Exemption::KeyAllowed`] if a list allows the key. [`RejectReason::KeyDenied`] if a list denies the key.
     pub(crate) fn check_key(
         &self,
         key: &Key,

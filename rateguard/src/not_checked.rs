@@ -6,7 +6,7 @@ use crate::response::Rejection;
 
 /// The reason why a limit does not check a request. Enforcement and explanations both use this type.
 pub(crate) enum NotChecked {
-    /// The limit does not apply to the request, so it admits the request.
+    /// The limit does not apply to the request, so the limit admits the request.
     Exempt(Exemption),
     /// The limit rejects the request with 403, and does not check any counts.
     Forbidden(RejectReason),

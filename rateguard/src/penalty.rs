@@ -10,9 +10,10 @@ use crate::request_state::RequestState;
 /// Lets a handler charge extra units for a request, for example for a failed login or an expensive search.
 ///
 /// The guard charges the units after the handler has responded, even if they exceed the limit. It charges only the
-/// innermost limits that apply to the request. These are the limits of the handler's macro attributes, or, if none
-/// of them applies, the limits of the innermost middleware with a limit that applies. The headers of the response
-/// report the units that are left after the charge. A penalty has no effect if no limit has decided on the request.
+/// limits that are closest to the handler and apply to the request. These are the limits of the handler's macro
+/// attributes. If none of these limits applies, the guard charges the limits of the innermost middleware that has a
+/// limit for the request. The headers of the response report the units that are left after the charge. A penalty
+/// has no effect if no limit has decided on the request.
 ///
 /// ```
 /// # use actix_web::{HttpResponse, post, web};

@@ -11,7 +11,7 @@ use crate::Plan;
 /// [`Caller`](crate::Caller), and [`Limit::plan`](crate::Limit::plan) needs a [`Plan`](crate::Plan).
 ///
 /// Every sync or async closure or function over `&HttpRequest` implements this trait if its result converts into a
-/// `T` ([`IntoResolved`]). The compiler infers `Kind`.
+/// `T` ([`IntoResolved`]). The compiler infers the type parameter `Kind`.
 #[diagnostic::on_unimplemented(
     message = "expected a closure or function over `&HttpRequest`, found `{Self}`",
     note = "it may be sync or async; for a key it returns text, a number, a `Key`, a `Caller`, or an `Option` or `Result` of one of them; for a plan it returns a `Quota`, `Quotas`, a `Plan`, or an `Option` or `Result` of one of them"
@@ -32,15 +32,16 @@ pub trait IntoResolved<T, Kind> {
     fn into_resolved(self) -> Result<T, Error>;
 }
 
-/// A type marker for values that convert into a `T` with `Into`.
+/// Marks the implementations of [`IntoResolved`] for values that convert into a `T`.
 #[doc(hidden)]
 pub enum Plain {}
 
-/// A type marker for an `Option` whose value converts into a `T` with `Into`.
+/// Marks the implementations of [`IntoResolved`] for an `Option` whose value converts into a `T`.
 #[doc(hidden)]
 pub enum Optional {}
 
-/// A type marker for a `Result` whose value has the type marker `Kind`.
+/// Marks the implementation of [`IntoResolved`] for a `Result`. `Kind` is the marker type of the value in the
+/// `Result`.
 #[doc(hidden)]
 pub struct Fallible<Kind>(PhantomData<Kind>);
 
@@ -93,11 +94,11 @@ impl<T> Clone for RequestResolver<T> {
     }
 }
 
-/// A type marker for sync functions, and for results that are not futures.
+/// Marks the trait implementations for sync functions, and for results that are not futures.
 #[doc(hidden)]
 pub struct Immediate<Kind>(PhantomData<Kind>);
 
-/// A type marker for async functions, and for results that are futures.
+/// Marks the trait implementations for async functions, and for results that are futures.
 #[doc(hidden)]
 pub struct Awaited<Kind>(PhantomData<Kind>);
 

@@ -23,7 +23,7 @@ pub(crate) struct RequestState {
     decisions: RefCell<SmallVec<[Decision; 1]>>,
     /// The extra units that the handler has added and that the guard has not charged yet.
     pub(crate) penalty: Cell<u32>,
-    /// The reason why no limit has decided, if `decisions` is empty.
+    /// If `decisions` is empty, the reason why no limit has decided.
     pub(crate) undecided: Cell<UndecidedReason>,
 }
 
@@ -51,7 +51,8 @@ impl RequestState {
         decisions.len() - 1
     }
 
-    /// Combines all decisions into one decision, which reports the numbers of the tightest limit.
+    /// Combines all decisions into one decision, which reports the numbers of the tightest limit: the limit with
+    /// the fewest requests left, or, in a denial, the limit that has no room for the longest time.
     pub(crate) fn decision(&self) -> Option<Decision> {
         self.decisions.borrow().iter().cloned().reduce(Decision::and)
     }
@@ -83,7 +84,8 @@ pub enum UndecidedReason {
     StoreUnavailable,
 }
 
-/// Writes the header fields that report the decisions on a request into its response.
+/// Writes the header fields that report the decisions on a request. `headers` contains the headers of the response
+/// to this request.
 pub(crate) fn write_headers(
     settings: &HttpSettings,
     request: &HttpRequest,

@@ -1,4 +1,4 @@
-//! The probe with which a test detects whether a route has a limit.
+//! The route probe: a marked request with which a test detects whether a route has a limit.
 
 use std::{cell::Cell, rc::Rc};
 

@@ -19,7 +19,7 @@ pub(crate) struct HttpSettings {
     pub(crate) body: RejectionBody,
     pub(crate) on_denied: Option<OnDenied>,
     pub(crate) proxy_warning: ProxyWarning,
-    /// Records which IPv6 clients have keys of their own.
+    /// Records which IPv6 clients have keys that they do not share with other clients.
     pub(crate) client_networks: Arc<ClientNetworks>,
     /// Whether macro attributes without a `limiter` argument use this guard.
     pub(crate) is_for_attributes: bool,
@@ -47,7 +47,8 @@ impl HttpSettings {
         Self { client_networks: Arc::new(ClientNetworks::new(secret)), ..self }
     }
 
-    /// Returns an error if two header dialects write the same fields, or if the jitter is out of its range.
+    /// Returns an error if two header dialects write the same fields, or if the retry jitter is too long or is not
+    /// a whole number of seconds.
     pub(crate) fn validate(&self) -> Result<(), BuildError> {
         if let Some(dialects) = HeaderDialect::find_conflict(&self.headers) {
             return Err(BuildError::Headers { dialects });

@@ -1,4 +1,5 @@
-//! If the script cannot use one of the buckets in a batch, it decides the batch again without that bucket.
+//! Tests batches that contain a bucket that the script cannot use. The script decides such a batch again without this
+//! bucket.
 
 use crate::support::{lua::SOURCE, redis_server::RedisServer};
 
@@ -9,7 +10,8 @@ const WRONGTYPE: &str = "WRONGTYPE";
 /// Calls the script with the buckets `count` and `broken`. The Redis key of `broken` is a list, so the script cannot
 /// use this bucket.
 ///
-/// `quotas`, `shapes` and `requests` are arguments of the script.
+/// `quotas`, `shapes` and `requests` are arguments of the script. A shape consists of an operation, the positions of
+/// its quotas, and its costs.
 fn call_script(
     connection: &mut redis::Connection,
     quotas: &[&str],
@@ -61,8 +63,8 @@ fn key_expiry_is_preserved_when_batch_is_rerun() {
     let server = RedisServer::start();
     let mut connection = with_broken_bucket(&server);
     use_up_count(&mut connection);
-    // The first check is denied, and converts the count to tokens. The peek has a different quota for the same
-    // bucket. The second check uses the bucket that the script cannot use.
+    // The first check is denied, and converts the count of the fixed window to tokens. The peek has a different quota
+    // for the same bucket. The second check uses the bucket that the script cannot use.
     let higher = FIXED.replace(" 5 ", " 6 ");
     let shapes = ["check 0 1 1 1", "peek 0 1 2 1", "check 0 1 3 1"];
     let reply = call_script(&mut connection, &[TOKENS, &higher, FIXED], &shapes, "1 1 2 1 3 2");
@@ -82,7 +84,7 @@ fn units_count_once_when_batch_is_rerun() {
     let server = RedisServer::start();
     let mut connection = with_broken_bucket(&server);
     let shapes = ["check 0 1 1 1", "check 0 1 2 1"];
-    // Two quotas alternate for one key, as if two processes had different settings.
+    // Requests with two different quotas for one key alternate, as if two processes had different settings.
     let reply = call_script(&mut connection, &[FIXED, TOKENS], &shapes, "1 1 2 1 1 1 1 2");
     let numbers = reply_numbers(reply, WRONGTYPE);
     let remaining: Vec<_> = numbers[1..13].chunks(4).map(|it| it[1]).collect();
@@ -100,8 +102,8 @@ fn check_before_reset_is_denied_when_batch_is_rerun() {
     assert_eq!(numbers[1], 0, "expected a denial of the first check");
 }
 
-/// If the script fails for a whole batch, the batch is sent again. Its resets and refunds would then be applied
-/// twice, so a reset must not fail the batch.
+/// If the script fails for a whole batch, the batch is sent again. Then the resets and refunds in the batch would be
+/// applied twice. Therefore an expiry that cannot be set for one request must not make the whole batch fail.
 #[test]
 fn failed_expiry_fails_no_reset_in_its_batch() {
     let server = RedisServer::start();
@@ -109,8 +111,8 @@ fn failed_expiry_fails_no_reset_in_its_batch() {
     call_script(&mut connection, &[TOKENS], &["debit 0 1 1 5"], "1 1");
     let _: () =
         redis::cmd("ACL").arg(&["SETUSER", "default", "-pexpire"]).query(&mut connection).unwrap();
-    // The script cannot set expiries now. The reset of a token bucket needs no new expiry, but the check uses a new
-    // key, which needs one.
+    // Without this permission, the script cannot set expiries. The reset of a token bucket needs no new expiry, but the
+    // check uses a new key, which needs an expiry.
     let shapes = ["reset 0 1 1 1", "check 0 1 1 1"];
     let reply = call_script(&mut connection, &[TOKENS], &shapes, "1 1 2 2");
     let numbers = reply_numbers(reply, "can't run this command");

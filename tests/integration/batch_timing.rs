@@ -117,8 +117,8 @@ fn stalled_runtime_does_not_delay_requests_of_other_runtimes() {
         other.block_on(join_all(keys.iter().map(|key| guard.check(&policy, key))));
         start.elapsed()
     };
-    // If no task wakes the dispatcher, it reads its queue only after 5 ms. A shorter wait shows that another task
-    // woke the dispatcher.
+    // If no task wakes the dispatcher, the dispatcher reads its queue only after 5 ms. A shorter wait shows that a task
+    // of the running runtime woke the dispatcher.
     let max_wait = Duration::from_millis(4);
     let start = Instant::now();
     while (0..50).filter(|_| pair() < max_wait).count() < 25 {

@@ -89,8 +89,8 @@ fn key_flood_respects_max_keys_and_frees_no_key() {
     let admitted = (0..50_000_u32)
         .filter(|key| check(&guard, &policy, &Key::from(*key)).unwrap().is_allowed())
         .count();
-    // The store admits each key that has its own log. Other keys share a few logs, and each shared log admits one
-    // request.
+    // The store admits each key that has a separate log. The keys without a separate log share a few logs, and each
+    // shared log admits one request.
     assert!((900..1_500).contains(&admitted), "{admitted}");
     assert!(!check(&guard, &policy, &victim).unwrap().is_allowed());
 }

@@ -77,7 +77,8 @@ async fn frozen_redis_costs_one_deadline_then_microseconds() {
     while start.elapsed() < Duration::from_secs(1) {
         waits.push(timed().await.0);
     }
-    // While the circuit breaker is open, only the checks that serve as probes wait for the deadline.
+    // While the circuit breaker is open, the guard sends only a few checks (probes) to Redis. Only these checks wait
+    // for their deadline.
     let probes = waits.iter().filter(|wait| **wait > DEADLINE / 2).count();
     let p90 = quantile(&mut waits, 0.9);
     print("checks one by one, while Redis is frozen", waits.clone());

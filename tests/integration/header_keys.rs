@@ -40,7 +40,7 @@ async fn address() -> &'static str {
     "ok"
 }
 
-/// The paths, each with the length of the Redis keys of its limit.
+/// The tested paths, each with the length of the Redis keys that its limit creates.
 const PATHS: [(&str, usize); 3] = [
     ("/attribute", "hostile:{}:strange::keys".len() + 32),
     ("/middleware", "hostile:{}:middle".len() + 32),
@@ -164,8 +164,8 @@ fn oversized_or_malformed_headers_are_rejected_without_crash() {
             };
             assert!(is_rejected, "{path} {:?}: {response:?}", summary(value));
         }
-        // If the header has no value, `header:` and `key::header` use the client's address as the key, and the
-        // closure uses the empty value.
+        // If the header is empty, the keys `header:` and `key::header` are replaced by the client's address, and the
+        // closure uses the empty value as the key.
         for (value, expected) in [("", 200), (" \t ", 429), ("", 429), ("other", 200)] {
             assert_eq!(
                 send(path, value.as_bytes()),

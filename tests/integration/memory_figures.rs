@@ -65,8 +65,8 @@ async fn memory_per_key_is_bounded_and_denials_add_none() {
         }
         let full = row.iter().map(|(_, full)| format!("{full:>9}"));
         println!("{name:<24}{:>12}{}", row[0].0, full.collect::<String>());
-        // The maximum number of bytes for each log entry. The other algorithms store a hash with a fixed number of
-        // fields, so its size must not grow.
+        // The maximum number of bytes for each log entry. An algorithm without a log stores a hash with a fixed number
+        // of fields, so the size of its key must not grow.
         let max_entry_bytes = match (algorithm, log) {
             (Algorithm::SlidingWindow, LogEncoding::SortedSet) => 180,
             (Algorithm::SlidingWindow, _) => 30,

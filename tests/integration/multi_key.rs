@@ -137,8 +137,8 @@ async fn cross_slot_denial_starts_no_ban_for_refunded_units() {
     }
     let tenant = guard.peek(&per_tenant, &tenant).await.unwrap();
     assert_eq!((tenant.banned_for(), tenant.remaining()), (None, 5));
-    // The denied cross-slot checks above are not offences. Only denied checks of this key alone count, so the fifth
-    // of them starts the ban.
+    // The denied cross-slot checks above are not offences. Only denied checks that have no other key are offences, and
+    // the fifth offence starts the ban.
     for _ in 0..4 {
         assert_eq!(guard.check(&per_user, &user).await.unwrap().banned_for(), None);
     }
@@ -193,7 +193,7 @@ async fn full_key_is_denied_although_another_key_is_unreachable() {
             );
         }
     }
-    // If no other key denies the request, the whole check fails, and the guard takes no units.
+    // If none of the reachable keys denies the request, the whole check fails, and the guard takes no units.
     for request in [
         guard.request(&many, &free).and(&many, &unreachable),
         guard.request(&many, &unreachable).and(&many, &free),

@@ -52,7 +52,8 @@ async fn attribute_counts_only_configured_responses() {
     let guard = RateGuard::in_memory();
     let app = app!(guard, login, exact, success);
     assert_eq!(statuses(&app, 1, "/login/200", 9).await, [200; 9]);
-    // The headers report the numbers after the refund of the request.
+    // The limit does not count a response with 302. The headers report the remaining units after the refund of this
+    // request.
     assert_eq!(get(&app, 1, "/login/302").await.numbers(), Some([3, 3, 0]));
     assert_eq!(get(&app, 1, "/login/401").await.numbers().unwrap()[..2], [3, 2]);
     assert_eq!(statuses(&app, 1, "/login/500", 3).await, [500, 500, 429]);
@@ -61,7 +62,8 @@ async fn attribute_counts_only_configured_responses() {
     assert_eq!(statuses(&app, 1, "/exact/404", 5).await, [404; 5]);
     assert_eq!(statuses(&app, 1, "/exact/401", 3).await, [401, 401, 429]);
 
-    // Two limits apply to this request, and each of them counts by its own rule.
+    // Two limits apply to these requests: one limit counts only successful responses, and the other limit counts all
+    // responses.
     assert_eq!(statuses(&app, 1, "/success/404", 2).await, [404; 2]);
     assert_eq!(get(&app, 1, "/success/200").await.numbers().unwrap()[..2], [2, 1]);
     assert_eq!(statuses(&app, 1, "/success/404", 2).await, [404, 429]);
@@ -196,8 +198,8 @@ async fn outcome_limit_is_exact_under_concurrency() {
         .await;
         let requests = (0..40).map(|_| send(&app, from_client(1, TestRequest::get().uri("/"))));
         let open = async {
-            // After 300 ms, each HTTP request waits for the guard or for the handler. On a slow machine, fewer
-            // requests are concurrent.
+            // After 300 ms, all HTTP requests are waiting, either for the guard or for the handler. On a slow machine,
+            // only some of them may be waiting.
             tokio::time::sleep(Duration::from_millis(300)).await;
             gate.add_permits(1_000);
         };

@@ -26,7 +26,7 @@ use crate::{
 /// One year in microseconds. With this window, no unit expires during a test.
 const YEAR: u64 = 31_536_000_000_000;
 
-/// A quota, and the checks that are made with this quota. Durations are in microseconds.
+/// A quota, and the checks that a test makes with this quota. Durations are in microseconds.
 #[derive(Clone, Copy, Debug)]
 struct Change {
     algorithm: Algorithm,
@@ -45,8 +45,8 @@ impl Change {
     }
 }
 
-/// Generates changes that have the same window. If a window became shorter, one store might delete entries that
-/// another store still counts.
+/// Generates changes that have the same window. If a change made the window shorter, one of the compared stores might
+/// delete entries that another store still counts.
 fn changes(window: u64, max_delay: u64) -> impl Strategy<Value = Vec<Change>> {
     let algorithms =
         prop::sample::select(Algorithm::NAMES.map(|(algorithm, _)| algorithm).to_vec());
@@ -136,8 +136,8 @@ fn memory_and_script_agree_after_every_quota_change() {
     assert_eq!(difference(SOURCE), None);
 }
 
-/// The clock does not move. The store must not admit a check after which the admitted units would exceed the current
-/// limit.
+/// The clock does not move in this test. The store must not admit a check if all admitted units together would exceed
+/// the current limit.
 #[test]
 fn algorithm_and_limit_changes_never_refill() {
     let new_observer = || -> Box<dyn FnMut(Change, bool) -> TestCaseResult> {

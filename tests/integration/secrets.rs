@@ -20,8 +20,8 @@ use crate::support::{
     redis_server::RedisServer,
 };
 
-/// A secret text that the program does not contain anywhere else. If a test finds it in an output, the secret has
-/// leaked.
+/// A secret text, which the test program does not contain in any other place. Therefore an output that contains the
+/// text proves that the secret has leaked.
 const SENTINEL: &str = "Zx9-sentinel-7Qw";
 
 macro_rules! handlers {
@@ -174,8 +174,8 @@ async fn secret_appears_in_no_response_log_error_or_dump() {
         calls.iter().filter(|it| it[0].starts_with("EVAL")).collect::<Vec<_>>()
     ));
 
-    // The Redis server dies. Then it starts again without a password, and after that it requires a different
-    // password.
+    // The test kills the Redis server and starts it again without a password. After that, the server requires a
+    // different password.
     drop(client);
     redis.kill();
     for path in PATHS {

@@ -1,4 +1,4 @@
-//! Tests Redis with Sentinel. The current primary must decide checks, also after a failover.
+//! Tests Redis with Sentinel. Before and after a failover, the current primary must decide the checks.
 
 use std::{
     sync::{
@@ -122,8 +122,8 @@ async fn promoted_replica_continues_with_the_replicated_counts() {
     load.wait_for_decisions();
     let [decided, failed] = load.stop();
     let counted = u64::from(counted(&servers.replica, "dies").await);
-    // The new primary has the counts of all checks that were replicated in time. One of these checks may have failed
-    // for the guard, because the old primary died before it replied.
+    // The new primary has the counts of all checks that were replicated before the old primary died. One of these
+    // checks may have failed for the guard, because the old primary died before it sent the reply.
     println!("{decided} decided, {} counted, {failed} failed", counted - 100);
     assert!((100..=100 + decided + 1).contains(&counted), "{decided} {counted}");
 }
@@ -174,7 +174,8 @@ async fn outdated_sentinel_does_not_block_failover() {
         RateGuard::redis(servers.url()).prefix("missed").deadline(DEADLINE).build().unwrap();
     let load = Load::start(&guard);
     load.wait_for_decisions();
-    // The first sentinel in the URL does not get the new configuration, so it still names the old primary.
+    // The first sentinel in the URL does not get the new configuration, so it still reports the address of the old
+    // primary.
     for sentinel in &servers.sentinels[1..] {
         let mut client = sentinel.client();
         sentinel_command("REMOVE").exec(&mut client).unwrap();

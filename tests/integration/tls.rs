@@ -1,4 +1,4 @@
-//! Tests Redis over TLS. The test itself signs the certificates.
+//! Tests Redis over TLS. The tests sign the certificates with their own certificate authorities.
 
 use std::{
     process::{Command, Stdio},
@@ -24,7 +24,8 @@ struct TlsServer {
 }
 
 impl TlsServer {
-    /// Starts a server. Returns `None` if the Redis build has no TLS support, like the builds on PyPI.
+    /// Starts a server. Returns `None` if the Redis build has no TLS support. For example, the builds on PyPI have
+    /// none.
     fn start() -> Option<Self> {
         Self::start_with(&[])
     }

@@ -97,7 +97,7 @@ impl SpanRecorder {
     /// Waits until this subscriber receives the spans of this library.
     ///
     /// While this subscriber is being installed, a thread of another test may register the callsite of the span. Then
-    /// `tracing-core` may store only the interest of the earlier subscribers.
+    /// `tracing-core` may store whether the earlier subscribers need this span, and ignore this subscriber.
     fn wait_for_interest(&self) {
         if self.is_disabled {
             return;
@@ -149,8 +149,8 @@ fn decided(outcome: &str, mode: &str, remaining: &str) -> Fields {
     ])
 }
 
-/// Removes the field `store_seconds` and returns its value. The value differs in each run, so it cannot be compared
-/// with an expected value.
+/// Removes the field `store_seconds` and returns its value. Because the value differs in each run, a test cannot
+/// compare it with an expected value.
 fn take_store_seconds(fields: &mut Fields) -> Option<f64> {
     fields.remove("store_seconds").map(|seconds| seconds.parse().unwrap())
 }

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::support::{TEST_TIMEOUT, redis_server::RedisServer};
 
-/// Returns a guard in memory whose store uses the clock of Tokio.
+/// Returns a guard with a memory store that uses the clock of Tokio.
 fn guard() -> RateGuard {
     RateGuard::builder().store(MemoryStore::new().clock(TokioClock::new())).build().unwrap()
 }
@@ -151,7 +151,7 @@ async fn cancelled_check_is_refunded() {
             expected -= 1;
         }
     }
-    // Redis counts a check that completed. The guard refunds a cancelled check, but this may take some time.
+    // Redis counts each completed check. The guard refunds each cancelled check, but this may take some time.
     let start = std::time::Instant::now();
     while guard.peek(&policy, &key).await.unwrap().remaining() != expected {
         assert!(start.elapsed() < TEST_TIMEOUT, "{expected} should remain");
@@ -229,8 +229,8 @@ async fn requeued_waiter_does_not_block_other_keys() {
     assert!(guard.allows(&a, &key).await && guard.allows(&b, &key).await);
     let both = guard.request(&a, &key).and(&b, &key);
     let others = async {
-        // At first, policy `a` will get free capacity, but then `b` has none. When `b` has free capacity again, `a`
-        // has none.
+        // The waiting check needs capacity of `a` and `b` at the same time. When `a` first gets free capacity, `b` has
+        // none. When `b` gets free capacity, `a` has none.
         tokio::time::sleep(3_599 * SECOND).await;
         assert!(guard.allows(&b, &key).await);
         tokio::time::sleep(2 * SECOND).await;

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use actix_rateguard::store::{BucketStatus, Operation};
 
-/// The rate limits that the recorded operations use: The first four limits have one quota each, with four
+/// The rate limits that the recorded operations use. The first four limits have one quota each, with four
 /// different algorithms. The last three limits have several quotas. Once the limit `day` is used up, it stays used
 /// up until the end of a test. Each limit except `day` has free capacity again during a test.
 pub const LIMITS: [(&str, &str); 7] = [

@@ -1,4 +1,4 @@
-//! Records how the address of a client is determined.
+//! Records the steps of the search for a client's address in a header that proxies send.
 
 use std::{fmt, net::IpAddr};
 
@@ -14,26 +14,25 @@ pub trait TraceListener {
     /// a trusted proxy.
     fn hop(&mut self, _entry: &[u8], _address: Option<IpAddr>, _is_trusted: bool) {}
 
-    /// Receives the end of the search at the maximum number of lines or bytes, before the header was read
-    /// completely.
+    /// Is called if the search ends at the maximum number of lines or bytes, before it has read the whole header.
     fn too_long(&mut self) {}
 }
 
 impl TraceListener for () {}
 
-/// The maximum number of recorded hops. A header may have thousands of entries, and a trace must be short enough to
-/// read.
+/// The maximum number of hops (entries of the header) that are recorded. A header may have thousands of entries, and
+/// a trace must be short enough to read.
 const MAX_HOPS: usize = 32;
 /// The maximum number of characters that are recorded of an entry.
 const MAX_ENTRY_CHARS: usize = 100;
 
-/// The steps of the search for a client's address. An HTTP adapter shows them in its diagnostics.
+/// The steps of the search for a client's address. An HTTP adapter shows these steps in its diagnostics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AddressTrace {
     /// The peer of the connection; `None` for a Unix socket, which has no peer address.
     pub peer: Option<IpAddr>,
-    /// Whether the peer is a trusted proxy. The header is read only if it is one.
+    /// Whether the peer is a trusted proxy. The header is read only if the peer is trusted.
     pub is_peer_trusted: bool,
     /// The name of the header in which the proxies send addresses; `None` if the rule never reads a header.
     pub header: Option<String>,
@@ -46,10 +45,10 @@ pub struct AddressTrace {
     /// The address that the search found for the client.
     pub address: Option<IpAddr>,
     /// Whether `address` belongs to a trusted proxy. This is the case if the search found no client behind the
-    /// proxy. Any client may have sent such a request, so an [`AccessList`](crate::AccessList) does not allow it by
-    /// its address.
+    /// proxy. Any client may have sent such a request, so an [`AccessList`](crate::AccessList) does not allow the
+    /// address.
     pub is_proxy: bool,
-    /// The address or network that is one client for the key `"ip"`, such as `2001:db8::/64`. If the /48 or /32
+    /// The address or network that the key `"ip"` counts as one client, such as `2001:db8::/64`. If the /48 or /32
     /// around it has [too many clients](crate::ClientAddress::max_ipv6_keys_per_48), this is a shared key such as
     /// `2001:db8::/48, shared key 17 of 256`.
     pub network: String,
@@ -77,7 +76,8 @@ pub enum StopReason {
     PeerIsNoProxy,
     /// The last hop that was read is not a trusted proxy, so this hop counts as the client.
     HopIsNoProxy,
-    /// The last entry that was read is not an address, so the hop before that entry counts as the client.
+    /// The last entry that was read is not an address, so the hop that was read just before that entry counts as the
+    /// client.
     NotAnAddress,
     /// All hops are trusted proxies, so the last hop that was read counts as the client.
     NothingLeft,
@@ -194,7 +194,7 @@ impl fmt::Display for AddressTrace {
             let header = self.header.as_deref().unwrap_or_default();
             match hop.address {
                 Some(address) => writeln!(f, "{header} {address}: {}", trusted(hop.is_trusted))?,
-                // The text is escaped, because the entry of a client may contain control characters.
+                // The text is escaped, because a client may send control characters in an entry.
                 None => writeln!(f, "{header} {:?}: not an address", hop.text)?,
             }
         }

@@ -40,8 +40,8 @@ pub(super) fn is_of_translators(first: Ipv6Addr) -> bool {
 /// RFC 4380).
 ///
 /// With 6to4, the owner of one IPv4 address has 65,536 networks with a /64 prefix, so such a client is counted and
-/// denied by its IPv4 address. Any tunnel relay can write any IPv4 address, so this address is neither allowed nor
-/// trusted.
+/// denied by its IPv4 address. Any tunnel relay can write any IPv4 address, so an access list never allows this IPv4
+/// address, and it is never trusted as a proxy.
 pub(crate) fn tunnel_endpoint(address: IpAddr) -> Option<Ipv4Addr> {
     let IpAddr::V6(v6) = address else { return None };
     match v6.segments() {
@@ -73,7 +73,7 @@ mod tests {
             // These addresses have a NAT64 prefix of 48 or 64 bits, followed by 192.0.2.7.
             ("64:ff9b:1:c000:2:700::", "64:ff9b:1:c000:2:700::"),
             ("64:ff9b:1:0:c0:2:700:0", "64:ff9b:1:0:c0:2:700:0"),
-            // These addresses are similar to NAT64 addresses, but are none.
+            // These addresses are similar to NAT64 addresses, but are not NAT64 addresses.
             ("64:ff9b:2::192.0.2.7", "64:ff9b:2::192.0.2.7"),
             ("64:ff9b::1:0:192.0.2.7", "64:ff9b::1:0:192.0.2.7"),
             ("64:ff9c::192.0.2.7", "64:ff9c::192.0.2.7"),

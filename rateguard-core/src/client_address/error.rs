@@ -1,4 +1,4 @@
-//! Defines the error for an invalid setting of the client's address.
+//! Defines the error for an invalid setting of `ClientAddress`.
 
 use std::{error::Error, fmt};
 

@@ -15,7 +15,7 @@ use super::embedded::canonical;
 pub(super) enum Header {
     /// The header `Forwarded`, with the syntax of RFC 7239.
     Forwarded,
-    /// Any other header. Its value is an address or a comma-separated list of addresses.
+    /// Any header except `Forwarded`. The value is an address or a comma-separated list of addresses.
     Addresses(Cow<'static, str>),
 }
 
@@ -37,9 +37,9 @@ impl Header {
         }
     }
 
-    /// Returns the comma-separated entries of a line from right to left, and subtracts the length of each entry
-    /// from `bytes_left`. If the next entry is longer than `bytes_left`, the iterator returns `None` in place of
-    /// this entry and ends.
+    /// Returns the comma-separated entries of a line from right to left, and subtracts the length of each entry from
+    /// `bytes_left`. If the next entry is longer than `bytes_left`, the iterator yields `None` in place of this
+    /// entry, and then ends.
     pub(super) fn entries<'a, 'b>(
         &self,
         line: &'a [u8],

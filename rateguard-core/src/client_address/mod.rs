@@ -30,7 +30,7 @@ pub(crate) use self::{embedded::tunnel_endpoint, network::parse_network};
 use self::{error::AddressProblem, header::Header};
 
 /// The rule that determines the address of a client. An HTTP adapter counts requests by this address if the key is
-/// `"ip"`, or if the request has no other key.
+/// `"ip"`, or if the request does not have the key that a limit uses.
 ///
 /// By default, the client is the TCP peer, and no header is read, because a client can send any header. Behind
 /// proxies, the TCP peer of every request is a proxy. In this case, list the proxies, and name the header in which
@@ -56,12 +56,12 @@ use self::{error::AddressProblem, header::Header};
 /// Such requests are counted and denied by the address of the proxy, but no [`AccessList`](crate::AccessList)
 /// allows them.
 ///
-/// An IPv4-mapped address is replaced by the IPv4 address that it contains. So is an address of NAT64
-/// (`64:ff9b::/96` of RFC 6052, and networks of 96 bits in `64:ff9b:1::/48` of RFC 8215).
+/// An IPv4-mapped address or a NAT64 address is replaced by the IPv4 address that it contains. NAT64 addresses are
+/// in `64:ff9b::/96` (RFC 6052), or in networks of 96 bits in `64:ff9b:1::/48` (RFC 8215).
 ///
 /// A client of the tunnels 6to4 (`2002::/16`, RFC 3056) and Teredo (`2001::/32`, RFC 4380) is also counted and
-/// denied by the IPv4 address in its tunnel address. This IPv4 address is neither allowed nor trusted, because
-/// every tunnel relay can write any IPv4 address.
+/// denied by the IPv4 address in its tunnel address. An access list never allows this IPv4 address, and it is never
+/// trusted as a proxy, because every tunnel relay can write any IPv4 address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientAddress {
     proxies: Vec<IpNet>,
@@ -106,8 +106,8 @@ impl ClientAddress {
 
     /// Creates a rule that trusts every peer and uses the address that the peer sends in the header.
     ///
-    /// **Dangerous:** if a client can connect to the server, it can choose its own address. Use this rule only if
-    /// the server accepts no connections except from proxies.
+    /// **Dangerous:** a client that can connect to the server directly can choose the address by which it is
+    /// counted. Use this rule only if the server accepts no connections except from proxies.
     #[must_use]
     pub fn trusting_every_peer_dangerously() -> Self {
         let all = [IpNet::from(ipnet::Ipv4Net::default()), IpNet::from(ipnet::Ipv6Net::default())];
@@ -155,8 +155,8 @@ impl ClientAddress {
     /// Sets the maximum number of clients in one IPv6 /48 network that have keys of their own at the same time.
     /// Each process counts these clients separately. Default: 1,024. 0 disables the maximum.
     ///
-    /// Without a maximum, the owner of a /48 could act as 65,536 clients, each with full limits. A normal site uses
-    /// fewer than 1,024 of its /64 networks, so the default does not affect a normal site.
+    /// Without a maximum, the owner of a /48 could act as 65,536 clients, each with separate limits. A normal site
+    /// uses fewer than 1,024 of its /64 networks, so the default does not affect a normal site.
     ///
     /// Above the maximum, further clients of the /48 get shared keys. The number of shared keys is a quarter of the
     /// maximum (256 by default). A request with a shared key may be denied because of the requests of other
@@ -181,7 +181,7 @@ impl ClientAddress {
         self
     }
 
-    /// Returns whether the rule always uses the address of the peer and never reads a header.
+    /// Returns whether the rule never reads a header, so that the client is always the peer.
     #[doc(hidden)]
     pub fn is_peer(&self) -> bool {
         self.proxies.is_empty() && !self.trusts_unix_sockets
@@ -273,8 +273,8 @@ impl ClientAddress {
         ResolvedClient { address: last, is_proxy: !is_client }
     }
 
-    /// Returns whether an address that the search found belongs to a trusted proxy and so is not the address of the
-    /// client.
+    /// Returns whether an address that the search found belongs to a trusted proxy. If so, it is not the address of
+    /// the client.
     #[doc(hidden)]
     pub fn is_proxy(&self, address: IpAddr) -> bool {
         self.trusts(address) && !self.trusts_every_address()
@@ -321,7 +321,7 @@ mod tests {
             ("::ffff:10.0.0.1", &["198.51.100.1"], "198.51.100.1"),
             ("2001:db8::1", &["198.51.100.1"], "198.51.100.1"),
             ("2001:db8::2", &["198.51.100.1"], "2001:db8::2"),
-            // The client's own entries are on the left, and each proxy appends its entry on the right.
+            // The entries that the client has sent are on the left, and each proxy appends an entry on the right.
             ("10.0.0.1", &["1.1.1.1, 198.51.100.1"], "198.51.100.1"),
             ("10.0.0.1", &["1.1.1.1, 198.51.100.1, 10.0.0.9"], "198.51.100.1"),
             ("10.0.0.1", &["1.1.1.1", "198.51.100.1", "10.0.0.9, 10.0.0.8"], "198.51.100.1"),
@@ -333,7 +333,7 @@ mod tests {
             ("10.0.0.1", &["198.51.100.1, , 10.0.0.2"], "10.0.0.2"),
             ("10.0.0.1", &["198.51.100.1, 10.0.0.999, 10.0.0.2"], "10.0.0.2"),
             ("10.0.0.1", &[""], "10.0.0.1"),
-            // These entries write an address in valid and invalid notations.
+            // These entries contain an address in a valid or an invalid notation.
             ("10.0.0.1", &["198.51.100.1:4711"], "198.51.100.1"),
             ("10.0.0.1", &["[2001:db8::7]:4711"], "2001:db8::7"),
             ("10.0.0.1", &["[2001:db8::7]"], "2001:db8::7"),

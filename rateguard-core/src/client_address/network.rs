@@ -1,4 +1,4 @@
-//! Determines the network that is counted as one client.
+//! Determines the network whose addresses are counted as one client.
 
 use std::{
     fmt,
@@ -175,8 +175,8 @@ mod tests {
             ("64:ff9b:1::/48", None),
             ("64:ff9b:1:c000::/64", None),
             ("64:ff9b::/32", None),
-            // A 6to4 network, or a network that also contains other addresses than NAT64 addresses, is valid and
-            // unchanged.
+            // These networks are valid and returned unchanged: a 6to4 network, and a network that contains all
+            // addresses, not only those of NAT64.
             ("2002:c000:207::/48", Some("2002:c000:207::/48")),
             ("::/0", Some("::/0")),
         ] {

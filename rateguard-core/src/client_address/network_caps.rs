@@ -1,27 +1,30 @@
-//! Limits the number of clients in one wide IPv6 network that have keys of their own.
+//! Limits the number of clients in one wide IPv6 network that have keys of their own. A client is a smaller network,
+//! by default a /64.
 
-/// The prefix lengths of the wide networks that have a maximum, the longer prefix first. A customer gets at most a
-/// /48 (RFC 6177), and a provider gets at least a /32 (RIPE-738).
+/// The prefix lengths of the wide networks that have a maximum number of clients, the longer prefix first. Each of
+/// these prefix lengths is a tier. A customer gets at most a /48 (RFC 6177), and a provider gets at least a /32
+/// (RIPE-738).
 pub(super) const TIERS: [u8; 2] = [48, 32];
 
-/// For each size of a wide IPv6 network, the maximum number of its clients that have keys of their own at the same
-/// time.
+/// The maximum number of clients in one wide IPv6 network that have keys of their own at the same time. Each size of
+/// a wide network (a tier) has a separate maximum.
 ///
 /// Further clients of the network share a fixed number of keys. So the owner of a network can create only a limited
 /// number of keys, and every client is still served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NetworkCaps {
-    /// The maximum for each of the [`TIERS`]. 0 disables the maximum.
+    /// The maximum number of clients that have keys of their own, for each of the [`TIERS`]. 0 disables the maximum.
     max_own: [u32; TIERS.len()],
 }
 
 impl NetworkCaps {
-    /// The maximum is 1,024 clients for a /48, because a site uses fewer /64 networks, and 1,024 keys take only 200
-    /// KB in Redis. The maximum is 16,384 clients for a /32, because one process serves at most this number of
-    /// phones of a large mobile network within a minute.
+    /// The maximum is 1,024 clients for a /48, because a typical site uses fewer than 1,024 networks of size /64,
+    /// and 1,024 keys take only 200 KB in Redis. The maximum is 16,384 clients for a /32, because one process is
+    /// expected to serve fewer phones of one mobile network within a minute.
     pub(super) const DEFAULT: Self = Self { max_own: [1_024, 16_384] };
 
-    /// For each of the [`TIERS`], the maximum number of own keys divided by the number of shared keys.
+    /// For each of the [`TIERS`], the number of clients that can have keys of their own, divided by the number of
+    /// shared keys.
     const OWN_PER_SHARED: [u32; TIERS.len()] = [4, 16];
 
     /// Sets the maximum for the networks whose prefix length has this index in [`TIERS`].
@@ -41,14 +44,14 @@ impl NetworkCaps {
         })
     }
 
-    /// Returns the maximum number of tracked clients in all networks together. It is enough for eight /32 networks
-    /// that each have their own maximum of tracked clients.
+    /// Returns the maximum number of tracked clients in all networks together. The result is enough for eight /32
+    /// networks in which the maximum number of clients have keys of their own.
     pub(super) fn max_tracked(self) -> usize {
         8 * self.max_own[1].max(Self::DEFAULT.max_own[1]) as usize
     }
 }
 
-/// The maximum for networks with one prefix length.
+/// A tier (the wide networks with one prefix length) and its maximum number of clients that have keys of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct CappedTier {
     /// The prefix length of these networks in bits.

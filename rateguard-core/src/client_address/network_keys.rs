@@ -24,10 +24,10 @@ const SHARDS: usize = 16;
 
 /// Tracks the clients of one process that have used keys of their own in the last 1 to 2 minutes.
 ///
-/// A client is the network of an IPv6 address, by default its /64. A /48 or /32 network is full if the number of
-/// its clients with own keys has reached the [maximum](NetworkCaps). A new client gets its own key if neither its
-/// /48 nor its /32 is full. Otherwise the client gets one of the shared keys of the full network. A hash that
-/// clients cannot predict chooses the shared key.
+/// A client is the network of an IPv6 address, by default its /64. A /48 or /32 network is full if the number of its
+/// clients that have keys of their own has reached the [maximum](NetworkCaps). A new client gets its own key if
+/// neither its /48 nor its /32 is full. Otherwise the client gets one of the shared keys of the full network. A hash
+/// that clients cannot predict chooses the shared key.
 ///
 /// The total number of tracked clients has a maximum, too (see [`NetworkCaps`]). Above this maximum, every new
 /// client gets a shared key of its /32. So an attacker with many /32 networks cannot exhaust the memory, and all
@@ -40,7 +40,7 @@ pub struct NetworkKeys {
     shards: [Mutex<TrackedClients>; SHARDS],
     /// The number of tracked clients in all shards.
     tracked: AtomicUsize,
-    /// The last period in which `clean` removed the expired clients from all shards.
+    /// The number of the last period in which `clean` removed the expired clients from all shards.
     cleaned: AtomicU64,
     /// The seed of the hash that chooses the shared key of a client.
     seed: [u8; 16],
@@ -72,8 +72,9 @@ impl NetworkKeys {
         Self { seed: secret.seal(&Key::tagged("shared network keys", [""; 0])).digest(), ..self }
     }
 
-    /// Returns the client's own network, or the shared key under which its requests are counted. If `assign` is
-    /// true, a new client gets a key of its own if possible. If `assign` is false, the call changes no state.
+    /// Returns the network of the client if it has a key of its own, or else the shared key under which the requests
+    /// of the client are counted. If `assign` is true, a new client gets a key of its own if possible. If `assign`
+    /// is false, the call changes no state.
     pub fn counted_as(&self, client: Network, caps: NetworkCaps, assign: bool) -> Network {
         self.counted_at(client, caps, assign, self.start.elapsed())
     }
@@ -92,8 +93,8 @@ impl NetworkKeys {
         }
     }
 
-    /// Returns the full network whose shared keys the client must use, as its tier. `None` if the client has its
-    /// own key or can get one.
+    /// Returns the tier of the full network whose shared keys the client must use. `None` if the client has a key of
+    /// its own or can get one.
     fn full_tier(
         &self,
         first: Ipv6Addr,
@@ -254,14 +255,14 @@ mod tests {
             .filter(|number| has_own_key(&keys, of_provider(*number), SECOND))
             .count();
         assert_eq!((own, keys.tracked.load(Relaxed)), (max, max));
-        // Above the maximum, each client gets a shared key of its /32.
+        // Above the maximum number of tracked clients, each client gets a shared key of its /32.
         let Network::SharedV6(shared) = keys.counted_at(of_provider(max), CAPS, true, SECOND)
         else {
             panic!("the client got a key of its own")
         };
         assert_eq!((shared.bits, shared.of), (32, 1_024));
-        // Later, expired clients of all shards make room for new clients. All new clients are in one shard, and
-        // this shard had fewer clients before.
+        // After two periods, the old clients of all shards have expired, so new clients get keys of their own. All
+        // new clients are in one shard, which then has more clients than it had at the start.
         let is_in_first_shard = |client: &Network| match client {
             Network::V6 { first, .. } => {
                 (keys.hash.of(*first, 32, 64) as usize).is_multiple_of(SHARDS)

@@ -1,4 +1,4 @@
-//! Defines the result of the search for a client's address, and whether the address is reliable.
+//! Defines the result of the search for a client's address. The result also says whether the address is reliable.
 
 use std::net::IpAddr;
 
@@ -12,13 +12,14 @@ use crate::Key;
 pub struct ResolvedClient {
     /// The [canonical](super::canonical) address of the client; `None` if the connection has no address.
     pub address: Option<IpAddr>,
-    /// Whether `address` belongs to a trusted proxy, because the search found no client behind the proxy.
+    /// Whether `address` belongs to a trusted proxy. This is the case if the search found no client behind the
+    /// proxy.
     pub is_proxy: bool,
 }
 
 impl ResolvedClient {
-    /// Returns whether `key` is the key of this address and an access list must not allow the address. An access
-    /// list must not allow an address if the address belongs to a proxy or if a tunnel relay can choose it.
+    /// Returns whether an access list must not allow `key`, because it is the key of this address and the address is
+    /// unreliable. An address is unreliable if it belongs to a proxy or if a tunnel relay can choose it.
     pub fn is_unreliable_key(self, key: &Key) -> bool {
         let is_unreliable = self.is_proxy || self.address.and_then(tunnel_endpoint).is_some();
         let is_address = |bits| Network::of(self.address, bits).key("ip") == *key;
@@ -53,8 +54,8 @@ mod tests {
             let (address, is_proxy) = resolve(&rule, peer, lines);
             assert_eq!((address.as_str(), is_proxy), expected, "{peer} {lines:?}");
         }
-        // If the rule trusts all addresses, the leftmost address is the client, unless the header was not read
-        // completely.
+        // If the rule trusts all addresses, the leftmost address is the client. If the search could not read the
+        // whole header, the result is a proxy.
         let all = ClientAddress::trusting_every_peer_dangerously();
         for (lines, expected) in [
             (&["198.51.100.1, 10.0.0.2"][..], ("198.51.100.1", false)),

@@ -1,9 +1,9 @@
-//! Stores the clients with a request in the current or the previous period.
+//! Stores the clients that have sent a request in the current or the previous period.
 
 use crate::keyed_hash::HashedMap;
 
-/// Tracks the clients that have keys of their own, in two groups for the periods in which they have sent the last
-/// request.
+/// Tracks the clients that have keys of their own, in two groups: clients with a request in the current period, and
+/// clients whose last request was in the previous period.
 #[derive(Default)]
 pub(super) struct TrackedClients {
     period: u64,
@@ -14,7 +14,8 @@ pub(super) struct TrackedClients {
 }
 
 impl TrackedClients {
-    /// Starts the period `period` and removes the clients that have expired. Returns the number of removed clients.
+    /// Starts the period `period`, and removes the clients that have sent no request in the period before it.
+    /// Returns the number of removed clients.
     pub(super) fn advance_to(&mut self, period: u64) -> usize {
         let elapsed = period.saturating_sub(self.period);
         if elapsed == 0 {
@@ -55,7 +56,7 @@ impl TrackedClients {
     }
 }
 
-/// The clients whose last request was in the same period.
+/// A group of clients whose last requests were all in one period.
 #[derive(Default)]
 struct Generation {
     clients: HashedMap<u64, ()>,

@@ -5,7 +5,8 @@ use std::{collections::HashSet, fmt::Display};
 use super::error::Diagnostic;
 use crate::key::{KeyRecipes, plain_recipe};
 
-/// The maximum number of reported diagnostics. Without a maximum, a file in another format could fill the log.
+/// The maximum number of reported diagnostics. Without a maximum, a file that is not a policies file could fill the
+/// log.
 const MAX_DIAGNOSTICS: usize = 50;
 
 /// The diagnostics that have been found in a text until now.

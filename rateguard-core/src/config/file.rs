@@ -249,7 +249,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Waits for a lock for at most [`MAX_LOCK_WAIT`], because another thread holds the lock for longer if its disk does
+/// Waits for a lock for at most [`MAX_LOCK_WAIT`], because another thread holds the lock for longer if the disk does
 /// not respond.
 fn lock_timeout<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
     let start = Instant::now();

@@ -57,8 +57,8 @@ pub(super) fn validate(
     Err(diagnostics.into_list())
 }
 
-/// Returns the policies and settings of the program and of the file. If both define one with the same name, the
-/// definition of the file is used.
+/// Returns the policies and settings of the program and of the file. If both define a policy or a setting with the
+/// same name, the definition in the file is used.
 fn merge(document: &Document, context: &ValidationContext<'_>) -> PolicySet {
     let mut next = context.from_builder.clone();
     next.access = document.access.clone();

@@ -92,8 +92,8 @@ impl Request<'_> {
                     continue;
                 }
                 // If two policies of a request have the same name but different quotas, the program has made a
-                // mistake. The second policy's quotas then get other bucket indexes, so that the store enforces the
-                // quotas of both policies.
+                // mistake. The second policy's quotas then get bucket indexes that are still free, so that the store
+                // enforces the quotas of both policies.
                 let is_free = |index: &usize| {
                     buckets.iter().all(|earlier| earlier.request.bucket != bucket(*index))
                 };

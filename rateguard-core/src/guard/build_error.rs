@@ -135,7 +135,7 @@ impl Error for BuildError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Thread(error) => Some(error),
-            // The message of every other variant already contains the text of its source error.
+            // The message of every variant except `Thread` already contains the text of its source error.
             _ => None,
         }
     }

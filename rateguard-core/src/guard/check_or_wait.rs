@@ -1,4 +1,4 @@
-//! Checks that wait until there is room. Other checks are denied immediately if there is no room.
+//! Checks that wait until there is room, instead of being denied immediately.
 
 use std::{panic::resume_unwind, time::Duration};
 

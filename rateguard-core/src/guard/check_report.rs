@@ -1,4 +1,5 @@
-//! Reports checks to metrics and traces. Without the features `metrics` and `tracing`, this code compiles to nothing.
+//! Reports the results of checks to metrics and traces. Without the features `metrics` and `tracing`, these
+//! functions report nothing.
 
 use super::{PolicySet, RateGuard, Request, Unavailable};
 use crate::{
@@ -14,7 +15,7 @@ use crate::{
     },
 };
 
-/// The report of a check in progress, which updates the metrics and the trace span of the check.
+/// Reports the result of one check to the metrics and to the trace span of the check.
 pub(super) struct CheckReport<'a> {
     metrics: &'a Metrics,
     span: CheckSpan,
@@ -32,7 +33,7 @@ impl CheckReport<'_> {
         self.span.record_decision(decision);
     }
 
-    /// Reports that the store failed, so that there is no decision for this policy.
+    /// Reports that there is no decision for this policy, because the store failed.
     fn undecided(&self, policy: &Policy, unavailable: &Unavailable) {
         let (outcome, mode) = OutcomeLabel::of_unavailable(unavailable);
         self.metrics.record_decision(policy.shared_name(), None, outcome, mode);
@@ -114,8 +115,8 @@ impl Request<'_> {
         futures::observe(report.span.instrument(check), move |result| match result {
             Ok(checked) => report.decided(decision(checked)),
             Err(unavailable) => {
-                // The report names the first policy whose failure mode was applied. If there is none, the report
-                // names the first policy of the request.
+                // The report names the first policy whose failure mode was applied. If no policy has this failure
+                // mode, the report names the first policy of the request.
                 let is_applied =
                     |policy: &&Policy| self.own_on_error(policy) == unavailable.on_error();
                 let mut policies = self.limits().map(|requested| requested.policy);

@@ -11,8 +11,8 @@ use std::{
 
 use crate::{OnError, StoreError};
 
-/// The numbers of checks that the store failed to decide. There is one number for each action that the guard took
-/// instead of a check.
+/// The numbers of checks that the store failed to decide. There is one number for each action that the guard can
+/// take in this case: admit, reject, or decide in memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Failures {
@@ -46,8 +46,8 @@ impl FailureCounters {
         Self { open: counter(), closed: counter(), local: counter() }
     }
 
-    /// Counts a check that failed with this cause. For each cause and failure mode, the guard logs at most one
-    /// message in 10 s.
+    /// Counts a check that failed with this cause. For each pair of a cause and a failure mode, the guard logs at
+    /// most one message in 10 s.
     pub(super) fn record(&self, cause: StoreError, on_error: OnError) {
         let (counter, outcome) = match on_error {
             OnError::Closed => (&self.closed, "rejected"),

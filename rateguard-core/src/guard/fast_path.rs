@@ -1,4 +1,5 @@
-//! On the fast path, the in-memory store or the denial cache decides a check of one quota without a future.
+//! The fast path decides a check of one quota without creating a future. The in-memory store or the denial cache
+//! decides.
 
 use super::RateGuard;
 use crate::{
@@ -14,7 +15,7 @@ impl RateGuard {
     /// store call.
     ///
     /// [`Request::check_via_store`](super::Request::check_via_store) would return the same decision. That method is
-    /// several times as slow as a check in memory, because it creates lists of bucket requests and futures.
+    /// several times as slow as this method, because it creates lists of bucket requests and futures.
     #[doc(hidden)]
     pub fn check_fast(&self, policy: &Policy, key: &Key, cost: u32) -> Option<Decision> {
         let [quota] = policy.quotas().as_slice() else { return None };

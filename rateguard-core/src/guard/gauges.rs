@@ -1,4 +1,4 @@
-//! Gauges are metrics of a guard's current state. The program updates them when it needs them.
+//! Gauges are metrics of a guard's current state. The program calls `update_gauges` before it reads the gauges.
 
 use std::sync::PoisonError;
 

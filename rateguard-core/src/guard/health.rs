@@ -26,7 +26,8 @@ pub struct Health {
 }
 
 impl Health {
-    /// True if neither the connections nor the last checks of the store have failed.
+    /// Returns true if the guard is not closed, no circuit breaker rejects checks, and no connection to the store
+    /// has a problem.
     #[must_use]
     pub fn is_good(&self) -> bool {
         self.cause.is_none()
@@ -61,8 +62,9 @@ impl RateGuard {
                 .used()
                 .find_map(|server| Some((server.breaker.open_cause()?, server.down_for())))
         };
-        // The time since the first failure is only reported if a connection has a problem, too. Without checks, the
-        // guard does not notice that a server has recovered, so this time alone does not prove a problem.
+        // A failure in the past does not prove a problem now, because the guard needs a new check to notice that a
+        // server has recovered. So the time since the first failure is only reported if a connection has a problem,
+        // too.
         let down_for = || servers.used().filter_map(ServerState::down_for).max();
         let disconnected = || store.health().err().map(|cause| (cause, down_for()));
         let problem = closed.or_else(open_breaker).or_else(disconnected);

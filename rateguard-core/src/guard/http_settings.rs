@@ -1,4 +1,4 @@
-//! Settings of an HTTP adapter that a policies file contains.
+//! The settings that a policies file contains for an HTTP adapter.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use actix_rateguard_headers::HeaderDialect;
 
 use crate::{ClientAddress, RejectionBody};
 
-/// The settings of an HTTP adapter in a policies file. A field is `None` if the file does not set it. The guard only
-/// stores these settings for the adapter.
+/// The settings that a policies file contains for an HTTP adapter. A field is `None` if the file does not set it.
+/// The guard only stores these settings for the adapter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HttpSettings {
     /// How the adapter determines the address of a client.
     pub client_address: Option<ClientAddress>,
-    /// The dialects of the rate limit headers in responses.
+    /// The dialects (names and formats) in which the adapter writes the rate limit headers of responses.
     pub headers: Option<Vec<HeaderDialect>>,
     /// The maximum random time that the adapter adds to `Retry-After`.
     pub retry_jitter: Option<Duration>,

@@ -69,7 +69,8 @@ impl LocalFallback {
 
     /// After the store has taken units, also takes these units in this process's memory, as far as this process's
     /// share of the quota has room. If the store fails after that, the counts for local decisions do not start from
-    /// zero. Returns a receipt for each bucket request that was counted.
+    /// zero. For each bucket request, returns the receipt that a refund of these units needs, or `None` if no units
+    /// were taken.
     pub(super) fn mirror(&self, requests: &[BucketRequest<'_>]) -> MirroredReceipts {
         let take = |request: &BucketRequest<'_>| {
             if request.taken() == 0 {

@@ -9,19 +9,20 @@ use crate::{
     store::{BucketRequest, Operation},
 };
 
-/// The maximum number of attempts to extend a ban. An attempt fails if a concurrent call has extended the ban since the
-/// last peek.
+/// The maximum number of attempts to extend a ban. An attempt fails if a concurrent call extends the ban after this
+/// call has read the remaining time of the ban.
 const MAX_ATTEMPTS: usize = 64;
 
 impl RateGuard {
-    /// Bans `key` for `policy` from now on, and returns the time until the ban ends. The duration `length` of the ban
-    /// must be from 1 second to 90 days. The returned time is `length` or up to 1 second longer. If the key already
-    /// has a longer ban, this method does not change the ban, and returns the time until it ends.
+    /// Bans `key` for `policy` from now on, and returns the time until the ban ends. The duration `length` of the
+    /// ban must be from 1 second to 90 days. The returned time is `length` or up to 1 second longer. If the key
+    /// already has a longer ban, this method does not change the ban, and returns the time until the longer ban
+    /// ends.
     ///
-    /// The ban is in the store, so it applies on every application server. The policy must have a [ban
-    /// setting](Policy::ban) and must not be in [shadow mode](Policy::shadow), because the guard looks for bans only
-    /// in checks of such policies. A manual ban counts neither as an offence nor as a past ban, so it does not change
-    /// the duration of later bans.
+    /// The guard writes the ban to the store, so the ban applies on every application server. The policy must have a
+    /// [ban setting](Policy::ban) and must not be in [shadow mode](Policy::shadow), because only checks of policies
+    /// that meet both conditions look for bans. A manual ban counts neither as an offence nor as a past ban, so it
+    /// does not change the duration of later bans.
     ///
     /// # Errors
     ///
@@ -49,8 +50,8 @@ impl RateGuard {
         let mut left = self.banned_for(escalation, &key).await.map_err(store_error)?;
         for _ in 0..MAX_ATTEMPTS {
             if left < length {
-                // The store denies the extension if a concurrent call has extended the ban. The loop then tries again
-                // with the new time until the end of the ban.
+                // The store denies the extension if a concurrent call has extended the ban. The loop then tries
+                // again with the new remaining time of the ban.
                 let extension = [escalation.longer_ban(&key, left, length)];
                 let result =
                     self.run_operation(Operation::Check, &extension, self.shared.deadline).await;
@@ -98,7 +99,8 @@ impl RateGuard {
         Ok(verdict.statuses().next().and_then(|status| status.retry_after).unwrap_or_default())
     }
 
-    /// Also bans the key in this process's memory, so that decisions in this memory enforce the ban.
+    /// Copies the ban of the key to this process's memory, so that the guard also enforces the ban when it decides
+    /// in this memory.
     pub(super) fn ban_locally(&self, escalation: &Escalation, key: &Key, left: Duration) {
         if self.has_remote_store() && !left.is_zero() {
             let ban = [escalation.ban_for(key, left)];
@@ -118,7 +120,7 @@ impl RateGuard {
     }
 }
 
-/// The reason why a ban was not started or ended.
+/// The reason why a call could not start or end a ban.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BanError {

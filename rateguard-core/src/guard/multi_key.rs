@@ -12,8 +12,9 @@ use crate::{
 /// Runs an operation on one key after the other, with a separate store call for each key. All calls together last at
 /// most as long as `deadline`.
 ///
-/// If the store denies the check of a key, or fails, the guard refunds the units of the keys before it and only peeks
-/// at the keys after it. The result is a denial if any key has no room, even if the store failed for other keys.
+/// If the store denies or fails to decide the check of a key, the guard refunds the units of the keys before this
+/// key, and only peeks at the keys after this key. The result is a denial if any key has no room, even if the store
+/// failed for other keys.
 pub(super) async fn one_after_the_other(
     guard: &RateGuard,
     operation: Operation,
@@ -59,7 +60,8 @@ pub(super) async fn one_after_the_other(
 
 /// The bucket requests of one key.
 struct KeyGroup<'a> {
-    /// The indexes of this key's bucket requests in the list of the bucket requests of all keys.
+    /// The caller passes one list with the bucket requests of all keys. These are the indexes of this key's bucket
+    /// requests in that list.
     indexes: Vec<usize>,
     requests: Vec<BucketRequest<'a>>,
     /// The replies of the last store call for this key.

@@ -1,5 +1,5 @@
 //! The registry of limit names. Limits with the same name share their counts, so the registry rejects a limit whose
-//! quotas differ from the registered quotas of its name.
+//! quotas differ from the quotas that are already registered with this name.
 
 use std::{
     collections::HashMap,
@@ -17,7 +17,8 @@ pub struct NameRegistration<'a> {
     pub policy: &'a Policy,
     /// True if the quotas are the same for all requests. False if the program chooses the quotas for each request.
     pub is_fixed: bool,
-    /// The source location of the limit, if the limit uses the default name. `None` if the program has set a name.
+    /// The source location of the limit, if the program has set no name and the limit has the default name. `None`
+    /// if the program has set a name.
     pub unnamed_at: Option<&'static Location<'static>>,
 }
 
@@ -30,7 +31,7 @@ pub(crate) struct NameRegistry {
 /// The settings that are registered with a name.
 #[derive(Clone)]
 struct RegisteredName {
-    /// The quotas of the limit or policy. `None` if the quotas depend on the request.
+    /// The quotas of the limit or policy. `None` if the program chooses the quotas for each request.
     quotas: Option<Quotas>,
     ban: Option<Ban>,
     shadow_mode: Option<ShadowMode>,
@@ -42,7 +43,7 @@ struct RegisteredName {
 
 impl NameRegistry {
     /// Registers a limit. The same limit may be registered several times, because every worker of an HTTP server
-    /// registers its limits.
+    /// registers all limits of the server.
     pub(super) fn add(&self, registration: &NameRegistration<'_>) -> Result<(), NameConflict> {
         let name = registration.policy.name();
         let new = RegisteredName::of(registration);
@@ -155,7 +156,7 @@ enum ConflictKind {
         one: &'static Location<'static>,
         other: &'static Location<'static>,
     },
-    /// One limit uses the default name, and the program has given this name to the other limit.
+    /// One limit uses the default name, and the program has given the same name to another limit.
     DefaultName {
         location: &'static Location<'static>,
     },
@@ -279,7 +280,7 @@ mod tests {
         }
         assert_eq!(register_limit(), Ok(()));
         assert_eq!(registry.replace_policies([&policy("login", "2/s")], true).len(), 1);
-        // The limit's registration stays after the guard's policy of this name was removed.
+        // The limit's registration stays after the guard's policy with the same name was removed.
         assert_eq!(registry.replace_policies([&policy("search", "2/s")], true), []);
         assert_eq!(registry.replace_policies([&policy("login", "2/s")], true).len(), 1);
         assert_eq!(register_limit(), Ok(()));

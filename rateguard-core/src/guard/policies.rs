@@ -1,4 +1,4 @@
-//! A guard gets its policies from the program or from a policies file.
+//! A guard gets its policies from the program, and also from a policies file if it has such a file.
 
 use super::{
     BuildError,
@@ -10,7 +10,8 @@ use crate::OnError;
 pub(super) enum Policies {
     /// The policies of the program. They never change.
     Fixed(Box<PolicySet>),
-    /// The policies of a policies file. They override the policies of the program, and change when the file changes.
+    /// The policies of the program and of a policies file. A policy in the file replaces the program's policy with
+    /// the same name. The policies change when the file changes.
     #[cfg(feature = "config")]
     FromFile(Box<crate::config::PoliciesFile>),
 }

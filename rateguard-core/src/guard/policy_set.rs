@@ -39,8 +39,8 @@ pub struct NamedPolicy {
     usage: Arc<NameUsage>,
 }
 
-/// Settings from a policies file that replace the settings of limits. If a field is `None`, the limit's own setting
-/// applies.
+/// Settings from a policies file that replace the settings of limits. If a field is `None`, the setting in the
+/// limit's definition applies.
 #[derive(Clone, Debug, Default)]
 pub struct RouteOverrides {
     /// How an HTTP adapter determines the key of a request.
@@ -67,8 +67,8 @@ struct NamedPlan {
     usage: Arc<NameUsage>,
 }
 
-/// Records how the program uses the name of a policy or plan. All policy sets of a guard share this record, so it is
-/// not lost when a changed file replaces the policy set.
+/// Records how the program uses the name of a policy or plan. A new policy set takes over this record, so the record
+/// is not lost when a changed file replaces the policy set.
 #[derive(Default)]
 struct NameUsage {
     is_used: AtomicBool,
@@ -78,8 +78,8 @@ struct NameUsage {
 
 impl NameUsage {
     fn mark_used(&self) {
-        // The flag is written only once, because each write would remove it from the CPU caches of the other worker
-        // threads.
+        // The flag is written only once, because each write would remove the flag from the CPU caches of the other
+        // worker threads.
         if !self.is_used.load(Relaxed) {
             self.is_used.store(true, Relaxed);
         }
@@ -220,7 +220,8 @@ impl PolicySet {
     }
 
     /// Returns the highest cost of a request against this policy. The result includes the macro attributes with this
-    /// policy, and the limits with this policy that have a constant cost. It is zero if there are none.
+    /// policy, and the limits with this policy that have a constant cost. The result is zero if there is no such
+    /// attribute or limit.
     pub fn max_constant_cost(&self, name: &str) -> u32 {
         let recorded =
             self.policies.get(name).map_or(0, |named| named.usage.max_cost.load(Relaxed));

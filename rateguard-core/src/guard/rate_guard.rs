@@ -48,7 +48,8 @@ pub struct RateGuard {
 pub(super) struct Shared {
     pub(super) store: Box<dyn Store>,
     pub(super) deadline: Duration,
-    /// When the store has been down for this time, the guard rejects requests in every failure mode. `None`: never.
+    /// If the store has been down for longer than this time, the guard rejects requests in every failure mode. With
+    /// `None`, this never happens.
     pub(super) fail_closed_after: Option<Duration>,
     pub(super) servers: ServerStates,
     pub(super) in_flight: InFlight,
@@ -70,7 +71,7 @@ pub(super) struct Shared {
     id: u64,
 }
 
-/// The id of the next guard. The numbers start at 1, so an adapter can use 0 for "no guard".
+/// The id that the next guard gets. The ids start at 1, so an adapter can use 0 for "no guard".
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 impl RateGuard {
@@ -89,9 +90,9 @@ impl RateGuard {
 
     pub(super) fn new(settings: Settings) -> Self {
         let Settings { store, deadline, secret, policies, http, .. } = settings;
-        // With an in-memory store, the guard has no denial cache, because the store decides as fast as a cache. The
-        // fast path of this store also does not invalidate cached denials, and a cached denial does not expire when a
-        // manual clock of the store advances.
+        // With an in-memory store, the guard has no denial cache, because the store decides as fast as a cache.
+        // Cached denials could also be outdated: a check on the fast path (without a future) does not remove cached
+        // denials, and a cached denial does not expire when a test advances the store's manual clock.
         let has_cache = store.in_process().is_none();
         let denial_cache_ttl = if has_cache { settings.denial_cache_ttl } else { Duration::ZERO };
         let shared = Shared {
@@ -123,7 +124,7 @@ impl RateGuard {
         &*self.shared.store
     }
 
-    /// Whether the store may be outside this process. A store in this process cannot fail.
+    /// Whether the store may be outside this process. Only such a store can fail.
     pub(super) fn has_remote_store(&self) -> bool {
         self.shared.store.in_process().is_none()
     }
@@ -135,15 +136,15 @@ impl RateGuard {
         self.shared.secret.as_ref()
     }
 
-    /// Returns the settings for an HTTP adapter that the policies file contains.
+    /// Returns the settings that the policies file contains for an HTTP adapter.
     #[doc(hidden)]
     #[must_use]
     pub fn http_settings(&self) -> &HttpSettings {
         &self.shared.http
     }
 
-    /// Whether the store has rejected a call because its keys belong to different cluster slots. If so, the guard
-    /// calls the store separately for each key.
+    /// Whether the store has rejected a call because the keys of the call belong to different cluster slots. If so,
+    /// the guard calls the store separately for each key.
     pub(super) fn is_cross_slot(&self) -> bool {
         self.shared.is_cross_slot.load(Relaxed)
     }
@@ -179,8 +180,8 @@ impl RateGuard {
         self.shared.id
     }
 
-    /// Registers the names of the guard's policies at startup. Then a limit with one of these names must have the
-    /// same quotas as the policy.
+    /// Registers the names of the guard's policies at startup. After this, a limit with one of these names is only
+    /// accepted if it has the same quotas as the policy with this name.
     pub(super) fn register_initial_policies(&self) {
         // No conflict is possible, because the registry is still empty and each name occurs only once in a policy
         // set.

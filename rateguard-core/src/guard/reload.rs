@@ -1,4 +1,4 @@
-//! Methods that reload the policies file and return its status.
+//! Methods that reload the policies file and return the status of the file.
 
 use std::{io, sync::Arc};
 

@@ -1,4 +1,5 @@
-//! The parts of a request are its limits and their bucket requests. A limit consists of a policy and a key.
+//! Defines the parts of a request: limits and bucket requests. A limit asks for units of one key against one policy.
+//! A bucket request asks the store for units of one bucket.
 
 use crate::{Key, Policy, policy::QuotaVariant, store::BucketRequest};
 

@@ -1,5 +1,5 @@
-//! The guard has a separate state for each server of the store. So the failure of one server does not stop the checks
-//! on the other servers.
+//! The guard has a separate state (circuit breaker and time of the first failure) for each server of the store. So
+//! the failure of one server does not stop the checks on the other servers.
 
 use std::{
     sync::{
@@ -39,9 +39,9 @@ pub(super) struct ServerState {
     pub(super) breaker: Breaker,
     /// The time when the guard first used the server.
     start: Instant,
-    /// The time of the first failure after the last success, in milliseconds after `start`. This value is at least 1.
-    /// Zero means that no store call has failed since the last success. Failures that concern only one request are
-    /// not counted.
+    /// The time of the first failed store call after the last successful store call, in milliseconds after `start`.
+    /// A failure in the first millisecond gets the value 1, because 0 means that no store call has failed since the
+    /// last success. Failures that concern only one request are ignored.
     down_since_ms: AtomicU64,
 }
 

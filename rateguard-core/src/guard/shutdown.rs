@@ -31,9 +31,10 @@ impl RateGuard {
     /// # }).unwrap().unwrap();
     /// ```
     ///
-    /// Later checks fail with [`StoreError::Closed`](crate::StoreError::Closed), so the failure mode of the policy
-    /// decides. [`health`](Self::health) reports the same error as soon as `close` is called. If all clones of a
-    /// guard are dropped without `close`, the guard closes the connections without waiting for checks.
+    /// Checks that start after the call of `close` fail with [`StoreError::Closed`](crate::StoreError::Closed), so
+    /// the failure mode of the policy decides. [`health`](Self::health) reports the same error as soon as `close` is
+    /// called. If all clones of a guard are dropped without `close`, the guard closes the connections without
+    /// waiting for checks.
     ///
     /// # Panics
     ///

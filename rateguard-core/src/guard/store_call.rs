@@ -16,8 +16,8 @@ use crate::{
 };
 
 impl RateGuard {
-    /// Runs an operation within the deadline. If the denial cache has a denial of an equal check, this denial is the
-    /// result. Otherwise the store decides.
+    /// Runs an operation within the deadline. If the denial cache has a denial of an equal check (the same buckets,
+    /// quotas and costs), this denial is the result. Otherwise the store decides.
     pub(super) async fn apply(
         &self,
         operation: Operation,
@@ -41,7 +41,7 @@ impl RateGuard {
         result.map_err(|cause| {
             if operation == Operation::Debit && cause.is_caused_by_load() {
                 // The store has not counted the debit. The guard counts the debit in this process's memory, so that
-                // at least the decisions in this memory include the debit.
+                // at least decisions in this memory take the debit into account.
                 let _ = self.shared.local.mirror(requests);
             }
             let unavailable = self.unavailable(cause, on_error(), requests);
@@ -121,7 +121,8 @@ impl RateGuard {
         Box::pin(one_after_the_other(self, operation, requests, deadline)).await
     }
 
-    /// Calls the store once, without a lookup in the denial cache and without the failure mode.
+    /// Calls the store once. This method does not read the denial cache, and returns a store error without applying
+    /// the failure mode.
     pub(super) async fn call_store(
         &self,
         traffic: Traffic,
@@ -146,9 +147,9 @@ impl RateGuard {
                 }
                 let breaker_permit = server.breaker.try_acquire(*full)?;
                 let _permit = traffic.in_flight(&self.shared).try_acquire()?;
-                // The guard may have been closed in the meantime, so the flag is read again after the permit was
-                // acquired. `close` sets the flag and then waits until all permits of enforced checks are returned.
-                // So no enforced store call starts after `close` has returned.
+                // The guard may have been closed after `is_closed` was first called, so it is called again after the
+                // permit was acquired. `close` first marks the guard as closed and then waits until all permits of
+                // enforced checks are returned. So no enforced store call starts after `close` has returned.
                 if self.is_closed() {
                     return Err(StoreError::Closed);
                 }
@@ -161,8 +162,8 @@ impl RateGuard {
                 match &reply {
                     // An overload of this process is not a failure of the server, so the breaker ignores this error.
                     Err(StoreError::Overloaded) => {}
-                    // If this call had less than half of the deadline, even a healthy server may reply too late. So
-                    // the breaker ignores this timeout.
+                    // If less than half of the guard's deadline was left for this call, even a healthy server may
+                    // reply too late. So the breaker ignores this timeout.
                     Err(StoreError::Timeout) if deadline < *full / 2 => {}
                     reply => breaker_permit.record(reply),
                 }
@@ -170,8 +171,8 @@ impl RateGuard {
             }
         };
         let reply = reply.and_then(|verdict| validate(verdict, requests));
-        // If this function ends before this statement, the invalidation is dropped without a result. It then removes
-        // the cached denials, unless the operation is a check.
+        // If this function ends before this statement, `invalidation` is dropped without a result. The drop then
+        // removes the cached denials, unless the operation is a check.
         if let Some(invalidation) = invalidation {
             invalidation.record(&reply);
         }

@@ -1,18 +1,18 @@
-//! There are two kinds of store calls: enforced calls and shadow calls. Each kind has its own circuit breakers and
-//! its own concurrency limit.
+//! There are two kinds of store calls: the result of an enforced call can reject a request, and the result of a
+//! shadow call is only counted. The two kinds have separate circuit breakers and concurrency limits.
 
 use super::{concurrency_limit::InFlight, rate_guard::Shared, server_state::ServerStates};
 
-/// The kind of a store call. It selects the circuit breakers and the concurrency limit for the call.
+/// The kind of a store call. The kind selects the circuit breakers and the concurrency limit for the call.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Traffic {
     /// The result of the call can admit or reject a request.
     Enforced,
     /// The result of the call is only counted and reported.
     ///
-    /// A shadow call needs no permit of the enforced calls, and a failed shadow call does not open a circuit breaker
-    /// of the enforced calls. But if a circuit breaker of the enforced calls is open, the guard sends no shadow calls
-    /// to this server either, because the server does not reply.
+    /// A shadow call does not count for the concurrency limit of the enforced calls, and a failed shadow call does
+    /// not open a circuit breaker of the enforced calls. But if the circuit breaker for enforced calls to a server
+    /// is open, the guard sends no shadow calls to this server either, because the server does not reply.
     Shadow,
 }
 

@@ -4,7 +4,7 @@ use std::{error::Error, fmt};
 
 use crate::{OnError, StoreError};
 
-/// The error for a request without a decision, because the store failed.
+/// The error for a request on which there is no decision, because the store failed.
 ///
 /// This error is not a denial, because the key may be far below the limit. The numbers of a decision, such as the
 /// remaining units, are not available.
@@ -35,7 +35,7 @@ impl Unavailable {
         self.on_error
     }
 
-    /// Whether the guard decides in this process's memory because the store cannot decide.
+    /// Whether the guard decides on the request in this process's memory, in place of the store.
     pub(super) fn is_local(&self) -> bool {
         self.on_error == OnError::Local
     }

@@ -1,4 +1,4 @@
-//! Queues of checks that wait for room. Each pair of a policy and a key has its own queue.
+//! Queues of checks that wait for room. Each pair of a policy and a key has a separate queue.
 
 use std::{
     collections::HashMap,
@@ -67,8 +67,8 @@ impl WaitQueues {
     }
 }
 
-/// The front position in a queue. The fields are dropped in their order: first the lock is released for the next
-/// check, and then the entry is removed from the queue.
+/// The front position in a queue. The fields are dropped in the order of their declaration: first the lock is
+/// released for the next check, and then the entry is removed from the queue.
 pub(super) struct QueueGuard<'a> {
     _front: sync::OwnedMutexGuard<()>,
     entry: QueueEntry<'a>,

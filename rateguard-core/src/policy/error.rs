@@ -1,4 +1,4 @@
-//! Defines the errors of invalid policies.
+//! Defines the error for an invalid policy.
 
 use std::{error::Error, fmt};
 
@@ -17,9 +17,9 @@ pub enum PolicyError {
     /// The ban is invalid.
     Ban(BanSpecError),
     /// The policy has a [candidate](crate::Policy::candidate) although it is in [shadow
-    /// mode](crate::Policy::shadow). In shadow mode, it has no enforced quotas that a candidate could replace.
+    /// mode](crate::Policy::shadow). A policy in shadow mode has no enforced quotas that a candidate could replace.
     Shadow,
-    /// The [rollout](crate::Policy::rollout) is above 100 percent, or the policy has no candidate.
+    /// The [rollout](crate::Policy::rollout) is above 100 percent, or the policy has a rollout but no candidate.
     Rollout,
 }
 

@@ -14,8 +14,8 @@ pub(crate) struct PolicyName(Arc<Name>);
 #[derive(Debug)]
 struct Name {
     text: Box<str>,
-    /// The byte offset at which the public part of the name begins. The default name of a limited handler is its
-    /// Rust path, and clients should receive only the last segment.
+    /// The byte offset at which the public part of the name begins. The default name of a limit on a handler is the
+    /// Rust path of the handler, and clients should receive only the last segment of the path.
     public_from: usize,
     /// The hash of the text. The hash is computed only once, so lookups are fast.
     hash: u64,

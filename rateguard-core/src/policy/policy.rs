@@ -27,16 +27,16 @@ pub struct Policy {
     shadow_mode: Option<Arc<ShadowMode>>,
 }
 
-/// The quotas of a policy until the program has chosen other quotas for a request. The guard never enforces this
-/// placeholder.
+/// The placeholder quota of a policy whose quotas the program chooses for each request. The guard never enforces
+/// this placeholder.
 pub const PLACEHOLDER_QUOTA: Quota = match Quota::new(1, Duration::from_secs(1)) {
     Ok(quota) => quota,
     Err(_) => unreachable!(),
 };
 
 impl Policy {
-    /// Creates a policy with this name and these quotas: a [`Quota`](crate::Quota), [`Quotas`], or text such as
-    /// `"5/minute"`.
+    /// Creates a policy with this name and these quotas. The quotas are a [`Quota`](crate::Quota), [`Quotas`], or
+    /// text such as `"5/minute"`.
     ///
     /// # Errors
     ///

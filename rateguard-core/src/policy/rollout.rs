@@ -1,4 +1,5 @@
-//! Defines the rollout, which is the percentage of the keys for which the guard enforces a candidate.
+//! Defines the rollout: the percentage of the keys for which the guard enforces a candidate instead of the policy's
+//! own quotas.
 
 use std::fmt;
 
@@ -25,8 +26,9 @@ impl Rollout {
 
     /// Returns whether the guard enforces the candidate for a hashed key.
     ///
-    /// A key has the same percentile on every application server, and different percentiles for different policies.
-    /// So a small rollout does not affect the same keys in every policy.
+    /// The percentile is a number from 0 to 99 that depends only on the key and the policy. A key has the same
+    /// percentile on every application server, and usually different percentiles for different policies. So a small
+    /// rollout does not affect the same keys in every policy.
     pub(super) fn includes(self, policy: &str, key: &Key) -> bool {
         match self.0 {
             0 => false,

@@ -1,8 +1,8 @@
 //! Puts a policy in shadow mode: either the whole policy, or candidate quotas in addition to the enforced quotas.
 //!
 //! A candidate has separate buckets, under a name that no policy can have. Every request is counted both in the
-//! buckets of the policy and in the buckets of the candidate, whichever of them is enforced for the key. So no key
-//! gets its full quota back when the rollout changes.
+//! buckets of the policy and in the buckets of the candidate, whichever of them is enforced for the key. So no count
+//! starts from zero when the rollout changes.
 
 use actix_rateguard_grammar::{Quotas, ShadowSpec};
 
@@ -26,12 +26,13 @@ impl Policy {
     /// - An HTTP adapter sends nothing about the policy to clients, and no HTTP request waits for the checks of the
     ///   policy.
     /// - The guard bans no key, even if the policy has a [`ban`](Self::ban).
-    /// - If the store does not answer, the guard admits requests, even if [`on_error`](Self::on_error) has another
-    ///   value.
+    /// - If the store does not answer, the guard admits requests, whatever failure mode [`on_error`](Self::on_error)
+    ///   sets.
     /// - The policy has no [candidate](Self::candidate), because a candidate needs enforced quotas. This method
-    ///   removes it.
+    ///   removes the candidate.
     ///
-    /// When you enforce the policy later, its buckets still have the counts from shadow mode.
+    /// When you enforce the policy after a time in shadow mode, the policy's buckets still have the counts from that
+    /// time.
     #[must_use]
     pub fn shadow(self) -> Self {
         self.with_shadow_mode(Some(ShadowMode::Whole))
@@ -78,13 +79,13 @@ impl Policy {
     /// Enforces the [candidate](Self::candidate) instead of the policy's own quotas for this percentage of the keys,
     /// from 0 to 100. Default: 0.
     ///
-    /// Start with 0, because a new candidate has counted no requests. If you enforce the candidate immediately,
-    /// every key gets the full quota again.
+    /// Start with 0, because a new candidate has counted no requests. If you enforce the candidate immediately, the
+    /// counts of all keys start from zero.
     ///
-    /// The guard chooses the keys only by the key and the name of the policy, so every application server enforces
-    /// the candidate for the same keys. A higher percentage adds keys and removes none. The policy's own quotas and
-    /// the candidate both count the requests of all keys, so no key gets its full quota back when the percentage
-    /// changes.
+    /// Whether a key belongs to the percentage depends only on the key and the policy's name, so every application
+    /// server enforces the candidate for the same keys. A higher percentage adds keys and removes none. The policy's
+    /// own quotas and the candidate both count the requests of all keys, so no count starts from zero when the
+    /// percentage changes.
     ///
     /// # Errors
     ///

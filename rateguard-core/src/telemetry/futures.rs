@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::{FutureExt, future::Inspect};
 
-/// Returns a future that calls `report` with the output of this future. If the future is dropped, nothing is
-/// reported.
+/// Returns a future that runs `future` and then calls `report` with the output of `future`. If the returned future
+/// is dropped, nothing is reported.
 pub(crate) fn observe<F, R>(future: F, report: R) -> Inspect<F, R>
 where
     F: Future,

@@ -1,4 +1,5 @@
-//! Replaces `futures.rs` without the features `metrics` and `tracing`: nothing is reported, and no clock is read.
+//! Replaces `futures.rs` if the features `metrics` and `tracing` are both disabled. Then nothing is reported, and no
+//! clock is read.
 
 use std::time::Duration;
 

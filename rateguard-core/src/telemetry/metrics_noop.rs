@@ -1,4 +1,4 @@
-//! Replaces the metrics of a guard without the feature `metrics`: nothing is recorded.
+//! Replaces the metrics of a guard if the feature `metrics` is disabled. Then nothing is recorded.
 
 use std::time::Duration;
 

@@ -5,7 +5,7 @@
 pub(crate) enum DecisionMode {
     /// The store decided the check.
     Store,
-    /// The in-memory store decided the check. The store was full, so the key shared its count with other keys.
+    /// The in-memory store decided the check. The store was full, so several keys shared one count.
     Overflow,
     /// The denial cache of the guard decided the check, because the store had denied the same check a moment
     /// before.

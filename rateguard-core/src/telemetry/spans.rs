@@ -13,7 +13,7 @@ use crate::{Decision, Policy, StoreError};
 pub(crate) struct CheckSpan(Span);
 
 impl CheckSpan {
-    /// Creates the span of a check. The fields of the span get their values later.
+    /// Creates the span of a check. The fields of the span are empty until the check has results.
     pub(crate) fn new() -> Self {
         // If another crate enables the feature `log` of `tracing` and no subscriber is installed, each span would
         // write a log message. So no span is created without a subscriber.
@@ -65,8 +65,8 @@ impl CheckSpan {
     }
 }
 
-/// Records the duration of a store call in the current span. If a check makes several store calls, the last
-/// duration overwrites the earlier ones.
+/// Records the duration of a store call in the current span. If a check makes several store calls, the duration of
+/// the last call overwrites the earlier durations.
 pub(crate) fn record_store_time(elapsed: Duration) {
     Span::current().record("store_seconds", elapsed.as_secs_f64());
 }

@@ -1,4 +1,4 @@
-//! Replaces the span of a check without the feature `tracing`: nothing is recorded.
+//! Replaces the tracing span of a check if the feature `tracing` is disabled. Then nothing is recorded.
 
 use std::time::Duration;
 

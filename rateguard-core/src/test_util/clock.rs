@@ -46,8 +46,8 @@ impl Clock for ManualClock {
     }
 }
 
-/// The clock of Tokio, which a test can pause. A test of [`check_or_wait`](crate::RateGuard::check_or_wait) with
-/// this clock ends immediately, because Tokio skips the waits.
+/// The clock of Tokio. If a test pauses this clock, Tokio skips all waits, so a test of
+/// [`check_or_wait`](crate::RateGuard::check_or_wait) ends immediately.
 ///
 /// ```
 /// # use std::time::Duration;

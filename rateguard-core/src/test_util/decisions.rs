@@ -6,8 +6,8 @@ use crate::{
     store::{Bucket, BucketRequest, BucketStatus},
 };
 
-/// Returns a decision that has a status for each of these quotas. Each item has the name of the policy, the quota,
-/// the cost in units, and the status of the bucket.
+/// Returns a decision that has a status for each of these quotas. Each item of `quotas` has the name of the policy,
+/// the quota, the cost in units, and the status of the bucket.
 ///
 /// ```
 /// use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Wraps a store that fails or hangs when a test requests it.
+//! Wraps a store, and makes it fail or hang when a test requests this.
 
 use std::{
     fmt,
@@ -33,12 +33,12 @@ impl FaultyStore {
         Self { store: Arc::new(store), fault: Arc::new(Mutex::new(Fault::None)) }
     }
 
-    /// Makes every later operation return this error and do nothing else.
+    /// From now on, every operation returns this error and does nothing else.
     pub fn fail(&self, cause: StoreError) {
         self.set(Fault::Fails(cause));
     }
 
-    /// Makes every later operation do nothing and never complete. So a check ends at the deadline of the guard.
+    /// From now on, every operation does nothing and never completes. So a check ends at the deadline of the guard.
     pub fn hang(&self) {
         self.set(Fault::Hangs);
     }

@@ -1,4 +1,5 @@
-//! Contains helpers for tests: manual clocks, stores that fail on demand, and the conformance suite for stores.
+//! Contains helpers for tests: manual clocks, stores that fail on demand, and a suite that verifies the contract of
+//! stores.
 //!
 //! [`guard`] returns a guard with a manual clock. A test with this guard needs no Redis server and need not sleep:
 //!

@@ -8,7 +8,8 @@ use super::{
 /// Parses `RateLimit` and `RateLimit-Policy` of revision 08 and later. The fields are lists, and two items with the
 /// same policy name describe the same limit.
 ///
-/// A status item without the parameter `r` and a policy item without the parameter `q` are ignored.
+/// An item of `RateLimit` without the parameter `r` is ignored, and so is an item of `RateLimit-Policy` without the
+/// parameter `q`.
 pub(crate) fn parse_lists(statuses: &str, policies: &[Item]) -> Vec<ParsedLimit> {
     let statuses: Vec<Item> = items(statuses).into_iter().filter(|item| item.r.is_some()).collect();
     let policies: Vec<&Item> = policies.iter().filter(|item| item.q.is_some()).collect();
@@ -86,7 +87,7 @@ mod tests {
                 (Some("burst"), [Some(100), Some(60), None, None]),
             ],
         );
-        // These are examples of the draft.
+        // These are examples from the draft.
         check(
             r#""hour";q=1000;w=3600, "day";q=5000;w=86400"#,
             r#""day";r=100;t=36000"#,
@@ -120,7 +121,7 @@ mod tests {
             r#""100-in-15min"; r=99; t=900; pk=:MTJjYTE3YjQ5YWYy:"#,
             &[(Some("100-in-15min"), [Some(100), Some(900), Some(99), Some(900)])],
         );
-        // A proposal writes names without quotation marks.
+        // In a proposed form of the fields, names have no quotation marks.
         check(
             "default;q=100;w=60",
             "default;r=50;t=30",

@@ -1,4 +1,4 @@
-//! Reads the limits of a response in any dialect.
+//! Reads the limits of a response in any dialect, which is a set of header fields that report limits.
 
 use std::time::{Duration, SystemTime};
 

@@ -68,8 +68,8 @@ pub(crate) fn dictionary(text: &str) -> Dictionary {
     }
 }
 
-/// Returns the window of the first policy that has this quota and a window, such as `100;w=60`. Drafts up to
-/// revision 07 write policies in this way.
+/// Returns the window of the first policy that has this quota and a window, such as `100;w=60`. Policies have this
+/// form in the drafts up to revision 07.
 pub(crate) fn window_of(quota: u64, policies: &[Item]) -> Option<Duration> {
     policies.iter().filter(|item| item.subject == Subject::Quota(quota)).find_map(Item::window)
 }
@@ -158,7 +158,7 @@ impl<'de> DictionaryVisitor<'de> for Dictionary {
     }
 }
 
-/// A visitor that stores a number in the field to which it refers.
+/// A visitor that stores a parsed number in the referenced `Option`.
 struct Number<'a>(&'a mut Option<u64>);
 
 impl<'de> EntryVisitor<'de> for Number<'_> {

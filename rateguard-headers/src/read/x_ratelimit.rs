@@ -1,4 +1,6 @@
-//! Parses a limit from three fields. This is the oldest dialect, and servers write it in many variants.
+//! Parses a limit from three separate fields, such as `X-RateLimit-Limit`, `X-RateLimit-Remaining` and
+//! `X-RateLimit-Reset`. These are the oldest fields for rate limits, and servers write their values in many
+//! variants.
 
 use std::time::SystemTime;
 
@@ -18,7 +20,7 @@ pub(crate) fn read(
     now: SystemTime,
 ) -> Option<ParsedLimit> {
     let quota = fields.get(limit).and_then(first_whole);
-    // Some servers write the windows after the quota in the same field, and other servers write them in a separate
+    // Some servers write the windows after the quota in the same field. Others write the windows in a separate
     // field.
     let listed = fields.get(limit).map(items).unwrap_or_default();
     let window =

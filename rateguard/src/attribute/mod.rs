@@ -238,7 +238,7 @@ impl LimitInputs {
     ///
     /// # Errors
     ///
-    /// [`NotChecked`] if the limit exempts or rejects the request without a check of its counts.
+    /// [`NotChecked`] if the limit exempts or rejects the request without a check of the counts.
     pub(crate) fn into_check<'a>(
         self,
         context: &LimitContext<'a>,

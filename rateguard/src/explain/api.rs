@@ -29,8 +29,8 @@ impl RateGuard {
     /// counts nothing.
     ///
     /// `explain` applies the entries for keys in the guard's [access list](crate::RateGuardBuilder::access). It
-    /// does not apply `methods`, `skip`, entries for addresses, or the access list of a middleware, because they
-    /// depend on an HTTP request. [`explain_request`](Self::explain_request) applies all of these.
+    /// does not apply `methods`, `skip`, entries for addresses, or the access list of a middleware, because these
+    /// depend on an HTTP request. [`explain_request`](Self::explain_request) applies all of them.
     ///
     /// ```
     /// # use actix_rateguard::{Key, Policy, RateGuard};
@@ -111,8 +111,8 @@ impl RateGuard {
         let infos = self.limit_infos(&policy_set).into_iter();
         let mut evaluated = Vec::new();
         for (limit, source) in infos.filter(|(limit, _)| is_selected(limit)) {
-            // A function of the previous limit may have used a second guard, which stores the client by its own
-            // rule in the request. So the guard of this explanation stores the client again.
+            // A function of the previous limit may have used a second guard, which replaces the client that is
+            // stored in the request. So this guard stores the client again.
             client::resolve_without_warning(self.http(), request);
             evaluated.push((limit, evaluate(self, &policy_set, &source, request).await));
         }

@@ -39,7 +39,7 @@ impl From<LimitCheck<'_>> for PeekRequest {
 ///
 /// # Errors
 ///
-/// Returns the outcome if it does not depend on the counts in the store.
+/// Returns the outcome as an error if the outcome does not depend on the counts in the store.
 pub(super) async fn evaluate(
     guard: &RateGuard,
     policy_set: &PolicySet,

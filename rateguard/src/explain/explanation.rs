@@ -7,8 +7,8 @@ use crate::{client_address::AddressTrace, inventory::LimitInfo, limit_check::Key
 
 /// An explanation of what the limits of a guard would do with an HTTP request, and why.
 ///
-/// [`RateGuard::explain_request`](crate::RateGuard::explain_request) returns this explanation. `Display` formats it
-/// as text with one line for each limit.
+/// [`RateGuard::explain_request`](crate::RateGuard::explain_request) returns this explanation. `Display` formats
+/// the explanation as text with one line for each limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
     pub(super) client: AddressTrace,
@@ -25,8 +25,9 @@ pub struct ExplainedLimit {
     pub counted_by: Option<KeySource>,
     /// The cost of the request in units. `None` if the limit does not count the request.
     pub cost: Option<u32>,
-    /// Whether the guard enforces the limit's [candidate](crate::Policy::candidate) for this key, instead of the
-    /// limit's own quotas. `None` if the limit has no candidate, or if the limit does not count the request.
+    /// Whether the guard enforces the limit's [candidate](crate::Policy::candidate) quotas for this key. If
+    /// `false`, the guard enforces the limit's regular quotas. `None` if the limit has no candidate, or if the
+    /// limit does not count the request.
     pub is_rolled_out: Option<bool>,
     /// The outcome that this limit would have for the request.
     pub outcome: Outcome,

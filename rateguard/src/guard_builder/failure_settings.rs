@@ -31,8 +31,8 @@ core_settings! {
     max_in_flight(checks: usize);
 
     /// Sets the maximum time for which this process caches a denial. While the denial is cached, the guard denies
-    /// the same check again without a call to the store. If the bucket may have room before this time is over, the
-    /// process removes the denial then. Default: 250 ms for Redis and Upstash, and zero (no cache) for a
+    /// the same check again without a call to the store. If the bucket may have room earlier, the process removes
+    /// the denial at that earlier time. Default: 250 ms for Redis and Upstash, and zero (no cache) for a
     /// [`store`](crate::RateGuardBuilder::store) that you implement. Every duration is valid.
     denial_cache_ttl(max: Duration);
 

@@ -13,8 +13,9 @@ core_settings! {
     /// database share their counts, so give each application its own prefix.
     prefix(prefix: impl Into<String>);
 
-    /// Sets the format in which Redis stores the logs of
-    /// [`Algorithm::SlidingWindow`](crate::Algorithm::SlidingWindow). The format is either packed or readable by
-    /// other Redis commands. Default: [`LogEncoding::Packed`](crate::LogEncoding::Packed).
+    /// Sets the format in which Redis stores the times of the requests that
+    /// [`Algorithm::SlidingWindow`](crate::Algorithm::SlidingWindow) counts. The packed format needs less memory.
+    /// The format with sorted sets can be read with Redis commands. Default:
+    /// [`LogEncoding::Packed`](crate::LogEncoding::Packed).
     log_encoding(encoding: LogEncoding);
 }

@@ -1,5 +1,5 @@
-//! The builder of a guard. One submodule has the settings for all guards, and each store has a submodule of its
-//! own.
+//! The builder of a guard. One submodule has the settings for all stores, and further submodules have the settings
+//! for only some stores.
 
 mod common;
 mod core_settings;

@@ -1,5 +1,5 @@
 //! The limits of handlers that have the macro attribute. The linker collects these limits, so the guard can list
-//! them before the first request.
+//! these limits before the first request.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -14,7 +14,7 @@ use crate::{
     limit_context::{LimitContext, Purpose},
 };
 
-/// The limit of one macro attribute, as the macro describes it for the inventory.
+/// Describes the limit of one macro attribute for the inventory. The macro creates this value.
 pub struct AttributeLimit {
     /// A function that returns the limit.
     pub limit: fn() -> &'static HandlerLimit,
@@ -62,8 +62,8 @@ pub fn attribute_policies() -> Vec<AttributePolicy> {
 }
 
 impl AttributeLimit {
-    /// Returns the macro attributes that use this guard, sorted by file and line. If a macro attribute has a
-    /// `limiter` argument, it uses the guard that handled the last request of its handler.
+    /// Returns the macro attributes that use this guard, sorted by file and line. A macro attribute with a
+    /// `limiter` argument is in the result if this guard handled the last request of the handler.
     pub(super) fn of(guard: &RateGuard) -> Vec<&'static Self> {
         let belongs_to_guard = |attribute: &&Self| match attribute.has_own_guard {
             true => (attribute.limit)().is_registered_with(guard),
@@ -111,7 +111,8 @@ impl HandlerLimit {
         matches!(self.policy, PolicySource::PerRequest(_))
     }
 
-    /// Returns the limit's own policy. The result is `None` if the limit uses a policy of the guard.
+    /// Returns the policy, if it belongs only to this limit. The result is `None` if the limit uses a policy of the
+    /// guard.
     pub(crate) fn own_policy(&self) -> Option<&Policy> {
         match &self.policy {
             PolicySource::Fixed(policy) | PolicySource::PerRequest(policy) => Some(policy),

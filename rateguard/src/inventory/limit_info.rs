@@ -78,7 +78,7 @@ impl fmt::Display for LimitKind {
 pub(super) struct LimitDefinition<'a> {
     pub(super) kind: LimitKind,
     pub(super) name: &'a str,
-    /// The limit's own policy. `None` if the limit uses a policy of the guard.
+    /// The policy, if it belongs only to this limit. `None` if the limit uses a policy of the guard.
     pub(super) policy: Option<&'a Policy>,
     pub(super) is_per_request: bool,
     pub(super) key: &'a str,

@@ -23,8 +23,8 @@ impl Inventory {
         &self.limits
     }
 
-    /// Returns how many times a middleware started a limit that is not in the list. The list has at most 1,024
-    /// limits of middlewares, so it omits further limits.
+    /// Returns how many times a worker started a limit of a middleware that is not in the list. The list contains
+    /// at most 1,024 limits of middlewares, and omits further limits.
     #[must_use]
     pub fn omitted(&self) -> usize {
         self.omitted
@@ -51,8 +51,8 @@ impl LimitSource {
     }
 }
 
-/// Returns a list with the maximum number of quotas that a policy can have. A reset with this list deletes the
-/// buckets of every plan.
+/// Returns a list with the maximum number of quotas that a policy can have. No plan has more quotas, so a reset
+/// with this list deletes the buckets of every plan.
 fn max_quotas() -> Arc<Quotas> {
     let second = Duration::from_secs(1);
     let quotas = (1..=Quotas::MAX as u32).filter_map(|limit| Quota::new(limit, second).ok());
@@ -99,7 +99,7 @@ impl RateGuard {
         })
     }
 
-    /// Returns the description and the source of each limit.
+    /// Returns the description of each limit, and the macro attribute or middleware that the limit belongs to.
     pub(crate) fn limit_infos(&self, policy_set: &PolicySet) -> Vec<(LimitInfo, LimitSource)> {
         let mut infos: Vec<(LimitInfo, LimitSource)> = Vec::new();
         #[cfg(feature = "macros")]

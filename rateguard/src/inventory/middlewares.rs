@@ -35,8 +35,9 @@ pub(crate) struct RegisteredLimit {
     startup_info: LimitInfo,
     /// The index of the limit in the list `limits`.
     index: usize,
-    /// The reference is weak, because a function of a limit may own a clone of the guard. With a strong reference,
-    /// the guard and this function would own each other, and the memory of both would never be freed.
+    /// The limits of the middleware. The reference is weak, because a function of a limit may own a clone of the
+    /// guard. With a strong reference, the guard and this function would own each other, and the memory of both
+    /// would never be freed.
     limits: Weak<Vec<MiddlewareLimit>>,
     access: Weak<AccessList>,
     counts_preflights: bool,
@@ -56,7 +57,7 @@ impl ActiveLimit {
     }
 }
 
-/// The parts of a middleware that it registers when a worker starts it.
+/// The parts of a middleware that are registered when a worker starts the middleware.
 pub(crate) struct ActiveMiddleware<'a> {
     pub(crate) limits: &'a Arc<Vec<MiddlewareLimit>>,
     pub(crate) access: &'a Arc<AccessList>,
@@ -64,8 +65,8 @@ pub(crate) struct ActiveMiddleware<'a> {
 }
 
 impl MiddlewareRegistry {
-    /// Registers the limits of a middleware. If another worker has already registered the same limits, replaces
-    /// them.
+    /// Registers the limits of a middleware. If another worker has already registered a limit with the same name
+    /// and source location, the new limit replaces it.
     pub(crate) fn register(
         &self,
         guard: &actix_rateguard_core::RateGuard,
@@ -120,7 +121,7 @@ impl RegisteredLimit {
     }
 
     /// Returns the current description of the limit. If no worker runs the middleware any more, returns the
-    /// description from the start of the middleware.
+    /// description at the time when a worker started the middleware.
     pub(super) fn current_info(
         &self,
         guard: &actix_rateguard_core::RateGuard,

@@ -37,7 +37,7 @@ pub enum Caller {
     Exempt,
 }
 
-/// A type marker for functions that return a [`Caller`], which needs no conversion.
+/// Marks the implementation of [`IntoResolved`] for a [`Caller`], which needs no conversion.
 #[doc(hidden)]
 pub enum Direct {}
 

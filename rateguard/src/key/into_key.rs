@@ -14,7 +14,7 @@ use crate::{
 ///
 /// These types implement this trait: the built-in keys of [`key`](crate::key), text in the notation of the macro
 /// attribute, such as `"user+path:tenant"`, and every sync or async closure or function over `&HttpRequest` whose
-/// result converts into a [`Caller`]. The compiler infers `Kind`.
+/// result converts into a [`Caller`]. The compiler infers the type parameter `Kind`.
 #[diagnostic::on_unimplemented(
     message = "expected a key, found `{Self}`",
     note = "expected a built-in key, text such as \"header:X-Api-Key\", or a closure or function over `&HttpRequest`, sync or async, that returns text, a number, a `Key`, a `Caller`, or an `Option` or `Result` of one of them"
@@ -32,11 +32,11 @@ pub struct LimitKey {
     pub(crate) notation: Option<String>,
 }
 
-/// A type marker for text in the notation of the macro attribute.
+/// Marks the implementation of [`IntoKey`] for text in the notation of the macro attribute.
 #[doc(hidden)]
 pub enum Notation {}
 
-/// A type marker for closures and functions.
+/// Marks the implementation of [`IntoKey`] for closures and functions.
 #[doc(hidden)]
 pub struct Function<Kind>(PhantomData<Kind>);
 

@@ -70,7 +70,8 @@ fn key_of_values(values: &[String], address: Option<IpAddr>) -> Result<Key, Stri
 }
 
 /// Builds a key that is given in the notation of the macro attribute. `values` contains one value for each part of
-/// the key, in the same order. An `address` replaces the values of all address parts.
+/// the key, in the order of the parts. If there is an `address`, it is the value of all address parts, and `values`
+/// contains only the values of the other parts.
 fn key_of_notation(
     notation: &str,
     values: &[String],

@@ -4,7 +4,7 @@ use actix_rateguard_grammar::Methods;
 use actix_web::http::Method;
 
 /// A value that converts into a list of request methods. The value is text such as `"POST, PUT"`, or an iterator of
-/// [`Method`](actix_web::http::Method)s. The compiler infers `Kind`.
+/// [`Method`](actix_web::http::Method)s. The compiler infers the type parameter `Kind`.
 #[diagnostic::on_unimplemented(
     message = "expected request methods, found `{Self}`",
     note = "expected text such as \"POST, PUT\", or an iterator of `Method`s such as `[Method::POST]`"
@@ -14,10 +14,10 @@ pub trait IntoMethods<Kind> {
     fn into_methods(self) -> Result<Vec<Method>, String>;
 }
 
-/// A type marker for text.
+/// Marks the implementation of [`IntoMethods`] for text.
 pub enum Text {}
 
-/// A type marker for an iterator of methods.
+/// Marks the implementation of [`IntoMethods`] for an iterator of methods.
 pub enum Listed {}
 
 impl IntoMethods<Text> for &str {

@@ -21,7 +21,8 @@ use crate::{
 /// settings of the `Limit`, or a policy of the guard.
 #[derive(Clone)]
 pub(crate) struct MiddlewareLimit {
-    /// The limit's own policy. If the limit uses a policy of the guard, this is the guard's policy at startup.
+    /// The policy of the limit. If the limit uses a policy of the guard, this is a copy of that policy from the
+    /// start of the application.
     pub(crate) policy: Policy,
     /// Whether the limit uses a policy of the guard.
     pub(crate) is_of_guard: bool,
@@ -106,7 +107,7 @@ impl MiddlewareLimit {
     ///
     /// # Errors
     ///
-    /// [`NotChecked`] if the limit exempts or rejects the request without a check of its counts.
+    /// [`NotChecked`] if the limit exempts or rejects the request without a check of the counts.
     pub(crate) async fn check<'a>(
         &'a self,
         context: &LimitContext<'a>,

@@ -39,8 +39,8 @@ use crate::{
 /// - The program has set no name for the other limit and for a limit of this middleware, so both limits have the
 ///   same default name.
 ///
-/// If the other limit has already started, [`RateLimit::try_new`] returns an error instead. All other errors in a
-/// limit are also errors of `try_new`.
+/// If the other limit has already started, [`RateLimit::try_new`] returns an error instead. `try_new` also returns
+/// every other error in a limit.
 impl<S, B> Transform<S, ServiceRequest> for RateLimit
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
@@ -138,8 +138,8 @@ where
                     // once.
                     let response = error.error_response();
                     admission.on_response(response.status()).await;
-                    // The error contains the decision, so that outer middlewares can combine it with their
-                    // decisions.
+                    // The error contains the decision, so that outer middlewares can combine this decision with
+                    // their decisions.
                     match admission.decision() {
                         Some(decision) => {
                             let guard = middleware.guard.clone();
@@ -201,7 +201,7 @@ fn is_preflight(request: &HttpRequest) -> bool {
     *request.method() == Method::OPTIONS && has(ORIGIN) && has(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-/// Writes the header fields that report the decisions on a request into its response.
+/// Writes header fields into a response. The fields report the decisions on the request.
 fn write_response_headers<B>(middleware: &RateLimit, response: &mut ServiceResponse<B>) {
     let request = response.request().clone();
     write_headers(middleware.guard.http(), &request, response.headers_mut());

@@ -58,7 +58,7 @@ impl AuditEntry {
         }
     }
 
-    /// Writes a log message about requests that were rejected with 403, at most once in 10 seconds.
+    /// Writes a log message about requests that the `allow_if` function rejected, at most once in 10 seconds.
     pub(super) fn log_forbidden(&self, guard: &RateGuard, request: &HttpRequest) {
         static LOG: ThrottledLog = ThrottledLog::new();
         if let Some(requests) = LOG.try_emit() {

@@ -1,4 +1,4 @@
-//! The actix-web service that handles the requests to the endpoints.
+//! The endpoints for operators, as a service of actix-web.
 
 use std::{rc::Rc, time::Duration};
 

@@ -1,5 +1,5 @@
-//! Creates the JSON of the responses. The documentation of [`operator`](crate::operator) describes the fields,
-//! which stay the same within a version.
+//! Creates the JSON of the responses. The documentation of [`operator`](crate::operator) describes the fields.
+//! While the version stays the same, RateGuard removes no field.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -214,8 +214,8 @@ pub(super) fn outcome(outcome: &Outcome) -> Value {
     })
 }
 
-/// Returns the fields that report whether a policy is in shadow mode, and whether the guard enforces its candidate
-/// for this key.
+/// Returns the fields that report whether a policy is in shadow mode, and whether the guard enforces the candidate
+/// of the policy for this key.
 pub(super) fn shadow_state(guard: &RateGuard, policy: &Policy, key: &Key) -> Value {
     json!({
         "is_in_shadow": policy.is_in_shadow(),
@@ -234,7 +234,8 @@ fn seconds(time: Option<Duration>) -> Option<f64> {
     time.map(|time| time.as_secs_f64())
 }
 
-/// Returns the Unix time in seconds at which the duration ends, by the clock of this application server.
+/// Returns the Unix time in seconds at which a duration ends that starts now. The clock is the clock of this
+/// application server.
 fn until(left: Duration) -> Option<f64> {
     unix_seconds(SystemTime::now() + left)
 }

@@ -1,4 +1,4 @@
-//! Determines the type of the key that an operator's request selects.
+//! Determines the key type of an operator's request. The key type says how the values in the request form a key.
 
 use super::problem::Problem;
 use crate::{
@@ -7,8 +7,8 @@ use crate::{
     key::operator_key::{NO_KEY, PARTS, VALUE, are_equivalent, may_be_missing},
 };
 
-/// Returns the key type that the field `by` of a request body sets. If the body has no `by`, returns the default
-/// key type.
+/// Returns the key type that the field `by` of a request body sets. If the body has no `by`, returns the key type
+/// of the limits with this name, or [`VALUE`] if there is no such limit.
 ///
 /// # Errors
 ///

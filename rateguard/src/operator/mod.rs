@@ -84,9 +84,10 @@
 //!
 //! A response is a JSON object with the field `version`, whose value is 1. While the version stays the same, a
 //! release of RateGuard may add fields, but it neither removes a field nor changes the meaning of a field. If the
-//! name of a field ends in `_seconds`, the value is a duration in seconds. If the name ends in `_unix_seconds`, the
-//! value is a point in time from the clock of the application server that responds. A missing value is `null`. The
-//! field `omitted` of `inventory` is the value of [`Inventory::omitted`](crate::inventory::Inventory::omitted).
+//! name of a field ends in `_unix_seconds`, the value is a point in time from the clock of the application server
+//! that responds. Each other field whose name ends in `_seconds` contains a duration in seconds. A missing value is
+//! `null`. The field `omitted` of `inventory` is the value of
+//! [`Inventory::omitted`](crate::inventory::Inventory::omitted).
 //!
 //! The body of an error response has problem details (RFC 9457). If the store does not answer, the status is 503,
 //! and the body also has the fields that do not depend on the store.

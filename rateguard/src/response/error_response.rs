@@ -1,5 +1,5 @@
-//! The error that the middleware returns if the inner service returns an error. It contains the decision, so that
-//! the response reports it.
+//! The error that the middleware returns if the inner service returns an error. The error contains the decision of
+//! the middleware, so that the response can report this decision.
 
 use std::{cell::Cell, fmt};
 
@@ -30,8 +30,7 @@ impl LimitedError {
         decision: Decision,
         guard: RateGuard,
     ) -> Self {
-        // The decision of an inner middleware may be tighter, so the headers report a combination of both
-        // decisions.
+        // An inner middleware may have fewer requests left, so the headers report a combination of both decisions.
         let decision = match error.as_error::<Self>() {
             Some(inner) => decision.and(inner.decision.clone()),
             None => decision,

@@ -40,7 +40,8 @@ pub(crate) fn write_decision(
     }
 }
 
-/// The values of a decision that the header dialects read.
+/// The values of a decision from which a header dialect creates header fields. A dialect is a format of these
+/// fields.
 struct ReportedDecision<'a> {
     decision: &'a Decision,
     /// The public names of the limits. They are computed when a dialect first reads them, because only some
@@ -73,7 +74,7 @@ impl DialectInput for ReportedDecision<'_> {
 
     /// Returns the limits that the header fields report. If the key is banned, this is only the limit that banned
     /// the key. If the request is denied without a ban, these are only the limits that denied it. A limit that did
-    /// not deny the request may reset later than the client may retry, so it would confuse the client.
+    /// not deny the request may reset after the time at which the client may retry, which would confuse the client.
     fn reported_limits(&self) -> impl Iterator<Item = Limit<'_>> {
         let (decision, ban) = (self.decision, self.decision.banned_for());
         let with_status = self.limits().zip(decision.statuses()).enumerate();
@@ -109,8 +110,8 @@ pub(crate) fn write_retry_after(after: Duration, jitter: u64, headers: &mut Head
     headers.insert(name(RETRY_AFTER), number(seconds));
 }
 
-/// Returns the jitter for `Retry-After` in seconds. The jitter is chosen only once for each request, so that an
-/// outer limit writes the same value as an inner limit.
+/// Returns the jitter for `Retry-After`, which is a random delay in seconds. The jitter is chosen only once for
+/// each request, so that an outer limit writes the same value as an inner limit.
 pub(crate) fn jitter(settings: &HttpSettings, request: &HttpRequest) -> u64 {
     #[derive(Clone, Copy)]
     struct Drawn(u64);
@@ -139,7 +140,7 @@ pub(crate) fn write_no_store(headers: &mut HeaderMap) {
     }
 }
 
-/// Formats a number with one allocation. The conversion from a number in [`HeaderValue`] needs two allocations.
+/// Formats a number with one allocation. The function `HeaderValue::from` needs two allocations for a number.
 fn number(number: u64) -> HeaderValue {
     let mut digits = itoa::Buffer::new();
     HeaderValue::from_str(digits.format(number)).unwrap_or_else(|_| number.into())

@@ -1,6 +1,7 @@
 //! Creates the responses to rejected requests.
 //!
-//! Every client can receive these responses, so their bodies are constant, except for the public names of policies.
+//! Every client can receive these responses, so the bodies must not reveal internal data. The texts are constant,
+//! except for the public names of policies.
 
 use std::{rc::Rc, time::Duration};
 
@@ -32,7 +33,7 @@ pub(crate) enum Rejection {
     Denied { state: Rc<RequestState>, index: usize, on_denied: Option<OnDenied> },
     /// The response has status 503, because the store did not answer and the limit fails closed.
     Unavailable,
-    /// The response has status 403, because the request lacks a required key, or an access list denies it.
+    /// The response has status 403, because the request lacks a required key, or an access list denies the client.
     Forbidden,
     /// A function of the application returned an error, which becomes the response.
     Error(Error),
@@ -187,16 +188,16 @@ fn violated_policies(decision: &Decision) -> Vec<String> {
 }
 
 /// Returns whether the client prefers JSON to text. This is the case if `Accept` contains a JSON type whose quality
-/// value is at least as high as that of text (RFC 9110, section 12.5.1).
+/// value is at least as high as the quality value of text (RFC 9110, section 12.5.1).
 ///
-/// The function ignores `Accept` if the request has more than 8 values of it, or more than 1,024 bytes in these
-/// values.
+/// The function ignores `Accept` if this header has more than 8 values, or if the values have more than 1,024
+/// bytes.
 fn accepts_problem_json(request: &HttpRequest) -> bool {
     if !bounds::ACCEPT.permits(request.headers(), &ACCEPT) {
         return false;
     }
-    // Parsing the header takes longer than checking the limit. Most requests do not accept JSON, so a search for
-    // the text `json` finds the few requests that need the parser.
+    // The parser for `Accept` needs more time than the check of a limit in memory. Most requests do not accept
+    // JSON, so a search for the text `json` finds the few requests that need the parser.
     let names_json = |value: &HeaderValue| {
         value.as_bytes().windows(4).any(|bytes| bytes.eq_ignore_ascii_case(b"json"))
     };

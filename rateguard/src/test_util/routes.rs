@@ -44,12 +44,12 @@ use crate::route_probe::RouteProbe;
 ///
 /// In these cases, the result is not complete or not correct:
 ///
-/// - A limit exempts the marked request with [`skip`](crate::Limit::skip), or applies only to other methods. The
-///   route is then reported as a route without a limit.
+/// - A limit exempts the marked request with [`skip`](crate::Limit::skip), or does not apply to the method of this
+///   request. The route is then reported as a route without a limit.
 /// - A middleware, such as an authentication, responds to the marked request before any limit does. The route is
 ///   then reported as a route without a limit.
 /// - The route has a route guard of actix-web that does not match the marked request. The route is then reported as
-///   a route without a limit. Guards that match the method are not affected.
+///   a route without a limit. Route guards for the method are no problem.
 /// - A route is not in the list. Such a route is not tested.
 #[derive(Clone, Debug, Default)]
 #[must_use]

@@ -1,5 +1,5 @@
-//! Tests masters that fail during a load. The guard must always decide checks of keys on other masters. After the
-//! failover, it must also decide checks of keys on the failed master again.
+//! Tests a master that fails while clients send checks. The guard must always decide checks of keys on the masters that
+//! have not failed. After the failover, it must decide checks of the keys of the failed master again.
 
 use std::{
     sync::{
@@ -29,7 +29,7 @@ struct Tally {
 
 /// Threads that check all keys again and again, until [`stop`](Self::stop) is called.
 struct Load {
-    /// The counts for each of the three masters.
+    /// The counts of the checks for each of the three masters.
     tallies: Arc<[Tally; 3]>,
     /// The duration in milliseconds of the longest check.
     longest: Arc<AtomicU64>,
@@ -100,9 +100,9 @@ impl Load {
     }
 }
 
-/// Starts a cluster, a guard, and a load that uses all keys.
+/// Starts a cluster, a guard, and threads that check all keys.
 async fn under_load(prefix: &str) -> (RedisCluster, RateGuard, Load) {
-    // With the default setting, the other masters also reject requests while some cluster slots have no master.
+    // With the default value of this setting, all masters reject requests while some cluster slots have no master.
     let cluster = RedisCluster::start_with(&["--cluster-require-full-coverage", "no"]);
     cluster.use_short_node_timeout();
     let masters = masters_of_keys(&cluster, &guard(&cluster, prefix), prefix, 24).await;

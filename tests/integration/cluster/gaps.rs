@@ -1,4 +1,5 @@
-//! Tests that cluster slots without a master, and frozen nodes in the URL, do not affect keys on other nodes.
+//! Tests clusters in which a slot has no master or a node in the URL is frozen. In both cases, the guard must decide
+//! checks of keys on the other nodes.
 
 use std::{
     env, fs,
@@ -36,8 +37,8 @@ async fn unserved_slot_does_not_affect_other_slots() {
     let served: Vec<u32> = (0..30).filter(|key| !is_unserved(*key)).collect();
     let start = Instant::now();
     loop {
-        // The owner of the slot must delete the slot first. Otherwise the owner would report to the other nodes that
-        // it still has the slot.
+        // Node 2 owns the slot, so it must delete the slot before the other nodes do. Otherwise node 2 would report to
+        // the other nodes that it still owns the slot.
         for number in [2, 0, 1] {
             let mut client = cluster.nodes[number].client();
             let _ = cluster_command(&["DELSLOTS", &unserved_slot.to_string()]).exec(&mut client);
@@ -46,8 +47,8 @@ async fn unserved_slot_does_not_affect_other_slots() {
         for key in &served {
             are_served &= guard.check(&policy(), &Key::from(*key)).await.is_ok();
         }
-        // The guard must decide the checks of all keys outside the missing slot, and its health must report that
-        // a slot is missing.
+        // The guard must decide the checks of all keys in other slots, and its health must report that a slot has no
+        // master.
         if are_served && guard.health().cause() == Some(StoreError::NotReady) {
             break;
         }
@@ -56,8 +57,8 @@ async fn unserved_slot_does_not_affect_other_slots() {
         assert!(start.elapsed() < TEST_TIMEOUT, "the map is not refreshed");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    // The former owner of the slot returns an error for keys in this slot, and the guard may be reconnecting because
-    // of this error. Therefore the test does not use other keys of this node.
+    // The former owner of the slot returns an error for keys in this slot, and the guard may be reconnecting because of
+    // this error. Therefore the test does not use any keys of this node.
     for key in served.into_iter().filter(|key| masters[*key as usize] != 2) {
         for _ in 0..6 {
             assert!(guard.check(&policy(), &unserved).await.is_err());
@@ -73,7 +74,7 @@ async fn cluster_without_slots_is_unhealthy() {
     let args = ["--dir", folder.to_str().unwrap(), "--cluster-enabled", "yes"];
     let server = RedisServer::start_with(&args);
     let guard = RateGuard::redis(server.url().replace("redis:", "redis+cluster:")).build().unwrap();
-    // Until the guard has read the cluster map, its health reports a different cause.
+    // Until the guard has read the cluster map, its health reports a cause other than `NotReady`.
     eventually("the guard reads the map", || {
         assert!(!guard.health().is_good());
         (guard.health().cause() == Some(StoreError::NotReady)).then_some(())
@@ -94,8 +95,8 @@ async fn frozen_url_node_does_not_delay_startup() {
     let masters = masters_of_keys(&cluster, &guard(&cluster, "start"), "start", 30).await;
     let key = Key::from(masters.iter().position(|master| *master == 0).unwrap() as u32);
     cluster.nodes[1].freeze();
-    // Some guards connect to the frozen node first, and need a second for it. The test needs one guard that does not
-    // wait. It starts several guards, because a busy machine may delay any of them.
+    // Some guards connect to the frozen node first, and wait for it for a second. The test succeeds if one guard does
+    // not wait. It starts several guards, because a busy machine may delay any of them.
     let mut elapsed = Vec::new();
     let any_is_quick =
         |elapsed: &Vec<Duration>| elapsed.iter().any(|it| *it < Duration::from_millis(800));

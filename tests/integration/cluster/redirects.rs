@@ -1,4 +1,5 @@
-//! Tests redirects. The guard must send its password only to nodes that belong to the cluster.
+//! Tests redirects from one cluster node to another. The guard must send its password only to nodes that belong to the
+//! cluster.
 
 use std::{
     net::TcpListener,
@@ -101,8 +102,8 @@ async fn redirect_to_new_node_is_followed_after_map_refresh() {
         let is_in_map = Arc::new(AtomicBool::new(false));
         let _node = FakeRedis::listen(listener, move |command| {
             if is_script(command) {
-                // The cluster map contains the new node from now on. The guard must request the map before it
-                // connects to this node.
+                // From this redirect on, the cluster map contains the new node. The guard must request the map before
+                // it connects to this node.
                 is_in_map.store(true, SeqCst);
                 return format!("-{kind} 0 127.0.0.1:{other_port}\r\n");
             }

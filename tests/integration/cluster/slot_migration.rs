@@ -1,4 +1,4 @@
-//! Tests the migration of cluster slots from one master to another during a load.
+//! Tests the migration of cluster slots from one master to another while clients send checks.
 
 use std::{
     sync::{
@@ -28,7 +28,8 @@ struct Migration<'a> {
 }
 
 impl<'a> Migration<'a> {
-    /// Starts the migration. From now on, the source redirects requests for keys that it does not have to the target.
+    /// Starts the migration. After this call, the source redirects a request to the target if the source does not have
+    /// the requested key.
     fn begin(slot: u16, from: &'a RedisServer, to: &'a RedisServer) -> Self {
         let slot = slot.to_string();
         let set = |node: &RedisServer, state: &str, other: &RedisServer| {
@@ -146,7 +147,7 @@ async fn multi_quota_key_is_decided_throughout_slot_migration() {
     // The check may have failed before the migration ended. It is counted only if it was admitted.
     let admitted = u32::from(checked.await.unwrap().is_ok());
     assert_eq!(left().await, 6 - admitted);
-    // The target does not have the script any more, so the guard must send the source of the script with the request.
+    // Now the target does not have the script any more, so the guard must send the text of the script with the request.
     redis::cmd("SCRIPT").arg("FLUSH").exec(&mut cluster.nodes[1].client()).unwrap();
     assert_eq!(left().await, 5 - admitted);
     migration.finish(&cluster);

@@ -30,8 +30,8 @@ fn limit(guard: &RateGuard) -> usize {
     guard.policy("login").unwrap().quotas().as_slice()[0].limit() as usize
 }
 
-/// Replaces a file ten times with `write`. Asserts that the guard applies every version of the file, and nothing
-/// else.
+/// Replaces a file ten times with `write`. Asserts that the guard applies every version of the file, and never applies
+/// an incomplete version.
 fn assert_every_version_is_applied(path: &Path, write: impl Fn(usize)) {
     let guard = with_polling(path).build().unwrap();
     let (is_stopped, initial) = (Arc::new(AtomicBool::new(false)), limit(&guard));

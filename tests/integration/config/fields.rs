@@ -1,5 +1,5 @@
 //! For each setting of the builder, this test lists the field in the policies file, or the reason why the setting is
-//! available only in code. The test fails if a new setting has neither of these.
+//! available only in code. The test fails if a new setting has neither a field nor a reason.
 
 use std::{collections::BTreeSet, fs};
 

@@ -1,4 +1,5 @@
-//! Tests changes of the file during a load. No request may fail, no count may be lost, and no quota may be reset.
+//! Tests changes of the policies file while clients send requests. No request may fail, no count may be lost, and no
+//! quota may be reset.
 
 use std::{
     fs,
@@ -103,8 +104,8 @@ fn change_under_load(guard: RateGuard, folder: &Folder, path: &str) {
         .collect();
     let replace = |text: &str| fs::rename(folder.file("temporary.toml", text), path).unwrap();
     for change in 1..=CHANGES {
-        // The limit first becomes lower, then the file is invalid, and then the limit becomes higher than before.
-        // Each valid version uses a different algorithm.
+        // In each round, the limit first becomes lower. Then the file is invalid. Then the limit becomes higher than in
+        // the previous round. Each valid version uses a different algorithm.
         let algorithm = |turn: u32| ALGORITHMS[turn as usize % 3];
         let lower = STEP * (change / 2).max(1);
         replace(&file(lower, algorithm(2 * change)));

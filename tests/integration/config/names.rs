@@ -1,5 +1,5 @@
-//! Tests names that the program uses but that the file does not contain, and names that mean different things in the
-//! program and in the file.
+//! Tests the names of policies: names that the program uses but that the policies file does not contain, and names for
+//! which the program and the file have different settings.
 
 use std::fs;
 
@@ -30,7 +30,7 @@ impl Reloader {
         Self { folder, guard }
     }
 
-    /// Returns a second guard, which also applies the rate limit attributes of this test program.
+    /// Returns a second guard, which also applies to the rate limit attributes of this test program.
     fn guard_for_attributes(&self) -> RateGuard {
         let path = self.folder.file("rateguard.toml", FILE);
         without_polling(path).for_attributes(true).build().unwrap()
@@ -122,8 +122,8 @@ fn policy_used_by_an_attribute_is_required_at_start() {
         "{message}"
     );
     assert!(message.contains("; did you mean `searhc`? expected one of "), "{message}");
-    // The guard must report all errors together. It must not additionally report an invalid policy as a missing
-    // policy.
+    // The guard must report all errors together. If a policy is invalid, the guard must not also report that this
+    // policy is missing.
     let path = folder.file("rateguard.toml", "[policies]\nlogin.rate = 5\nsearch.rate = 5\n");
     let error = without_polling(&path).for_attributes(true).build().unwrap_err().to_string();
     assert_eq!(error.matches("expected a rate in quotes").count(), 2, "{error}");

@@ -1,4 +1,4 @@
-//! Tests paths that lead to a named pipe. If a guard opened a pipe for reading, it would be blocked.
+//! Tests paths that lead to a named pipe. If a guard opened a named pipe for reading, the guard would be blocked.
 
 use std::{
     fs,

@@ -41,7 +41,7 @@ async fn plans_are_selected_by_name() {
             ("free", [200, 429, 429]),
             ("pro", [200, 200, 429]),
             ("enterprise", [200, 200, 200]),
-            // The file does not have this plan. The guard must report an error and must not use another plan instead.
+            // The file does not have this plan. The guard must report an error and must not use a different plan.
             ("gold", [500, 500, 500]),
             ("", [500, 500, 500]),
         ] {

@@ -1,4 +1,4 @@
-//! Tests that the settings in a file override the settings of limits in code.
+//! Tests that the settings in a policies file override the settings of limits in code.
 
 use actix_rateguard::{
     Caller, Count, Key, Limit, MissingKey, OnError, Policy, RateGuard, RateLimit, key, rate_limit,
@@ -248,7 +248,7 @@ async fn file_sets_guard_settings() {
         (denied.status, denied.header("content-type")),
         (429, Some("application/problem+json"))
     );
-    // With 3 replicas, the local share of a limit of 3 units is 1 unit.
+    // With 3 replicas of the application server, each server may admit 1 of 3 units in memory while the store is down.
     faults.fail(actix_rateguard::StoreError::Unreachable(None));
     let local = Policy::new("local", "3/minute").unwrap().on_error(OnError::Local);
     let key = Key::global();

@@ -7,7 +7,7 @@ use actix_rateguard::{Key, Policy, RateGuard};
 use super::{RemoteStore, denied, exhausted};
 
 const CAPACITY: u64 = 57_344;
-/// The number of users that is enough to fill every shard of the denial cache.
+/// A number of users that is large enough to fill every shard (an independent part) of the denial cache.
 const USERS: u32 = 70_000;
 
 /// Sends a check whose cost is higher than the limit. The denial of such a check never expires in the cache.

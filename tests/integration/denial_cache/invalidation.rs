@@ -1,5 +1,5 @@
-//! Tests operations on a key whose denial is cached. The cache notices an operation of its own guard immediately. It
-//! notices an operation of another guard only after the TTL.
+//! Tests operations on a key whose denial is cached. If the guard with the cache runs the operation, the cached denial
+//! becomes invalid immediately. If another guard runs it, the cached denial stays valid until its TTL ends.
 
 use std::time::{Duration, Instant};
 
@@ -192,8 +192,8 @@ async fn memory_store_bypasses_the_denial_cache() {
     let store = MemoryStore::new().clock(clock.clone());
     let settings = RateGuard::builder().store(store).denial_cache_ttl(HOUR);
     let guard = settings.build().unwrap();
-    // The fast path handles a policy with one quota. Policies with two quotas use a different code path with the
-    // function `apply`.
+    // A policy with one quota uses the fast path, which decides a check without an allocation. A policy with two quotas
+    // uses the function `apply` of the store.
     for quotas in ["2/hour", "2/hour; 9/day"] {
         let policy = Policy::new("p", quotas).unwrap();
         let key = exhausted(&guard, &policy).await;

@@ -77,7 +77,7 @@ async fn policies_of_one_key_are_cached_separately_and_combined() {
         assert!(admitted(&guard, &outer, &key).await);
         denied(&guard, &inner, &key).await;
     }
-    // In rare cases, two policies use the same cache entry. Then a few more checks are sent to the store.
+    // In rare cases, two policies use the same cache entry. Then the guard sends a few more checks to the store.
     assert!((20..30).contains(&store.take_calls()));
     let outer = Policy::new("outer-1", "5/hour").unwrap();
     for _ in 0..10 {
@@ -137,7 +137,7 @@ async fn waiting_check_uses_the_cached_retry_time() {
     let (guard, policy) = (store.guard(), Policy::new("p", "1/300ms").unwrap());
     let key = exhausted(&guard, &policy).await;
     assert!(guard.check_or_wait(&policy, &key, HOUR).await.unwrap().is_allowed());
-    // The retry time is later than the maximum wait of the check. Therefore the cache denies the check without a
+    // Even after its maximum wait, the check would still be denied. Therefore the cache denies the check without a
     // wait.
     let policy = Policy::new("q", "1/hour").unwrap();
     let key = exhausted(&guard, &policy).await;

@@ -1,5 +1,5 @@
-//! Tests the denial cache. A guard with this cache denies a repeated check without a call of the store, and still
-//! reports correct numbers.
+//! Tests the denial cache. A guard with this cache stores its denials. When a denied check is repeated, the guard
+//! denies it without a call of the store, and still reports correct numbers.
 
 mod bounds;
 mod invalidation;
@@ -59,7 +59,7 @@ impl RemoteStore {
         settings.denial_cache_ttl(ttl).build().unwrap()
     }
 
-    /// Returns the number of store calls that followed the previous call of this method.
+    /// Returns how often the store was called since the previous call of this method.
     fn take_calls(&self) -> u64 {
         self.calls.swap(0, SeqCst)
     }

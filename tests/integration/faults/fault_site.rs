@@ -1,5 +1,4 @@
-//! A web server with one limited page. A test uses it to observe faults in the way in which an HTTP client observes
-//! them.
+//! A web server with one limited page. A test uses this server to measure the effects of a fault on HTTP clients.
 
 use std::time::Instant;
 

@@ -1,5 +1,5 @@
 //! Tests a Redis server that accepts connections but does not reply. A check must not wait longer than its deadline.
-//! A check that has timed out must not be counted later.
+//! After the freeze, the server must not count a check that has already timed out.
 
 use std::time::{Duration, Instant};
 
@@ -18,8 +18,8 @@ use crate::support::{
 #[test]
 fn frozen_redis_costs_at_most_deadline_and_is_reused() {
     let redis = RedisServer::start();
-    // Without the denial cache, Redis must decide each request. With the cache, a denial before the freeze could
-    // reject requests during the freeze.
+    // The denial cache is disabled, so Redis must decide each request. With the cache, a denial from before the freeze
+    // could reject requests during the freeze.
     let settings = redis.settings("frozen").deadline(DEADLINE).denial_cache_ttl(Duration::ZERO);
     let site = Site::start(settings.build().unwrap());
     site.wait_until_limited();
@@ -28,7 +28,8 @@ fn frozen_redis_costs_at_most_deadline_and_is_reused() {
     site.assert_open(30);
     redis.thaw();
     site.wait_until_limited();
-    // Redis has not lost its counts. It may also have counted some requests that were sent during the freeze.
+    // Redis still has its counts from before the freeze. It may also have counted some requests that were sent during
+    // the freeze.
     eventually("the limit is reached", || (site.get().status == 429).then_some(()));
 }
 
@@ -52,7 +53,7 @@ async fn redis_that_stays_frozen_soon_fails_without_delay() {
     let checks = Checks::with_short_deadline(redis.settings("stuck"));
     checks.wait_for_decision().await;
     redis.freeze();
-    // This error shows that the attempt to reconnect has failed. From now on, a check must not wait for Redis.
+    // This error shows that the attempt to reconnect has failed. After this error, a check must not wait for Redis.
     checks.wait_for_error(StoreError::Unreachable(None)).await;
     let start = Instant::now();
     let mut number = 0;
@@ -98,7 +99,7 @@ async fn max_in_flight_bounds_checks_waiting_for_frozen_redis() {
     };
     assert_eq!((count(&is_timeout), count(&is_local)), (10, 90));
     redis.thaw();
-    // The guard must have released the permits of the checks that timed out.
+    // The guard must have released the permits of the concurrency limit that the checks held when they timed out.
     checks.wait_for_decision().await;
     assert!(checks.check_concurrently(10).await.iter().all(Result::is_ok));
 }
@@ -107,8 +108,8 @@ async fn max_in_flight_bounds_checks_waiting_for_frozen_redis() {
 async fn client_pause_costs_at_most_the_deadline() {
     let redis = RedisServer::start();
     let mut client = redis.client();
-    // The first pause also delays the command that ends it, so it has a short duration. The second pause delays only
-    // commands that write.
+    // The first pause also delays the command `CLIENT UNPAUSE`, so it has a short duration. The second pause delays
+    // only commands that write.
     for pause in ["CLIENT PAUSE 2000 ALL", "CLIENT PAUSE 60000 WRITE"] {
         let checks = Checks::with_short_deadline(redis.settings("paused"));
         let first = checks.wait_for_decision().await.remaining();

@@ -1,4 +1,4 @@
-//! Tests that inject real faults of Redis, the network, the machine and the clients.
+//! Tests that inject real faults. The causes are Redis, the network, the machine and the clients.
 //!
 //! During a fault, a check must not wait longer than its deadline, and the guard must apply the failure mode to a
 //! check that is not decided. After the fault, decisions must resume without an action by an operator.

@@ -33,7 +33,8 @@ async fn slow_network_within_deadline_enforces_exact_limit() {
     let network = Network::new();
     let settings = RateGuard::redis(network.proxy.url());
     let checks = Checks::new(settings, LONG_DEADLINE, "100/day");
-    // The first check sends the long source of the script. Later checks send much less data over the slow network.
+    // The first check sends the long source of the script. The checks after it send much less data, so they are fast
+    // enough for the slow network.
     checks.wait_for_decision_on(&Key::from("first")).await;
     let millis = Duration::from_millis;
     for (day, faults) in [
@@ -141,6 +142,6 @@ async fn unplugged_network_costs_at_most_deadline_and_recovers() {
     checks.wait_for_error(StoreError::Unreachable(None)).await;
     checks.assert_undecided_for(Duration::from_secs(1)).await;
     network.set_link_up();
-    // The kernel now sends the checks that it has buffered. They are late, so Redis must not count them.
+    // The kernel now sends the checks that it has buffered. These checks are late, so Redis must not count them.
     checks.assert_no_late_counts(first).await;
 }

@@ -74,8 +74,8 @@ fn blocked_resolver_costs_at_most_deadline_and_recovers() {
         assert!(!is_limited(&send(&agent, &server)));
         (resolver.waiting_calls() > 1).then_some(())
     });
-    // A DNS lookup is started only by an attempt to connect, which lasts one second. An HTTP request must not start a
-    // lookup.
+    // Only an attempt to connect to Redis starts a DNS lookup, and such an attempt lasts one second. An HTTP request
+    // must not start a lookup.
     for _ in 0..200 {
         send(&agent, &server);
     }

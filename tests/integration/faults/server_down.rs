@@ -1,5 +1,5 @@
-//! Tests a Redis server that is unreachable, killed or restarted. No HTTP request may fail or wait, and limits must
-//! be enforced again without an action by an operator.
+//! Tests a Redis server that is unreachable, killed or restarted. During the fault, no HTTP request may fail or wait.
+//! After the fault, the limits must be enforced again without an action by an operator.
 
 use std::{
     sync::{

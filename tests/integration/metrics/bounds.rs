@@ -23,13 +23,14 @@ fn per_request_quotas_beyond_max_pairs_are_labeled_other() {
         assert_eq!(counted.values().sum::<u64>(), 10_000);
         let pairs: BTreeSet<_> =
             counted.keys().map(|[policy, quota, ..]| [policy, quota]).collect();
-        // One of these pairs has the label `other`. One more pair is reserved for the registered policy.
+        // One of these pairs of a policy and a quota has the label `other`, which stands for all policies without a
+        // pair. One additional pair is reserved for the registered policy.
         assert_eq!(pairs.len(), MAX_PAIRS);
         let other = ["other", "other", "allowed", "store"].map(str::to_owned);
         assert_eq!(counted[&other], 10_000 - (MAX_PAIRS as u64 - 1));
         assert_eq!(recorder.samples("rateguard_quota_limit").len(), MAX_PAIRS);
 
-        // The reserved pair has not been used yet, so the registered policy gets its own pair.
+        // The reserved pair is still free, so the registered policy gets this pair and not the label `other`.
         guard.check(&registered, &Key::from("ann")).await.unwrap();
         let labels = ["registered", "5/minute", "allowed", "store"].map(str::to_owned);
         assert_eq!(recorder.decisions()[&labels], 1);

@@ -17,7 +17,8 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use prometheus_parse::{Sample, Scrape, Value};
 use tokio::runtime;
 
-/// A metrics recorder that is used only on one thread. Tests on other threads record their metrics at the same time.
+/// A metrics recorder for one thread. It does not receive the metrics of tests that run on other threads at the same
+/// time.
 struct Recorder {
     handle: PrometheusHandle,
 }

@@ -1,5 +1,5 @@
-//! Tests the metrics of HTTP requests. The decision of each limit must be counted once, whether the limit is in
-//! middleware, in an attribute, or in a named policy.
+//! Tests the metrics of HTTP requests. The decision of each limit must be counted exactly once in all three cases: for
+//! a limit in middleware, in an attribute, and in a named policy.
 
 use actix_rateguard::{Limit, Policy, RateGuard, RateLimit, rate_limit};
 use actix_web::{

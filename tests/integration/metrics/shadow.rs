@@ -1,5 +1,5 @@
-//! Tests the metrics of shadow limits and candidates. They count the requests that a shadow limit or a candidate
-//! would deny.
+//! Tests the metrics of shadow limits and candidates. A shadow limit denies no request, and a candidate is a list of
+//! new quotas that a policy tests in shadow mode. The metrics report how many requests they would allow and deny.
 
 use std::{collections::BTreeMap, time::Instant};
 

@@ -159,11 +159,12 @@ async fn explanation_matches_the_next_request_in_redis() {
         let (is_admitted, after) = (response.status == 200, request.explain(&guard).await);
         outcome_counts[usize::from(is_admitted)] += 1;
         if before["passes"] == true {
-            // Over time, units can only become free. Therefore a request must be admitted if the explanation before
-            // it was positive.
+            // Over time, units can only become free. Therefore the request must be admitted if the explanation before
+            // it reported that it would pass.
             assert!(is_admitted, "{response:?}\n{before:#}");
         } else if !is_admitted {
-            // Over time, units can only become free. Therefore a later wait must not be longer than an earlier wait.
+            // Over time, units can only become free. Therefore the wait must not be longer in the response than in the
+            // explanation before it, nor longer in the explanation after it than in the response.
             let header: f64 = response.header("retry-after").unwrap().parse().unwrap();
             assert!(retry_after(&before).unwrap().ceil() >= header, "{response:?}\n{before:#}");
             if let Some(wait) = retry_after(&after) {

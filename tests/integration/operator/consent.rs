@@ -74,7 +74,7 @@ fn async_allow_if_admits_only_authorized_requests() {
         let response = send_with("right");
         let expected =
             if method == "GET" { "application/json" } else { "application/problem+json" };
-        // There is no such policy. Only an authorized request may get the status 404, which reveals this.
+        // The requested policy does not exist. The status 404 reveals this, so only an authorized request may get it.
         assert_eq!(response.header("content-type"), Some(expected), "{response:?}");
         assert_ne!(response.status, 403, "{endpoint}");
     }

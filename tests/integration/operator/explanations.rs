@@ -1,5 +1,5 @@
-//! Tests explanations. An explanation reports which limits apply to a request, which client address the request has,
-//! and the reasons.
+//! Tests explanations. An explanation reports which limits apply to a request, which client address the guard finds,
+//! and why.
 
 use actix_rateguard::{
     AccessList, Caller, ClientAddress, Key, Limit, Plan, Policy, RateGuard, RateLimit, UserId,
@@ -178,8 +178,8 @@ async fn second_limit_of_one_name_is_explained_as_name_conflict() {
         outcomes.sort_by_key(|(line, _)| *line);
         outcomes.into_iter().map(|(_, outcome)| outcome).collect::<Vec<_>>()
     };
-    // The first request to one of the limits reserves the name for this limit. An explanation must not reserve the
-    // name, so both limits pass.
+    // Two limits have the same name. The first request to one of them reserves the name for this limit. An explanation
+    // must not reserve the name, so both limits pass.
     assert!(outcomes().await.iter().all(|it| it.passes() == Some(true)));
     assert_eq!(send_get(&app, 1, "/op-twice-b").await.status, 200);
     assert_eq!(send_get(&app, 1, "/op-twice-a").await.status, 500);
@@ -297,7 +297,7 @@ async fn explanation_lists_the_proxy_hops_of_the_client() {
     let client = trace("192.0.2.1", &["1.1.1.1"]).await;
     assert_eq!((client.end, client.is_peer_trusted), (StopReason::PeerIsNoProxy, false));
 
-    // The explanation must not store too many hops, and must not read more than a certain part of the header.
+    // The explanation must store at most 32 hops, and must read at most 1,024 bytes of the header.
     let client = trace("10.0.0.1", &[&vec!["10.0.0.9"; 1_000].join(",")]).await;
     assert_eq!((client.hops.len(), client.hops_omitted), (32, 1_024 / 9 - 32));
     assert_eq!(client.end, StopReason::TooLong);
@@ -357,8 +357,8 @@ async fn explanation_registers_no_name() {
     let guard = RateGuard::in_memory();
     let app = init_service(App::new().app_data(guard.clone()).service(later)).await;
     assert_eq!(outcome(&guard, uri("/"), "op-later").await.passes(), Some(true));
-    // The middleware has the same name as the attribute, but other quotas. The application can still start, because
-    // no request has registered the name for the attribute.
+    // The middleware has the same name as the attribute, but its quotas are different. The application can still start,
+    // because no request has registered the name for the attribute.
     let limit = RateLimit::new(&guard, Limit::new("9/minute").name("op-later"));
     let _other = init_service(App::new().wrap(limit)).await;
     assert_eq!(send_get(&app, 1, "/op-later").await.status, 500);
@@ -386,7 +386,8 @@ fn explanation_matches_requests_over_a_socket() {
     }
     let (explanation, response) = (explain(), server::get(&server.url("/op-socket")));
     assert_eq!((&explanation["passes"], response.status), (&json!(false), 429));
-    // The request is sent after the explanation. Therefore the wait of the request must not be longer.
+    // The request is sent after the explanation. Therefore the wait in the response must not be longer than the wait in
+    // the explanation.
     assert!(
         explanation["retry_after_seconds"].as_f64().unwrap().ceil()
             >= response.number("retry-after") as f64

@@ -1,4 +1,4 @@
-//! Tests that the inventory has the limits that exist before the first request.
+//! Tests the inventory, which lists the limits of a guard. It must already contain them before the first request.
 
 use actix_rateguard::{
     Count, Limit, MissingKey, OnError, Policy, RateGuard, RateLimit,

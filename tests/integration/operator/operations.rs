@@ -105,7 +105,8 @@ async fn unban_clears_offences_and_retains_counts() {
     guard.unban(&policy, &ann).await.unwrap();
     let denied = check().await;
     assert_eq!((denied.is_allowed(), denied.banned_for(), denied.remaining()), (false, None, 0));
-    // An unban also makes the store forget the earlier ban. Therefore the next ban has the initial duration again.
+    // An unban also deletes the record of earlier bans in the store. Therefore the next ban has the initial duration
+    // again.
     assert_eq!(offend().await, Some(30 * SECOND));
     guard.unban(&policy, &Key::from("bob")).await.unwrap();
 }
@@ -167,7 +168,7 @@ async fn operations_of_the_endpoints_apply_on_another_server() {
     };
     assert_eq!([status().await, status().await, status().await], [200, 200, 429]);
     post_json(&operator, "reset", &client).await;
-    // The denial that the second server has cached expires soon. Then this server must admit the client too.
+    // The second server must admit the client when its cached denial has expired.
     eventually(200).await;
 
     let mut ban = client.clone();
@@ -181,7 +182,7 @@ async fn operations_of_the_endpoints_apply_on_another_server() {
         response.header("retry-after").unwrap().parse::<u64>().unwrap() > 3_500,
         "{response:?}"
     );
-    // If the new ban is longer, it replaces the current ban. If it is shorter, it has no effect.
+    // A new ban that is longer than the current ban replaces it. A shorter ban has no effect.
     for (seconds, left) in [(7_200, 7_200.0), (60, 7_200.0)] {
         ban["for_seconds"] = seconds.into();
         let banned =

@@ -1,4 +1,5 @@
-//! Tests the operator endpoints while Redis does not reply. They must return 503 within one deadline.
+//! Tests the operator endpoints while Redis does not reply. Each endpoint that needs the store must return 503 within
+//! one deadline.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,5 @@
-//! Tests how the endpoints report shadow limits and candidates. Their decisions must not be reported as denials.
+//! Tests how the endpoints report shadow limits and candidates. The endpoints must not report the decisions of shadow
+//! limits and candidates as denials.
 
 use actix_rateguard::{
     BanError, Key, Limit, MemoryStore, Policy, RateGuard, RateLimit, StoreError, key, rate_limit,

@@ -1,4 +1,5 @@
-//! Tests that a candidate counts the same operations as the enforced quotas.
+//! Tests that a candidate (new quotas that a policy tests in shadow mode) counts the same operations as the enforced
+//! quotas.
 
 use actix_rateguard::{Key, Policy, RateGuard};
 

@@ -1,4 +1,5 @@
-//! Tests shadow limits over HTTP. They must not reject any request, and responses must not contain their numbers.
+//! Tests shadow limits over HTTP. These limits must not reject any request, and responses must not contain the numbers
+//! of these limits.
 
 use actix_rateguard::{
     CheckResult, Count, Limit, MemoryStore, Penalty, Policy, RateGuard, RateLimit, StoreError,
@@ -35,7 +36,8 @@ async fn penalty_of_a_shadow_limit_affects_no_other_limit() {
     let outer = RateLimit::new(&guard, Limit::new("5/365d").key(key::global()).name("outer"));
     let app = App::new().app_data(guard.clone()).wrap(outer).service(with_penalty);
     let app = init_service(app).await;
-    // Each HTTP request takes 1 unit from the outer limit. From the inner limit, it also takes the penalty.
+    // Each HTTP request takes 1 unit from the outer limit. From the inner limit, the request also takes the units of
+    // the penalty.
     assert_eq!(statuses(&app, 1, "/penalty", 6).await, [200, 200, 200, 200, 200, 429]);
     assert_eq!(report(&guard, "penalty", 5).await, [2, 3, 0]);
 }

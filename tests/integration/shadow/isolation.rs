@@ -1,4 +1,5 @@
-//! Tests failures of a candidate. They must not affect enforced checks.
+//! Tests failures of a candidate (new quotas that a policy tests in shadow mode). These failures must not affect
+//! enforced checks.
 
 use std::{
     sync::{
@@ -67,8 +68,8 @@ async fn failing_candidate_checks_are_only_counted() {
             let reservation = guard.request(&policy, &Key::from("other")).reserve().await.unwrap();
             assert_eq!(reservation.refund().await.unwrap().remaining(), 10);
         }
-        // An enforced check must not wait for the candidate. A failure of the candidate must not use up permits and
-        // must not count as a failure of the guard.
+        // An enforced check must not wait for the candidate. A failure of the candidate must not use up permits of the
+        // concurrency limit, and must not count as a failure of the guard.
         assert!(started.elapsed() < TEST_TIMEOUT / 2, "{:?}", started.elapsed());
         assert_eq!(guard.failures(), Default::default());
         assert!(guard.health().is_good());
@@ -78,7 +79,7 @@ async fn failing_candidate_checks_are_only_counted() {
     }
 }
 
-/// A shadow policy must ignore its own failure mode.
+/// If the store does not decide a check, a shadow policy must allow it, even if the failure mode is `closed`.
 #[tokio::test]
 async fn shadow_policy_allows_undecided_checks() {
     for fault in [Some(StoreError::Unreachable(None)), None] {

@@ -1,4 +1,5 @@
-//! Tests shadow policies, and candidates for the quotas of enforced policies.
+//! Tests shadow policies, which count requests but deny none, and candidates, which are new quotas that an enforced
+//! policy tests in shadow mode.
 
 mod counting;
 mod http;

@@ -1,4 +1,5 @@
-//! Tests a load with a candidate that would deny one fifth of the requests.
+//! Tests many requests to a policy with a candidate (new quotas that the policy tests in shadow mode). The candidate
+//! would deny one fifth of the requests.
 
 use actix_rateguard::{Key, Limit, RateGuard, RateLimit, rate_limit};
 use actix_web::{Responder, get, web};
@@ -45,7 +46,7 @@ async fn redis_shadow_report_counts_would_be_denials() {
     // need fewer than 1,000 script calls.
     let calls = script_calls(&server);
     assert!(calls < 1_000, "{calls}");
-    // For each key of the policy, the candidate must have its own Redis key.
+    // For each key of the policy, the candidate must have a separate Redis key.
     let mut client = server.client();
     for (pattern, keys) in [("replayed:{*}:search", KEYS), ("replayed:{*}:search{shadow}", KEYS)] {
         let names: Vec<String> = redis::cmd("KEYS").arg(pattern).query(&mut client).unwrap();

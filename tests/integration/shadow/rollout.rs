@@ -1,4 +1,5 @@
-//! Tests a candidate that is enforced for only a percentage of the keys.
+//! Tests the rollout of a candidate (new quotas for a policy), in which the guard enforces the candidate for only a
+//! percentage of the keys.
 
 use std::{collections::BTreeSet, fs, time::Duration};
 
@@ -67,8 +68,8 @@ async fn test_rollout_changes(guard: &RateGuard) {
     for _ in 0..3 {
         assert_eq!(check(100, &rolled_out).await, (true, 3));
     }
-    // The enforced quota is now the policy's own quota. It has also counted the three earlier checks, so it admits
-    // seven more checks.
+    // With 0 %, the guard enforces the quota of the policy and not the candidate. This quota has also counted the three
+    // checks above, so it admits seven more checks.
     for _ in 0..7 {
         assert_eq!(check(0, &rolled_out).await, (true, 10));
     }
@@ -87,7 +88,8 @@ async fn rollout_change_preserves_counts() {
 }
 
 proptest! {
-    /// Changes the rollout at random times. A window must not admit more than the larger of the two limits.
+    /// Changes the percentage of the rollout at random times. In each window, the guard must not admit more than the
+    /// larger of the two limits.
     #[test]
     fn no_window_exceeds_the_larger_limit_during_rollouts(
         steps in vec((prop::bool::ANY, 0..9_000_u64, 1..6_u8), 1..60)
@@ -139,8 +141,8 @@ async fn rollout_change_by_file_preserves_counts() {
             admitted += u32::from(guard.check(&policy, &key).await.unwrap().is_allowed());
         }
     }
-    // If one quota denies a check, the other quota may still count it. Therefore fewer than ten checks may be
-    // admitted.
+    // If the enforced quota denies a check, the quota that is not enforced may still count the check. Therefore fewer
+    // than ten checks may be admitted.
     assert!((4..=10).contains(&admitted), "{admitted}");
 }
 

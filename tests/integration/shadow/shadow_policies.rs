@@ -1,4 +1,4 @@
-//! Tests shadow policies, whose quotas are all in shadow mode.
+//! Tests shadow policies. All quotas of such a policy are in shadow mode: they count requests, but deny none.
 
 use std::time::Duration;
 

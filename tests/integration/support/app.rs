@@ -65,7 +65,7 @@ where
     Response { status, headers, body: String::from_utf8(body.to_vec()).unwrap() }
 }
 
-/// Sends a GET request of a client.
+/// Sends a GET request from the address `192.0.2.<client>`.
 pub async fn get<S, B>(app: &S, client: u8, path: &str) -> Response
 where
     S: Service<actix_http::Request, Response = ServiceResponse<B>, Error = Error>,

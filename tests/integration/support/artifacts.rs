@@ -11,14 +11,14 @@ use serde_json::Value;
 
 /// Runs `cargo build` with the dependencies and features of `cargo test --workspace`, and returns the artifacts.
 ///
-/// If that test command has already run, cargo compiles nothing again. The command builds an example, because cargo
-/// then uses the features of the development dependencies, as it does for tests.
+/// If `cargo test --workspace` has already run, cargo compiles nothing again. The build includes an example, because
+/// only then cargo uses the features of the development dependencies, as it does for tests.
 fn artifacts() -> &'static [Value] {
     static ARTIFACTS: OnceLock<Vec<Value>> = OnceLock::new();
     ARTIFACTS.get_or_init(|| {
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        // Cargo sets these variables only for tests. If they were set, some build scripts would run again, because
-        // the variables would have other values than before.
+        // Cargo sets these variables only for tests. If they were set, some build scripts would run again, because the
+        // values differ from the values in the first build.
         let is_set_for_test = |name: &str| {
             ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_EXE_"]
                 .iter()

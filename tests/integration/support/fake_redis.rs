@@ -21,7 +21,8 @@ impl FakeRedis {
         Self::listen(TcpListener::bind("127.0.0.1:0").unwrap(), handler)
     }
 
-    /// Starts a server on a socket that already exists. A test uses it if it must know the port before the start.
+    /// Starts a server on a socket that already exists. This is for tests that must know the port before the server
+    /// starts.
     pub fn listen(
         listener: TcpListener,
         handler: impl Fn(&[String]) -> String + Send + Sync + 'static,

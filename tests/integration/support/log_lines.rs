@@ -38,7 +38,7 @@ pub fn with(text: &str) -> Vec<String> {
     LINES.lock().unwrap().iter().filter(|line| line.contains(text)).cloned().collect()
 }
 
-/// Returns the log lines that contain this text, whatever their target is.
+/// Returns the log lines of all targets that contain this text.
 pub fn from_all_targets_with(text: &str) -> Vec<String> {
     let others = OTHER_LINES.lock().unwrap();
     let mut lines: Vec<_> = others.iter().filter(|line| line.contains(text)).cloned().collect();

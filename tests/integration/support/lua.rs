@@ -1,4 +1,5 @@
-//! Calls the Lua script in the same way as the Redis store. A test can set the time that the script uses.
+//! Calls the Lua script with the same arguments that the Redis store sends. A test can set the time that the script
+//! uses.
 
 use std::time::Duration;
 
@@ -26,8 +27,8 @@ pub fn replace_once(source: &str, old: &str, new: &str) -> String {
     source.replace(old, new)
 }
 
-/// Changes the script so that it uses the time of the test. The expiries are later by 1 hour, so that no key expires
-/// during a slow test.
+/// Changes the script so that it uses the time that the test sends. The changed script also sets each expiry about 1
+/// hour later, so that no key expires during a slow test.
 pub fn with_test_clock(source: &str) -> String {
     let source = replace_once(source, "call('TIME')", "{ table.remove(ARGV), table.remove(ARGV) }");
     replace_once(&source, "MARGIN_MS = 1000", "MARGIN_MS = 3600000")
@@ -38,7 +39,7 @@ pub struct Script<'a> {
     hash: String,
     prefix: String,
     calls: u64,
-    /// The name in the script of the algorithm for exact logs, which depends on the encoding of logs.
+    /// The name that the script has for the algorithm with exact logs. It depends on the encoding of the logs.
     log: &'static str,
 }
 
@@ -54,7 +55,7 @@ impl<'a> Script<'a> {
         Self { log: "sliding_window_sorted_set", ..self }
     }
 
-    /// Sends one request. If the script is from [`with_test_clock`], `now` is the time that it uses.
+    /// Sends one request. If the script was changed by [`with_test_clock`], it uses the time `now`.
     pub fn call(
         &mut self,
         operation: Operation,
@@ -65,7 +66,8 @@ impl<'a> Script<'a> {
         Ok(verdicts.remove(0))
     }
 
-    /// Sends these requests in one batch. If several requests use the same bucket, the batch has its key only once.
+    /// Sends these requests in one batch. If several requests use the same bucket, the batch contains the key of this
+    /// bucket only once.
     pub fn batch(
         &mut self,
         requests: &[(Operation, &[BucketRequest<'_>])],
@@ -76,7 +78,8 @@ impl<'a> Script<'a> {
         let mut keys: Vec<String> = Vec::new();
         let mut quotas: Vec<Quota> = Vec::new();
         let mut shapes: Vec<Vec<String>> = Vec::new();
-        // For each request: the position of its shape in the list of shapes, followed by the positions of its keys.
+        // For each request: the position of its shape in `shapes`, followed by the positions of its keys. A shape is an
+        // operation with its quotas and costs, but without keys, so several requests can have the same shape.
         let mut list: Vec<Vec<usize>> = Vec::new();
         for (operation, bucket_requests) in requests {
             let mut shape = vec![format!("{operation:?}").to_lowercase()];

@@ -23,7 +23,7 @@ pub struct Proxy {
 /// The faults that apply to the forwarded bytes of all connections.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NetworkFaults {
-    /// A constant delay, which the proxy adds after each read.
+    /// A constant delay, for which the proxy waits each time that it has read bytes.
     pub delay: Duration,
     /// The maximum of a random delay, which the proxy adds to `delay`.
     pub jitter: Duration,

@@ -17,8 +17,8 @@ use super::{
     redis_server::free_port,
 };
 
-/// The access token of the server. The program does not contain this text anywhere else. If a test finds it in an
-/// output, the token has leaked.
+/// The access token of the server. The test program does not contain this text in any other place. Therefore an output
+/// that contains the text proves that the token has leaked.
 pub const TOKEN: &str = "Kp3-sentinel-token-8Rv=";
 
 pub struct RestServer {
@@ -49,13 +49,14 @@ impl RestServer {
         format!("http://127.0.0.1:{}", self.port())
     }
 
-    /// Returns a guard on this server. It has no denial cache, and its deadline is [`TEST_TIMEOUT`], so slow machines
-    /// meet it.
+    /// Returns a guard on this server. The guard has no denial cache. Its deadline is [`TEST_TIMEOUT`], which is long
+    /// enough for slow machines.
     pub fn guard(&self, prefix: &str) -> RateGuard {
         self.settings(prefix).deadline(TEST_TIMEOUT).build().unwrap()
     }
 
-    /// Returns settings of a guard on this server. They disable the denial cache, and the deadline is the default.
+    /// Returns the settings of a guard on this server. The denial cache is disabled, and the deadline has its default
+    /// value.
     pub fn settings(&self, prefix: &str) -> RateGuardBuilder<Upstash> {
         let settings = RateGuard::upstash(self.url(), TOKEN).prefix(prefix);
         settings.denial_cache_ttl(Duration::ZERO)
@@ -78,7 +79,7 @@ impl Deref for RestServer {
 /// The HTTP status and the error text with which the server rejects an HTTP request.
 type Rejection = (&'static str, String);
 
-/// Runs the command that an HTTP request contains on Redis, and returns the reply as JSON.
+/// Takes the command from an HTTP request, runs it on Redis, and returns the reply as JSON.
 fn run(
     request: &Request,
     port: u16,

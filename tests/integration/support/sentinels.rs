@@ -59,7 +59,7 @@ impl Sentinels {
         }
     }
 
-    /// Returns the URL of the service, which names all three sentinels.
+    /// Returns the URL of the service, which contains the addresses of all three sentinels.
     pub fn url(&self) -> String {
         let addresses: Vec<_> =
             self.sentinels.iter().map(|it| format!("127.0.0.1:{}", it.port())).collect();

@@ -43,7 +43,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // The server stops on its own thread, so nothing has to await this future.
+        // The server runs on a separate thread, so it stops even if nothing awaits this future.
         drop(self.handle.stop(false));
     }
 }

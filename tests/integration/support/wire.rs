@@ -24,8 +24,8 @@ pub fn connect(server: SocketAddr) -> TcpStream {
 /// Sends these bytes on a new connection, and reads the response.
 pub fn send(server: SocketAddr, request: &[u8]) -> WireResponse {
     let mut stream = connect(server);
-    // The server may reject the request and close the connection before it has read all bytes. The write may then
-    // fail, and this error is ignored.
+    // The server may reject the request and close the connection before it has read all bytes. Then the write may fail,
+    // and the function ignores this error.
     let _ = stream.write_all(request);
     read_response(&mut stream)
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, process::Command};
 
-/// Counts the heap allocations of each kind of request. The counts come from a separate process.
+/// Returns the number of heap allocations for each kind of request. A separate process counts them.
 fn count_allocations() -> HashMap<String, u64> {
     let output = Command::new(env!("CARGO_BIN_EXE_allocations")).output().unwrap();
     assert!(output.status.success(), "{output:?}");

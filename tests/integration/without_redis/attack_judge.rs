@@ -1,5 +1,5 @@
-//! Tests the judge of attacks. It must accept a measurement that is within the limits, and it must find every
-//! violation.
+//! Tests the attack judge, which decides whether a server enforced its limits during an attack. It must accept a
+//! measurement without violations, and it must find every violation.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Tests the rate limit attribute with different names of the handler, with different guards, and with different
-//! names in the user's code.
+//! Tests the rate limit attribute on handlers with different names, with different guards, and in code that uses the
+//! same names as the code that the attribute generates.
 
 use std::sync::LazyLock;
 

@@ -64,16 +64,17 @@ fn body_cost_follows_length_and_exceeds_limit_if_unknown() {
         let mut expected: Vec<_> = (0..5).map(|_| ok()).collect();
         expected.push(denied());
         assert_eq!(responses_to("two units", &two_units, 6), expected, "{path}");
-        // Bodies of these lengths cost more than the limit. The first length is the smallest such length. The other
-        // lengths are close to 2^32 bytes and to 2^32 units.
+        // A body with any of these lengths costs more units than the limit allows. The first length is the smallest
+        // such length. The next three lengths are close to 2^32 bytes or to 2^32 units, and the last length is the
+        // maximum of a 64-bit number.
         for length in ["10241", "4294967295", "4294967296", "4398046511105", "18446744073709551615"]
         {
             let rest = format!("Content-Length: {length}\r\n\r\n");
             assert_eq!(responses_to(length, &rest, 1), [denied()], "{path} {length}");
         }
         assert_eq!(responses_to("chunked", CHUNKED, 1), [denied()], "{path}");
-        // Some versions of actix-web reject a request that has both header fields. Other versions read the chunks. No
-        // version may admit the request at the cost of 1 byte.
+        // Some versions of actix-web reject a request that has both `Content-Length` and `Transfer-Encoding`. Other
+        // versions read the chunks. In both cases, the request must not be admitted at the cost of a body of 1 byte.
         let both = format!("Content-Length: 1\r\n{CHUNKED}");
         assert_ne!(responses_to("both", &both, 1), [ok()], "{path}");
         let upgrade = "Connection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 1\r\n\r\nx";

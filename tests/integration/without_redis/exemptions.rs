@@ -422,7 +422,7 @@ async fn preflights_are_counted_only_with_count_preflights() {
 #[actix_web::test]
 async fn cross_origin_scripts_can_read_rejections_and_headers() {
     let guard = RateGuard::in_memory();
-    // The limit must admit preflights even if it is outside the CORS middleware.
+    // The limit must admit preflights in both cases: outside and inside the CORS middleware.
     for is_outermost in [true, false] {
         let cors = || {
             Cors::default()

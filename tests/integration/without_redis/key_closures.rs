@@ -1,5 +1,5 @@
-//! Tests key functions and key types: keys that are found asynchronously, keys that fail, missing keys, and keys with
-//! several parts.
+//! Tests key functions and key types: asynchronous key functions, key functions that fail, requests without a key, and
+//! keys with several parts.
 
 use std::{
     net::SocketAddr,
@@ -76,8 +76,8 @@ fn caller_of(request: &HttpRequest) -> Caller {
     }
 }
 
-/// Creates an application with all handlers of this file. Under the path `/middleware`, middleware uses the same
-/// keys.
+/// Creates an application with all handlers of this file. Below the path `/middleware`, middleware uses the same keys
+/// as the attributes of the handlers.
 macro_rules! application {
     () => {{
         let guard = RateGuard::in_memory();

@@ -1,5 +1,5 @@
-//! Tests floods of random keys against the memory store. During a flood, bans must still begin, and clients of other
-//! networks must still be admitted.
+//! Tests floods of random keys against the memory store. During a flood from one network, bans must still begin, and
+//! the guard must still admit clients of other networks.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ fn client(address: &str) -> Key {
     key::ip().key_of(address).unwrap()
 }
 
-/// A flood of requests. Each request comes from a new client, and all clients are in one /48 network.
+/// A flood of requests. Each request comes from a new client, and all these clients are in one /48 network.
 struct Flood {
     policy: Policy,
     networks: std::ops::Range<u32>,
@@ -71,7 +71,8 @@ fn bans_begin_and_last_during_a_flood_of_one_network() {
         .count();
     assert_eq!(banned, 50);
 
-    // All of these 10,000 offenders are in one network. The store has no room for so many of them.
+    // These 10,000 offenders (clients that continue after denials) are in one network. The store has no room for so
+    // many of them.
     for number in 0..10_000_u32 {
         offend(&guard, &policy, &client(&format!("2001:db8:2:{number:x}::1")), || {});
     }
@@ -109,8 +110,8 @@ fn key_denied_by_a_shared_slot_is_not_banned() {
     for user in 0..64 {
         check(&guard, &filler, &Key::from(user));
     }
-    // These keys use up all 16 shared slots of their quota. The policy `login` has the same quota, so it uses the
-    // same slots. The policy of these keys has no ban.
+    // The store is full, so these keys are counted in shared slots. They use up all 16 shared slots of their quota. The
+    // policy `login` has the same quota, so it uses the same slots. Unlike `login`, the policy `crowd` has no ban.
     let crowd = Policy::new("crowd", "5/minute").unwrap();
     for number in 0..1_000 {
         offend(&guard, &crowd, &Key::from(("crowd", number)), || {});

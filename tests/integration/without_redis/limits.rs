@@ -1,5 +1,5 @@
-//! Tests the limits that are passed to a middleware. The settings of a limit apply only to this limit, and the first
-//! error of a limit is returned.
+//! Tests the limits that are passed to a middleware. The settings of a limit must apply only to this limit. If a limit
+//! has several errors, the middleware must return the first error.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -99,7 +99,7 @@ fn invalid_limit_is_an_error_that_names_it() {
         let error = RateLimit::try_new(&guard, limit.clone()).unwrap_err();
         assert!(error.to_string().starts_with(expected), "{error}");
         assert_eq!(format!("{error:?}"), error.to_string());
-        // The limit must cause the same error if it follows a valid limit.
+        // An invalid limit must also cause this error if a valid limit precedes it.
         let after_other = RateLimit::new(&guard, Limit::new("9/minute").name("other"));
         let message = after_other.clone().try_and(limit.clone()).unwrap_err().to_string();
         assert_eq!(message.replace("`app#2`", "`app`"), error.to_string());
@@ -259,7 +259,7 @@ async fn settings_of_two_limits_do_not_affect_each_other() {
             let request = TestRequest::default().method(method).insert_header(("X-User", user));
             send(&app, from_client(1, request)).await.status
         };
-        // Requests that only read are counted only for the user.
+        // Only the limit `per-user` applies to GET requests. It counts each user separately.
         assert_eq!(
             [status(Method::GET, "ann").await, status(Method::GET, "ann").await],
             [200; 2],
@@ -267,7 +267,8 @@ async fn settings_of_two_limits_do_not_affect_each_other() {
         );
         assert_eq!(status(Method::GET, "ann").await, 429, "{name}");
         assert_eq!(status(Method::GET, "bob").await, 200, "{name}");
-        // The limit for requests that write counts all users together. It also applies to requests without a user.
+        // The limit `writes` counts the POST requests of all users together. No limit applies to a GET request without
+        // a user.
         assert_eq!(status(Method::POST, "bob").await, 200, "{name}");
         assert_eq!(status(Method::POST, "carl").await, 429, "{name}");
         assert_eq!(get(&app, 1, "/").await.status, 200, "{name}");

@@ -1,4 +1,5 @@
-//! Tests limits that would share their counts by accident. The application must reject such limits when it starts.
+//! Tests limits that would share their counts by accident, such as two limits with the same name. The application must
+//! reject such limits when it starts.
 
 use std::{panic::Location, time::Duration};
 

@@ -1,5 +1,5 @@
-//! Tests the maximum number of keys for an IPv6 network. Until a network has reached this maximum, each of its
-//! clients gets its own key. Later clients share a bounded number of keys.
+//! Tests the maximum number of keys for an IPv6 network. Until a network has reached this maximum, each client in it
+//! gets a separate key. After that, all new clients of the network share a bounded number of keys.
 
 use std::{
     collections::HashSet,
@@ -103,7 +103,8 @@ async fn network_of_32_bits_has_a_bounded_number_of_keys() {
     assert_eq!(count_keys(RateGuard::builder(), sites().take(30_000)).await, 16_384 + 1_024);
     let low_cap = || ClientAddress::peer().max_ipv6_keys_per_32(64);
     assert_eq!(count_keys(rule(low_cap()), sites().take(2_000)).await, 64 + 4);
-    // If a /48 network exceeds its maximum, it has some shared keys. They are added to the keys of the /32 network.
+    // If a /48 network exceeds its maximum, it has some shared keys. The maximum of the /32 network does not include
+    // these shared keys.
     let both_caps = low_cap().max_ipv6_keys_per_48(16);
     let clients = (0..10).flat_map(|number| (0..200).map(move |client| site(number) + client));
     assert!(count_keys(rule(both_caps), clients).await <= 64 + 4 + 4 * 4);
@@ -119,7 +120,8 @@ async fn clients_below_the_cap_have_separate_keys() {
             assert_eq!(send(&app, from_network(site(1) + client, "/once")).await.status, status);
         }
     }
-    // Many more clients of the first network send requests. They must not affect clients of other networks.
+    // Many more clients of the first network send requests. These requests must not affect the clients of other
+    // networks.
     for client in 1_024..3_000 {
         send(&app, from_network(site(1) + client, "/once")).await;
     }
@@ -142,8 +144,8 @@ async fn clients_that_share_a_key_are_served_and_not_banned() {
         }
         clock.advance(Duration::from_secs(61));
     }
-    // In the second round, all shared keys admit requests again. This shows that the many denials did not ban any
-    // shared key.
+    // In the second round, all shared keys admit requests again. This shows that the many denials in the first round
+    // did not ban any shared key.
     assert_eq!(admitted, [1_024 + 256, 1_024 + 256]);
 }
 

@@ -18,8 +18,8 @@ async fn once() -> &'static str {
     "ok"
 }
 
-/// Sends a request for each of these clients, and returns how many are admitted. Half of the clients are peers, and
-/// half are behind a trusted proxy.
+/// Sends a request for each of these clients, and returns how many are admitted. Half of the clients connect directly
+/// to the server, and half of them through a trusted proxy.
 async fn admitted(rule: ClientAddress, clients: impl Iterator<Item = u128>) -> usize {
     let app = app!(RateGuard::builder().client_address(rule).build().unwrap(), once);
     let mut admitted = 0;
@@ -44,7 +44,7 @@ fn rule() -> ClientAddress {
     ClientAddress::behind(["192.0.2.1"]).unwrap()
 }
 
-/// Returns the rule of [`rule`], but without a maximum for the number of keys of a network.
+/// Returns the same rule as [`rule`], but without a maximum number of keys for each network.
 fn uncapped() -> ClientAddress {
     rule().max_ipv6_keys_per_48(0).max_ipv6_keys_per_32(0)
 }

@@ -1,4 +1,4 @@
-//! Tests plans, which depend on the request, and named policies.
+//! Tests plans, which are quotas that depend on the request, and named policies.
 
 use std::sync::LazyLock;
 

@@ -53,8 +53,8 @@ async fn clients_behind_a_trusted_proxy_have_separate_buckets() {
                 [status_of(1, "198.51.100.1").await, status_of(1, "198.51.100.2").await],
                 [200, 200]
             );
-            // A client must have the same bucket if it uses a different proxy, and if the header has a forged address
-            // before its own address.
+            // A client must stay in its bucket in both cases: if it uses a different proxy, and if the header contains
+            // a forged address before the address of the client.
             assert_eq!(status_of(2, "198.51.100.1").await, 429, "{path}");
             assert_eq!(status_of(1, "7.7.7.7, 198.51.100.2").await, 429, "{path}");
             // A client with an IPv6 address must be counted by its network.
@@ -63,7 +63,7 @@ async fn clients_behind_a_trusted_proxy_have_separate_buckets() {
                 [200, 429],
                 "{path}"
             );
-            // The guard does not use this header. Therefore it treats the proxy itself as the client.
+            // The guard does not use the header `Forwarded`. Therefore it treats the proxy itself as the client.
             let request = TestRequest::get().uri(path).insert_header(("Forwarded", "for=8.8.8.8"));
             assert_eq!(send(&app, from_client(1, request)).await.status, 200);
             let request = TestRequest::get().uri(path).insert_header(("Forwarded", "for=9.9.9.9"));

@@ -115,7 +115,8 @@ fn expected_fields(dialect: HeaderDialect) -> [Vec<(&'static str, Expected)>; 2]
             let policies = Text(r#""search";q=2;w=10, "search{2}";q=100;w=86400"#);
             statuses.map(|status| vec![("ratelimit", Text(status)), ("ratelimit-policy", policies)])
         }
-        // The enum is non-exhaustive, so the compiler requires this arm and does not report a missing one.
+        // The enum is non-exhaustive, so the compiler requires this arm. It does not report a dialect for which this
+        // function has no arm.
         _ => panic!("expected an arm for {dialect:?} in `expected_fields`, found none"),
     }
 }
@@ -180,8 +181,8 @@ async fn header_reader_parses_all_dialects_together() {
         (long.policy(), long.window()),
         (Some("search{2}"), Some(Duration::from_secs(86_400)))
     );
-    // The reset header has whole seconds, and the next second may begin during the test. Therefore the duration
-    // varies by a few seconds.
+    // The reset header contains whole seconds, and a new second may begin during the test. Therefore the duration may
+    // differ from 10 seconds by one or two seconds.
     let reset = epoch.reset_after().unwrap();
     assert!((Duration::from_secs(8)..=Duration::from_secs(11)).contains(&reset), "{reset:?}");
     get(&app, 1, "/limited").await;

@@ -1,4 +1,4 @@
-//! Tests that the futures of a guard are `Send`. Only then can the tasks of a multi-threaded runtime await them.
+//! Tests that the futures of a guard are `Send`. Otherwise the tasks of a multi-threaded runtime could not await them.
 
 use std::time::Duration;
 

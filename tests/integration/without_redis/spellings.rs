@@ -118,7 +118,7 @@ fn spellings(segment: &str) -> Vec<String> {
         format!("/api/{segment}#x"),
         format!("/api/{segment}&x=1"),
         format!("/api/{segment},"),
-        // Targets in other forms than a path.
+        // Targets that are not only a path, such as an absolute URI.
         format!("http://test/api/{segment}"),
         format!("HTTP://TEST:80/api/{segment}"),
         format!("https://user@other:1/api/{segment}?x=1"),

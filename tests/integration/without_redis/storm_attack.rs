@@ -1,6 +1,6 @@
 //! Tests the storm judge, which decides whether servers behaved correctly in a storm (a test that injects random
-//! faults). During an attack, the judge accepts an undecided request only because of an injected fault, and not because
-//! of the load.
+//! faults). The load of an attack must not explain an undecided request. Some other faults, such as a frozen Redis
+//! server, may explain it.
 
 use actix_rateguard::store::Operation;
 use rateguard_tests::storm::{
@@ -22,8 +22,8 @@ fn page(path: &str) -> usize {
     PAGES.iter().position(|page| page.path == path).unwrap()
 }
 
-/// Returns an HTTP request that arrived `at` microseconds after [`START`]. The response was sent two milliseconds
-/// later.
+/// Returns an HTTP request that arrived `at` microseconds after [`START`]. The response was sent two milliseconds after
+/// that.
 fn request(number: u64, path: &str, at: u64, source: DecisionSource, status: u16) -> Request {
     let received_at = START + at;
     let (client, page) = ("attacker".to_owned(), page(path));

@@ -1,5 +1,5 @@
-//! Tests the judge of storms. It must accept a denial without a store call only if the denial cache of the server can
-//! explain the denial.
+//! Tests the storm judge, which decides whether servers behaved correctly in a storm (a test that injects random
+//! faults). It must accept a denial without a store call only if the denial cache of the server can explain the denial.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use rateguard_tests::storm::{
 const MILLI: u64 = 1_000;
 const START: u64 = 1_800_000_000_000_000;
 
-/// Returns a store call for the HTTP request with this number. The call began at the time `at` and took two
-/// milliseconds.
+/// Returns a store call for the HTTP request with this number. The call began `at` microseconds after [`START`] and
+/// took two milliseconds.
 fn call(request: u64, operation: Operation, at: u64, is_allowed: bool) -> StoreCall {
     let bucket = Bucket { policy: policy_index("log").unwrap(), quota_index: 0, key: 7 };
     let at = START + at;
@@ -30,8 +30,8 @@ fn call(request: u64, operation: Operation, at: u64, is_allowed: bool) -> StoreC
     }
 }
 
-/// Returns an HTTP request that arrived at the time `at`, in microseconds after the start. The response was sent
-/// three milliseconds later.
+/// Returns an HTTP request that arrived `at` microseconds after [`START`]. The response was sent three milliseconds
+/// after that.
 fn request(number: u64, at: u64, status: u16) -> Request {
     let received_at = START + at;
     let client = "client".to_owned();
@@ -48,8 +48,9 @@ fn request(number: u64, at: u64, status: u16) -> Request {
     }
 }
 
-/// Returns whether the judge accepts the response to the request `last`, for which there is no store call. At the
-/// time 0, the store denied the same check, and after that, `others` happened.
+/// Returns whether the judge accepts the response to the request `last`, for which there is no store call. At the time
+/// 0, the store denied a check of the same client. `others` contains a different request and its store calls, which may
+/// have changed the bucket.
 fn is_accepted(others: Option<(Request, Vec<StoreCall>)>, last: Request, reset_after: u64) -> bool {
     let mut denial = call(1, Operation::Check, 0, false);
     denial.parts[0].reset_after = reset_after;
@@ -69,7 +70,7 @@ fn judge_accepts_cached_denials_until_they_expire() {
     let after = |at| is_accepted(None, request(2, at, 429), 600 * MILLI);
     assert!(after(MILLI) && after(250 * MILLI - 1));
     assert!(!after(250 * MILLI));
-    // A cached denial expires when its bucket may have room again.
+    // A cached denial expires when the denied bucket may have room again.
     let after = |at| is_accepted(None, request(2, at, 429), 90 * MILLI);
     assert!(after(90 * MILLI - 1) && !after(90 * MILLI));
 }

@@ -1,7 +1,7 @@
 //! Tests the messages of the compiler for invalid attributes. Each case is one file in `ui/`.
 //!
-//! The test compiles each file with the libraries that cargo has built for the tests, so it builds no library. If the
-//! variable `UPDATE_UI` is set to 1, the test writes the `.stderr` files.
+//! The test compiles each file with the libraries that cargo has already built for the other tests. If the environment
+//! variable `UPDATE_UI` is set to 1, the test writes the expected messages to the `.stderr` files.
 
 use std::{
     env, fs,
@@ -20,7 +20,7 @@ fn stems(extension: &str) -> Vec<PathBuf> {
     stems
 }
 
-/// Compiles a file without generating code.
+/// Runs the compiler on a file, without the generation of machine code.
 fn compile(file: &Path, libraries: &[(&str, PathBuf)], into: &Folder) -> Output {
     let mut rustc = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
     rustc.args(["--edition=2024", "--crate-type=bin", "--crate-name=ui", "--emit=metadata"]);
@@ -52,7 +52,7 @@ fn normalize(messages: &str) -> String {
     messages.map(normalize_message).collect::<Vec<_>>().join("\n\n") + "\n"
 }
 
-/// Normalizes one message. Some line numbers have been removed, so the margin is made as narrow as the other line
+/// Normalizes one message. Because some line numbers are removed, the margin becomes as narrow as the remaining line
 /// numbers permit.
 fn normalize_message(message: &str) -> String {
     let arrow = |line: &str| line.trim_start().starts_with("--> ");

@@ -55,7 +55,7 @@ pub struct Tally {
     pub other: u64,
     /// The number of responses without rate limit headers. No limit made a decision on these requests.
     pub undecided: u64,
-    /// The number of connections that ended before the attack ended.
+    /// The number of connections that failed during the attack.
     pub broken: u64,
     /// The time from the start of the first request until the end of the last response.
     pub lasted: Duration,

@@ -9,7 +9,7 @@ use super::AttackResult;
 pub struct Options {
     /// Whether the program measures only a few rows.
     pub is_small: bool,
-    /// Filters for rows and attacks. A row or an attack is selected if its name contains one of these words.
+    /// Filters for rows and attacks. A row or an attack is selected if its name contains all of these words.
     pub only: Vec<String>,
     /// The duration of an attack.
     pub duration: Duration,

@@ -1,4 +1,5 @@
-//! The store that the servers of a measurement use: their own memory, or Redis behind a network delay.
+//! The store that the servers under attack use: the memory of each server, a Redis server, or a Redis Cluster. A
+//! proxy can delay the connections to Redis.
 
 use std::{fmt, time::Duration};
 

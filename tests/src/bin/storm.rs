@@ -53,15 +53,15 @@ struct Options {
     seed: u64,
     duration: Duration,
     faults: Vec<Fault>,
-    /// Whether an undecided request is a violation if no fault explains it. On a loaded machine, Redis may get no
-    /// processor for as long as the deadline, and the probes may not notice this.
+    /// Whether a request without a decision is a violation if no fault explains it. This is disabled on a loaded
+    /// machine, where Redis may get no CPU time until the deadline although no probe shows this.
     judges_undecided: bool,
 }
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let options = parse_options(env::args().skip(1))?;
     println!("seed {}", options.seed);
-    // If possible, the folder is in memory, because Redis stalls on a slow disk.
+    // If possible, the folder is on a file system in memory, because Redis stalls on a slow disk.
     let memory = Path::new("/dev/shm");
     let folder = if memory.is_dir() { memory.to_owned() } else { env::temp_dir() };
     let folder = folder.join(format!("rateguard-storm-{}", process::id()));
@@ -195,7 +195,7 @@ fn run_storm(options: &Options, folder: &Path) -> Result<Report, Box<dyn Error>>
     Ok(report)
 }
 
-/// Waits until each server has received one more reply from Redis.
+/// Waits until each server has received a new reply from Redis.
 fn wait_for_replies(servers: &[StormServer]) -> Result<(), Duration> {
     let before: Vec<_> = servers.iter().map(|server| server.store_replies().ok()).collect();
     for (server, before) in servers.iter().zip(before) {

@@ -173,7 +173,7 @@ fn cost(request: &HttpRequest) -> u32 {
 }
 
 tokio::task_local! {
-    /// The number of the HTTP request that is calling the store.
+    /// The number of the HTTP request for which the store is called.
     static REQUEST: u64;
 }
 

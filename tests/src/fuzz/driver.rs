@@ -50,7 +50,7 @@ impl fmt::Display for Counterexample {
     }
 }
 
-/// Runs a target. Each run has its own seed, so a single run can be repeated without the runs before it.
+/// Runs a target. Each run has a different seed, so a single run can be repeated without the runs before it.
 pub(super) fn run<T: Target>(runs: u64, seed: u64) -> Result<Report, Counterexample> {
     let start = Instant::now();
     let mut target = T::default();

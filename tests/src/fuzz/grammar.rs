@@ -143,8 +143,8 @@ impl Target for Grammar {
 
     fn input(&self, random: &mut Random) -> Input {
         let reader = random.below(READERS.len());
-        // In some runs, the text is made from the examples of a random reader, so it may have a notation that this
-        // reader does not parse.
+        // In some runs, the examples come from a randomly chosen reader, so the reader under test may not parse
+        // their notation.
         let (_, examples) =
             READERS[if random.one_in(8) { random.below(READERS.len()) } else { reader }];
         let text = TextSource { examples, fragments: FRAGMENTS }.string(random);

@@ -79,8 +79,8 @@ pub fn bucket_histories(
     deadline: Duration,
 ) -> BTreeMap<Bucket, BucketHistory> {
     let mut bucket_histories: BTreeMap<Bucket, BucketHistory> = BTreeMap::new();
-    // Maps the receipt and the bucket of each take to the index of the take. A receipt is the id of a call. A
-    // refund contains the receipt of the check whose units it returns.
+    // Maps the receipt and the bucket of each take to the index of the take. A receipt is the unique id of a call
+    // of the store. A refund contains the receipt of the check whose units it returns.
     let mut indexes: BTreeMap<((u64, u64), Bucket), usize> = BTreeMap::new();
     for calls in servers {
         let bounds = ExecutionBounds::of(calls, deadline);

@@ -25,7 +25,7 @@ use crate::attack::load::Tally;
 /// The pause between two repetitions of an action that a fault repeats.
 const REPEAT_INTERVAL: Duration = Duration::from_millis(10);
 
-/// A fault sets the clock forward or back by at least this duration.
+/// The faults `ClockBack` and `ClockForward` change the clock by at least this duration.
 const MIN_CLOCK_STEP: Duration = Duration::from_secs(2);
 
 /// A script that uses `ARGV[1]` seconds of CPU time. It simulates a slow script of another application.
@@ -101,8 +101,8 @@ impl FaultInjector {
 
     fn begin(&mut self, fault: Fault, step: &Step) -> Result<Option<JoinHandle<()>>> {
         let millis = step.duration.as_millis().to_string();
-        // A clock step is longer than any call. Therefore the time of a reply shows whether Redis used the old or the
-        // new offset.
+        // A clock step changes the clock by more than the duration of any call. Therefore the time of a reply
+        // shows whether Redis used the old or the new offset.
         let by = (MIN_CLOCK_STEP + step.duration).as_micros() as i64;
         match fault {
             Fault::Freeze => self.redis.freeze(),
@@ -199,7 +199,7 @@ impl FaultInjector {
                 });
                 ended.map_err(|_| Error::other("the script of the fault `busy` does not end"))?;
             }
-            // These faults end without any action.
+            // Nothing needs to be done at the end of these faults.
             Fault::PauseWrites
             | Fault::PauseAll
             | Fault::ScriptFlush

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 
 use actix_rateguard::{Quota, Quotas};
 
-/// The policies. The policies `several` and `mixed` have several quotas, and all other policies have one quota.
-/// The window of the policy `long` is longer than most storms.
+/// The policies. `several` and `mixed` have several quotas, and each of the remaining policies has one quota. The
+/// window of the policy `long` is longer than most storms.
 pub const LIMITS: [(&str, &str); 13] = [
     ("log", "8/1s"),
     ("costs", "20/1500ms"),

@@ -23,10 +23,10 @@ pub enum ProxyMode {
     Close,
 }
 
-/// The interval at which a stalled or idle proxy reads its mode.
+/// The interval at which a stalled or idle proxy checks whether its mode has changed.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// A proxy that listens on its own port. It runs until the process ends.
+/// A proxy that listens on a free port. It runs until the process ends.
 #[derive(Clone, Debug)]
 pub struct Proxy {
     port: u16,

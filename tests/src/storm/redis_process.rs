@@ -18,7 +18,7 @@ use super::{TIMEOUT, clock::Clock, retry_until};
 /// The credentials of the admin user. Faults that change the default user do not affect the admin user.
 const ADMIN_CREDENTIALS: &str = "storm:storm";
 
-/// A Redis process that stores its data in its own folder.
+/// A Redis process that stores its data in a separate folder.
 #[derive(Debug)]
 pub struct RedisProcess {
     child: Child,
@@ -57,7 +57,7 @@ impl RedisProcess {
         self.child.id()
     }
 
-    /// The clock of Redis that a storm can step; `None` if Redis uses the system clock.
+    /// The clock of Redis that faults can set forward or back; `None` if Redis uses the system clock.
     #[must_use]
     pub fn clock(&self) -> Option<&Clock> {
         self.clock.as_ref()

@@ -1,5 +1,5 @@
 //! Computes the periods in which Redis may be unavailable to a server. Such a period begins with a fault, and ends
-//! when the server has received a reply after the fault. Load is not a fault.
+//! when the server has received a reply after the fault. A high load does not count as a fault.
 
 use super::{
     judge::{History, StoreEvents},

@@ -7,12 +7,12 @@ use crate::OnError;
 
 /// Settings for a store that can fail or be slow: Redis, Upstash, or a store of your own.
 impl<S: FallibleStoreConfig> RateGuardBuilder<S> {
-    /// Sets the maximum duration of a check, from 1 ms to 60 s. [`build`](Self::build) returns an error for other
-    /// values. Default: 100 ms. The default is about a hundred times the response time of a nearby Redis server, and
-    /// is too short for a user to notice.
+    /// Sets the maximum duration of a check, from 1 ms to 60 s. [`build`](Self::build) returns an error for values
+    /// outside this range. Default: 100 ms. The default is about a hundred times the response time of a nearby Redis
+    /// server, and is too short for a user to notice.
     ///
-    /// If a policy with a [ban](crate::Policy::ban) denies a request, the guard also counts an offence. This can last
-    /// up to one more deadline.
+    /// If a policy with a [ban](crate::Policy::ban) denies a request, the guard also counts an offence. Counting the
+    /// offence can last up to one more deadline.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.settings.deadline = deadline;
         self
@@ -37,8 +37,8 @@ impl<S: FallibleStoreConfig> RateGuardBuilder<S> {
     }
 
     /// Sets how many checks may wait for the store at the same time, from 1 to 4,294,967,295. [`build`](Self::build)
-    /// returns an error for other values. Default: 4,096. With the default, the waiting checks use at most a few
-    /// megabytes of memory.
+    /// returns an error for values outside this range. Default: 4,096. With the default, the waiting checks use at
+    /// most a few megabytes of memory.
     ///
     /// While this number of checks is waiting, the guard decides further checks in this process's memory, and reports
     /// the cause [`StoreError::Overloaded`](crate::StoreError::Overloaded).

@@ -38,8 +38,8 @@ impl KeyLayout {
 
 /// Settings for guards that count in Redis or Upstash.
 impl<S: RedisStoreConfig> RateGuardBuilder<S> {
-    /// Sets the prefix of the keys in Redis. Default: `rateguard`. Guards with the same prefix and Redis database share
-    /// their counts, so give each application its own prefix.
+    /// Sets the prefix of the keys in Redis. Default: `rateguard`. Guards with the same prefix and Redis database
+    /// share their counts, so give each application a different prefix.
     ///
     /// A prefix has the form of a policy name: from 1 to 200 bytes, only letters, digits and ASCII punctuation without
     /// braces. [`build`](Self::build) returns an error for an invalid prefix.
@@ -49,8 +49,8 @@ impl<S: RedisStoreConfig> RateGuardBuilder<S> {
     }
 
     /// Sets how Redis stores the sliding-window logs of
-    /// [`Algorithm::SlidingWindow`](crate::Algorithm::SlidingWindow): in a packed form, or in a form that other Redis
-    /// commands can read. Default: [`LogEncoding::Packed`].
+    /// [`Algorithm::SlidingWindow`](crate::Algorithm::SlidingWindow): in a packed form, or as sorted sets, which
+    /// operators can read with Redis commands. Default: [`LogEncoding::Packed`].
     pub fn log_encoding(mut self, encoding: LogEncoding) -> Self {
         self.store.key_layout().log_encoding = encoding;
         self

@@ -4,7 +4,7 @@ use super::{InMemory, OwnStore, RateGuardBuilder};
 use crate::{MemoryStore, RateGuard, store::Store};
 
 impl RateGuardBuilder<InMemory> {
-    /// Sets the in-memory store, for example a store with another [`max_keys`](MemoryStore::max_keys) setting.
+    /// Sets the in-memory store, for example a store with a different [`max_keys`](MemoryStore::max_keys) setting.
     ///
     /// ```
     /// # use actix_rateguard_core::{MemoryStore, RateGuard};

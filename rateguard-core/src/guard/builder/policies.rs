@@ -50,8 +50,8 @@ impl<S> RateGuardBuilder<S> {
         self
     }
 
-    /// Sets the function that creates a key recipe for each key notation of a policies file. A key recipe determines
-    /// the key of a request. By default, the key recipes find no key in any request.
+    /// Sets the function that creates a key recipe for each key notation (such as `ip`) in a policies file. A key
+    /// recipe determines the key of a request. By default, the key recipes find no key in any request.
     #[cfg(feature = "config")]
     #[doc(hidden)]
     pub fn key_recipes(mut self, recipes: KeyRecipes) -> Self {

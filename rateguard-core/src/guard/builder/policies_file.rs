@@ -16,8 +16,8 @@ const MIN_INTERVAL: Duration = Duration::from_millis(10);
 impl<S> RateGuardBuilder<S> {
     /// Sets a TOML file with policies, plans, exemptions and settings of the guard. Values in the file replace the
     /// values in the program. Changed policies, plans, exemptions and failure modes take effect without a restart.
-    /// The other settings of `[guard]` are fixed at startup, so the guard rejects a changed file with another value
-    /// for such a setting until the application restarts.
+    /// All settings of `[guard]` except the failure mode are fixed at startup. If a changed file has another value
+    /// for such a setting, the guard rejects the file until the application restarts.
     ///
     /// ```toml
     /// [guard]
@@ -39,8 +39,8 @@ impl<S> RateGuardBuilder<S> {
     /// [`RateGuard::policy`](crate::RateGuard::policy) and the limits of an HTTP adapter find a policy by its name,
     /// and [`Plan::named`](crate::Plan::named) selects a plan.
     ///
-    /// A file takes effect as a whole or not at all. If the file is missing or invalid, or lacks a name that the
-    /// program uses, the current policies stay in effect and the guard logs the reason once. At startup,
+    /// A file takes effect as a whole or not at all. If the file is missing or invalid, or lacks a policy or plan
+    /// that the program uses, the current policies stay in effect and the guard logs the reason once. At startup,
     /// [`build`](Self::build) returns an error instead. When a quota changes, the counts stay valid. A request in
     /// progress uses the policies that were in effect when the request began.
     pub fn policies_file(mut self, path: impl Into<PathBuf>) -> Self {

@@ -21,9 +21,9 @@ impl<S> RateGuardBuilder<S> {
         Self { store, settings: BuilderSettings::default() }
     }
 
-    /// Sets the secret with which the guard hashes keys (HMAC-SHA-256, RFC 2104). The secret has at least 16 bytes,
-    /// and must be the same on every application server. [`build`](Self::build) returns an error for a shorter
-    /// secret. Default: no secret.
+    /// Sets the secret with which the guard hashes keys (HMAC-SHA-256, RFC 2104). The secret must have at least 16
+    /// bytes, and must be the same on every application server. [`build`](Self::build) returns an error for a
+    /// shorter secret. Default: no secret.
     ///
     /// Without a secret, an attacker who can read the store can find out to which client a hashed key belongs,
     /// because the attacker can hash every possible key. For all IPv4 addresses, this takes minutes. If you change
@@ -35,8 +35,8 @@ impl<S> RateGuardBuilder<S> {
 }
 
 impl<S: StoreConfig> RateGuardBuilder<S> {
-    /// Builds the guard, and does not wait for the store. An application can start while Redis is down, and the guard
-    /// connects later.
+    /// Builds the guard, and does not wait for the store. An application can start while Redis is down. The guard
+    /// then connects when Redis is available.
     ///
     /// # Errors
     ///

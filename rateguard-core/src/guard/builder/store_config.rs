@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{BuildError, store::Store};
 
 /// The store that a [`RateGuardBuilder`](super::RateGuardBuilder) opens. This trait is sealed: for a store of your
-/// own, implement [`Store`] and pass it to [`RateGuardBuilder::store`](super::RateGuardBuilder::store).
+/// own, implement [`Store`] and pass your store to [`RateGuardBuilder::store`](super::RateGuardBuilder::store).
 pub trait StoreConfig: OpenStore {}
 
 /// A store that can fail or be slow. These are all stores except [`InMemory`](super::InMemory). Only builders for

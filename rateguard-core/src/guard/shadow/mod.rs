@@ -1,5 +1,5 @@
-//! In shadow mode, the guard counts and reports the decisions of policies and candidate quotas, but denies no request
-//! because of these decisions.
+//! In shadow mode, the guard counts and reports the decisions of policies and of candidate quotas (new quotas that
+//! are tested), but denies no request because of these decisions.
 
 mod record;
 mod report;

@@ -11,17 +11,17 @@ use std::{
 
 use crate::guard::ThrottledLog;
 
-/// The maximum number of policies with separate counts. A program usually has fewer policies. If it derives policy
-/// names from requests, this maximum bounds the memory.
+/// The maximum number of policies with separate counts. A program usually has fewer policies. If a program derives
+/// policy names from requests, this maximum bounds the memory.
 const MAX_POLICIES: usize = 1_024;
 
-/// The name under which all policies above the maximum are counted together. No policy can have this name, because it
-/// contains braces.
+/// The name under which all policies after the first 1,024 are counted together. No policy can have this name,
+/// because it contains braces.
 const OTHERS: &str = "{others}";
 
 /// The numbers of decisions of a policy in [shadow mode](crate::Policy::shadow), or of the
-/// [candidate](crate::Policy::candidate) of a policy. They include the requests to this process since the guard was
-/// built.
+/// [candidate](crate::Policy::candidate) of a policy. The counts start when the guard is built, and only include
+/// requests to this process.
 ///
 /// If a candidate is [enforced](crate::Policy::rollout) for a key, the decisions for this key are not counted here.
 #[derive(Clone, Debug, PartialEq, Eq)]

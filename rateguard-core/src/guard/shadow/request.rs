@@ -16,7 +16,8 @@ use crate::{
 };
 
 impl Request<'_> {
-    /// Runs the enforced operation. Also runs the same operation on the policies and candidate quotas in shadow mode.
+    /// Runs the enforced operation, and runs the same operation on the policies and candidate quotas in shadow mode.
+    /// If all policies of the request are in shadow mode, there is no enforced operation.
     pub(in crate::guard) async fn run_with_shadows(
         &self,
         operation: Operation,

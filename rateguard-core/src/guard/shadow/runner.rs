@@ -1,4 +1,5 @@
-//! The shadow checks of a guard have their own counts, permits and circuit breakers.
+//! Shadow checks (checks in shadow mode) share no permits and no circuit breakers with the enforced checks of the
+//! guard, and are counted separately.
 
 use super::report::Report;
 use crate::guard::{concurrency_limit::InFlight, server_state::ServerStates};

@@ -1,4 +1,5 @@
-//! Shadow checks run concurrently with the enforced check of a request, and never delay the enforced check.
+//! Shadow checks (checks whose decisions are only counted) run concurrently with the enforced check of a request,
+//! and never delay the enforced check.
 
 use std::{
     future::{Future, poll_fn},
@@ -29,8 +30,8 @@ pub(super) struct ShadowCheck {
     pub(super) cost: u32,
     /// The index of the checked limit in the request.
     pub(super) limit: usize,
-    /// Whether the guard reports the outcome. If the rollout includes the key, the candidate quotas are enforced, and
-    /// the policy's own quotas are checked in shadow mode. Such a shadow check only updates the counts, so its
+    /// Whether the guard reports the outcome. If the rollout includes the key, the candidate quotas are enforced,
+    /// and the policy's own quotas are checked in shadow mode. Such a shadow check only updates the buckets, so its
     /// outcome is not reported.
     pub(super) is_reported: bool,
 }
@@ -100,8 +101,8 @@ impl ShadowCheck {
     }
 }
 
-/// Runs an operation on buckets of one key, with the denial cache or in the store. A store call lasts at most as long
-/// as the deadline of the guard.
+/// Runs an operation on buckets of one key. The denial cache or the store decides. A store call lasts at most as
+/// long as the deadline of the guard.
 async fn call_store(
     guard: &RateGuard,
     operation: Operation,

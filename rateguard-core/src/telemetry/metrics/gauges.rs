@@ -56,7 +56,7 @@ impl Gauges {
 /// The value of one guard in a gauge that all guards of the process share.
 struct GuardGauge {
     sum: LazyHandle<Gauge>,
-    /// The value that this guard last added to the gauge. When the guard is dropped, this value is subtracted from
+    /// The value of this guard that the gauge includes now. When the guard is dropped, this value is subtracted from
     /// the gauge.
     reported: AtomicU64,
 }
@@ -70,7 +70,7 @@ impl GuardGauge {
         let value = value as u64;
         self.sum.with_handle(|sum, is_new| {
             let before = self.reported.swap(value, Relaxed);
-            // The handle of a new recorder does not contain the earlier value of this guard, so nothing is
+            // A gauge whose handle is new does not contain the earlier value of this guard, so nothing is
             // subtracted.
             let before = if is_new { 0 } else { before };
             sum.increment(value as f64 - before as f64);

@@ -1,5 +1,5 @@
-//! Lists the values of each label. The index of a value is its discriminant, so that a table can have one entry for
-//! each value.
+//! Lists the values of each label. The index of a value in its list is the discriminant of the value, so that a
+//! table can have one entry for each value.
 
 use crate::{
     store::Operation,

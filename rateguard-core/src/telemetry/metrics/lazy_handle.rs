@@ -8,7 +8,7 @@ use super::Metric;
 
 static METADATA: Metadata<'_> = Metadata::new("rateguard", Level::INFO, None);
 
-/// A handle through which values of one metric are sent to the recorder. The handle of a counter is an example.
+/// A handle (a counter, gauge or histogram) through which values of one metric are sent to the recorder.
 pub(super) trait Handle: Sized {
     fn register(recorder: &dyn Recorder, key: &Key) -> Self;
 }
@@ -31,8 +31,8 @@ impl Handle for Histogram {
     }
 }
 
-/// A handle that is registered with the recorder at the first use after a recorder was installed. From then on, the
-/// handle is stored.
+/// A handle that is registered with the recorder at the first use after a recorder was installed. All further uses
+/// find the stored handle.
 pub(super) struct LazyHandle<H> {
     key: Key,
     handle: OnceLock<H>,
@@ -43,8 +43,8 @@ impl<H: Handle> LazyHandle<H> {
         Self { key: Key::from_parts(metric.name, labels), handle: OnceLock::new() }
     }
 
-    /// Calls `record` with the handle. Returns whether this call stored the handle, because the caller must then
-    /// describe the metrics to the recorder.
+    /// Calls `record` with the handle. Returns true if this call stored the handle. The caller must then send the
+    /// descriptions of the metrics to the recorder.
     pub(super) fn with_handle(&self, record: impl FnOnce(&H, IsNew)) -> IsNew {
         if let Some(handle) = self.handle.get() {
             record(handle, false);

@@ -1,8 +1,9 @@
 //! Reports metrics about checks (feature `metrics`), such as the number of requests that each limit denied. The
 //! crate `metrics` receives the values.
 //!
-//! Any recorder for that crate works. For `metrics-exporter-prometheus`, set the buckets of the histogram as shown
-//! below. Otherwise the exporter writes a summary, and summaries of several application servers cannot be added:
+//! Any recorder for that crate works. For `metrics-exporter-prometheus`, set the buckets of the histogram. Without
+//! buckets, the exporter writes a summary, and summaries of several application servers cannot be added. This
+//! example sets the buckets:
 //!
 //! ```
 //! use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
@@ -46,17 +47,18 @@
 //!
 //! No label contains a part of a key. The number of quotas is not bounded, because a program may choose a quota for
 //! each request. So a guard reports only the first [`MAX_PAIRS`] pairs of a policy and a quota. For all further
-//! pairs, both labels have the value `other`. The policies of the guard and the fixed policies of an HTTP adapter
-//! are among the first pairs, because they are registered before the first request.
+//! pairs, the labels `policy` and `quota` have the value `other`. The first pairs include the policies of the guard,
+//! and the policies of an HTTP adapter whose quotas do not depend on the request, because these policies are
+//! registered before the first request.
 //!
 //! # When checks are counted
 //!
 //! A check is counted when it ends. A check whose future is dropped is not counted. Peeks, refunds and debits are
 //! not checks. A check of several policies is counted once. Each of its shadow checks is also counted once.
 //!
-//! The guard stores the handles that the recorder returns, so it can record a value in a few nanoseconds. A
-//! recorder may be installed after the guard is built. The recorder then gets only the values that are recorded
-//! later.
+//! The guard stores the handles that the recorder returns, so it can record a value in a few nanoseconds. A recorder
+//! may be installed after the guard is built. The recorder then gets only the values that are recorded after its
+//! installation.
 
 mod gauges;
 mod label_values;

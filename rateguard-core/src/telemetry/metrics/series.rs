@@ -21,16 +21,16 @@ use crate::{
     word_hash::WordHasher,
 };
 
-/// The maximum number of pairs of a policy and a quota that have their own metrics in one guard: 200. All later
-/// pairs share the label value `other`.
+/// The maximum number of pairs of a policy and a quota for which a guard has separate metrics: 200. For all further
+/// pairs, the labels `policy` and `quota` have the value `other`.
 pub const MAX_PAIRS: usize = 200;
 
 /// The number of table slots. At most 200 of the 512 slots are used, so a lookup reads one or two slots on average.
 const SLOTS: usize = 512;
 const COUNTERS_PER_PAIR: usize = OutcomeLabel::ALL.len() * DecisionMode::ALL.len();
 
-/// A hash table with linear probing that contains a series for each pair. Pairs are never removed, so a lookup
-/// needs no lock.
+/// A hash table with linear probing that contains a series (the metrics of one pair) for each pair of a policy and a
+/// quota. Pairs are never removed, so a lookup needs no lock.
 pub(super) struct SeriesTable {
     slots: Box<[OnceLock<Box<QuotaSeries>>]>,
     len: AtomicUsize,
@@ -87,19 +87,20 @@ impl SeriesTable {
     }
 }
 
-/// The metrics for one pair of a policy and a quota. If `quota` is `None`, the metrics for the checks of the policy
-/// without a decision.
+/// The metrics for one pair of a policy and a quota. If `quota` is `None`, these are the metrics for the checks of
+/// the policy that ended without a decision.
 pub(super) struct QuotaSeries {
     policy: PolicyName,
     quota: Option<Quota>,
     policy_text: SharedString,
     quota_text: SharedString,
-    /// The counters for all combinations of an outcome and a mode. The index is computed from both.
+    /// The counters for all combinations of an outcome and a mode. The index of a counter is computed from its
+    /// outcome and its mode.
     decisions: [OnceLock<Box<LazyHandle<Counter>>>; COUNTERS_PER_PAIR],
     limit: LazyHandle<Gauge>,
     window: LazyHandle<Gauge>,
     /// One of the states `UNMANAGED`, `ACTIVE` and `RETIRED`. The state changes when a policies file adds the pair
-    /// to the guard's policies or removes it.
+    /// to the guard's policies or removes the pair.
     state: AtomicU8,
 }
 

@@ -1,4 +1,5 @@
-//! Tests the rules of the contract for checks and peeks.
+//! Tests the rules that the contract of `Store` has for checks and peeks. A peek reads a status without taking
+//! units.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The conformance suite, which tests whether a store satisfies the contract.
+//! The conformance suite, which tests whether a store satisfies the contract of the trait `Store`.
 
 mod check;
 mod refund;

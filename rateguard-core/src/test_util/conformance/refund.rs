@@ -1,4 +1,4 @@
-//! Tests the rules of the contract for refunds, debits and resets.
+//! Tests the rules that the contract of `Store` has for refunds, debits and resets.
 
 use super::{
     check::{LONG, SHORT},
@@ -39,7 +39,7 @@ async fn refunded_units_can_be_taken(subject: &mut Subject<'_>) {
 
     let verdict = subject.apply(Operation::Refund, &[refund(&key, quota, 8, reply.receipt)]).await;
     require(verdict.is_allowed(), "a refund is always admitted");
-    // No request has taken units from this second bucket, so a refund must not add units to it.
+    // No request has taken units from the bucket of the key `other`, so a refund must not add units to this bucket.
     let other = subject.key();
     let verdict =
         subject.apply(Operation::Refund, &[refund(&other, quota, 8, reply.receipt)]).await;
@@ -53,8 +53,8 @@ async fn expired_units_are_not_refunded(subject: &mut Subject<'_>) {
     require(first.allowed, "a check within the limit is admitted");
     subject.time.advance(3 * SHORT).await;
     let (long_key, long) = (subject.key(), subject.quota(2, LONG));
-    // The units of the first check have expired, and a later check has taken the same number of units. A refund for
-    // the first check must not return these later units.
+    // The units of the first check have expired, and now another check takes the same number of units. A refund for
+    // the first check must not return the units of the other check.
     let others = subject.check(request(&key, quota, 2)).await;
     require(others.allowed, "units expire after at most two windows");
     let verdict = subject.apply(Operation::Refund, &[refund(&key, quota, 2, first.receipt)]).await;

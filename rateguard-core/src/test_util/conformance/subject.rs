@@ -1,4 +1,4 @@
-//! Wraps the store that the suite tests.
+//! Wraps the store that the conformance suite tests, and the replies of this store.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -61,8 +61,8 @@ impl<'a> Subject<'a> {
         Ok(verdict)
     }
 
-    /// Creates an operation and drops it before it is polled. Returns whether the store returned a pending
-    /// operation, which would have needed a poll.
+    /// Creates an operation and drops it before it is polled. Returns `false` if the store had already completed the
+    /// operation without a poll.
     pub(super) fn drop_unpolled(
         &self,
         operation: Operation,
@@ -71,12 +71,12 @@ impl<'a> Subject<'a> {
         matches!(self.store.apply(operation, requests), StoreFuture::Pending(_))
     }
 
-    /// Checks one bucket request in the store.
+    /// Checks one bucket request in the store, which takes the units if the bucket has room.
     pub(super) async fn check(&self, request: BucketRequest<'_>) -> BucketReply {
         BucketReply::of(&self.apply(Operation::Check, &[request]).await)
     }
 
-    /// Peeks at the bucket of one request, without taking units.
+    /// Reads the status of the bucket of one request, without taking units.
     pub(super) async fn peek(&self, request: BucketRequest<'_>) -> BucketReply {
         BucketReply::of(&self.apply(Operation::Peek, &[request]).await)
     }
