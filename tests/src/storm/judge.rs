@@ -18,6 +18,7 @@ use super::{
     requests::{checks, is_cached_denial, is_undecided, violation},
     unavailability::{FaultPeriod, UnavailablePeriods},
 };
+use crate::algorithms::aligns_windows_to_clock;
 
 /// The history of one server.
 #[derive(Debug, Default)]
@@ -292,7 +293,7 @@ fn judge_denials(
 /// Returns whether the windows of the quota are unknown. They are unknown if the algorithm uses the store's clock for
 /// its windows and the clock was stepped.
 pub(super) fn uses_stepped_clock(quota: Quota, events: &StoreEvents) -> bool {
-    quota.algorithm() == Algorithm::SlidingWindowCounter && !events.settings.is_empty()
+    aligns_windows_to_clock(quota.algorithm()) && !events.settings.is_empty()
 }
 
 fn upper_bounds<'a>(
