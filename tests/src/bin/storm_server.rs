@@ -116,6 +116,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(writer.join().map_err(|_| "the writer of the history panicked")??)
 }
 
+#[allow(clippy::panic, reason = "a page without a route is a mistake in the list of pages")]
 fn register(config: &mut web::ServiceConfig, guard: &RateGuard) {
     let by = |name| Limit::policy(name).key(key::header(CLIENT));
     let limited = |limit| RateLimit::new(guard, limit);
