@@ -77,6 +77,17 @@ impl Algorithm {
             Self::SlidingWindow | Self::SlidingWindowCounter | Self::FixedWindow => false,
         }
     }
+
+    /// Returns whether a bucket counts in the fractions of a unit that [`Quota::token`](crate::Quota::token) defines.
+    /// A full bucket must then have fewer than [`Quota::MAX_DEBT`](crate::Quota::MAX_DEBT) fractions, so such a quota
+    /// may be invalid, even if it has no burst.
+    #[must_use]
+    pub const fn counts_fractions(self) -> bool {
+        match self {
+            Self::TokenBucket => true,
+            Self::SlidingWindow | Self::SlidingWindowCounter | Self::FixedWindow => false,
+        }
+    }
 }
 
 impl FromStr for Algorithm {
@@ -124,7 +135,7 @@ mod tests {
             assert_eq!(name.parse(), Ok(algorithm));
             assert_eq!(algorithm.to_string(), name);
         }
-        let error = "leaky_bucket".parse::<Algorithm>().unwrap_err().to_string();
-        assert!(error.contains("`leaky_bucket`") && error.contains("\"token_bucket\""), "{error}");
+        let error = "adaptive".parse::<Algorithm>().unwrap_err().to_string();
+        assert!(error.contains("`adaptive`") && error.contains("\"token_bucket\""), "{error}");
     }
 }

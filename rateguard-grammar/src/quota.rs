@@ -82,7 +82,7 @@ impl Quota {
     ///
     /// # Errors
     ///
-    /// [`QuotaError::Precision`] if a token bucket cannot count the quota exactly.
+    /// [`QuotaError::Precision`] if the algorithm counts in fractions and cannot count the quota exactly.
     pub const fn with_algorithm(self, algorithm: Algorithm) -> Result<Self, QuotaError> {
         Self { algorithm, capacity: self.limit(), ..self }.validate_precision()
     }
@@ -102,7 +102,7 @@ impl Quota {
     }
 
     const fn validate_precision(self) -> Result<Self, QuotaError> {
-        if self.algorithm.has_burst()
+        if self.algorithm.counts_fractions()
             && self.units.saturating_mul(self.capacity as u64) >= Self::MAX_DEBT
         {
             return Err(QuotaError::Precision);
@@ -221,6 +221,7 @@ impl Error for QuotaError {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::RateError;
 
     #[test]
     fn range_bounds_are_valid_and_the_next_value_is_not() {
@@ -237,6 +238,30 @@ mod tests {
             (1, Quota::MAX_WINDOW + nanosecond, Err(QuotaError::Window)),
         ] {
             assert_eq!(Quota::new(limit, window).map(|_| ()), expected, "{limit} {window:?}");
+        }
+    }
+
+    #[test]
+    fn algorithms_that_count_fractions_reject_inexact_quotas() {
+        for (algorithm, name) in Algorithm::NAMES {
+            // The limit is a prime number that does not divide the window, so a unit has 31,536,000,000,000 fractions.
+            let quota = format!("2147483647/365d {name}").parse::<Quota>();
+            let expected = match algorithm.counts_fractions() {
+                true => Err(RateError::Quota(QuotaError::Precision)),
+                false => Ok(algorithm),
+            };
+            assert_eq!(quota.map(|quota| quota.algorithm()), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn messages_name_every_algorithm_that_they_concern() {
+        let [burst, precision] =
+            [QuotaError::Burst, QuotaError::Precision].map(|it| it.to_string());
+        for (algorithm, name) in Algorithm::NAMES {
+            assert_eq!(burst.contains(&format!("\"{name}\"")), algorithm.has_burst(), "{burst}");
+            let is_named = precision.contains(&name.replace('_', " "));
+            assert_eq!(is_named, algorithm.counts_fractions(), "{name}: {precision}");
         }
     }
 

@@ -171,7 +171,7 @@ mod tests {
             ("-5/minute", "expected a rate such as"),
             ("5/", "expected a window such as"),
             ("5/minut", "found `minut`"),
-            ("5/minute leaky_bucket", "expected a window such as"),
+            ("5/minute adaptive", "expected a window such as"),
             ("5/minute token_bucket 20", "expected a rate such as"),
             ("5/minute token_bucket burst", "expected a rate such as"),
             ("5/minute token_bucket burst 20 30", "expected a rate such as"),

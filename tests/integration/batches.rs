@@ -90,17 +90,13 @@ fn single_check() -> impl Strategy<Value = Request> {
     })
 }
 
-fn raised(rule: &Rule) -> Quota {
-    let Rule { limit, capacity, .. } = *rule;
-    Rule { limit, capacity: 2 * capacity, ..*rule }.quota()
-}
-
 fn quota(rule: &Rule, is_raised: bool) -> Quota {
-    match rule.algorithm {
-        _ if !is_raised => rule.quota(),
-        actix_rateguard::Algorithm::TokenBucket => raised(rule),
-        _ => Rule { limit: 2 * rule.limit, capacity: 2 * rule.capacity, ..*rule }.quota(),
+    if !is_raised {
+        return rule.quota();
     }
+    // A quota with a burst gets only a higher burst, so that its rate stays the same.
+    let limit = if rule.algorithm.has_burst() { rule.limit } else { 2 * rule.limit };
+    Rule { limit, capacity: 2 * rule.capacity, ..*rule }.quota()
 }
 
 /// A request with its buckets and quotas. The test sends each request once in a separate call and once in a batch.

@@ -15,12 +15,9 @@ use actix_rateguard::{
 
 use crate::support::redis_server::RedisServer;
 
-const ALGORITHMS: [Algorithm; 4] = [
-    Algorithm::SlidingWindow,
-    Algorithm::SlidingWindowCounter,
-    Algorithm::FixedWindow,
-    Algorithm::TokenBucket,
-];
+fn algorithms() -> [Algorithm; Algorithm::NAMES.len()] {
+    Algorithm::NAMES.map(|(algorithm, _)| algorithm)
+}
 
 fn memory() -> (MemoryStore, Time) {
     let clock = ManualClock::new();
@@ -30,19 +27,19 @@ fn memory() -> (MemoryStore, Time) {
 #[tokio::test]
 async fn memory_store_conforms_with_manual_clock() {
     let (store, time) = memory();
-    conformance(&store, time, &ALGORITHMS).await;
+    conformance(&store, time, &algorithms()).await;
 }
 
 #[tokio::test]
 async fn memory_store_conforms_with_system_clock() {
-    conformance(&MemoryStore::new(), Time::Real, &ALGORITHMS).await;
+    conformance(&MemoryStore::new(), Time::Real, &algorithms()).await;
 }
 
 #[tokio::test]
 async fn redis_store_conforms() {
     let server = RedisServer::start();
     let guard = server.guard("conformance");
-    conformance(guard.store(), Time::Real, &ALGORITHMS).await;
+    conformance(guard.store(), Time::Real, &algorithms()).await;
 }
 
 /// The number of units that each call took, sorted by the time and the number of the call.
@@ -177,7 +174,7 @@ macro_rules! defects {
         #[should_panic(expected = $message)]
         async fn $name() {
             let (store, time) = memory();
-            conformance(&DefectiveStore(store, $defect), time, &ALGORITHMS).await;
+            conformance(&DefectiveStore(store, $defect), time, &algorithms()).await;
         }
     )*};
 }

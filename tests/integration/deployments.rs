@@ -1,7 +1,7 @@
 //! Tests several ways to deploy Redis: a Unix socket, the connection pool of an application, a user with minimal
 //! permissions, and a primary that is demoted.
 
-use actix_rateguard::{Key, Policy, RateGuard, StoreError};
+use actix_rateguard::{Algorithm, Key, Policy, RateGuard, StoreError};
 use futures_util::future::join_all;
 
 use crate::support::{
@@ -17,9 +17,9 @@ pub const COMMANDS: &[&str] = &[
 ];
 
 fn policies() -> Vec<Policy> {
-    ["sliding_window", "sliding_window_counter", "fixed_window", "token_bucket"]
+    Algorithm::NAMES
         .into_iter()
-        .map(|algorithm| {
+        .map(|(_, algorithm)| {
             let quotas = format!("5/hour {algorithm}; 1000/day {algorithm}");
             let quotas = quotas.replace(" sliding_window;", ";");
             let policy =

@@ -21,9 +21,9 @@ impl Rule {
     pub fn quota(self) -> Quota {
         let quota = Quota::new(self.limit as u32, Duration::from_micros(self.window)).unwrap();
         let quota = quota.with_algorithm(self.algorithm).unwrap();
-        match self.algorithm {
-            Algorithm::TokenBucket => quota.with_burst(self.capacity as u32).unwrap(),
-            _ => quota,
+        match self.algorithm.has_burst() {
+            true => quota.with_burst(self.capacity as u32).unwrap(),
+            false => quota,
         }
     }
 
@@ -33,7 +33,7 @@ impl Rule {
         match self.algorithm {
             Algorithm::SlidingWindowCounter => 2 * self.window,
             Algorithm::TokenBucket => (self.capacity * self.window).div_ceil(self.limit),
-            _ => self.window,
+            Algorithm::SlidingWindow | Algorithm::FixedWindow => self.window,
         }
     }
 
@@ -145,7 +145,7 @@ impl Model {
         let starts_window = self.used(rule, now) == 0;
         let missing = self.missing(rule, now) + u128::from(units) * u128::from(rule.window);
         self.missing = (missing.min(rule.max_missing()), now);
-        if rule.algorithm == Algorithm::SlidingWindow {
+        if rule.algorithm.is_log() {
             self.taken.retain(|it| it.at + rule.window > now);
         }
         self.taken.push(Taken { number, at: now, units, starts_window });
@@ -154,7 +154,7 @@ impl Model {
     fn refund(&mut self, rule: Rule, now: u64, units: u64, receipt: ModelReceipt) {
         // A reset has already removed these units, so there is nothing to refund. If the bucket is a log, its entries
         // are gone too, and the code below finds nothing.
-        if rule.algorithm != Algorithm::SlidingWindow && Some(receipt.at) <= self.reset_at {
+        if !rule.algorithm.is_log() && Some(receipt.at) <= self.reset_at {
             return;
         }
         if let Some(taken) = self.taken.iter_mut().find(|it| it.number == receipt.number) {
@@ -254,6 +254,8 @@ pub fn exceeds_quota(rule: Rule, taken: &[(u64, u64)]) -> bool {
             u128::from(sum(&taken[index..])) * u128::from(rule.window)
                 > u128::from(rule.capacity * rule.window) + refilled
         }),
-        _ => within(rule.window) > 2 * rule.limit,
+        Algorithm::SlidingWindowCounter | Algorithm::FixedWindow => {
+            within(rule.window) > 2 * rule.limit
+        }
     }
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use actix_rateguard::{Key, Limit, Policy, RateGuard, RateLimit, key, rate_limit, test_util};
+use actix_rateguard::{
+    Algorithm, Key, Limit, Policy, RateGuard, RateLimit, key, rate_limit, test_util,
+};
 use actix_web::{App, HttpRequest, get, test::init_service, web};
 use futures_util::FutureExt;
 
@@ -278,13 +280,13 @@ async fn duplicate_limit_names_in_middleware_panic_at_startup() {
 
 #[test]
 fn denied_requests_use_no_slots_in_memory() {
-    for algorithm in ["", " sliding_window_counter", " fixed_window", " token_bucket"] {
+    for (_, algorithm) in Algorithm::NAMES {
         let (_, clock) = test_util::guard();
         clock.set(Duration::from_secs(1));
         let store = actix_rateguard::MemoryStore::new().max_keys(100).clock(clock);
         let guard = RateGuard::builder().store(store).build().unwrap();
         let exhausted = policy("exhausted", "1/hour");
-        let invented = policy("invented", &format!("1/hour{algorithm}"));
+        let invented = policy("invented", &format!("1/hour {algorithm}"));
         let key = Key::global();
         let is_allowed = |user: u32| {
             let user = Key::from(user);

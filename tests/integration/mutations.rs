@@ -2,12 +2,13 @@
 //! defect.
 
 use std::{
+    fs,
     panic::{AssertUnwindSafe, catch_unwind},
     time::Duration,
 };
 
 use actix_rateguard::{
-    Key, Quota,
+    Algorithm, Key, Quota,
     store::{Bucket, BucketRequest, Operation},
 };
 
@@ -77,26 +78,57 @@ fn detected_by_reset_time(old: &str, new: &str) {
     assert_eq!(stores_reset_time(&replace_once(SOURCE, old, new)), Some(false));
 }
 
-/// Returns whether a bucket stores the time of its reset as long as a client might refund units from before the
-/// reset.
+/// Returns whether the buckets of all algorithms store the time of a reset as long as a client might refund units
+/// from before the reset.
 fn stores_reset_time(source: &str) -> Option<bool> {
     let server = RedisServer::start();
     let (mut client, mut ttl) = (server.client(), server.client());
-    let (key, quota) = (Key::global(), "4/hour token_bucket".parse().unwrap());
+    let key = Key::global();
     let bucket = Bucket::new("reset", 0, &key);
-    let mut script = Script::new(&mut client, source, "reset".to_owned());
-    for (operation, cost) in [(Operation::Check, 4), (Operation::Reset, 1), (Operation::Check, 1)] {
-        script.call(operation, &[BucketRequest::new(bucket, quota, cost)], None).ok()?;
+    let mut stores_all = true;
+    for quota in quotas() {
+        let prefix = format!("reset-{}", quota.algorithm());
+        let mut script = Script::new(&mut client, source, prefix.clone());
+        for (operation, cost) in
+            [(Operation::Check, 4), (Operation::Reset, 1), (Operation::Check, 1)]
+        {
+            script.call(operation, &[BucketRequest::new(bucket, quota, cost)], None).ok()?;
+        }
+        let lifetime: i64 =
+            redis::cmd("PTTL").arg(bucket.storage_key(&prefix)).query(&mut ttl).unwrap();
+        // For one hour, a client may refund the 4 units that were taken before the reset, so the key must live for one
+        // hour. In a token bucket, the token that was taken after the reset needs only 15 minutes to be refilled. The
+        // unit of a window that was taken after the reset counts for one hour anyway.
+        stores_all &= lifetime > 3_500_000;
     }
-    let lifetime: i64 =
-        redis::cmd("PTTL").arg(bucket.storage_key("reset")).query(&mut ttl).unwrap();
-    // For one hour, a client may refund the 4 tokens that were taken before the reset, so the key must live for one
-    // hour. The token that was taken after the reset needs only 15 minutes to be refilled.
-    Some(lifetime > 3_500_000)
+    Some(stores_all)
 }
 
-const QUOTAS: [&str; 4] =
-    ["4/hour", "4/hour sliding_window_counter", "4/hour fixed_window", "4/hour token_bucket"];
+/// Returns one quota of 4 units per hour for each algorithm.
+fn quotas() -> [Quota; Algorithm::NAMES.len()] {
+    Algorithm::NAMES.map(|(algorithm, _)| {
+        let quota: Quota = "4/hour".parse().unwrap();
+        quota.with_algorithm(algorithm).unwrap()
+    })
+}
+
+/// Returns the minimum lifetime in milliseconds of a key after an operation, so that the key lives until its units
+/// expire. The quota admits 4 units per minute for a refund, and 4 units per hour for the other operations.
+fn min_lifetime(algorithm: Algorithm, operation: Operation) -> i64 {
+    match (algorithm, operation) {
+        // A token bucket refills one token in 15 seconds, or in 15 minutes.
+        (Algorithm::TokenBucket, Operation::Refund) => 14_000,
+        (Algorithm::TokenBucket, _) => 30 * 60_000 - 61_000,
+        (
+            Algorithm::SlidingWindow | Algorithm::SlidingWindowCounter | Algorithm::FixedWindow,
+            Operation::Refund,
+        ) => 30_000,
+        (
+            Algorithm::SlidingWindow | Algorithm::SlidingWindowCounter | Algorithm::FixedWindow,
+            _,
+        ) => 3_600_000 - 61_000,
+    }
+}
 
 /// Finds an operation that gives a key a wrong lifetime: the key would expire long before or long after the units
 /// that it counts.
@@ -106,7 +138,7 @@ fn wrong_lifetime(source: &str, logs: Logs) -> Option<String> {
     let mut ttl = server.client();
     let key = Key::global();
     let mut case = 0;
-    for (before, after) in QUOTAS.iter().flat_map(|one| QUOTAS.map(|other| (*one, other))) {
+    for (before, after) in quotas().iter().flat_map(|one| quotas().map(|other| (*one, other))) {
         for operation in [Operation::Check, Operation::Debit, Operation::Refund] {
             case += 1;
             let bucket = Bucket::new("lives", 0, &key);
@@ -115,7 +147,6 @@ fn wrong_lifetime(source: &str, logs: Logs) -> Option<String> {
             if logs == Logs::Sorted {
                 script = script.with_sorted_sets();
             }
-            let [before, after]: [Quota; 2] = [before, after].map(|it| it.parse().unwrap());
             // The first quota has a shorter window. The second quota must therefore extend the lifetime of the key.
             let short = Quota::new(4, Duration::from_secs(60)).unwrap();
             let short = short.with_algorithm(before.algorithm()).unwrap();
@@ -136,14 +167,7 @@ fn wrong_lifetime(source: &str, logs: Logs) -> Option<String> {
             script.call(operation, &[request], None).ok()?;
             let name = bucket.storage_key(&prefix);
             let lifetime: i64 = redis::cmd("PTTL").arg(&name).query(&mut ttl).unwrap();
-            // The key must live until its units expire. A token bucket with the long window refills one token in 15
-            // minutes, and with the short window in 15 seconds.
-            let min_lifetime = match (operation, request.quota.algorithm()) {
-                (Operation::Refund, actix_rateguard::Algorithm::TokenBucket) => 14_000,
-                (Operation::Refund, _) => 30_000,
-                (_, actix_rateguard::Algorithm::TokenBucket) => 30 * 60_000 - 61_000,
-                _ => 3_600_000 - 61_000,
-            };
+            let min_lifetime = min_lifetime(request.quota.algorithm(), operation);
             if !(min_lifetime..=max_lifetime).contains(&lifetime) {
                 return Some(format!("{operation:?} of {after} after {before}: {lifetime} ms"));
             }
@@ -159,14 +183,28 @@ fn key_expiry_matches_counted_units_after_every_change() {
     }
 }
 
-/// Defines one test for each mutation. The name of the test describes the defect.
+#[test]
+fn every_algorithm_has_mutations() {
+    for (_, name) in Algorithm::NAMES {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../rateguard-core/src/algorithm");
+        let source = fs::read_to_string(format!("{folder}/{name}.lua")).expect(name);
+        assert!(MUTATED.iter().any(|text| source.contains(text)), "no mutation changes {name}.lua");
+    }
+}
+
+/// Defines one test for each mutation, and a list of the texts that the mutations replace. The name of the test
+/// describes the defect.
 macro_rules! mutations {
-    ($($name:ident: $detected_by:ident($old:expr, $new:expr);)*) => {$(
-        #[test]
-        fn $name() {
-            $detected_by($old, $new);
-        }
-    )*};
+    ($($name:ident: $detected_by:ident($old:expr, $new:expr);)*) => {
+        const MUTATED: &[&str] = &[$($old),*];
+
+        $(
+            #[test]
+            fn $name() {
+                $detected_by($old, $new);
+            }
+        )*
+    };
 }
 
 mutations! {

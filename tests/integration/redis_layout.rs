@@ -128,14 +128,10 @@ async fn check_takes_one_round_trip() {
 async fn every_redis_key_has_an_expiry() {
     let server = RedisServer::start();
     let guard = server.guard("expiry");
-    for (name, quota) in [
-        ("a", "1/1ms"),
-        ("b", "5/second"),
-        ("c", "2147483648/365d"),
-        ("d", "5/minute fixed_window"),
-        ("e", "5/minute sliding_window_counter"),
-        ("f", "5/minute token_bucket"),
-    ] {
+    let logs = [("a", "1/1ms"), ("b", "5/second"), ("c", "2147483648/365d")];
+    let logs = logs.map(|(name, quota)| (name, quota.to_owned()));
+    let each = Algorithm::NAMES.map(|(_, name)| (name, format!("5/minute {name}")));
+    for (name, quota) in logs.into_iter().chain(each) {
         let policy = Policy::new(name, quota).unwrap();
         for key in 0..50_u32 {
             guard.check(&policy, &Key::from(key % 20)).await.unwrap();
@@ -166,22 +162,20 @@ async fn expiry_is_the_counted_time_plus_one_second() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let before = now();
-    for rate in
-        ["4/hour", "4/hour fixed_window", "4/hour sliding_window_counter", "4/hour token_bucket"]
-    {
-        let quota: Quota = rate.parse().unwrap();
-        let policy = Policy::new(quota.algorithm().to_string(), quota).unwrap();
+    for (_, name) in Algorithm::NAMES {
+        let policy = Policy::new(name, format!("4/hour {name}")).unwrap();
         guard.check(&policy, &Key::global()).await.unwrap();
     }
     let counted = now() - before;
-    for (name, counts_for) in [
-        ("sliding_window", HOUR + HOUR / 25),
-        ("fixed_window", HOUR),
-        // The counter counts the unit until the end of the next window.
-        ("sliding_window_counter", 2 * HOUR - before % HOUR),
-        // The token bucket counts the unit until the token has been refilled.
-        ("token_bucket", HOUR / 4),
-    ] {
+    for (algorithm, name) in Algorithm::NAMES {
+        let counts_for = match algorithm {
+            Algorithm::SlidingWindow => HOUR + HOUR / 25,
+            Algorithm::FixedWindow => HOUR,
+            // The counter counts the unit until the end of the next window.
+            Algorithm::SlidingWindowCounter => 2 * HOUR - before % HOUR,
+            // The token bucket counts the unit until the token has been refilled.
+            Algorithm::TokenBucket => HOUR / 4,
+        };
         let names = keys(&mut client, &format!("lives:*}}:{name}"));
         let expires: i64 = redis::cmd("PTTL").arg(&names[0]).query(&mut client).unwrap();
         let elapsed = counts_for + 1_000 - expires;
@@ -430,8 +424,9 @@ async fn foreign_redis_value_is_an_error_and_stays_unchanged() {
     // A hash that belongs to another application must cause an error too, and must not change.
     let _: () = redis::cmd("DEL").arg(&name).query(&mut client).unwrap();
     let _: () = redis::cmd("HSET").arg(&name).arg("user").arg("bob").query(&mut client).unwrap();
-    for rate in ["1/minute", "1/minute fixed_window", "1/minute token_bucket"] {
-        let policy = Policy::new("p", rate).unwrap();
+    for (_, name) in Algorithm::NAMES {
+        let rate = format!("1/minute {name}");
+        let policy = Policy::new("p", &*rate).unwrap();
         let unavailable = guard.check(&policy, &Key::global()).await.unwrap_err();
         assert_eq!(unavailable.cause(), actix_rateguard::StoreError::InvalidReply, "{rate}");
     }

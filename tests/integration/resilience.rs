@@ -10,7 +10,7 @@ use std::{
 };
 
 use actix_rateguard::{
-    Key, Limit, MemoryStore, OnError, Policy, RateGuard, RateLimit, StoreError,
+    Algorithm, Key, Limit, MemoryStore, OnError, Policy, RateGuard, RateLimit, StoreError,
     builder::OwnStore,
     rate_limit,
     store::{BucketRequest, Operation, Store, StoreFuture},
@@ -207,8 +207,8 @@ async fn overloaded_settle_counts_locally_like_a_debit() {
 #[tokio::test]
 async fn local_fallback_settles_the_clamped_cost() {
     let (store, guard) = local_fallback(4);
-    for algorithm in ["", " fixed_window", " sliding_window_counter", " token_bucket"] {
-        let policy = Policy::new("p", format!("20/day{algorithm}")).unwrap();
+    for (_, algorithm) in Algorithm::NAMES {
+        let policy = Policy::new("p", format!("20/day {algorithm}")).unwrap();
         let key = Key::from(algorithm);
         store.fail(StoreError::Unreachable(None));
         for (used, remaining) in [(7, 0), (2, 3), (0, 5)] {

@@ -1,5 +1,6 @@
 //! Code that the integration tests in `integration/` share with the programs that these tests start.
 
+pub mod algorithms;
 pub mod attack;
 pub mod fuzz;
 pub mod history;

@@ -1,6 +1,6 @@
 use actix_rateguard::rate_limit;
 
-#[rate_limit(rate = "5/minute", algorithm = "leaky_bucket")]
+#[rate_limit(rate = "5/minute", algorithm = "adaptive")]
 async fn unknown() -> &'static str {
     "ok"
 }

@@ -70,10 +70,7 @@ impl BucketState {
     pub(crate) fn add(&mut self, quota: Quota, now: Micros, units: u32) {
         // For one request, a log stores at most as many units as the capacity. Units above the capacity would not
         // change any wait, because all units of a request expire at the same time.
-        let units = match self {
-            Self::SlidingWindow(_) => units.min(quota.capacity()),
-            _ => units,
-        };
+        let units = if self.algorithm().is_log() { units.min(quota.capacity()) } else { units };
         self.add_unclamped(quota, now, units);
     }
 
@@ -147,9 +144,9 @@ impl BucketState {
             state.used(quota)
         });
         let mut converted = Self::empty(quota.algorithm());
-        let max_units = match converted {
-            Self::SlidingWindow(_) => quota.capacity().max(MAX_CONVERTED_ENTRIES),
-            _ => u32::MAX,
+        let max_units = match quota.algorithm().is_log() {
+            true => quota.capacity().max(MAX_CONVERTED_ENTRIES),
+            false => u32::MAX,
         };
         converted.add_unclamped(quota, now, used.min(max_units));
         converted

@@ -48,12 +48,7 @@ async fn keys_spread_over_masters_with_exact_limits() {
 #[tokio::test]
 async fn cluster_store_conforms() {
     let cluster = RedisCluster::start();
-    let all = [
-        Algorithm::SlidingWindow,
-        Algorithm::SlidingWindowCounter,
-        Algorithm::FixedWindow,
-        Algorithm::TokenBucket,
-    ];
+    let all = Algorithm::NAMES.map(|(algorithm, _)| algorithm);
     conformance(guard(&cluster, "conformance").store(), Time::Real, &all).await;
 }
 

@@ -67,7 +67,7 @@ async fn assert_stays_full(guard: &RateGuard, path: &str) {
         assert!(check().await);
     }
     for round in 0..40 {
-        let (_, algorithm) = Algorithm::NAMES[round % 4];
+        let (_, algorithm) = Algorithm::NAMES[round % Algorithm::NAMES.len()];
         // While the limit is low, the store must not discard the units above this limit, because they count again
         // after the limit is raised.
         let limit = if round % 2 == 0 { 3 } else { 100 - round };

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use actix_rateguard::headers::HeaderDialect;
+use actix_rateguard::{Algorithm, headers::HeaderDialect};
 use boon::{Compiler, Schemas};
 use serde_json::Value;
 
@@ -144,15 +144,31 @@ const RATES: &[&str] = &[
 fn schema_accepts_valid_files() {
     let folder = Folder::new();
     let policy = |field: &str| format!("[policies.\"a/b\"]\nlimit = 5\nwindow = \"1m\"\n{field}\n");
-    let rate = |rate: &&str| format!("[policies]\na = {{ rate = \"{rate}\" }}\n");
+    let rate = |rate: &str| format!("[policies]\na = {{ rate = \"{rate}\" }}\n");
+    let with_algorithm = |(_, name): (Algorithm, &str)| {
+        [policy(&format!("algorithm = \"{name}\"")), rate(&format!("5/minute {name}"))]
+    };
     let all = VALID_FILES.iter().map(|text| (*text).to_owned());
-    let all = all.chain(VALUES.iter().map(|field| policy(field))).chain(RATES.iter().map(rate));
+    let all =
+        all.chain(VALUES.iter().map(|field| policy(field))).chain(RATES.iter().map(|it| rate(it)));
+    let all = all.chain(Algorithm::NAMES.into_iter().flat_map(with_algorithm));
     for text in all {
         assert_eq!(accepts(&text), Some(true), "{text}");
         if !text.trim().is_empty() {
             let path = folder.file("rateguard.toml", &text);
             without_polling(path).build().unwrap_or_else(|error| panic!("{error}\n{text}"));
         }
+    }
+}
+
+#[test]
+fn schema_accepts_algorithm_of_a_ban_like_the_library() {
+    let folder = Folder::new();
+    for (_, name) in Algorithm::NAMES {
+        let text =
+            format!("[policies.a]\nrate = \"5/s\"\nban = \"10/hour {name} for 15m up to 1d\"\n");
+        let is_valid = without_polling(folder.file("x.toml", &text)).build().is_ok();
+        assert_eq!(accepts(&text), Some(is_valid), "{text}");
     }
 }
 

@@ -10,13 +10,19 @@ use rand::{
     rngs::SmallRng,
     seq::{IndexedMutRandom, IndexedRandom},
 };
-use rateguard_tests::storm::{
-    admissions::{Excess, excess},
-    buckets::Take,
+use rateguard_tests::{
+    algorithms::aligns_windows_to_clock,
+    storm::{
+        admissions::{Excess, excess},
+        buckets::Take,
+    },
 };
 
 use super::clocks::RedisWithClock;
-use crate::{support::eventually, traces::seed};
+use crate::{
+    support::{eventually, rates::assert_has_every_algorithm},
+    traces::seed,
+};
 
 /// The smallest duration in simulated time, in microseconds. The frozen clock of the server may still move by some
 /// microseconds, so smaller durations would be inexact.
@@ -97,7 +103,7 @@ fn longest_wait(quota: Quota) -> Duration {
     match quota.algorithm() {
         Algorithm::SlidingWindowCounter => 2 * quota.window(),
         Algorithm::TokenBucket => quota.window() * quota.capacity() / quota.limit(),
-        _ => quota.window(),
+        Algorithm::SlidingWindow | Algorithm::FixedWindow => quota.window(),
     }
 }
 
@@ -135,9 +141,7 @@ impl Bucket {
             None => takes.push(take(now, &decision)),
             Some(wait) => assert!(wait <= longest_wait(*quota), "{when}, {quota}: {wait:?}"),
         }
-        // The windows of the counter are aligned to the clock. A clock step moves these windows, so the counter may
-        // admit more than its limit.
-        if quota.algorithm() != Algorithm::SlidingWindowCounter {
+        if !aligns_windows_to_clock(quota.algorithm()) {
             let excess = excess(*quota, takes);
             assert_eq!(excess, Excess::default(), "{when}, {quota}: {takes:?}");
         }
@@ -156,6 +160,7 @@ fn take(now: u64, decision: &Decision) -> Take {
 
 #[tokio::test]
 async fn clock_steps_admit_at_most_one_limit_between_forward_steps() {
+    assert_has_every_algorithm("`QUOTAS`", QUOTAS);
     let arguments = ["--appendonly", "yes", "--appendfsync", "always"];
     let Some(redis) = RedisWithClock::start_with(&arguments) else { return };
     let seed = seed();

@@ -14,6 +14,7 @@ pub mod lua;
 pub mod namespace;
 pub mod process;
 pub mod proxy;
+pub mod rates;
 pub mod redis_cluster;
 pub mod redis_server;
 pub mod rest_server;

@@ -3,6 +3,7 @@
 //!
 //! If a test in this folder tries to start a Redis server, `redis_server::program` panics.
 
+mod algorithm_lists;
 mod allocations;
 mod attack_judge;
 mod attribute;

@@ -12,10 +12,18 @@ use rateguard_tests::storm::{
     schedule::{Fault, steps},
 };
 
+use crate::support::rates::assert_has_every_algorithm;
+
 const DEADLINE: Duration = Duration::from_millis(100);
 const MILLI: u64 = 1_000;
 /// The start of each history: a number of microseconds far from 0. A window of the counter begins at this time.
 const START: u64 = 1_800_000_000_000_000;
+
+/// Returns the rates of a policy.
+fn rates(policy: &str) -> &'static str {
+    let (_, rates) = LIMITS[policy_index(policy).unwrap()];
+    rates
+}
 
 fn parts(policy: &str, cost: u32) -> Vec<Part> {
     let policy = policy_index(policy).unwrap();
@@ -282,7 +290,9 @@ fn backward_clock_step_explains_denials_for_one_window() {
 
 #[test]
 fn denial_requires_a_full_bucket_under_every_algorithm() {
-    for (policy, limit) in [("log", 8), ("fixed", 6), ("bucket", 5), ("counter", 9), ("long", 40)] {
+    let policies = [("log", 8), ("fixed", 6), ("bucket", 5), ("counter", 9), ("long", 40)];
+    assert_has_every_algorithm("the list of this test", policies.map(|(policy, _)| rates(policy)));
+    for (policy, limit) in policies {
         let taken = |count| {
             let end = 1_000 * MILLI;
             if policy == "fixed" {
@@ -316,9 +326,10 @@ fn denial_requires_a_full_bucket_under_every_algorithm() {
 fn unanswered_call_explains_denials_while_it_may_count() {
     // This reply allows the server to estimate the store's clock.
     let earlier_reply = admitted("long", 0);
-    for (policy, limit, window) in
-        [("log", 8, 1_000), ("fixed", 6, 1_000), ("counter", 9, 1_600), ("bucket", 5, 100)]
-    {
+    let policies =
+        [("log", 8, 1_000), ("fixed", 6, 1_000), ("counter", 9, 1_600), ("bucket", 5, 100)];
+    assert_has_every_algorithm("the list of this test", policies.map(|(name, ..)| rates(name)));
+    for (policy, limit, window) in policies {
         let at = 5_000 * MILLI;
         let taken = with_window_end(burst(policy, limit - 1, at), 6_000 * MILLI);
         let with_uncertain_call = |uncertain, denial| {

@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 
 use crate::{
     trace_runner::{TracedStore, run_trace},
-    traces::{assert_steps, cases, run, traces, traces_with_clock_steps},
+    traces::{assert_steps, cases_per_algorithm, run, traces, traces_with_clock_steps},
 };
 
 /// A memory store whose clock the test sets.
@@ -38,14 +38,15 @@ impl TracedStore for Memory {
 
 #[test]
 fn memory_store_agrees_with_the_model_on_random_traces() {
-    let steps =
-        run(cases(8_000), traces(), |rules, trace| run_trace(rules, trace, &mut Memory::new()));
+    let steps = run(cases_per_algorithm(2_000), traces(), |rules, trace| {
+        run_trace(rules, trace, &mut Memory::new())
+    });
     assert_steps(steps, 100_000);
 }
 
 #[test]
 fn memory_store_agrees_with_the_model_after_backward_clock_steps() {
-    let steps = run(cases(1_000), traces_with_clock_steps(), |rules, trace| {
+    let steps = run(cases_per_algorithm(250), traces_with_clock_steps(), |rules, trace| {
         run_trace(rules, trace, &mut Memory::new())
     });
     assert_steps(steps, 10_000);

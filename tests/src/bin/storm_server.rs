@@ -36,7 +36,7 @@ use rateguard_tests::storm::{
     TIMEOUT,
     cached_denials::DENIAL_CACHE_TTL,
     history::{Bucket, DecisionSource, Part, Record, Request, StoreCall, StoreReply},
-    limits::{BANS, CLIENT, COST, FREE, LIMITS, PAGES, SERVERS, policy_index},
+    limits::{BANS, CLIENT, COST, FREE, LIMITS, PAGES, Page, SERVERS, policy_index},
     now,
 };
 
@@ -117,22 +117,35 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(writer.join().map_err(|_| "the writer of the history panicked")??)
 }
 
+#[allow(clippy::panic, reason = "a page without a route is a mistake in the list of pages")]
 fn register(config: &mut web::ServiceConfig, guard: &RateGuard) {
     let by = |name| Limit::policy(name).key(key::header(CLIENT));
     let limited = |limit| RateLimit::new(guard, limit);
-    for path in ["log", "fixed", "counter", "long", "banned"] {
-        config.service(web::resource(format!("/{path}")).to(page).wrap(limited(by(path))));
+    for Page { path, policies, .. } in &PAGES {
+        let resource = web::resource(*path);
+        match (*path, *policies) {
+            ("/refund", [policy]) => {
+                let limit = by(*policy).cost(cost).count(Count::Status(200));
+                config.service(resource.to(page).wrap(limited(limit)))
+            }
+            ("/both", [each, all]) => {
+                let limits = limited(by(*each)).and(Limit::policy(*all).key(key::global()));
+                config.service(resource.to(page).wrap(limits))
+            }
+            ("/nested", [outer, _]) => {
+                config.service(resource.to(nested).wrap(limited(by(*outer))))
+            }
+            ("/costs", _) => config.route(path, web::get().to(costs)),
+            ("/several", _) => config.route(path, web::get().to(several)),
+            ("/mixed", _) => config.route(path, web::get().to(mixed)),
+            ("/bucket", _) => config.route(path, web::get().to(bucket)),
+            (_, [policy]) => {
+                let limit = by(*policy).cost(cost);
+                config.service(resource.to(page).wrap(limited(limit)))
+            }
+            _ => panic!("the page {path} has several policies, so it needs its own route"),
+        };
     }
-    let both = limited(by("each")).and(Limit::policy("all").key(key::global()));
-    let refund = limited(by("refund").cost(cost).count(Count::Status(200)));
-    config
-        .service(web::resource("/refund").to(page).wrap(refund))
-        .service(web::resource("/both").to(page).wrap(both))
-        .route("/costs", web::get().to(costs))
-        .route("/several", web::get().to(several))
-        .route("/mixed", web::get().to(mixed))
-        .route("/bucket", web::get().to(bucket))
-        .service(web::resource("/nested").to(nested).wrap(limited(by("outer"))));
 }
 
 async fn page(request: HttpRequest) -> HttpResponse {

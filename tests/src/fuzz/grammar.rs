@@ -85,16 +85,25 @@ const READERS: [Reader; 11] = [
         &["global", "ip/128", "header:X-Api-Key", "session:user_id", "cookie:sid", "path:größe"],
     ),
     (round_trip::<Count>, &["all", "success", "failure", "status:401", "status:4xx", "status:599"]),
-    (
-        round_trip::<Algorithm>,
-        &["token_bucket", "fixed_window", "sliding_window", "sliding_window_counter"],
-    ),
+    (round_trip::<Algorithm>, &ALGORITHMS),
     (methods, &["GET", "POST, PUT", " POST , M-SEARCH "]),
     (choices, &["ip", "deny", "skip", "open", "closed"]),
     (name, &["login", "shop::cart::add#2", "api/v1", "größe"]),
 ];
 
-const QUOTAS: &[&str] = &[
+/// The names of all algorithms.
+const ALGORITHMS: [&str; Algorithm::NAMES.len()] = {
+    let mut names = [""; Algorithm::NAMES.len()];
+    let mut index = 0;
+    while index < names.len() {
+        names[index] = Algorithm::NAMES[index].1;
+        index += 1;
+    }
+    names
+};
+
+/// Examples of quotas, with at least one for each algorithm.
+pub const QUOTAS: &[&str] = &[
     "5/minute",
     "100/10s",
     "20 per 5 minutes",

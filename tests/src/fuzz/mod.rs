@@ -16,6 +16,7 @@ mod random;
 mod text;
 
 pub use driver::{Counterexample, Report};
+pub use grammar::QUOTAS as QUOTA_EXAMPLES;
 
 /// A target of the fuzzer: a kind of input, and the properties that each of these inputs must have.
 trait Target: Default {

@@ -30,7 +30,7 @@ pub fn excess(quota: Quota, takes: &[Take]) -> Excess {
         Algorithm::SlidingWindow => log_excess(quota, takes),
         Algorithm::FixedWindow => fixed_window_excess(quota, takes),
         Algorithm::TokenBucket => token_bucket_excess(quota, takes),
-        _ => counter_excess(quota, takes),
+        Algorithm::SlidingWindowCounter => counter_excess(quota, takes),
     }
 }
 

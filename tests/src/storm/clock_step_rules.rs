@@ -4,13 +4,12 @@
 
 use std::collections::BTreeMap;
 
-use actix_rateguard::Algorithm;
-
 use super::{
     history::{Bucket, StoreCall},
     judge::{StoreEvents, uses_stepped_clock},
     limits::quota,
 };
+use crate::algorithms::refills_steadily;
 
 /// The time of the first access to each bucket after each backward clock step.
 #[derive(Debug)]
@@ -51,7 +50,7 @@ impl<'a> ClockStepRules<'a> {
     #[must_use]
     pub fn explains_denial(&self, bucket: Bucket, at: u64) -> bool {
         let Some(quota) = quota(bucket.policy, bucket.quota_index) else { return false };
-        if quota.algorithm() == Algorithm::TokenBucket {
+        if refills_steadily(quota.algorithm()) {
             // For token buckets, the upper bound of the usage already includes the effect of clock steps.
             return false;
         }

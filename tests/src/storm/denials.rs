@@ -7,6 +7,7 @@ use super::{
     admissions::weighted,
     buckets::{BucketHistory, UncertainTake},
 };
+use crate::algorithms::refills_steadily;
 
 /// Computes the maximum number of units that can count in a bucket at a given time. The maximum includes all calls
 /// without a reply, because the store may have executed them.
@@ -42,7 +43,7 @@ impl<'a> UsageUpperBound<'a> {
         let bounded = history.uncertain.iter().filter(|take| !is_unbounded(take));
         let longest = bounded.map(|take| take.until - take.from).max().unwrap_or(0);
         let mut bound = Self { quota, history, losses, longest, unbounded, missing: Vec::new() };
-        if quota.algorithm() == Algorithm::TokenBucket {
+        if refills_steadily(quota.algorithm()) {
             bound.missing = bound.missing_tokens(first_accesses);
         }
         bound
@@ -61,7 +62,7 @@ impl<'a> UsageUpperBound<'a> {
                 self.between(time.saturating_sub(window) + 1, time, time)
             }
             Algorithm::TokenBucket => self.token_bucket_usage(time, window),
-            _ => {
+            Algorithm::SlidingWindowCounter => {
                 let begin = time - time % window;
                 let current = self.between(begin, time, time);
                 // If it is unknown in which of these two windows the store executed a take, the take is counted in

@@ -19,6 +19,7 @@ use super::{
     requests::{checks, is_cached_denial, is_undecided, violation},
     unavailability::{FaultPeriod, UnavailablePeriods},
 };
+use crate::algorithms::aligns_windows_to_clock;
 
 /// The history of one server.
 #[derive(Debug, Default)]
@@ -295,7 +296,7 @@ fn judge_denials(
 /// Returns whether the quota's windows depend on the store's clock and this clock was stepped. The times of these
 /// windows are then unknown.
 pub(super) fn uses_stepped_clock(quota: Quota, events: &StoreEvents) -> bool {
-    quota.algorithm() == Algorithm::SlidingWindowCounter && !events.settings.is_empty()
+    aligns_windows_to_clock(quota.algorithm()) && !events.settings.is_empty()
 }
 
 fn upper_bounds<'a>(

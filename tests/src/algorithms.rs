@@ -1,0 +1,25 @@
+//! Properties of the algorithms that several tests need. A new algorithm needs a line in each of them.
+
+use actix_rateguard::Algorithm;
+
+/// Returns whether a bucket regains its units steadily, as a token bucket does, so that it may regain a part of a unit
+/// at any time.
+#[must_use]
+pub const fn refills_steadily(algorithm: Algorithm) -> bool {
+    match algorithm {
+        Algorithm::TokenBucket => true,
+        Algorithm::SlidingWindow | Algorithm::SlidingWindowCounter | Algorithm::FixedWindow => {
+            false
+        }
+    }
+}
+
+/// Returns whether the windows of a bucket begin at multiples of the window on the clock of the store. A clock step
+/// moves such windows, so the bucket may then admit more than its limit.
+#[must_use]
+pub const fn aligns_windows_to_clock(algorithm: Algorithm) -> bool {
+    match algorithm {
+        Algorithm::SlidingWindowCounter => true,
+        Algorithm::SlidingWindow | Algorithm::FixedWindow | Algorithm::TokenBucket => false,
+    }
+}
