@@ -2,7 +2,7 @@
 
 use std::{rc::Rc, time::Duration};
 
-use actix_rateguard::{Key, LogEncoding, Policy, Quota, RateGuard};
+use actix_rateguard::{Key, Policy, Quota, RateGuard, builder::LogEncoding};
 use deadpool_redis::Pool;
 use redis::{AsyncConnectionConfig, Client, Script, aio::MultiplexedConnection};
 

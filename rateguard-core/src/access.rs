@@ -26,7 +26,7 @@ use crate::{
 ///     .deny_addresses(["203.0.113.0/24"])?
 ///     .allow_keys([Key::from("the key of our monitoring")])
 ///     .deny_keys([Key::from_parts(["tenant-7", "user-42"])]);
-/// # Ok::<(), actix_rateguard_core::AccessListError>(())
+/// # Ok::<(), actix_rateguard_core::error::AccessListError>(())
 /// ```
 #[derive(Clone, Debug, Default)]
 #[must_use]

@@ -26,37 +26,45 @@ mod telemetry;
 pub mod test_util;
 mod word_hash;
 
-pub use actix_rateguard_grammar::{
-    Algorithm, Ban, BanSpecError, Count, CountError, MissingKey, NameError, OnError, Quota,
-    QuotaError, Quotas, RateError,
-};
-
-#[cfg(feature = "config")]
-pub use config::{Diagnostic, PoliciesFileError, PoliciesFileStatus, Reloaded};
-#[cfg(any(feature = "tls", feature = "upstash"))]
-pub use store::tls::RedisTls;
+pub use actix_rateguard_grammar::{Algorithm, Ban, Count, MissingKey, OnError, Quota, Quotas};
 #[cfg(feature = "metrics")]
 pub use telemetry::metrics;
 
+/// The errors of constructors and parsers. [`BuildError`] and [`StoreError`] are at the root of the crate.
+pub mod error {
+    pub use actix_rateguard_grammar::{BanSpecError, CountError, NameError, QuotaError, RateError};
+
+    pub use crate::{
+        access::AccessListError,
+        client_address::ClientAddressError,
+        guard::BanError,
+        policy::PolicyError,
+        store::{error::IoCause, redis_url_error::RedisUrlError, upstash_error::UpstashError},
+    };
+}
+
+/// Policies files (feature `config`): their errors, and the results of a reload.
+#[cfg(feature = "config")]
+pub mod policies_file {
+    pub use crate::config::{Diagnostic, PoliciesFileError, PoliciesFileStatus, Reloaded};
+}
+
 pub use self::{
-    access::{AccessList, AccessListError},
-    client_address::{AddressTrace, ClientAddress, ClientAddressError, Hop, StopReason},
+    access::AccessList,
+    client_address::{AddressTrace, ClientAddress, Hop, StopReason},
     clock::Clock,
     decision::Decision,
     guard::{
-        BanError, BuildError, Failures, Health, RateGuard, Request, Reservation, ShadowCounts,
-        Unavailable, builder, builder::RateGuardBuilder,
+        BuildError, Failures, Health, RateGuard, Request, Reservation, ShadowCounts, Unavailable,
+        builder, builder::RateGuardBuilder,
     },
     key::Key,
     plan::Plan,
-    policy::{Policy, PolicyError},
+    policy::Policy,
     quota_status::QuotaStatus,
     rejection_body::RejectionBody,
-    store::{
-        error::{IoCause, StoreError},
-        log_encoding::LogEncoding,
-        memory::MemoryStore,
-        redis_url_error::RedisUrlError,
-        upstash_error::UpstashError,
-    },
+    store::{error::StoreError, memory::MemoryStore},
 };
+
+// These names are short paths inside of this crate.
+use self::{error::*, store::log_encoding::LogEncoding};

@@ -65,7 +65,7 @@ impl Plan {
     /// # use actix_rateguard_core::Plan;
     /// assert_eq!(Plan::try_of("10/minute; 100/day")?, Plan::of("10/minute; 100/day"));
     /// assert!(Plan::try_of("10/fortnight").is_err());
-    /// # Ok::<(), actix_rateguard_core::RateError>(())
+    /// # Ok::<(), actix_rateguard_core::error::RateError>(())
     /// ```
     ///
     /// # Errors

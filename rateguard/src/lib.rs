@@ -44,19 +44,15 @@ mod settings;
 pub mod test_util;
 mod user;
 
-#[cfg(any(feature = "tls", feature = "upstash"))]
-pub use actix_rateguard_core::RedisTls;
 #[cfg(feature = "metrics")]
 pub use actix_rateguard_core::metrics;
-pub use actix_rateguard_core::{
-    AccessList, AccessListError, Algorithm, Ban, BanError, BanSpecError, BuildError, ClientAddress,
-    ClientAddressError, Clock, Count, CountError, Decision, Failures, Health, IoCause, Key,
-    LogEncoding, MemoryStore, MissingKey, NameError, OnError, Plan, Policy, PolicyError, Quota,
-    QuotaError, QuotaStatus, Quotas, RateError, RedisUrlError, RejectionBody, Request, Reservation,
-    ShadowCounts, StoreError, Unavailable, UpstashError, builder, store,
-};
 #[cfg(feature = "config")]
-pub use actix_rateguard_core::{Diagnostic, PoliciesFileError, PoliciesFileStatus, Reloaded};
+pub use actix_rateguard_core::policies_file;
+pub use actix_rateguard_core::{
+    AccessList, Algorithm, Ban, BuildError, ClientAddress, Clock, Count, Decision, Failures,
+    Health, Key, MemoryStore, MissingKey, OnError, Plan, Policy, Quota, QuotaStatus, Quotas,
+    RejectionBody, Request, Reservation, ShadowCounts, StoreError, Unavailable, builder, store,
+};
 pub use actix_rateguard_headers as headers;
 #[cfg(feature = "macros")]
 pub use actix_rateguard_macros::rate_limit;
@@ -67,12 +63,19 @@ pub use self::{
     guard::RateGuard,
     guard_builder::RateGuardBuilder,
     key::Caller,
-    middleware::{Limit, LimitError, RateLimit},
+    middleware::{Limit, RateLimit},
     penalty::Penalty,
     per_request::{IntoResolved, PerRequest},
     request_state::UndecidedReason,
     user::UserId,
 };
+
+/// The errors of constructors and parsers. [`BuildError`] and [`StoreError`] are at the root of the crate.
+pub mod error {
+    pub use actix_rateguard_core::error::*;
+
+    pub use crate::{key::KeyError, middleware::LimitError};
+}
 
 /// The items that the expansion of `#[rate_limit]` uses. They are not public API and change without notice.
 #[cfg(feature = "macros")]

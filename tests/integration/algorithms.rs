@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use actix_rateguard::{
-    Algorithm, Key, LogEncoding, Policy, Quota, RateGuard, RateLimit, rate_limit,
+    Algorithm, Key, Policy, Quota, RateGuard, RateLimit,
+    builder::LogEncoding,
+    rate_limit,
     test_util::{self, ManualClock},
 };
 use actix_web::{App, get, test::init_service, web};

@@ -6,8 +6,9 @@ use std::{
 };
 
 use actix_rateguard::{
-    Ban, BanSpecError, Decision, Key, Limit, MemoryStore, Penalty, Policy, PolicyError, RateGuard,
-    RateLimit, StoreError, rate_limit,
+    Ban, Decision, Key, Limit, MemoryStore, Penalty, Policy, RateGuard, RateLimit, StoreError,
+    error::{BanSpecError, PolicyError},
+    rate_limit,
     store::{BucketRequest, Operation, Store, StoreFuture},
     test_util::{self, ManualClock, TokioClock},
 };

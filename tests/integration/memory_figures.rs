@@ -5,7 +5,7 @@
 
 #![allow(clippy::print_stdout, reason = "it prints figures")]
 
-use actix_rateguard::{Algorithm, Key, LogEncoding, Policy, RateGuard};
+use actix_rateguard::{Algorithm, Key, Policy, RateGuard, builder::LogEncoding};
 
 use crate::support::{TEST_TIMEOUT, redis_server::RedisServer};
 

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix_rateguard::{Algorithm, Key, LogEncoding, Policy, Quota, RateGuard};
+use actix_rateguard::{Algorithm, Key, Policy, Quota, RateGuard, builder::LogEncoding};
 use futures_util::future::join_all;
 
 use crate::support::{

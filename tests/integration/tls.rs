@@ -5,7 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix_rateguard::{BuildError, Key, Policy, RateGuard, RedisTls, RedisUrlError, StoreError};
+use actix_rateguard::{
+    BuildError, Key, Policy, RateGuard, StoreError, builder::RedisTls, error::RedisUrlError,
+};
 
 use crate::support::{
     TEST_TIMEOUT,

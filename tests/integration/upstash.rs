@@ -4,7 +4,9 @@
 use std::{sync::Arc, thread, time::Duration};
 
 use actix_rateguard::{
-    Algorithm, BuildError, Key, Policy, RateGuard, RedisTls, StoreError, UpstashError,
+    Algorithm, BuildError, Key, Policy, RateGuard, StoreError,
+    builder::RedisTls,
+    error::UpstashError,
     test_util::{Time, conformance},
 };
 use futures_util::future::join_all;

@@ -81,8 +81,7 @@ impl BucketState {
     }
 
     /// Refunds units that were taken at `taken_at`. Does nothing if the algorithm of the state differs from the
-    /// algorithm of the quota, because the state is then converted, and a converted state no longer has the times of
-    /// the units.
+    /// algorithm of the quota. Such a state is converted, and a converted state no longer has the times of the units.
     pub(crate) fn refund(&mut self, quota: Quota, now: Micros, units: u32, taken_at: Micros) {
         if self.algorithm() == quota.algorithm() {
             with_state!(self, state => state.refund(quota, now, units, taken_at));
@@ -118,8 +117,8 @@ impl BucketState {
     pub(crate) fn peek(&mut self, quota: Quota, now: Micros, units: u32) -> BucketStatus {
         let mut copy = match self {
             Self::SlidingWindow(log) if quota.algorithm() == Algorithm::SlidingWindow => {
-                // Settle the log and not a copy of the log, because a log may be large. `settle` removes no entry, so
-                // later requests observe no change.
+                // Call `settle` on the log itself, because a copy of a log may be large. `settle` removes no entry,
+                // so later requests observe no change.
                 log.settle(quota, now);
                 return self.status(quota, now, units);
             }

@@ -5,8 +5,8 @@ use crate::Quota;
 
 /// The state of a bucket for one algorithm. The default value is the state of a bucket that has no units.
 pub(crate) trait LimiterState: Default {
-    /// Updates the state to the time `now`, so that expired units no longer count. If the clock was set back, units
-    /// with a later time than `now` count as taken at `now`.
+    /// Updates the state to the time `now`, so that expired units no longer count. If the clock was set back, some
+    /// units have a later time than `now`. These units count as taken at `now`.
     fn settle(&mut self, quota: Quota, now: Micros);
 
     /// Returns the number of units that currently count.

@@ -1,5 +1,5 @@
-//! The rate limiting algorithms. They are pure functions of a state, a quota and a time, and use no clock and no
-//! store, so a test can pass any time.
+//! The rate limiting algorithms. Each of them is a pure function of a state, a quota and a time. It uses no clock and
+//! no store, so a test can pass any time.
 //!
 //! Each algorithm has a Rust file and a Lua file with the same name and the same behaviour. Redis runs the Lua file.
 //! The code that all algorithms share is in `bucket_state.rs` for Rust, and in `prelude.lua`, `arguments.lua` and

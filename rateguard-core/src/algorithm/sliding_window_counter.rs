@@ -3,8 +3,8 @@
 //! Each window begins at a multiple of the window's duration. The algorithm assumes that clients took the units of
 //! the previous window at a constant rate. It multiplies the previous counter by the fraction of the previous window
 //! that the sliding window still covers, and rounds up. If the rate was not constant, the algorithm admits too many
-//! or too few units, but never more than twice the limit in one window. Source: Cloudflare, "How we built rate
-//! limiting capable of scaling to millions of domains" (2017).
+//! or too few units, but it never admits more than twice the limit in one window. Source: Cloudflare, "How we built
+//! rate limiting capable of scaling to millions of domains" (2017).
 
 use super::{LimiterState, Micros, micros};
 use crate::Quota;

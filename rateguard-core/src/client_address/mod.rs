@@ -41,7 +41,7 @@ use self::{error::AddressProblem, header::Header};
 /// let rule = ClientAddress::behind(["10.0.0.0/24", "fd00::/64"])?.header("X-Forwarded-For")?;
 /// let client = rule.address("10.0.0.1".parse().ok(), [b"192.0.2.7".as_slice()]);
 /// assert_eq!(client, "192.0.2.7".parse().ok());
-/// # Ok::<(), actix_rateguard_core::ClientAddressError>(())
+/// # Ok::<(), actix_rateguard_core::error::ClientAddressError>(())
 /// ```
 ///
 /// The header is read only if the peer is a trusted proxy. The lines of the header are read from right to left,
@@ -216,7 +216,7 @@ impl ClientAddress {
     /// let rule = ClientAddress::behind(["10.0.0.0/8"])?;
     /// let client = rule.address("10.0.0.1".parse().ok(), [b"192.0.2.7, 10.0.0.2".as_slice()]);
     /// assert_eq!(client, "192.0.2.7".parse().ok());
-    /// # Ok::<(), actix_rateguard_core::ClientAddressError>(())
+    /// # Ok::<(), actix_rateguard_core::error::ClientAddressError>(())
     /// ```
     pub fn address<'a>(
         &self,

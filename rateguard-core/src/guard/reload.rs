@@ -3,7 +3,7 @@
 use std::{io, sync::Arc};
 
 use super::{RateGuard, policies::Policies};
-use crate::{PoliciesFileError, PoliciesFileStatus, Reloaded};
+use crate::config::{PoliciesFileError, PoliciesFileStatus, Reloaded};
 
 /// Methods for a policies file (feature `config`).
 impl RateGuard {

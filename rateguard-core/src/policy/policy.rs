@@ -16,7 +16,7 @@ use crate::{Ban, BanSpecError, OnError, Quota, Quotas, RateError};
 /// ```
 /// # use actix_rateguard_core::{OnError, Policy};
 /// let emails = Policy::new("emails", "2/minute; 20/hour")?.on_error(OnError::Closed);
-/// # Ok::<(), actix_rateguard_core::PolicyError>(())
+/// # Ok::<(), actix_rateguard_core::error::PolicyError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {

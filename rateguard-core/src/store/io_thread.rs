@@ -41,7 +41,7 @@ impl IoThread {
                 let _ = runtime.block_on(shutdown_signal);
             }
         })?;
-        // `recv` fails only if the thread panicked before it sent the runtime's handle.
+        // `recv` fails only if the thread has panicked before it sent the handle of its runtime.
         let handle = handle_receiver.recv().map_err(io::Error::other)??;
         Ok(Self { handle, shutdown: Mutex::new(Some(shutdown)) })
     }

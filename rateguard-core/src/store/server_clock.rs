@@ -83,7 +83,8 @@ mod tests {
         clock.record_reply(of_server(202), at(200), false);
         clock.record_reply(of_server(390), at(300), false);
         assert_eq!(clock.at(at(400)), of_server(402));
-        // After 10 s, a slower reply replaces the estimate, because clocks drift.
+        // If the estimate is older than 10 s, a reply replaces it although this reply was slower than the reply of the
+        // estimate, because clocks drift.
         clock.record_reply(of_server(20_050), at(20_000), false);
         assert_eq!(clock.at(at(20_100)), of_server(20_150));
         assert_eq!(clock.at(at(90_000)), 0);

@@ -8,7 +8,7 @@ use std::fmt;
 /// the client sends no certificate.
 ///
 /// ```no_run
-/// # use actix_rateguard_core::{RateGuard, RedisTls};
+/// # use actix_rateguard_core::{RateGuard, builder::RedisTls};
 /// let tls = RedisTls::new()
 ///     .ca_certificates(std::fs::read("ca.pem")?)
 ///     .client_certificate(std::fs::read("client.pem")?, std::fs::read("client.key")?);

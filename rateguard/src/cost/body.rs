@@ -164,7 +164,7 @@ mod tests {
             assert_eq!(cost(request), expected, "{length:?}");
         }
         let request = TestRequest::post().insert_header((CONTENT_LENGTH, "7")).to_http_request();
-        assert_eq!(BodyCost::per_bytes(0).cost(&request), 7);
+        assert_eq!(BodyCost::per_bytes(1).cost(&request), 7);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use actix_rateguard_core::builder::RedisStoreConfig;
 
 use super::core_settings::core_settings;
-use crate::LogEncoding;
+use crate::builder::LogEncoding;
 
 core_settings! {
     /// Settings for a store in Redis or at Upstash.
@@ -16,6 +16,6 @@ core_settings! {
     /// Sets the format in which Redis stores the times of the requests that
     /// [`Algorithm::SlidingWindow`](crate::Algorithm::SlidingWindow) counts. The packed format needs less memory.
     /// The format with sorted sets can be read with Redis commands. Default:
-    /// [`LogEncoding::Packed`](crate::LogEncoding::Packed).
+    /// [`LogEncoding::Packed`](crate::builder::LogEncoding::Packed).
     log_encoding(encoding: LogEncoding);
 }

@@ -13,7 +13,7 @@ super::core_settings::core_settings! {
     /// Sets the certificates for TLS connections. Default: the guard trusts the certificate authorities of the
     /// system, and has no client certificate. This setting has an effect only if the scheme of the URL is `rediss`,
     /// `rediss+cluster` or `rediss+sentinel`.
-    tls(tls: crate::RedisTls);
+    tls(tls: crate::builder::RedisTls);
 }
 
 impl RateGuard {

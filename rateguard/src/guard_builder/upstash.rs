@@ -11,7 +11,7 @@ core_settings! {
 
     /// Sets the certificates for TLS connections. Default: the guard trusts the certificate authorities of the
     /// system, and has no client certificate. This setting has an effect only if the scheme of the URL is `https`.
-    tls(tls: crate::RedisTls);
+    tls(tls: crate::builder::RedisTls);
 }
 
 impl RateGuard {

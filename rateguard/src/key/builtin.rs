@@ -264,7 +264,7 @@ impl KeyRecipe for BuiltinKey {
     }
 }
 
-/// Creates the key from its notation in a policies file.
+/// Creates the key recipe for a key notation in a policies file.
 #[cfg(feature = "config")]
 pub(crate) fn recipe(notation: &KeyNotation) -> Result<std::sync::Arc<dyn KeyRecipe>, String> {
     Ok(std::sync::Arc::new(BuiltinKey::of(notation)?))

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::limit_error::InvalidSetting;
-use crate::{Ban, OnError, Policy, PolicyError, Quotas};
+use crate::{Ban, OnError, Policy, Quotas, error::PolicyError};
 
 /// The settings of a limit that are part of its policy. If the limit uses a policy of the guard, none of these
 /// settings is set.

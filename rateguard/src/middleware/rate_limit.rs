@@ -54,7 +54,7 @@ impl RateLimit {
     /// Does the same as [`new`](Self::new), but returns an error instead of a panic.
     ///
     /// ```
-    /// # use actix_rateguard::{LimitError, RateGuard, RateLimit};
+    /// # use actix_rateguard::{RateGuard, RateLimit, error::LimitError};
     /// # fn from_settings(guard: &RateGuard, rate: String) -> Result<RateLimit, LimitError> {
     /// RateLimit::try_new(guard, rate)
     /// # }

@@ -20,7 +20,9 @@ use super::{
     request_body::{BanBody, KeySelector, SelectedKey, read},
     response::{json_response, with_version},
 };
-use crate::{BanError, PerRequest, RateGuard, explain::Outcome, per_request::RequestResolver};
+use crate::{
+    PerRequest, RateGuard, error::BanError, explain::Outcome, per_request::RequestResolver,
+};
 
 /// Returns the endpoints of this guard. The documentation of the [module](crate::operator) describes their requests
 /// and responses.

@@ -119,7 +119,8 @@ fn shadow_counts(counts: &ShadowCounts) -> Value {
 
 #[cfg(feature = "config")]
 fn policies_file(guard: &RateGuard) -> Option<Value> {
-    let crate::PoliciesFileStatus { path, generation, since, error, .. } = guard.policies_file()?;
+    let crate::policies_file::PoliciesFileStatus { path, generation, since, error, .. } =
+        guard.policies_file()?;
     Some(json!({
         "path": path.display().to_string(),
         "generation": generation,

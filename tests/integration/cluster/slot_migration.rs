@@ -170,7 +170,8 @@ async fn undecidable_key_of_migrating_slot_blocks_no_other_key() {
     let settings = RateGuard::redis(cluster.url()).prefix("blocked").deadline(TEST_TIMEOUT);
     let guard = settings.build().unwrap();
     eventually("connections to all masters", || guard.health().is_good().then_some(()));
-    // The two keys are new, so neither node has them. Therefore neither node may decide a check of both keys.
+    // The policy `new` has two quotas, so its check needs two Redis keys. Both are new, so neither node has them, and
+    // neither node may decide the check.
     let two = Policy::new("new", "1000000/hour; 1000000/day").unwrap();
     let one = Policy::new("placed", "1000000/hour").unwrap();
     assert!(guard.check(&two, &moving).await.is_err());

@@ -4,7 +4,9 @@
 use std::{error::Error, fs};
 
 use actix_rateguard::{
-    BuildError, Diagnostic, PoliciesFileError, Policy, Reloaded, headers::HeaderDialect,
+    BuildError, Policy,
+    headers::HeaderDialect,
+    policies_file::{Diagnostic, PoliciesFileError, Reloaded},
 };
 
 use super::without_polling;

@@ -3,8 +3,8 @@
 use std::{fs, sync::Arc, time::Duration};
 
 use actix_rateguard::{
-    Algorithm, Key, Limit, OnError, RateGuard, RateLimit, Reloaded, Request, StoreError,
-    rate_limit, test_util::FaultyStore,
+    Algorithm, Key, Limit, OnError, RateGuard, RateLimit, Request, StoreError,
+    policies_file::Reloaded, rate_limit, test_util::FaultyStore,
 };
 use actix_web::{App, Responder, get, test::init_service, web};
 use futures_util::future::join;

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix_rateguard::{IoCause, Key, RateGuard, StoreError};
+use actix_rateguard::{Key, RateGuard, StoreError, error::IoCause};
 use futures_util::future::join_all;
 
 use super::{

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use actix_rateguard::{Limit, MissingKey, RateGuard, RateLimit, Reloaded, key};
+use actix_rateguard::{Limit, MissingKey, RateGuard, RateLimit, key, policies_file::Reloaded};
 use actix_web::{App, HttpRequest, test::TestRequest, test::init_service, web};
 use serde_json::json;
 

@@ -3,9 +3,10 @@
 use std::{fs, sync::OnceLock, time::Duration};
 
 use actix_rateguard::{
-    Count, Limit, MissingKey, OnError, Plan, RateGuard, RateLimit, Reloaded,
+    Count, Limit, MissingKey, OnError, Plan, RateGuard, RateLimit,
     explain::{Exemption, Outcome, RejectReason},
     inventory::LimitInfo,
+    policies_file::Reloaded,
     rate_limit,
     test_util::Routes,
 };

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use actix_rateguard::{
-    BanError, Key, OnError, Policy, RateGuard, StoreError, rate_limit,
+    Key, OnError, Policy, RateGuard, StoreError,
+    error::BanError,
+    rate_limit,
     test_util::{self, FaultyStore},
 };
 use actix_web::{App, get, test::init_service};

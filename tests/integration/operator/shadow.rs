@@ -2,8 +2,8 @@
 //! limits and candidates as denials.
 
 use actix_rateguard::{
-    BanError, Key, Limit, MemoryStore, Policy, RateGuard, RateLimit, StoreError, key, rate_limit,
-    test_util::FaultyStore,
+    Key, Limit, MemoryStore, Policy, RateGuard, RateLimit, StoreError, error::BanError, key,
+    rate_limit, test_util::FaultyStore,
 };
 use actix_web::{
     App, get,

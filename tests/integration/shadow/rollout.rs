@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, fs, time::Duration};
 
-use actix_rateguard::{Key, Policy, PolicyError, RateGuard, test_util};
+use actix_rateguard::{Key, Policy, RateGuard, error::PolicyError, test_util};
 use futures_util::FutureExt;
 use proptest::{collection::vec, prelude::*};
 

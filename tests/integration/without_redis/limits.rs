@@ -4,8 +4,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use actix_rateguard::{
-    Ban, Count, Limit, LimitError, MemoryStore, MissingKey, OnError, Plan, Policy, Quota, Quotas,
-    RateGuard, RateLimit, StoreError, key, test_util::FaultyStore,
+    Ban, Count, Limit, MemoryStore, MissingKey, OnError, Plan, Policy, Quota, Quotas, RateGuard,
+    RateLimit, StoreError, error::LimitError, key, test_util::FaultyStore,
 };
 use actix_web::{
     App, HttpRequest, HttpResponse,

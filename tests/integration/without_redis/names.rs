@@ -3,7 +3,9 @@
 
 use std::{panic::Location, time::Duration};
 
-use actix_rateguard::{Limit, Policy, PolicyError, Quotas, RateGuard, RateLimit, rate_limit};
+use actix_rateguard::{
+    Limit, Policy, Quotas, RateGuard, RateLimit, error::PolicyError, rate_limit,
+};
 use actix_web::{App, get, test::init_service, web};
 
 use crate::support::app::statuses;

@@ -2,7 +2,10 @@
 
 use std::{env, fs, path::PathBuf, process, time::Duration};
 
-use actix_rateguard::{PoliciesFileError, Policy, RateGuard, RateGuardBuilder, Reloaded};
+use actix_rateguard::{
+    Policy, RateGuard, RateGuardBuilder,
+    policies_file::{PoliciesFileError, Reloaded},
+};
 
 use super::{
     Target,

@@ -128,8 +128,8 @@ pub fn bucket_histories(
     bucket_histories
 }
 
-/// Bounds how late the store can execute a call of one server. The bound follows from the times at which the
-/// server received replies, and from the longest duration of its calls.
+/// Determines the latest time at which the store can execute a call of one server. This time follows from the times
+/// at which the server received replies, and from the longest duration of its calls.
 struct ExecutionBounds {
     /// The times at which the server received replies, sorted.
     replies: Vec<u64>,

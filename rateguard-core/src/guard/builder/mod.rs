@@ -36,3 +36,6 @@ pub use self::{
     rate_guard_builder::RateGuardBuilder,
     store_config::{FallibleStoreConfig, StoreConfig},
 };
+pub use crate::store::log_encoding::LogEncoding;
+#[cfg(any(feature = "tls", feature = "upstash"))]
+pub use crate::store::tls::RedisTls;

@@ -56,7 +56,7 @@ pub(super) fn open(
 impl RateGuardBuilder<Redis> {
     /// Sets the certificates for TLS. Default: the certificate authorities of the system, and no client certificate.
     /// The setting only has an effect if the URL selects TLS, such as a URL that begins with `rediss://`.
-    pub fn tls(mut self, tls: crate::RedisTls) -> Self {
+    pub fn tls(mut self, tls: crate::store::tls::RedisTls) -> Self {
         self.store.tls = tls;
         self
     }

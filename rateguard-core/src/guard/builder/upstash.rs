@@ -8,9 +8,10 @@ use super::{
     store_config::OpenStore,
 };
 use crate::{
-    BuildError, RateGuard, RedisTls,
+    BuildError, RateGuard,
     store::{
         Store,
+        tls::RedisTls,
         upstash::{Account, UpstashStore},
     },
 };

@@ -39,13 +39,13 @@ const MAX_SHARDS: usize = 64;
 ///
 /// The number of keys in the store has a maximum. While the store is full, the buckets that are already in the store
 /// stay exact. A new key then uses one of a fixed number of shared sliding-window logs, which is selected by the hash
-/// of the key. All keys that use one shared log together get the limit of a single key. If a client sends many
-/// invented keys, these keys therefore neither reset a denied key nor block all other keys.
+/// of the key. All keys that use one shared log together get the limit of a single key. Therefore a client that sends
+/// many invented keys can neither make the store forget a denial nor block all other keys.
 ///
 /// If keys contain the address of the client, the store divides its capacity among networks (an IPv4 /16 or an IPv6
-/// /29). All keys without an address count as one network. One network has at most [`max_keys`](Self::max_keys)
-/// buckets, and the store has room for a quarter more, which it reserves for the other networks. As the store becomes
-/// full, the maximum for each network decreases.
+/// /29). All keys without an address count as one network. One network can have at most [`max_keys`](Self::max_keys)
+/// buckets. The store can hold 25 % more buckets than this, and reserves these 25 % for the other networks. As the
+/// store becomes full, the maximum for each network decreases.
 ///
 /// # Bans
 ///

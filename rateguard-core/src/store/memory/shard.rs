@@ -61,8 +61,8 @@ impl Slot<'_> {
         wait == Some(0)
     }
 
-    /// Returns true if the request would fit without the units of other keys. Call this method only if the request
-    /// does not fit.
+    /// Returns true if only the units of other keys are the reason why the request does not fit. Call this method
+    /// only if the request does not fit.
     pub(super) fn is_full_of_others(&self, request: &BucketRequest<'_>) -> bool {
         match self {
             Self::Shared(slot) => !request.check_only && slot.has_room_alone(request.cost),

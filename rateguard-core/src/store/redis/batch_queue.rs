@@ -118,8 +118,8 @@ impl BatchQueue {
         }
     }
 
-    /// Completes requests in the queue that ask for the same check as `check`, with the result `denial`. Completes
-    /// only requests whose `created_at` is not later than `before`.
+    /// Finds the requests in the queue that ask for the same check as `check` and whose `created_at` is not later than
+    /// `before`. Completes these requests with the result `denial`.
     pub(super) fn deny_same_checks(
         &self,
         check: &QueuedRequest,

@@ -37,7 +37,8 @@ pub(super) async fn connect_with(
 
 pub(super) fn connect_error(error: &RedisError) -> StoreError {
     match classify(error) {
-        // No connection was open yet, so both errors mean that the server cannot be reached.
+        // The connection was not open yet, so a timeout and a disconnection both mean that the server cannot be
+        // reached.
         StoreError::Timeout => StoreError::Unreachable(Some(ErrorKind::TimedOut.into())),
         StoreError::Disconnected(cause) => StoreError::Unreachable(cause),
         cause => cause,

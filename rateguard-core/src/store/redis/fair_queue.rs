@@ -63,7 +63,7 @@ impl Default for FairQueue {
 }
 
 impl FairQueue {
-    /// Returns the number of requests in the queue. Abandoned requests are included.
+    /// Returns the number of requests in the queue, including abandoned requests.
     pub(super) fn len(&self) -> usize {
         self.len
     }

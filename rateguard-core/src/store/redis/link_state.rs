@@ -9,8 +9,8 @@ use crate::store::{StoreError, server_clock::ServerClock};
 /// The state of the connection to one Redis server.
 #[derive(Clone)]
 pub(super) enum LinkState {
-    /// An attempt to connect is in progress. It is the first attempt, or the first attempt after the connection was
-    /// lost. Requests wait for the result, because it is usually available soon.
+    /// An attempt to connect is in progress. It is the first attempt of all, or the first attempt after the
+    /// connection was lost. Requests wait for the result, because it is usually available soon.
     Connecting,
     Up(ActiveConnection),
     /// The last attempt to connect failed with this error. Requests fail immediately with the same error.

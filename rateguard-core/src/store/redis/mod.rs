@@ -54,7 +54,8 @@ use super::{
 };
 use crate::{BuildError, LogEncoding, store::io_thread::IoThread};
 
-/// The maximum number of times that a request is sent. It limits how often cluster nodes can redirect a request.
+/// The maximum number of times that a request is sent. This maximum limits how often cluster nodes can redirect a
+/// request.
 const MAX_ATTEMPTS: u32 = 8;
 
 /// The store that holds its buckets in Redis.

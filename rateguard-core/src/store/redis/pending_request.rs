@@ -11,8 +11,8 @@ use crate::store::{StoreError, script::BatchOutcome};
 /// A request whose caller waits until the dispatcher reports the outcome.
 pub(super) struct PendingRequest {
     pub(super) request: Arc<QueuedRequest>,
-    /// True if the request must have its own batch. This is the case for a reset. It is also the case for the
-    /// requests of a batch that failed, if one key alone may have caused the error.
+    /// True if the request must have its own batch. There are two such cases: the request is a reset, or it was in a
+    /// batch that failed with an error that one key alone may have caused.
     pub(super) no_batching: bool,
     pub(super) created_at: Instant,
     pub(super) deadline: Instant,

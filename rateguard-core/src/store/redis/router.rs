@@ -60,8 +60,8 @@ impl Router {
                 Err(None) => {
                     cluster.request_refresh();
                     match classify(error) {
-                        // Usually this error means that the URL is not the URL of a cluster. Here the URL is correct,
-                        // but the cluster is not ready. A new connection would not change this.
+                        // Without a cluster URL, `StoreError::Cluster` means that the URL is wrong. Here the URL is
+                        // correct, but the cluster is not ready. A new connection would not change this.
                         StoreError::Cluster => return Err(StoreError::NotReady),
                         cause => cause,
                     }

@@ -134,8 +134,8 @@ impl Sentinel {
             StoreError::InvalidReply if error.code() == Some("ERR") => StoreError::NoPrimary,
             cause => cause,
         });
-        // For any other error, and if this future is dropped, `idle` stays empty. The next query then opens a new
-        // connection.
+        // After `NoPrimary`, the next query can use the connection again. After any other error, or if this future is
+        // dropped, `idle` stays empty, so the next query opens a new connection.
         let fields = match reply {
             Err(StoreError::NoPrimary) => {
                 *idle = Some(connection);

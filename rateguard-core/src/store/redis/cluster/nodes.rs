@@ -203,7 +203,8 @@ impl Nodes {
         Ok(node)
     }
 
-    /// Replaces the map with the topology that a node has reported. Closes the links to nodes that serve no slot.
+    /// Replaces the map with the topology that a node has reported. Closes the links to nodes that serve no slot in
+    /// this topology.
     pub(super) fn update(&self, topology: Topology) {
         if let Ok(map) = self.map_now() {
             let is_stale = topology.epoch < map.epoch || !topology.is_ok;

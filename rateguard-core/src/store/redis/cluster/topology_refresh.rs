@@ -24,9 +24,10 @@ use crate::{
     },
 };
 
-/// The interval between two refreshes if every cluster slot has a master with a live connection.
+/// The interval between two refreshes of the cluster map if every cluster slot has a master with a live connection.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(10);
-/// The interval between two refreshes if there is no map, or if a cluster slot has no master with a live connection.
+/// The interval between two refreshes of the cluster map if there is no map yet, or if a cluster slot has no master
+/// with a live connection.
 const RETRY_INTERVAL: Duration = Duration::from_millis(200);
 /// The minimum interval between two refreshes, even if many checks request a refresh.
 const MIN_INTERVAL: Duration = Duration::from_millis(50);
