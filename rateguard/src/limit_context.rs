@@ -1,4 +1,4 @@
-//! The policies, plans and access lists of a guard that limits apply to one request.
+//! The parts of a guard that are used to check or explain one request: policies, plans and access lists.
 
 use std::{fmt::Display, sync::Arc};
 

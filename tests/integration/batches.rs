@@ -36,7 +36,7 @@ enum Request {
         operation: Operation,
         parts: Vec<Part>,
         cost: u32,
-        /// Whether each quota has twice its limit. This happens during the rollout of a higher limit.
+        /// Whether the limit of each quota is doubled, as in the rollout of a higher limit.
         is_raised: bool,
     },
     /// Refunds one unit that a request in an earlier batch took.

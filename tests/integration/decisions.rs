@@ -149,6 +149,10 @@ fn invalid_builder_settings_are_rejected_with_the_reason() {
                 .build(),
             "policies_file_interval: expected a duration of at least 10 milliseconds",
         ),
+        (
+            RateGuard::builder().policies_file_interval(Duration::from_millis(9)).build(),
+            "policies_file_interval: expected a duration of at least 10 milliseconds",
+        ),
         (RateGuard::redis("localhost").build(), "Redis URL: expected a URL with redis://"),
         (RateGuard::redis("rediss://localhost/#insecure").build(), "would accept any server"),
         (RateGuard::redis("redis://:hunter2@:port").build(), "Redis URL: expected redis://"),

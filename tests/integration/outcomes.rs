@@ -81,7 +81,7 @@ async fn middleware_counts_only_configured_responses() {
                 web::scope("/api")
                     .wrap(limit)
                     .route("/{status}", web::get().to(status))
-                    // If an inner middleware returns an error, the limit counts it like an error response.
+                    // If an inner middleware returns an error, the limit counts the request like one with an error response.
                     .service(web::resource("/inner/error").wrap_fn(|request, service| {
                         let response = service.call(request);
                         async {

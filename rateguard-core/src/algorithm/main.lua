@@ -149,8 +149,7 @@ local function append_status(bucket, part)
   end
   local reset = 0
   if remaining + 1 == cost and wait > 0 then
-    -- The cost fits as soon as one more unit remains, so both waits are equal. The script therefore computes only one
-    -- of them.
+    -- The cost is `remaining + 1`, so the wait until the cost fits is also the wait until one more unit remains.
     reset = wait
   elseif used > 0 then
     reset = algorithm_operations.wait_for(bucket, remaining + 1)

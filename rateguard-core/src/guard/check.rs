@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{RateGuard, Request, Unavailable};
 use crate::{Decision, Key, Policy};
 
-/// Methods for requests that ask for one unit of one key.
+/// Methods that create requests, and methods that check one unit for one key directly.
 impl RateGuard {
     /// Returns a request without keys. Add keys with [`Request::and`] or [`Request::and_hashed`].
     #[doc(hidden)]

@@ -1,7 +1,11 @@
-//! Calls the store. A call goes through the denial cache, the circuit breaker and the concurrency limit, and has a
-//! deadline. If the store fails, the failure mode applies.
+//! Calls the store: first the denial cache, then the circuit breaker, then the concurrency limit, and then the call
+//! itself within a deadline. A store that replies immediately needs only the denial cache. If the call fails, this file
+//! determines the failure mode.
 
-use std::{sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{
+    sync::atomic::Ordering::Relaxed,
+    time::{Duration, Instant},
+};
 
 use super::{
     RateGuard, Shared, Unavailable,
@@ -17,7 +21,8 @@ use crate::{
 
 impl RateGuard {
     /// Runs an operation within the deadline. If the denial cache has a denial of an equal check (the same buckets,
-    /// quotas and costs), this denial is the result. Otherwise the store decides.
+    /// quotas and costs), this denial is the result. Otherwise the store decides. An error has the failure mode that
+    /// applies.
     pub(super) async fn apply(
         &self,
         operation: Operation,
@@ -32,16 +37,16 @@ impl RateGuard {
         let result = self.with_denial_cache(operation, requests, call).await;
         if let Err(cause) = &result
             && cause.is_caused_by_load()
-            // While this check waited, an equal check may have cached a denial. So the guard looks into the cache
-            // again.
+            // While this check waited, the store may have denied an equal check. That denial is better than a failure
+            // mode, so the guard looks into the cache again.
             && let CacheLookup::Hit(denial) = self.shared.denial_cache.lookup(operation, requests)
         {
             return Ok(denial.by(DecisionMode::DenialCache));
         }
         result.map_err(|cause| {
             if operation == Operation::Debit && cause.is_caused_by_load() {
-                // The store has not counted the debit. The guard counts the debit in this process's memory, so that
-                // at least decisions in this memory take the debit into account.
+                // The store has not counted the debit. The guard counts it in the memory of this process, so that the
+                // decisions that the guard makes without the store include it.
                 let _ = self.shared.local.mirror(requests);
             }
             let unavailable = self.unavailable(cause, on_error(), requests);
@@ -85,12 +90,14 @@ impl RateGuard {
         let Shared { store, servers, fail_closed_after, .. } = &*self.shared;
         self.record_store_error(cause);
         if cause.is_caused_by_load() {
+            // The configured failure mode does not apply, because clients can cause this error. They could otherwise
+            // disable their own limits, or deny service to other clients.
             return Unavailable::new(cause, OnError::Local);
         }
         let down_for = requests.iter().filter_map(|request| {
             servers.of(store.server(std::slice::from_ref(request))).down_for()
         });
-        let is_closed = fail_closed_after.is_some_and(|grace| down_for.max() > Some(grace));
+        let is_closed = fail_closed_after.is_some_and(|grace| down_for.max() >= Some(grace));
         Unavailable::new(cause, if is_closed { OnError::Closed } else { on_error })
     }
 
@@ -99,8 +106,8 @@ impl RateGuard {
         self.shared.failures.record(unavailable.cause(), unavailable.on_error());
     }
 
-    /// Runs an operation in one store call. If the store cannot use all keys in one call, the guard calls the store
-    /// separately for each key.
+    /// Runs an operation in one store call. If the store cannot use all keys in one call, because the keys are in
+    /// different cluster slots, the guard calls the store separately for each key.
     pub(super) async fn run_operation(
         &self,
         operation: Operation,
@@ -109,6 +116,8 @@ impl RateGuard {
     ) -> Result<Verdict, StoreError> {
         let is_cross_slot = &self.shared.is_cross_slot;
         let has_several_keys = requests.len() > 1 && have_several_keys(requests);
+        // Only requests with several keys may need further calls within the same deadline.
+        let until = has_several_keys.then(|| Instant::now() + deadline);
         if !(has_several_keys && is_cross_slot.load(Relaxed)) {
             match self.call_store(Traffic::Enforced, operation, requests, deadline).await {
                 Err(StoreError::CrossSlot) if has_several_keys => {
@@ -117,12 +126,13 @@ impl RateGuard {
                 result => return result,
             }
         }
+        let left = until.map_or(deadline, |it| it.saturating_duration_since(Instant::now()));
         // The future is boxed, because it is large and checks of several keys are rare.
-        Box::pin(one_after_the_other(self, operation, requests, deadline)).await
+        Box::pin(one_after_the_other(self, operation, requests, left)).await
     }
 
-    /// Calls the store once. This method does not read the denial cache, and returns a store error without applying
-    /// the failure mode.
+    /// Calls the store once. This method never returns a cached denial, and returns a store error without applying the
+    /// failure mode.
     pub(super) async fn call_store(
         &self,
         traffic: Traffic,
@@ -171,8 +181,9 @@ impl RateGuard {
             }
         };
         let reply = reply.and_then(|verdict| validate(verdict, requests));
-        // If this function ends before this statement, `invalidation` is dropped without a result. The drop then
-        // removes the cached denials, unless the operation is a check.
+        // If this function returns early or its future is dropped, `invalidation` is dropped without a result. Unless
+        // the operation is a check, the drop removes the cached denials of these buckets, because the store may have
+        // applied the operation.
         if let Some(invalidation) = invalidation {
             invalidation.record(&reply);
         }

@@ -68,8 +68,8 @@ pub(crate) fn dictionary(text: &str) -> Dictionary {
     }
 }
 
-/// Returns the window of the first policy that has this quota and a window, such as `100;w=60`. Policies have this
-/// form in the drafts up to revision 07.
+/// Returns the window of the first policy that has this quota and a window. An example of such a policy is
+/// `100;w=60`, the form in draft-ietf-httpapi-ratelimit-headers up to revision 07.
 pub(crate) fn window_of(quota: u64, policies: &[Item]) -> Option<Duration> {
     policies.iter().filter(|item| item.subject == Subject::Quota(quota)).find_map(Item::window)
 }

@@ -12,7 +12,7 @@ pub(crate) fn handler_name<F>() -> String {
 fn name_of(path: &str) -> String {
     // The last segment of the path is the item inside the handler, so this code removes it.
     let path = path.rsplit_once("::").map_or(path, |(handler, _)| handler);
-    // The macro generates a closure and a function, which are between the handler and the item in the path.
+    // The path also has the names of a closure and of a function that the macro generates. This code removes both.
     let path = path.replace("::{{closure}}", "").replace("::__rateguard_limit_inputs", "");
     // `#[get]` and similar macros of actix-web move the handler into a method of a type that has the handler's
     // name. The path of the handler is then `<shop::cart::add as actix_web::…>::register::add`.

@@ -27,6 +27,8 @@ pub(super) enum LimitProblem {
         cost: u32,
         max: u32,
     },
+    /// Each request has the cost 0, so the limit would allow every request.
+    NoCost,
     /// Another limit of the guard has the same name. The text is the message of the
     /// [`NameConflict`](actix_rateguard_core::adapter::NameConflict).
     NameConflict(String),
@@ -73,6 +75,10 @@ impl fmt::Display for LimitError {
             LimitProblem::Cost { cost, max } => write!(
                 f,
                 "the limit `{limit}` allows a maximum cost of {max}, but each request costs {cost}, so every request would be denied"
+            ),
+            LimitProblem::NoCost => write!(
+                f,
+                "`cost` of limit `{limit}`: expected at least 1, found 0; to exempt requests, use `skip`"
             ),
             LimitProblem::NameConflict(sentence) => f.write_str(sentence),
         }

@@ -31,6 +31,10 @@ impl IntoMethods<Text> for &str {
 
 impl<I: IntoIterator<Item = Method>> IntoMethods<Listed> for I {
     fn into_methods(self) -> Result<Vec<Method>, String> {
-        Ok(self.into_iter().collect())
+        let methods: Vec<Method> = self.into_iter().collect();
+        if methods.is_empty() {
+            return Err("expected at least one method, found an empty list".to_owned());
+        }
+        Ok(methods)
     }
 }

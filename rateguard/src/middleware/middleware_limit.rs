@@ -158,11 +158,12 @@ impl MiddlewareLimit {
         Ok((&named.policy, &named.overrides))
     }
 
-    /// Returns an error if each request has the same cost and this cost is above the quotas, because every request
-    /// would then be denied.
+    /// Returns an error if each request has the same cost, and this cost is zero or above the quotas. Then every request
+    /// would be allowed or denied.
     fn validate_cost(&self, policy_set: &PolicySet) -> Result<(), LimitProblem> {
         let max = self.policy.max_cost();
         match self.overrides(policy_set).cost.or(self.cost.constant()) {
+            Some(0) => Err(LimitProblem::NoCost),
             Some(cost) if self.plan.is_none() && cost > max => {
                 Err(LimitProblem::Cost { cost, max })
             }

@@ -35,20 +35,20 @@ use crate::route_probe::RouteProbe;
 /// # });
 /// ```
 ///
-/// actix-web 4.18 and later can report the routes of an application with the feature `experimental-introspection`.
+/// With its feature `experimental-introspection`, actix-web 4.18 and later can report the routes of an application.
 /// The function [`of_report`](Self::of_report) reads this report.
 ///
-/// [`unlimited`](Self::unlimited) sends a marked request to each route. The first limit that applies to the marked
-/// request responds to it. The limits do not count the marked request, and the handler does not run. On a route
-/// without a limit, the handler runs with an empty body, so use an application that is built for tests.
+/// [`unlimited`](Self::unlimited) sends a test request, which RateGuard recognizes, to each route. If a limit applies
+/// to the test request, the limit responds to it and does not count it, and the handler does not run. If no limit
+/// applies, the handler runs with an empty body, so use an application that is built for tests.
 ///
 /// In these cases, the result is not complete or not correct:
 ///
-/// - A limit exempts the marked request with [`skip`](crate::Limit::skip), or does not apply to the method of this
+/// - A limit exempts the test request with [`skip`](crate::Limit::skip), or does not apply to the method of this
 ///   request. The route is then reported as a route without a limit.
-/// - A middleware, such as an authentication, responds to the marked request before any limit does. The route is
+/// - A middleware, such as one for authentication, responds to the test request before any limit does. The route is
 ///   then reported as a route without a limit.
-/// - The route has a route guard of actix-web that does not match the marked request. The route is then reported as
+/// - The route has a route guard of actix-web that does not match the test request. The route is then reported as
 ///   a route without a limit. Route guards for the method are no problem.
 /// - A route is not in the list. Such a route is not tested.
 #[derive(Clone, Debug, Default)]

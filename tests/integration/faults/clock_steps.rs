@@ -142,7 +142,7 @@ impl Bucket {
             Some(wait) => assert!(wait <= longest_wait(*quota), "{when}, {quota}: {wait:?}"),
         }
         if !aligns_windows_to_clock(quota.algorithm()) {
-            let excess = excess(*quota, takes);
+            let excess = excess(*quota, takes, TICK);
             assert_eq!(excess, Excess::default(), "{when}, {quota}: {takes:?}");
         }
         decision.retry_after()

@@ -54,6 +54,11 @@ fn invalid_limits() -> Vec<(Limit, &'static str)> {
             limit().candidate("3/minute").cost(4),
             "the limit `api` allows a maximum cost of 3, but each request costs 4",
         ),
+        (limit().cost(0), "`cost` of limit `api`: expected at least 1, found 0"),
+        (
+            limit().methods([]),
+            "`methods` of limit `api`: expected at least one method, found an empty",
+        ),
         (by_policy().cost(4), "the limit `search` allows a maximum cost of 3, but each request"),
         (Limit::policy("searhc"), "the guard has no policy named `searhc`; add it with"),
         (Limit::policy(""), "the guard has no policy named ``; add it with"),

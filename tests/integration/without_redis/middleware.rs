@@ -43,7 +43,7 @@ async fn middleware_limits_application_scope_and_resource() {
     assert_eq!(statuses(&app, 1, "/resource", 2).await, [200, 429]);
     assert_eq!(statuses(&app, 1, "/scope/a", 1).await, [200]);
     assert_eq!(statuses(&app, 1, "/scope/b", 2).await, [200, 429]);
-    // The outer limit has already counted 5 requests (2, 1 and 2). It also counts a request that an inner limit
+    // The outer limit has already counted the 5 requests above, because it also counts requests that an inner limit
     // denies.
     assert_eq!(statuses(&app, 1, "/", 5).await, [200, 200, 200, 200, 429]);
     assert_eq!(statuses(&app, 2, "/", 1).await, [200]);

@@ -87,7 +87,7 @@ fn memory() -> Result<u64, Box<dyn Error>> {
     Ok(kilobytes.parse::<u64>()? * 1024)
 }
 
-/// Returns the duration in nanoseconds within which the `rank` fastest checks ended.
+/// Returns the duration in nanoseconds of the check with this rank. The fastest check has the rank 0.
 fn quantile(times: &[u32], mut rank: u64) -> usize {
     let step = times.iter().position(|count| {
         let is_here = rank < u64::from(*count);

@@ -23,13 +23,15 @@ impl Excess {
 /// Returns the largest number of units by which these takes exceed the quota. A take is a check that took units
 /// from the bucket.
 ///
-/// The takes must be sorted by time, and the bucket must be empty before the first take.
+/// The takes must be sorted by time, and the bucket must be empty before the first take. `clock_error` is the maximum
+/// error of the time between two takes, in microseconds. A bucket that refills steadily may have refilled a part of a
+/// unit more in this time.
 #[must_use]
-pub fn excess(quota: Quota, takes: &[Take]) -> Excess {
+pub fn excess(quota: Quota, takes: &[Take], clock_error: u64) -> Excess {
     match quota.algorithm() {
         Algorithm::SlidingWindow => log_excess(quota, takes),
         Algorithm::FixedWindow => fixed_window_excess(quota, takes),
-        Algorithm::TokenBucket => token_bucket_excess(quota, takes),
+        Algorithm::TokenBucket => token_bucket_excess(quota, takes, clock_error),
         Algorithm::SlidingWindowCounter => counter_excess(quota, takes),
     }
 }
@@ -82,7 +84,7 @@ fn fixed_window_excess(quota: Quota, takes: &[Take]) -> Excess {
 
 /// At each time, the units that were taken must not exceed the burst plus the tokens that have been refilled until
 /// that time.
-fn token_bucket_excess(quota: Quota, takes: &[Take]) -> Excess {
+fn token_bucket_excess(quota: Quota, takes: &[Take], clock_error: u64) -> Excess {
     let (window, capacity) = window_and_capacity(quota);
     let (window, limit) = (u128::from(window), u128::from(quota.limit()));
     let mut excess = Excess::default();
@@ -93,7 +95,8 @@ fn token_bucket_excess(quota: Quota, takes: &[Take]) -> Excess {
         missing = missing.saturating_sub(u128::from(take.at - last) * limit);
         missing += u128::from(take.units) * window;
         last = take.at;
-        let beyond = missing.saturating_sub(u128::from(capacity) * window).div_ceil(window);
+        let allowed = u128::from(capacity) * window + u128::from(clock_error) * limit;
+        let beyond = missing.saturating_sub(allowed).div_ceil(window);
         excess = excess.max(beyond as u64, last);
     }
     excess

@@ -230,7 +230,7 @@ fn judge_admissions(
     let epochs: Vec<_> =
         history.takes.chunk_by(|one, other| epoch(one.at) == epoch(other.at)).collect();
     for takes in &epochs {
-        let excess = excess(quota, takes);
+        let excess = excess(quota, takes, 0);
         if excess.units > 0 {
             findings.add(
                 Violation::OverAdmission,
@@ -244,7 +244,7 @@ fn judge_admissions(
     // Within one window, the takes of one epoch are at most the limit, so the takes of two successive epochs are
     // at most twice the limit. This excess is reported, but it is not a violation.
     for (one, other) in epochs.iter().zip(epochs.iter().skip(1)) {
-        let units = excess(quota, &[*one, *other].concat()).units;
+        let units = excess(quota, &[*one, *other].concat(), 0).units;
         findings.excess_after_losses.0 += units;
         findings.excess_after_losses.1 = findings.excess_after_losses.1.max(units);
     }

@@ -68,8 +68,11 @@ impl BuilderSettings {
         let attributes = take(&mut self.attributes);
         let from_builder = PolicySet::from_builder(policies, plans, attributes, self.on_error)?;
         #[cfg(feature = "config")]
-        if let Some(file) = self.file.path.take() {
-            return self.open_file(file, from_builder);
+        {
+            self.file.validate()?;
+            if let Some(file) = self.file.path.take() {
+                return self.open_file(file, from_builder);
+            }
         }
         Policies::fixed(from_builder)
     }

@@ -9,9 +9,6 @@ use crate::{
     guard::{PolicySet, policies::Policies},
 };
 
-/// The shortest valid interval between two checks of the policies file. Shorter intervals would need much CPU time.
-const MIN_INTERVAL: Duration = Duration::from_millis(10);
-
 /// Settings for a policies file (feature `config`).
 impl<S> RateGuardBuilder<S> {
     /// Sets a TOML file with policies, plans, exemptions and settings of the guard. Values in the file replace the
@@ -68,9 +65,6 @@ impl BuilderSettings {
         from_builder: PolicySet,
     ) -> Result<Policies, BuildError> {
         let interval = self.file.interval;
-        if !interval.is_zero() && interval < MIN_INTERVAL {
-            return Err(BuildError::PoliciesFileInterval);
-        }
         let (file, startup) =
             PoliciesFile::open(path, interval, from_builder, self.file.key_recipes)
                 .map_err(BuildError::PoliciesFile)?;

@@ -65,6 +65,9 @@ impl BuilderSettings {
         if self.replicas == 0 {
             return Err(BuildError::Replicas);
         }
+        if self.secret.as_ref().is_some_and(|secret| secret.len() < KeySecret::MIN_BYTES) {
+            return Err(BuildError::Secret);
+        }
         Ok(())
     }
 

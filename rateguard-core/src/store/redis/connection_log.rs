@@ -24,6 +24,7 @@ pub(super) struct ServerLabel {
     /// The host and the port, if the host is a name and not an IP address.
     name: Option<(String, u16)>,
     has_tls: bool,
+    is_cluster: bool,
 }
 
 /// The messages about the connection to one server. A failure is logged once, until its cause changes or the
@@ -43,7 +44,8 @@ enum LastMessage {
 
 impl ServerLabel {
     pub(super) fn of(server: &ConnectionInfo) -> Self {
-        let address = server.addr().to_string();
+        // A host of a cluster or a sentinel comes from the network, so it may have control characters.
+        let address = server.addr().to_string().escape_debug().to_string();
         let text = match server.redis_settings().db() {
             0 => address,
             database => format!("{address}, database {database}"),
@@ -57,7 +59,12 @@ impl ServerLabel {
             _ => None,
         };
         let has_tls = matches!(server.addr(), ConnectionAddr::TcpTls { .. });
-        Self { text, name, has_tls }
+        Self { text, name, has_tls, is_cluster: false }
+    }
+
+    /// Describes a cluster. `seeds` are the nodes in the URL.
+    pub(super) fn of_cluster(seeds: &[ConnectionInfo]) -> Self {
+        Self { is_cluster: true, ..Self::of_nodes("the cluster with the nodes", seeds) }
     }
 
     /// Describes a server that is not at one fixed address. `nodes` are the nodes in the URL.
@@ -70,7 +77,8 @@ impl ServerLabel {
             addresses.push(node.addr().to_string());
             has_tls |= matches!(node.addr(), ConnectionAddr::TcpTls { .. });
         }
-        Self { text: format!("{description} {}", addresses.join(", ")), name: None, has_tls }
+        let text = format!("{description} {}", addresses.join(", "));
+        Self { text, name: None, has_tls, is_cluster: false }
     }
 
     /// Describes the server of the application's pool. The address is not available.
@@ -80,6 +88,7 @@ impl ServerLabel {
             text: "the address of the application's pool".to_owned(),
             name: None,
             has_tls: false,
+            is_cluster: false,
         }
     }
 
@@ -112,11 +121,13 @@ impl ConnectionLog {
         {
             return;
         }
-        let is_unreachable = matches!(cause, StoreError::Unreachable(_));
-        let reason = if is_unreachable && self.server.is_unknown_name().await {
+        // A refused connection shows that the name was resolved.
+        let may_be_unknown_name = matches!(cause, StoreError::Unreachable(_))
+            && kind != Some(ErrorKind::ConnectionRefused);
+        let reason = if may_be_unknown_name && self.server.is_unknown_name().await {
             "the name of the host cannot be resolved; check the URL and the DNS".to_owned()
         } else {
-            reason(cause, self.server.has_tls)
+            reason(cause, &self.server)
         };
         log::error!(
             target: "rateguard",
@@ -132,7 +143,7 @@ fn io_kind(cause: &StoreError) -> Option<ErrorKind> {
 }
 
 /// Returns the cause, and what the operator may have to change.
-fn reason(cause: StoreError, has_tls: bool) -> String {
+fn reason(cause: StoreError, server: &ServerLabel) -> String {
     match (cause, io_kind(&cause)) {
         (_, Some(ErrorKind::ConnectionRefused)) => {
             "connection refused; check that the server runs and that the port is right".to_owned()
@@ -141,7 +152,7 @@ fn reason(cause: StoreError, has_tls: bool) -> String {
             "timed out; check the address, and firewalls between this process and the server"
                 .to_owned()
         }
-        (StoreError::Unreachable(_), Some(ErrorKind::InvalidData)) if has_tls => {
+        (StoreError::Unreachable(_), Some(ErrorKind::InvalidData)) if server.has_tls => {
             "the TLS handshake failed; check that the certificate is valid for this host and that its authority is trusted (`RedisTls`)"
                 .to_owned()
         }
@@ -151,6 +162,10 @@ fn reason(cause: StoreError, has_tls: bool) -> String {
         }
         (StoreError::Authentication, _) => {
             "the server rejected the user or the password; in a URL, percent-encode characters such as @ : / in a password"
+                .to_owned()
+        }
+        (StoreError::NotReady, _) if server.is_cluster => {
+            "no node serves the cluster; check that the servers run in cluster mode, and use redis:// for a single server"
                 .to_owned()
         }
         (StoreError::InvalidReply, _) => {
@@ -183,6 +198,13 @@ mod tests {
     #[test]
     fn reasons_name_the_cause_and_the_next_step() {
         let unreachable = |kind: ErrorKind| StoreError::Unreachable(Some(kind.into()));
+        let server = |has_tls, is_cluster| ServerLabel {
+            text: String::new(),
+            name: None,
+            has_tls,
+            is_cluster,
+        };
+        assert!(reason(StoreError::NotReady, &server(false, true)).contains("cluster mode"));
         for (cause, has_tls, expected) in [
             (unreachable(ErrorKind::ConnectionRefused), false, "connection refused"),
             (unreachable(ErrorKind::TimedOut), false, "timed out"),
@@ -193,7 +215,7 @@ mod tests {
             (StoreError::InvalidReply, false, "that the database exists"),
             (unreachable(ErrorKind::NetworkUnreachable), false, "(network unreachable)"),
         ] {
-            let reason = reason(cause, has_tls);
+            let reason = reason(cause, &server(has_tls, false));
             assert!(reason.contains(expected), "{reason}");
         }
     }

@@ -3,7 +3,7 @@
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, join, select};
 use redis::{Value, aio::MultiplexedConnection};
 use tokio::{
     sync::watch,
@@ -41,10 +41,7 @@ impl ConnectionManager {
         for generation in 1.. {
             let cause = match self.source.connect().await {
                 Ok(connection) => self.serve(connection, generation, &mut log).await,
-                Err(cause) => {
-                    log.failed(cause).await;
-                    cause
-                }
+                Err(cause) => cause,
             };
             let was_stable = last_failure.elapsed() >= BACKOFF_RESET_AFTER;
             if was_stable {
@@ -55,7 +52,8 @@ impl ConnectionManager {
                 self.state.send_replace(LinkState::Connecting);
             } else {
                 self.state.send_replace(LinkState::Down(cause));
-                sleep(backoff.next_delay()).await;
+                // The message may need a query to the DNS. The query takes its time from the backoff.
+                join(sleep(backoff.next_delay()), log.failed(cause)).await;
             }
             last_failure = Instant::now();
         }
@@ -73,7 +71,6 @@ impl ConnectionManager {
         // Send a heartbeat before any check uses the connection, because the server may be a replica. A replica would
         // return denials instead of an error, because the script writes nothing for a denial.
         if let Err(cause) = self.heartbeat(&live).await {
-            log.failed(cause).await;
             return cause;
         }
         log.connected();

@@ -36,7 +36,7 @@ const NODES_PER_REFRESH: usize = 3;
 
 /// Refreshes the map at regular intervals, and also when a check requests it.
 pub(super) async fn run(nodes: Arc<Nodes>, seeds: Vec<ConnectionInfo>) {
-    let mut log = ConnectionLog::new(ServerLabel::of_nodes("the cluster with the nodes", &seeds));
+    let mut log = ConnectionLog::new(ServerLabel::of_cluster(&seeds));
     for round in 0.. {
         let topology = match newest(query_nodes(&nodes, round).await) {
             Some(topology) => Ok(topology),
