@@ -62,8 +62,8 @@ impl AccessList {
     ///
     /// The list never allows the address of a trusted proxy
     /// ([`ClientAddress::behind`](crate::ClientAddress::behind)), because any client behind the proxy may have sent
-    /// the request. So trust only the addresses of the proxies, not a network that also contains clients that the
-    /// list should allow.
+    /// the request. All addresses in a trusted network count as proxies. So trust only the addresses of the proxies,
+    /// not a network that also contains clients that the list should allow.
     ///
     /// # Errors
     ///
@@ -123,9 +123,9 @@ impl AccessList {
 
     /// Returns whether the list allows or denies the address of a client.
     ///
-    /// If the search for the client found only a proxy, the list can deny the address of the proxy but not allow it,
-    /// because every client can send a header that the search cannot read. The list can also deny, but not allow,
-    /// the IPv4 address in a tunnel address, because any tunnel relay can write any IPv4 address.
+    /// Two kinds of addresses can be denied but never allowed. If the search for the client found only a proxy, any
+    /// client behind this proxy may have sent the request, so the list does not allow the address of the proxy. Any
+    /// tunnel relay can write any IPv4 address, so the list does not allow the IPv4 address in a tunnel address.
     #[doc(hidden)]
     pub fn of_client(&self, client: ResolvedClient) -> Access {
         let ResolvedClient { address: Some(address), is_proxy } = client else {
@@ -146,8 +146,8 @@ impl AccessList {
         Self::access(is_allowed, || self.denied_keys.contains(key))
     }
 
-    /// Returns an allowed network in which all addresses are trusted proxies. Such an entry has no effect, because
-    /// the list never allows the address of a proxy.
+    /// Returns the first allowed network in which all addresses are trusted proxies. An entry with such a network
+    /// has no effect, because the list never allows the address of a proxy.
     #[doc(hidden)]
     pub fn allowed_proxies(&self, proxies: &[IpNet]) -> Option<IpNet> {
         let is_of_proxies = |network: &&IpNet| proxies.iter().any(|it| it.contains(*network));

@@ -5,8 +5,7 @@ use std::{
     time::Duration,
 };
 
-/// Returns the delay after a random change. The delay becomes longer or shorter by at most the fraction
-/// `max_fraction`.
+/// Changes a delay randomly. The result is longer or shorter than `delay` by at most the fraction `max_fraction`.
 pub(crate) fn jittered(delay: Duration, max_fraction: f64) -> Duration {
     // Each new `RandomState` has different keys, so each call uses a different random number.
     let random = RandomState::new().hash_one(delay) as f64 / u64::MAX as f64;

@@ -66,5 +66,5 @@ pub use self::{
     store::{error::StoreError, memory::MemoryStore},
 };
 
-// These names are short paths inside of this crate.
-use self::{error::*, store::log_encoding::LogEncoding};
+// These imports give the types short paths inside of this crate.
+use self::error::*;

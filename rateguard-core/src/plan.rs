@@ -10,7 +10,7 @@ use crate::{Quota, Quotas};
 /// converts into a plan: a [`Quota`], [`Quotas`] or an `Arc<Quotas>` becomes [`Limited`](Self::Limited), and `None`
 /// becomes [`Unlimited`](Self::Unlimited).
 ///
-/// A new plan does not change the counts of a client, so the client does not get all units of the plan again. The
+/// If the plan of a client changes, the counts of the client stay, so the client does not get all units again. The
 /// same is true for every other change of a quota.
 ///
 /// ```

@@ -2,8 +2,8 @@
 
 use std::hash::Hasher;
 
-/// The hash FxHash, which rustc uses. An attacker could create collisions, so no table whose entries clients can
-/// create uses this hash.
+/// The hash FxHash, which rustc uses. An attacker could create collisions, so this hash must not be used for tables
+/// in which clients can create entries.
 #[derive(Default)]
 pub(crate) struct WordHasher(u64);
 

@@ -1,26 +1,26 @@
-//! Defines the responses for which a request counts, such as `"failure"` and `"status:401"`.
+//! Defines which responses make a limit count the request, such as `"failure"` and `"status:401"`.
 
 use std::{error::Error, fmt, str::FromStr};
 
 use crate::escape::escape_for_display;
 
-/// The responses for which a request counts. For all other responses, the request does not count.
+/// The condition that a response must satisfy so that a limit counts the request.
 ///
 /// The limiter always takes the units of a request before the handler runs, and refunds them if the request does
 /// not count. So even concurrent requests never exceed the limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Count {
-    /// `"all"`: a request counts for every response.
+    /// `"all"`: a request counts regardless of the status of its response.
     #[default]
     All,
-    /// `"success"`: a request counts for a response with a status below 400.
+    /// `"success"`: a request counts if its response has a status below 400.
     Success,
-    /// `"failure"`: a request counts for a response with a status of at least 400, such as a failed login.
+    /// `"failure"`: a request, such as a failed login, counts if its response has a status of at least 400.
     Failure,
-    /// `"status:401"`: a request counts for a response with this status. The status is from 100 to 599.
+    /// `"status:401"`: a request counts if its response has this status. The status is from 100 to 599.
     Status(u16),
-    /// `"status:4xx"`: a request counts for a response whose status has this first digit. The digit is from 1 to 5.
+    /// `"status:4xx"`: a request counts if the status of its response has this first digit. The digit is from 1 to 5.
     Class(u8),
 }
 

@@ -40,8 +40,8 @@ impl Quota {
     pub const MIN_WINDOW: Duration = Duration::from_millis(1);
     /// The maximum window: 365 days.
     pub const MAX_WINDOW: Duration = Duration::from_secs(365 * 86_400);
-    /// The maximum debt of a token bucket: 2^52 of the fractions that [`token`](Self::token) defines. Numbers in
-    /// Lua scripts are exact only below 2^53.
+    /// The maximum debt of a token bucket, which is the part of its capacity that is missing until it is full: 2^52
+    /// of the fractions that [`token`](Self::token) defines. Numbers in Lua scripts are exact only below 2^53.
     pub const MAX_DEBT: u64 = 1 << 52;
 
     /// The maximum cost of one request with [`Algorithm::SlidingWindow`]: 10,000 units. The sliding-window log has an

@@ -24,7 +24,7 @@ pub struct QuotaFields<L> {
     pub burst: Option<Located<u32, L>>,
 }
 
-/// The parts of error messages that the macro attribute and a policies file word differently.
+/// The parts of error messages that differ between the macro attribute and a policies file.
 #[derive(Clone, Copy, Debug)]
 pub struct QuotaExamples {
     /// An example of the field `window`, such as `window = 60`.

@@ -62,8 +62,8 @@ impl<L: Copy> ShadowFields<L> {
     ///
     /// # Errors
     ///
-    /// [`FieldError`] if the whole limit is in shadow mode and also has a candidate, or if there is a rollout
-    /// without a candidate.
+    /// [`FieldError`] if the whole limit is in shadow mode and also has candidate quotas, or if the limit has a
+    /// rollout but no candidate quotas.
     pub fn spec(&self) -> Result<Option<ShadowSpec>, FieldError<L>> {
         let is_whole = self.shadow.is_some_and(|shadow| shadow.value);
         match (&self.candidate, self.rollout) {

@@ -69,8 +69,8 @@ names! {
 }
 
 impl HeaderDialect {
-    /// Returns whether two different dialects write a field of the same name. If so, a response cannot use both
-    /// dialects.
+    /// Returns whether `other` is a different dialect and both dialects write a field of the same name. If so, a
+    /// response cannot use both dialects.
     #[must_use]
     pub fn conflicts_with(self, other: Self) -> bool {
         self != other && self.field_names().iter().any(|name| other.field_names().contains(name))
@@ -102,9 +102,9 @@ impl HeaderDialect {
 
     /// Returns the fields of a response. The names are in lower case.
     ///
-    /// If all values of a dialect are numbers, this method does not allocate. If there are no limits to report,
-    /// `Draft` omits the field, because Structured Fields have no empty lists. The reset in `X-RateLimit-Reset` is
-    /// at most [`MAX_REPORTED_TIME`] from now.
+    /// If all values of a dialect are numbers, this method does not allocate. `Draft` omits a field that would list
+    /// no limits, because Structured Fields have no empty lists. The reset in `X-RateLimit-Reset` is at most
+    /// [`MAX_REPORTED_TIME`] from now.
     pub fn fields<I: DialectInput>(
         self,
         input: &I,

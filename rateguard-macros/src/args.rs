@@ -49,7 +49,7 @@ pub(crate) enum Allowance {
 /// A value, with the span at which the user wrote it.
 type Located<T> = actix_rateguard_grammar::Located<T, Span>;
 
-/// The parts of messages about quotas that the macro attribute and a policies file word differently.
+/// The parts of messages about quotas that differ between the macro attribute and a policies file.
 const EXAMPLES: QuotaExamples = QuotaExamples {
     window: "`window = 60` (seconds)",
     no_quotas: "expected one of `rate = \"5/minute\"`, `limit = 5, window = 60`, `plan = a_function`, `policy = \"search\"`",

@@ -163,8 +163,8 @@ pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> 
     })
 }
 
-/// Removes the attributes of further limits from the function. Returns all limits that one check decides on
-/// together, the top limit first, and the function without the removed attributes.
+/// Collects the limit in `args` and the limits in the attributes below it, from top to bottom. One check decides on all
+/// of them. Also returns the function without the collected attributes.
 ///
 /// An attribute with invalid arguments or with another guard remains on the function, so the compiler expands it
 /// separately.

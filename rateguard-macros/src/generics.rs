@@ -1,5 +1,5 @@
-//! Generates the generics of the limited function, which contains the handler as a nested function and calls it: the
-//! generics of the handler, and the bounds that actix-web requires.
+//! Generates the generics of the limited function: the generics of the handler, and the bounds that actix-web
+//! requires. The limited function contains the handler as a nested function and calls it.
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::{ToTokens, quote};

@@ -59,12 +59,12 @@ pub(crate) fn parse(item: TokenStream) -> syn::Result<ItemFn> {
     Ok(function)
 }
 
-/// Returns whether the expansion moves this attribute to the limited function.
+/// Returns whether the expansion puts this attribute on the limited function.
 pub(crate) fn is_outer(attribute: &Attribute) -> bool {
     is_route(attribute) || is_one_of(attribute, DESCRIPTIONS) || is_one_of(attribute, LINT_LEVELS)
 }
 
-/// Returns whether this attribute stays on the user's function.
+/// Returns whether the expansion leaves this attribute on the user's function.
 pub(crate) fn is_inner(attribute: &Attribute) -> bool {
     !is_outer(attribute) || is_one_of(attribute, LINT_LEVELS)
 }

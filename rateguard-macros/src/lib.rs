@@ -37,8 +37,8 @@ use proc_macro::TokenStream;
 ///   one of these types. If it returns `None`, the request is not limited.
 /// - `policy = "search"`: a named policy of the guard, from `RateGuardBuilder::policy` or from the policies file.
 ///   The policy sets the name, quotas, ban, shadow mode and `on_error`. A policy in the file can also set `key`,
-///   `cost`, `count`, `methods` and `missing_key`, and then overrides the arguments of the macro attribute with
-///   these names. If the guard has no policy of this name, `build` returns an error.
+///   `cost`, `count`, `methods` and `missing_key`, which then replace the arguments of the same names in the macro
+///   attribute. If the guard has no policy of this name, `build` returns an error.
 ///
 /// These arguments set the algorithm:
 ///
@@ -46,14 +46,14 @@ use proc_macro::TokenStream;
 ///   Default: `"sliding_window"`.
 /// - `burst = 20`: the capacity of a token bucket, in tokens. Default: the limit.
 ///
-/// These arguments set the cost of a request, and the responses for which a request counts:
+/// These arguments set the cost of a request, and the responses after which the request counts:
 ///
 /// - `cost = 5`: the number of units that a request takes. The cost can also be a function path or a closure that
 ///   returns a `u32`: `|req: &HttpRequest| size_of(req)`. Default: 1. A request that costs more than the limit is
 ///   always denied. A request that costs 0 is always admitted.
-/// - `count = "all" | "success" | "failure" | "status:401" | "status:4xx"`: the responses for which a request
-///   counts. Default: `"all"`. The limiter takes the units of a request before the handler runs, and refunds them
-///   if the response is not one of these.
+/// - `count = "all" | "success" | "failure" | "status:401" | "status:4xx"`: the responses after which the request
+///   counts. Default: `"all"`. The limiter takes the units of a request before the handler runs, and refunds them if
+///   the response is not one of these.
 ///
 /// The argument `key` sets the key, and requests with equal keys share their counts. Default: `"ip"`. A request
 /// without a key is counted by the client's address, separately from requests with a key, unless `missing_key` is
@@ -89,9 +89,9 @@ use proc_macro::TokenStream;
 ///   denied for 15 minutes. Each further ban is twice as long as the previous ban, up to 1 day.
 /// - `name = "login"`: the name of the limit in store keys and logs. Default: the path of the handler, such as
 ///   `shop::cart::add`. Limits of one guard with equal names share their buckets and must have equal quotas.
-/// - `on_error = "open" | "closed" | "local"`: the failure mode, for a request while the store does not reply.
-///   `"open"` admits the request, `"closed"` responds with 503, and `"local"` decides in the memory of this
-///   process. Default: the failure mode of the guard.
+/// - `on_error = "open" | "closed" | "local"`: the failure mode, which is the treatment of a request while the store
+///   does not reply. `"open"` admits the request, `"closed"` responds with 503, and `"local"` decides in the memory
+///   of this process. Default: the failure mode of the guard.
 /// - `shadow = true`: the limit counts requests and makes decisions, but never rejects a request. Default: `false`.
 /// - `candidate = "3/minute"`: a candidate rate, which counts requests in separate buckets, in addition to the
 ///   enforced rate. `RateGuard::shadow_report` returns how often the candidate rate would admit or deny a request.

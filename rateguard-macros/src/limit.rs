@@ -126,8 +126,8 @@ fn policy_use(args: &Args) -> TokenStream {
     }
 }
 
-/// Generates the name of an enum variant from the derived `Debug`. For a variant without fields or with a number,
-/// `Debug` writes valid Rust.
+/// Converts an enum value to Rust code with its derived `Debug`. The output is valid Rust if the variant has no fields,
+/// or only a number as its field.
 fn variant(value: impl std::fmt::Debug) -> TokenStream {
     format!("{value:?}").parse().unwrap_or_default()
 }

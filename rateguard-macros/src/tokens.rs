@@ -62,7 +62,7 @@ pub(crate) fn with_crate_path(expansion: TokenStream, path: &TokenStream) -> Tok
     replaced.into_iter().collect()
 }
 
-/// Returns whether these tokens end with the `::` at the start of a global path.
+/// Returns whether these tokens end with a `::` that starts a global path.
 fn ends_with_path_start(tokens: &[TokenTree]) -> bool {
     let is_colon =
         |token: &TokenTree| matches!(token, TokenTree::Punct(punct) if punct.as_char() == ':');

@@ -86,8 +86,8 @@ impl LimitScope {
             }
             (Caller::Unknown, _) => (client::key(request, None, "no key"), KeySource::Address),
         };
-        // `key` may be a shared key, which counts several clients of an IPv6 network together. Access lists contain
-        // no shared keys, so the guard searches them for the key that only this client has.
+        // `key` may be a key that several clients of an IPv6 network share. Access lists contain no shared keys, so
+        // the guard searches them for the key that only this client has.
         let own_key = client::own_key(request, &key);
         let listed_key = own_key.as_ref().unwrap_or(&key);
         let is_unreliable = || client::resolved(request).is_unreliable_key(listed_key);

@@ -97,7 +97,7 @@ pub(crate) fn trace_address(settings: &HttpSettings, request: &HttpRequest) -> A
     steps.into_trace(client, header, network_of(settings, client.address, None))
 }
 
-/// Returns the network by which limits count a client at this address. `bits` is the prefix length for IPv6.
+/// Returns the network by which the limits count a client at this address. `bits` is the prefix length for IPv6.
 /// Without `bits`, the guard's prefix length is used. The function does not change the keys of clients.
 pub(crate) fn network_of(
     settings: &HttpSettings,
@@ -217,8 +217,8 @@ fn warn_of_proxies(settings: &HttpSettings, request: &HttpRequest) {
         || [X_FORWARDED_FOR, FORWARDED].iter().any(|name| request.headers().contains_key(name));
     let ProxyWarning { once, probed } = &settings.proxy_warning;
     // A proxy adds the header to every request, so 1,000 requests without the header show that there is no proxy.
-    // The workers count these requests without a lock, so the count may miss a request. The guard then only
-    // inspects one more request.
+    // The workers count these requests without a lock, so the count may miss a request. In this case, the guard only
+    // inspects one additional request.
     let count = probed.load(Relaxed);
     if count >= PROXY_PROBE_REQUESTS || once.is_completed() {
         return;

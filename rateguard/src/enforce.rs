@@ -26,8 +26,8 @@ fn build_request<'a>(
     let empty = guard.empty_request().default_on_error(policy_set.on_error);
     checks.iter().fold(empty, |request, check| {
         let request = request.and_hashed(&check.policy, check.key, check.cost);
-        // A client with too many offences is banned. If a limit counts only some responses, it may deny a request
-        // because of units that the guard refunds after the responses, so the denial is not an offence. Instead,
+        // A client with too many offences is banned. If a limit counts only some responses, the guard may later
+        // refund the units of other requests. A denial may be due to these units, so it is not an offence. Instead,
         // each response that counts is an offence. For a key that several clients share, the guard counts no
         // offences.
         if check.counts_always() && !check.is_shared { request } else { request.exempt_from_ban() }
@@ -67,7 +67,8 @@ pub(crate) async fn enforce<'a>(
     {
         return Admission::from_decision(guard, checks, decision, None, request);
     }
-    // The future is large, and a request that `check_fast` decides does not need it. So the future is boxed.
+    // A request that `check_fast` decides does not need this large future. So the future is boxed, which keeps the
+    // future of `enforce` small.
     match Box::pin(check_via_store(guard, policy_set, &checks)).await {
         Ok((decision, reservation)) => {
             Admission::from_decision(guard, checks, decision, reservation, request)
@@ -103,8 +104,8 @@ pub(crate) struct Admission<'a> {
     decision: Option<(Rc<RequestState>, usize)>,
     /// The units that the guard refunds if the response does not make the request count.
     reservation: Option<Box<Reservation>>,
-    /// The state of the request, and the units that the guard may have to refund to limits in shadow mode. `None`
-    /// unless all limits are in shadow mode.
+    /// The state of the request, and the units that the guard may have to refund to limits in shadow mode. `None` if
+    /// the guard enforces at least one of the limits.
     shadow_holds: Option<(Rc<RequestState>, ShadowHolds)>,
 }
 
@@ -163,14 +164,15 @@ impl<'a> Admission<'a> {
         let Some(decision) = state.get(*index) else { return };
         let mut update = DecisionUpdate { decision, is_changed: false };
         let reservation = self.reservation.take();
-        // The future is large, and most requests do not need it. So the future is boxed.
+        // Most requests do not need this large future. So the future is boxed, which keeps the future of
+        // `on_response` small.
         Box::pin(self.settle(&mut update, reservation, penalty, status)).await;
         if update.is_changed {
             state.set(*index, update.decision);
         }
     }
 
-    /// Builds a request to the guard that charges the penalty for each limit.
+    /// Builds a request to the guard that charges the penalty to each limit.
     fn penalty_request(&self, penalty: u32) -> Request<'_> {
         self.checks.iter().fold(self.guard.empty_request(), |request, check| {
             request.and_hashed(&check.policy, check.key, penalty)
@@ -213,7 +215,7 @@ impl<'a> Admission<'a> {
     }
 }
 
-/// The decision on a request. Refunds and charges after the response change this decision.
+/// The decision on a request. A refund or a charge after the response updates this decision.
 struct DecisionUpdate {
     decision: Decision,
     is_changed: bool,

@@ -21,7 +21,7 @@ pub(crate) struct LimitCheck<'a> {
 }
 
 impl LimitCheck<'_> {
-    /// Returns whether the request counts with every status of the response.
+    /// Returns whether the limit counts the request regardless of the response status.
     pub(crate) fn counts_always(&self) -> bool {
         self.count == Count::All
     }

@@ -94,11 +94,11 @@ impl<T> Clone for RequestResolver<T> {
     }
 }
 
-/// Marks the trait implementations for sync functions, and for results that are not futures.
+/// Marks the implementations of [`PerRequest`] for sync functions, and of `ResolveOutput` for other values.
 #[doc(hidden)]
 pub struct Immediate<Kind>(PhantomData<Kind>);
 
-/// Marks the trait implementations for async functions, and for results that are futures.
+/// Marks the implementations of [`PerRequest`] for async functions, and of `ResolveOutput` for futures.
 #[doc(hidden)]
 pub struct Awaited<Kind>(PhantomData<Kind>);
 

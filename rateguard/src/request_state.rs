@@ -51,8 +51,8 @@ impl RequestState {
         decisions.len() - 1
     }
 
-    /// Combines all decisions into one decision, which reports the numbers of the tightest limit: the limit with
-    /// the fewest requests left, or, in a denial, the limit that has no room for the longest time.
+    /// Combines all decisions into one decision, which reports the numbers of the tightest limit. This is the limit
+    /// with the fewest requests left or, in a denial, the limit for which the client has to wait longest.
     pub(crate) fn decision(&self) -> Option<Decision> {
         self.decisions.borrow().iter().cloned().reduce(Decision::and)
     }
@@ -102,7 +102,8 @@ pub(crate) fn write_headers(
             &combined
         }
     };
-    // Only the response to a denied request has `Retry-After`, so only such a response needs jitter.
+    // Only the response to a denied request has `Retry-After`, so only such a response needs jitter, which is a
+    // random delay.
     let jitter = if decision.is_allowed() { 0 } else { jitter(settings, request) };
     write_decision(decision, settings, jitter, headers);
 }

@@ -17,7 +17,7 @@ use crate::support::{
     redis_server::RedisServer,
 };
 
-/// Returns, for each of these times in seconds, whether a guard in memory admits a request at that time.
+/// Returns whether a guard with the memory store admits a request at each of these times, which are in seconds.
 fn admitted(rate: &str, seconds: &[u64]) -> Vec<bool> {
     let (guard, clock) = test_util::guard();
     let policy = Policy::new("p", rate).unwrap();
@@ -81,14 +81,14 @@ async fn assert_change_preserves_counts(
     }
 }
 
-/// Detects an algorithm that counts in fractions, and does not report this: it would count too few units.
+/// An algorithm that counts in fractions must reject a quota that it cannot count exactly.
 #[tokio::test]
 async fn every_accepted_quota_is_counted_exactly() {
     const LIMIT: u32 = 2_147_483_647;
     let server = RedisServer::start();
     let key = Key::global();
     for guard in [RateGuard::in_memory(), server.guard("exactly")] {
-        // A log would have an entry for each of these units.
+        // The test skips logs, because a log would need an entry for each of these units.
         for (_, name) in Algorithm::NAMES.into_iter().filter(|(algorithm, _)| !algorithm.is_log()) {
             let Ok(policy) = Policy::new(name, format!("{LIMIT}/365d {name}")) else { continue };
             let all = guard.request(&policy, &key).cost(LIMIT).check().await.unwrap();
@@ -208,7 +208,8 @@ async fn token_bucket_rate_change_preserves_missing_tokens() {
         };
         while check("1000/day token_bucket").await.is_allowed() {}
         for (rate, wait) in [
-            // With 5 tokens per day, 996 of the 1000 missing tokens must be refilled before the next request fits.
+            // With 5 tokens per day, 996 of the 1000 missing tokens must be refilled before the store admits a
+            // request.
             ("5/day token_bucket", 996 * 86_400 / 5),
             // With this slow refill, the store limits the missing tokens to the maximum debt.
             ("1/365d token_bucket", (1_u64 << 52) / 1_000_000),
@@ -227,7 +228,7 @@ async fn redis_clock_step_back_does_not_deny_keys_permanently() {
     let guard = server.guard("back");
     let mut client = server.client();
     for (algorithm, _) in Algorithm::NAMES {
-        // The field of the hash that has a time stamp.
+        // The name of the hash field that contains a time stamp.
         let field = match algorithm {
             Algorithm::FixedWindow | Algorithm::SlidingWindowCounter => "start",
             Algorithm::TokenBucket => "at",

@@ -399,7 +399,7 @@ async fn penalty_adds_units_to_the_current_request() {
         assert_eq!(send_post(path, 100, 401).await, (401, 0), "{path}");
         assert_eq!(send_post(path, 0, 200).await.0, 429, "{path}");
     }
-    // A penalty counts only in the innermost limit, so the outer limit has counted just the four requests.
+    // A penalty counts only in the innermost limit, so the outer limit has counted only the four requests.
     let outer = Policy::new("outer", "500/minute").unwrap();
     let client = actix_rateguard::key::ip().key_of("192.0.2.1").unwrap();
     assert_eq!(guard.peek(&outer, &client).await.unwrap().remaining(), 500 - 4);

@@ -104,7 +104,7 @@ fn check_before_reset_is_denied_when_batch_is_rerun() {
 }
 
 /// If the script fails for a whole batch, the batch is sent again. Then the resets and refunds in the batch would be
-/// applied twice. Therefore an expiry that cannot be set for one request must not make the whole batch fail.
+/// applied twice. Therefore, if the script cannot set an expiry for one request, only this request may fail.
 #[test]
 fn failed_expiry_fails_no_reset_in_its_batch() {
     let server = RedisServer::start();
@@ -112,8 +112,8 @@ fn failed_expiry_fails_no_reset_in_its_batch() {
     call_script(&mut connection, &[TOKENS], &["debit 0 1 1 5"], "1 1");
     let _: () =
         redis::cmd("ACL").arg(&["SETUSER", "default", "-pexpire"]).query(&mut connection).unwrap();
-    // Without the permission for `PEXPIRE`, the script cannot set an expiry. The reset of a token bucket sets none, so
-    // it succeeds. The check creates a key, which needs an expiry, so it fails.
+    // Without the permission for `PEXPIRE`, the script cannot set an expiry. The reset of a token bucket sets no
+    // expiry, so the reset succeeds. The check creates a key, which needs an expiry, so the check fails.
     let shapes = ["reset 0 1 1 1", "check 0 1 1 1"];
     let reply = call_script(&mut connection, &[TOKENS], &shapes, "1 1 2 2");
     let numbers = reply_numbers(reply, &["can't run this command", "no permissions to run"]);

@@ -1,5 +1,5 @@
-//! Tests at which time the dispatcher (the task that sends batches of requests to Redis) sends a batch, and which
-//! requests are in the batch.
+//! Tests when the dispatcher (the task that sends batches of requests to Redis) sends a batch, and which requests the
+//! batch contains.
 
 use std::{
     pin::pin,

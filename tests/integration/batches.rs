@@ -166,8 +166,8 @@ impl PreparedRequest {
             .collect()
     }
 
-    /// Returns the units that the request took, if it was an admitted check with a cost for all of its buckets.
-    /// Otherwise returns `None`.
+    /// Returns the units that the request took, if the request was an admitted check that took units from all of its
+    /// buckets. Otherwise returns `None`.
     fn hold(self, one: &Verdict, batched: &Verdict) -> Option<Hold> {
         let took = self.operation == Operation::Check
             && one.is_allowed()

@@ -1,4 +1,5 @@
-//! Tests the log messages about the connection to Redis. They are written at start, without any request.
+//! Tests the log messages about the connection to Redis. The guard writes these messages at its start, even if no
+//! request arrives.
 
 use actix_rateguard::RateGuard;
 
@@ -7,7 +8,7 @@ use crate::support::{
     redis_server::{RedisServer, free_port, run},
 };
 
-/// Waits until a log line contains all of these texts, and returns it.
+/// Waits until a log line contains all of these texts, and returns this line.
 fn line_with(texts: &[&str]) -> String {
     eventually("the message is logged", || {
         log_lines::with(texts[0])

@@ -159,13 +159,13 @@ fn oversized_or_malformed_headers_are_rejected_without_crash() {
             let response = send(path, value);
             let is_rejected = match response {
                 WireResponse::Status(status) => (400..500).contains(&status),
-                // The server may close the connection before it has read the whole head.
+                // If the head is too long, the server may close the connection before it has read all of it.
                 WireResponse::Closed => value.len() >= MAX_HEAD_BYTES,
             };
             assert!(is_rejected, "{path} {:?}: {response:?}", summary(value));
         }
-        // If the header is empty, the keys `header:` and `key::header` are replaced by the client's address, and the
-        // closure uses the empty value as the key.
+        // If the header is empty, the limits with `header:` and `key::header` use the client's address as the key.
+        // The closure uses the empty value as the key.
         for (value, expected) in [("", 200), (" \t ", 429), ("", 429), ("other", 200)] {
             assert_eq!(
                 send(path, value.as_bytes()),

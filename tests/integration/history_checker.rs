@@ -114,11 +114,11 @@ impl Replay {
         Ok(())
     }
 
-    /// Replays events that have the same time. The function tries all orders of the processes until the results for
-    /// one order equal the recorded results.
+    /// Replays events that have the same time. The function tries the processes in every possible order, until it
+    /// finds an order with the recorded results.
     ///
-    /// Events of one process with the same time were in one batch. The script decides the requests of a batch in the
-    /// order of their numbers.
+    /// If several events of one process have the same time, they were in one batch. The script decides the requests
+    /// of a batch in the order of their numbers.
     fn step_in_any_order(&mut self, processes: &[&[&Event]]) -> Result<(), ViolationReport> {
         if let [events] = processes {
             return events.iter().try_for_each(|event| self.step(event));

@@ -230,8 +230,8 @@ fn checker_finds_altered_bucket_status() {
 fn checker_finds_missing_admission() {
     let recorded = recorded();
     let history = &recorded.history;
-    // Returns whether the admitted units still count at the next operation on the same bucket. Only in this case, the
-    // replay can notice that the admission is missing.
+    // Returns whether the admitted units still count at the next operation on the same bucket. If they do not, the
+    // replay cannot notice that the test removed the admission from the history.
     let is_visible = |index: usize, part: &Part| {
         let next = history[index + 1..]
             .iter()

@@ -11,8 +11,8 @@ use crate::support::{TEST_TIMEOUT, redis_server::RedisServer};
 
 const LIMITS: [u32; 5] = [1, 5, 10, 100, 1_000];
 
-/// Returns the number of bytes that Redis uses for the only key, including its name, its entries and the overhead of
-/// Redis.
+/// Returns the number of bytes that Redis uses for the only key on the server, including its name, its entries and
+/// the overhead of Redis.
 fn key_bytes(client: &mut redis::Connection) -> u64 {
     let names: Vec<String> = redis::cmd("KEYS").arg("*").query(client).unwrap();
     let [name] = &names[..] else { panic!("{names:?}") };

@@ -27,8 +27,8 @@ impl Rule {
         }
     }
 
-    /// Returns the longest possible wait of a request in microseconds. This is true only if no debit has exceeded the
-    /// limit.
+    /// Returns the longest possible wait of a request in microseconds. After a debit that exceeds the limit, a wait
+    /// may be longer.
     pub fn longest_wait(self) -> u64 {
         match self.algorithm {
             Algorithm::SlidingWindowCounter => 2 * self.window,
@@ -84,8 +84,8 @@ impl Model {
         missing.saturating_sub(u128::from(now.saturating_sub(at)) * u128::from(rule.limit))
     }
 
-    /// Returns the units that count at the time `now`, if no other operation takes units before. This function
-    /// defines each algorithm.
+    /// Returns the number of units that count at the time `now`, if no operation takes more units until then. This
+    /// function is the model's definition of each algorithm.
     fn used(&self, rule: Rule, now: u64) -> u64 {
         let window = rule.window;
         let sum = |counts: &dyn Fn(u64) -> bool| {
@@ -160,8 +160,8 @@ impl Model {
         if let Some(taken) = self.taken.iter_mut().find(|it| it.number == receipt.number) {
             taken.units -= units.min(taken.units);
         }
-        // A token bucket has already refilled some of these units over time. The refund must return only the other
-        // units.
+        // A token bucket has already refilled some of these units over time. The refund must return only the rest of
+        // them.
         let refilled = u128::from(now.saturating_sub(receipt.at)) * u128::from(rule.limit);
         let back = (u128::from(units) * u128::from(rule.window)).saturating_sub(refilled);
         self.missing = (self.missing(rule, now).saturating_sub(back), now);

@@ -137,8 +137,8 @@ async fn cross_slot_denial_starts_no_ban_for_refunded_units() {
     }
     let tenant = guard.peek(&per_tenant, &tenant).await.unwrap();
     assert_eq!((tenant.banned_for(), tenant.remaining()), (None, 5));
-    // The denied cross-slot checks above are not offences. Only denied checks that have no other key are offences, and
-    // the fifth offence starts the ban.
+    // The denied cross-slot checks above are not offences. The denied checks below have only one key, so each of them
+    // is an offence, and the fifth offence starts the ban.
     for _ in 0..4 {
         assert_eq!(guard.check(&per_user, &user).await.unwrap().banned_for(), None);
     }

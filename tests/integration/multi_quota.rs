@@ -206,7 +206,7 @@ async fn attribute_accepts_quota_lists_and_costs() {
     assert!(too_large.body.contains("larger than its rate limit"), "{}", too_large.body);
 
     assert_eq!(get(&app, 1, "/closure?abc").await.numbers().unwrap()[1], 2);
-    // A request whose query is empty has no cost.
+    // A request with an empty query has the cost 0, so the limit does not count it.
     assert_eq!(statuses(&app, 1, "/closure?", 9).await, [200; 9]);
 }
 
@@ -295,8 +295,8 @@ fn denied_requests_use_no_slots_in_memory() {
         };
         assert!(is_allowed(0));
         assert!((1..1_000).all(|user| !is_allowed(user)));
-        // Keys that are denied must not use up the capacity of the store. Therefore the store has room for later
-        // keys.
+        // The users whose checks were denied must not use up the capacity of the store, so the store has room for new
+        // users.
         let admitted = (2_000_u32..2_090)
             .filter(|user| guard.allows(&invented, &Key::from(*user)).now_or_never().unwrap())
             .count();

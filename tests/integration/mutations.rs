@@ -78,8 +78,8 @@ fn detected_by_reset_time(old: &str, new: &str) {
     assert_eq!(stores_reset_time(&replace_once(SOURCE, old, new)), Some(false));
 }
 
-/// Returns whether the buckets of all algorithms store the time of a reset as long as a client might refund units
-/// from before the reset.
+/// Returns whether the buckets of all algorithms store the time of a reset for as long as a client may refund units
+/// that were taken before the reset.
 fn stores_reset_time(source: &str) -> Option<bool> {
     let server = RedisServer::start();
     let (mut client, mut ttl) = (server.client(), server.client());
@@ -96,9 +96,9 @@ fn stores_reset_time(source: &str) -> Option<bool> {
         }
         let lifetime: i64 =
             redis::cmd("PTTL").arg(bucket.storage_key(&prefix)).query(&mut ttl).unwrap();
-        // For one hour, a client may refund the 4 units that were taken before the reset, so the key must live for one
-        // hour. In a token bucket, the token that was taken after the reset needs only 15 minutes to be refilled. The
-        // unit of a window that was taken after the reset counts for one hour anyway.
+        // For one hour, a client may refund the 4 units that were taken before the reset, so the key must live for
+        // one hour. In a token bucket, the token that was taken after the reset needs only 15 minutes to be refilled.
+        // With the other algorithms, a unit that was taken after the reset counts for one hour anyway.
         stores_all &= lifetime > 3_500_000;
     }
     Some(stores_all)
@@ -112,8 +112,8 @@ fn quotas() -> [Quota; Algorithm::NAMES.len()] {
     })
 }
 
-/// Returns the minimum lifetime in milliseconds of a key after an operation, so that the key lives until its units
-/// expire. The quota admits 4 units per minute for a refund, and 4 units per hour for the other operations.
+/// Returns the number of milliseconds that a key must live after an operation, so that it does not expire before its
+/// units. The quota admits 4 units per minute for a refund, and 4 units per hour for the other operations.
 fn min_lifetime(algorithm: Algorithm, operation: Operation) -> i64 {
     match (algorithm, operation) {
         // A token bucket refills one token in 15 seconds, or in 15 minutes.

@@ -287,7 +287,8 @@ async fn store_failure_applies_the_strictest_failure_mode() {
         assert!(!both.check().await.unwrap_err().lets_pass());
         assert!(!both.allows().await);
     }
-    // The guard counts failed checks as open or closed. It does not count failures of peek and reset.
+    // The guard counts each failed check under its failure mode, open or closed. It does not count failures of peek
+    // and reset.
     assert!(guard.peek(&open, &key).await.is_err() && guard.reset(&closed, &key).await.is_err());
     assert_eq!((guard.failures().open, guard.failures().closed), (2, 4));
     store.work();

@@ -52,8 +52,8 @@ async fn attribute_counts_only_configured_responses() {
     let guard = RateGuard::in_memory();
     let app = app!(guard, login, exact, success);
     assert_eq!(statuses(&app, 1, "/login/200", 9).await, [200; 9]);
-    // The limit does not count a response with 302. The headers report the remaining units after the refund of this
-    // request.
+    // The limit does not count a request whose response has the status 302. The headers report the remaining units
+    // after the refund of this request.
     assert_eq!(get(&app, 1, "/login/302").await.numbers(), Some([3, 3, 0]));
     assert_eq!(get(&app, 1, "/login/401").await.numbers().unwrap()[..2], [3, 2]);
     assert_eq!(statuses(&app, 1, "/login/500", 3).await, [500, 500, 429]);
@@ -81,7 +81,8 @@ async fn middleware_counts_only_configured_responses() {
                 web::scope("/api")
                     .wrap(limit)
                     .route("/{status}", web::get().to(status))
-                    // If an inner middleware returns an error, the limit counts the request like one with an error response.
+                    // If an inner middleware returns an error, the limit counts the request like a request whose
+                    // response has an error status.
                     .service(web::resource("/inner/error").wrap_fn(|request, service| {
                         let response = service.call(request);
                         async {

@@ -114,7 +114,7 @@ async fn check_takes_one_round_trip() {
         *after.get_mut(name).unwrap() -= calls;
     }
     assert_eq!(after["evalsha"], 100);
-    // In its statistics, Redis includes the commands that the script runs.
+    // The statistics of Redis also contain the commands that the script runs.
     let script = ["time", "getrange", "set"];
     // The test sends INFO, and the heartbeat of the guard sends ROLE once per second.
     let others = ["info", "role"];
@@ -179,8 +179,8 @@ async fn expiry_is_the_counted_time_plus_one_second() {
         let names = keys(&mut client, &format!("lives:*}}:{name}"));
         let expires: i64 = redis::cmd("PTTL").arg(&names[0]).query(&mut client).unwrap();
         let elapsed = counts_for + 1_000 - expires;
-        // The difference may be 2 ms because of rounding. The checks and the rest of the test may add their duration,
-        // but at most 60 s.
+        // Because of rounding, the key may live up to 2 ms too long. Some of its lifetime has already elapsed: the
+        // duration of the checks, and at most 60 s for the rest of the test.
         assert!((-2..=counted + 60_000).contains(&elapsed), "{name}: {expires}");
     }
 }
@@ -304,7 +304,7 @@ async fn full_server_rejects_new_keys_and_loses_none() {
         let decision = guard.check(&policy, &new).await.unwrap();
         assert_eq!((decision.is_allowed(), decision.is_local()), (is_allowed, true));
     }
-    // The server must not have stored the keys that it had no memory for. The other keys must still have their
+    // The server must not have stored the keys for which it had no memory. The other keys must still have their
     // counts.
     let mut client = server.client();
     assert_eq!(keys(&mut client, "full:*").len(), key as usize);

@@ -14,9 +14,9 @@ const SECONDS: &str = "12";
 /// faults are injected.
 fn run(seed: Option<&str>, faults: Option<&str>) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_storm"));
-    // The program starts `storm_server` from the folder of the program, so this file must exist.
+    // The program `storm` starts the program `storm_server` from its own folder, so `storm_server` must exist.
     assert!(std::path::Path::new(env!("CARGO_BIN_EXE_storm_server")).exists());
-    // Because of tests that run in parallel, Redis may get no processor for longer than the deadline. Therefore
+    // Other tests run in parallel, so Redis may have to wait for a processor for longer than the deadline. Therefore
     // undecided checks are not a failure of this test.
     command.args(["--seconds", SECONDS, "--judge-undecided", "false"]);
     for (name, value) in [("--seed", seed), ("--faults", faults)] {

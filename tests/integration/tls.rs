@@ -26,8 +26,8 @@ struct TlsServer {
 }
 
 impl TlsServer {
-    /// Starts a server. Returns `None` if the Redis build has no TLS support. For example, the builds on PyPI have
-    /// none.
+    /// Starts a server. Returns `None` if the Redis build has no TLS support. For example, the builds on PyPI have no
+    /// TLS support.
     fn start() -> Option<Self> {
         Self::start_with(&[])
     }

@@ -1,5 +1,5 @@
 //! Applies a trace (a list of operations and clock changes) to a store and to the model (a simple reference
-//! implementation of the algorithms). Then both must have the same results.
+//! implementation of the algorithms). The store and the model must return the same results.
 
 use std::collections::BTreeMap;
 

@@ -39,8 +39,8 @@ pub fn rules() -> impl Strategy<Value = Vec<Rule>> {
         prop_oneof![Just(1_000), Just(60_000_000), 1_000_u64..1_000_000, Just(31_536_000_000_000)];
     let rule =
         (algorithms, limits, windows, 1_u64..60).prop_map(|(algorithm, limit, window, burst)| {
-            // With a window of one year, the store can count only few missing units in fractions. Therefore the limit
-            // is low.
+            // If the window is one year, an algorithm that counts in fractions can count only a small number of
+            // missing units. Therefore the limit is low.
             let limit = if algorithm.counts_fractions() { limit.min(40) } else { limit };
             let capacity = if algorithm.has_burst() { burst } else { limit };
             Rule { algorithm, limit, window, capacity }
@@ -143,8 +143,8 @@ pub fn cases(cases: u32) -> Config {
     Config { cases, failure_persistence: None, ..Config::default() }
 }
 
-/// Returns the settings for this number of cases for each algorithm, so that a new algorithm does not reduce the
-/// number of operations that [`assert_steps`] expects.
+/// Returns settings with this average number of cases for each algorithm. Therefore a new algorithm does not reduce
+/// the number of operations on each algorithm, which [`assert_steps`] checks.
 pub fn cases_per_algorithm(count: u32) -> Config {
     cases(count * Algorithm::NAMES.len() as u32)
 }

@@ -97,7 +97,8 @@ impl SpanRecorder {
     /// Waits until this subscriber receives the spans of this library.
     ///
     /// While this subscriber is being installed, a thread of another test may register the callsite of the span. Then
-    /// `tracing-core` may store whether the earlier subscribers need this span, and ignore this subscriber.
+    /// `tracing-core` may store only whether the earlier subscribers need this span, and this subscriber gets no
+    /// spans.
     fn wait_for_interest(&self) {
         if self.is_disabled {
             return;

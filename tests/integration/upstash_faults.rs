@@ -34,7 +34,7 @@ async fn remaining(guard: &RateGuard) -> Result<u32, StoreError> {
     if decision.is_local() { Err(LOCAL) } else { Ok(decision.remaining()) }
 }
 
-/// The function [`remaining`] returns this error for a decision in memory.
+/// [`remaining`] returns this error if the guard decided in its own memory, and not in the store.
 const LOCAL: StoreError = StoreError::Overloaded;
 
 /// Sends checks until the store decides one of them, and returns the number of remaining units.
@@ -192,7 +192,7 @@ async fn timed_out_checks_are_not_counted_on_arrival() {
     let checks = join_all((0..5).map(|_| remaining(&guard))).await;
     assert_eq!(checks, [Err(StoreError::Timeout); 5]);
     rest.set_fault(Fault::None);
-    // At least one check, which uses the open connection, reaches the server after its deadline.
+    // At least one check is sent on the open connection, and reaches the server after the deadline of the check.
     eventually("a late check arrives", || (rest.commands().len() > commands).then_some(()));
     assert_eq!(eventually_remaining(&guard).await, before - 1);
 }

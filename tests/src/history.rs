@@ -1,13 +1,13 @@
-//! The text format of a history: the operations that test processes requested from one Redis server, with their
-//! results. A test checks that these results do not contradict each other.
+//! The text format of a history. A history lists the operations that test processes requested from one Redis server,
+//! with the results of these operations. A test checks that these results do not contradict each other.
 
 use std::{fmt, str::FromStr, time::Duration};
 
 use actix_rateguard::store::{BucketStatus, Operation};
 
-/// The rate limits that the recorded operations use. The first four limits have one quota each, with four
-/// different algorithms. The last three limits have several quotas. Once the limit `day` is used up, it stays used
-/// up until the end of a test. Each limit except `day` has free capacity again during a test.
+/// The rate limits that the recorded operations use. The first four limits have one quota each, with four different
+/// algorithms. The last three limits have several quotas. When the limit `day` is used up, it stays used up until
+/// the end of a test. All other limits regain capacity during a test.
 pub const LIMITS: [(&str, &str); 7] = [
     ("log", "6/200ms"),
     ("counter", "8/300ms sliding_window_counter"),
@@ -24,12 +24,12 @@ pub const LIMITS: [(&str, &str); 7] = [
 /// The number of keys that each limit is used with.
 pub const KEYS: u8 = 3;
 
-/// The number of the only key that the operations [`Operation::Debit`] and [`Operation::Reset`] use. Only a debit
-/// can exceed a limit, so all other keys stay within their limits.
+/// The key on which the operations [`Operation::Debit`] and [`Operation::Reset`] run. No other key has these
+/// operations. Only a debit can exceed a limit, so all other keys stay within their limits.
 pub const DEBIT_RESET_KEY: u8 = KEYS - 1;
 
-/// Identifies a call of the store: by the process that made the call, and by the number of the call within that
-/// process.
+/// Identifies a call of the store by two numbers: the id of the process that made the call, and the number of the
+/// call within that process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Call {
     /// The id of the process that made the call.

@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{Algorithm, Quota, bucket_status::BucketStatus};
 
-/// The maximum number of units that a log gets when the state of another algorithm is converted to the log. If the
-/// capacity of the quota is larger, the maximum is the capacity.
+/// The maximum number of units that a log gets when the state of another algorithm is converted to a log. If the
+/// capacity of the quota is larger than this number, the maximum is the capacity.
 const MAX_CONVERTED_ENTRIES: u32 = 10_000;
 
 /// The state of a bucket. The variant is the algorithm of the last quota that was applied to the bucket.

@@ -1,9 +1,9 @@
 //! The fixed window algorithm: a counter with a window that starts at the first request. The counter is reset when
 //! the window ends.
 //!
-//! Each window admits at most `limit` units. However, a client can take up to twice the limit in a short time, if it
-//! takes the limit at the end of one window and again at the start of the next window. For this reason the sliding
-//! window is the default.
+//! Each window admits at most `limit` units. However, a client can take up to twice the limit in a short time: it takes
+//! `limit` units at the end of one window, and `limit` units at the start of the next window. For this reason the
+//! sliding window is the default.
 
 use super::{LimiterState, Micros, micros};
 use crate::Quota;

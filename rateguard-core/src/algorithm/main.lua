@@ -44,7 +44,7 @@ local buckets, failures = {}, {}
 -- The position in KEYS of the key that the next command uses. If the command fails, the script marks the bucket of
 -- this key as failed.
 local current
--- The buckets whose added units are already in Redis. If a command then fails, the script refunds these units before
+-- The buckets whose added units are already in Redis. If a later command fails, the script refunds these units before
 -- it decides the batch again.
 local saved
 -- The ids of the refund requests that the script has already applied. If the script decides the batch again, it does

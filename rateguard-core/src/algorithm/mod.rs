@@ -23,8 +23,8 @@ fn micros(quota: crate::Quota) -> Micros {
     quota.window_micros()
 }
 
-/// The source of the Lua script. The script contains all algorithms, and its arguments name the algorithm of each
-/// quota.
+/// The source of the Lua script. The script contains all algorithms, and its arguments contain the name of each quota's
+/// algorithm.
 #[cfg(any(feature = "redis", feature = "upstash"))]
 pub(crate) const SCRIPT: &str = concat!(
     include_str!("prelude.lua"),

@@ -46,8 +46,8 @@
 --          the name of the algorithm. Each key has an expiry.
 -- Cost     For each bucket the cost of its algorithm, and O(1) for each part of each request.
 
--- Each key stays in Redis for at least this time after its state is no longer needed. A rounded expiry is therefore
--- never too early.
+-- Each key stays in Redis for at least this time after its state is no longer needed. If an expiry is rounded down, the
+-- key therefore still does not expire too early.
 local MARGIN_MS = 1000
 
 -- The maximum cost of a request for a sliding-window log. A log has one entry for each unit, so a request with a
@@ -90,8 +90,8 @@ local function call_typed(...)
   error(reply)
 end
 
--- Reads fields of a hash as numbers. A missing field is 0. Returns nil if another algorithm or another application
--- wrote the key.
+-- Reads fields of a hash as numbers. For a missing field, the number is 0. Returns nil if another algorithm or another
+-- application wrote the key.
 local function read_numbers(key, algorithm, ...)
   local fields = call_typed('HMGET', key, 'algorithm', ...)
   if not fields or (fields[1] or algorithm) ~= algorithm then
@@ -124,17 +124,20 @@ end
 -- result as the Rust code of the algorithm. A bucket is a table with its `key`, its `quota` and the state of the
 -- algorithm.
 --   new(key, quota)           returns an empty bucket
---   load(bucket)              reads the state at `now`; returns false if another algorithm or application wrote the key
---   empty(bucket)             sets the state of a bucket without units
+--   load(bucket)              reads the state, and updates it to the time `now`; returns false if another algorithm or
+--                             another application wrote the key
+--   empty(bucket)             sets the state to that of a bucket that has no units
 --   used(bucket)              returns the number of units that count
 --   wait_for(bucket, n)       returns the microseconds until n more units fit
 --   add(bucket, n)            adds n units to the table, but does not write to Redis
 --   save(bucket)              writes the state with the added units to Redis. Some algorithms must be able to find the
---                             units of a request again. For these, `bucket.converted` is the number of units that come
---                             from another algorithm, and `bucket.additions` has for each request its id and its units
+--                             units of a request again. For these algorithms, `bucket.converted` is the number of units
+--                             that come from another algorithm, and `bucket.additions` has the id and the units of each
+--                             request
 --   refresh_expiry(bucket)    is called instead of save if no units were added; sets a later expiry if necessary, and
 --                             writes the state if the clock was set back
 --   reset(bucket)             removes all units; is called only if this algorithm wrote the key
---   refund(bucket, n, by, at) removes up to n units that the request with the id `by` took at time `at`, if they count
+--   refund(bucket, n, by, at) removes up to n units that the request with the id `by` took at time `at`; removes
+--                             nothing if these units no longer count
 local algorithms = {}
 

@@ -10,17 +10,17 @@
 -- entry has the time 0. It has the number of void entries in place of the number of live units, so the script can
 -- find the newest valid entry.
 --
--- The cost is O(1) for each unit. If many of n units have expired since the last request, the script also needs
--- O(log n) to find the oldest live unit. A refund moves at most 4,096 later entries. After the clock was set back, the
--- script rewrites the entries from the future.
+-- The cost is O(1) for each unit. If many of the n units in the log have expired since the last request, the script
+-- also needs O(log n) to find the oldest live unit. A refund moves at most 4,096 later entries. After the clock was set
+-- back, the script rewrites the entries from the future.
 
 function algorithms.sliding_window()
   local FORMAT, ENTRY = '>I7I4I2', 13
   -- The script loads the newest 32 entries with one GETRANGE, from this offset to the end of the string. The offset
   -- is a text, because Redis would first have to convert a number to a text.
   local TAIL_ENTRIES, TAIL_OFFSET = 32, '-416'
-  -- If a log has at most this many live units, the script writes the whole log with SET. After APPEND, the string
-  -- would use twice the memory.
+  -- If a log has at most this many live units, the script writes the whole log with SET. With APPEND, Redis would use
+  -- twice the memory for the string.
   local MAX_REWRITTEN = 128
   -- The maximum number of entries that a refund moves. Redis needs at most about 0.1 ms to move this many entries.
   local MAX_MOVED = 4096
@@ -82,7 +82,7 @@ function algorithms.sliding_window()
   end
 
   -- Returns how many of the newest `high` units have a later time than `time`. The caller guarantees that at least
-  -- `low` of them have a later time.
+  -- `low` of these units have a later time.
   local function count_after(bucket, time, low, high)
     if high > low and time_of(bucket, high) > time then
       return high

@@ -1,6 +1,6 @@
--- sliding_window_counter: one counter for the window that begins at `start`, and one counter for the previous window.
--- The script multiplies the previous counter by the fraction of the previous window that the sliding window still
--- covers. The cost is O(1).
+-- sliding_window_counter: this algorithm has one counter for the window that begins at `start`, and one counter for the
+-- previous window. The script multiplies the previous counter by the fraction of the previous window that the sliding
+-- window still covers. The cost is O(1).
 
 function algorithms.sliding_window_counter()
   local sliding_window_counter = {}
@@ -72,8 +72,8 @@ function algorithms.sliding_window_counter()
       return 0
     end
     if state.current > max_units then
-      -- The units of the current window count without a reduction until this window ends. Only in the next window are
-      -- they multiplied by a fraction, so the wait ends in the next window.
+      -- All units of the current window count until this window ends, so the request cannot fit earlier. In the next
+      -- window, their number is multiplied by a decreasing fraction until the request fits.
       local next_window = { window = state.window, elapsed = 0, current = 0, previous = state.current }
       return state.window - state.elapsed + wait_for(next_window, max_units)
     end

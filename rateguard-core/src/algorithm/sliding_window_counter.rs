@@ -27,21 +27,21 @@ pub(crate) struct SlidingWindowCounterState {
 impl SlidingWindowCounterState {
     /// Returns the number of units that count at the time `start + elapsed`.
     fn weighted(&self, elapsed: Micros) -> u32 {
-        // The Lua script also uses floating point numbers, so both results are equal. The product is exact if it is
-        // less than 2^53, which is true for most quotas.
+        // The Lua script also uses floating point numbers, so its result is equal to this result. The product is exact
+        // if it is less than 2^53, which is true for most quotas.
         let remaining = (self.window - elapsed) as f64;
         let of_previous = (f64::from(self.previous) * remaining / self.window as f64).ceil();
         self.current.saturating_add(of_previous as u32)
     }
 
-    /// Returns the time until no more than `max_units` units count.
+    /// Returns the time until at most `max_units` units count.
     fn wait_until_at_most(&self, max_units: u32) -> Micros {
         if self.weighted(self.elapsed) <= max_units {
             return 0;
         }
         if self.current > max_units {
-            // The units of the current window count without a reduction until this window ends. Only in the next
-            // window are they multiplied by a fraction, so the wait ends in the next window.
+            // All units of the current window count until this window ends, so the request cannot fit earlier. In the
+            // next window, their number is multiplied by a decreasing fraction until the request fits.
             return self.window - self.elapsed + self.next_window().wait_until_at_most(max_units);
         }
         // The request fits when the previous counter is multiplied by this fraction or by a smaller fraction.

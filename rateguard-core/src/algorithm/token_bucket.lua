@@ -1,6 +1,6 @@
 -- token_bucket: the script stores the debt of the bucket, which is the number of tokens that are missing until the
--- bucket is full. The debt is stored in fractions of a token. One token consists of so many fractions (`units`) that
--- the refill in fractions per microsecond is an integer, and is never rounded. The cost is O(1).
+-- bucket is full. The debt is stored in fractions of a token. The number of fractions in one token (`units`) is chosen
+-- so that the refill in fractions per microsecond is an integer and needs no rounding. The cost is O(1).
 
 function algorithms.token_bucket()
   local token_bucket = {}
@@ -26,8 +26,8 @@ function algorithms.token_bucket()
       return true
     end
     if bucket.at > now then
-      -- The clock was set back, so `at` is in the future. Let the refill continue from now, so that it does not stop
-      -- until `at`.
+      -- The clock was set back, so `at` is in the future. Let the refill continue from now. Otherwise there would be no
+      -- refill until `at`.
       bucket.at = now
       bucket.changed = true
     end
@@ -67,8 +67,8 @@ function algorithms.token_bucket()
     local units, refill = bucket.quota.units, bucket.quota.refill
     write_numbers(bucket.key, 'token_bucket', 'debt', bucket.debt, 'at', bucket.at, 'units', units, 'refill', refill)
     -- The key has the time of the last reset, which prevents refunds of tokens that were taken before the reset. The
-    -- key must therefore not expire while such a refund could still return tokens. The refill of an empty bucket
-    -- takes some time. When this time has passed since the reset, such a refund returns 0 tokens.
+    -- key must therefore not expire while such a refund could still return tokens. The refill fills an empty bucket in
+    -- a certain time. When this time has passed since the reset, such a refund returns 0 tokens.
     local reset_needed = bucket.reset_at + bucket.quota.capacity * units / refill - now
     expire_after(bucket.key, math.max(bucket.debt / refill, reset_needed))
   end

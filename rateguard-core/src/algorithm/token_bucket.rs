@@ -2,8 +2,8 @@
 //! the bucket is full.
 //!
 //! This is the generic cell rate algorithm (ITU-T I.371) with integers. It admits a burst of at most `burst` tokens,
-//! and at most `burst + rate × t` tokens in any interval of the duration `t`. One token consists of so many fractions
-//! that the refill in fractions per microsecond is an integer, and is never rounded.
+//! and at most `burst + rate × t` tokens in any interval of the duration `t`. The number of fractions in one token is
+//! chosen so that the refill in fractions per microsecond is an integer and needs no rounding.
 
 use super::{LimiterState, Micros};
 use crate::{Algorithm, Quota};
@@ -29,9 +29,9 @@ impl LimiterState for TokenBucketState {
         self.debt = self.debt.saturating_sub(elapsed.saturating_mul(self.token.1));
         self.at = now;
         if quota.algorithm() == Algorithm::TokenBucket && self.token != quota.token() {
-            // The rate of the quota has changed. Convert the debt to fractions for the new rate, so that the number
-            // of missing tokens stays the same. The Lua script also uses floating point numbers here, so both results
-            // are equal.
+            // The rate of the quota has changed. Convert the debt to fractions for the new rate, so that the number of
+            // missing tokens stays the same. The Lua script also uses floating point numbers here, so its result is
+            // equal to this result.
             let (units, _) = quota.token();
             let missing = match self.token.0 {
                 0 => 0.0,
@@ -85,10 +85,9 @@ impl LimiterState for TokenBucketState {
     fn expires_at(&self, quota: Quota) -> Micros {
         let (_, refill @ 1..) = self.token else { return 0 };
         let full_at = self.at.saturating_add(self.debt.div_ceil(refill));
-        // The state has the time of the last reset, which prevents refunds of tokens that were taken before the
-        // reset. The store must therefore not drop the state while such a refund could still return tokens. The
-        // refill of an empty bucket takes some time. When this time has passed since the reset, such a refund returns
-        // 0 tokens.
+        // The state has the time of the last reset, which prevents refunds of tokens that were taken before the reset.
+        // The store must therefore not drop the state while such a refund could still return tokens. The refill fills
+        // an empty bucket in a certain time. When this time has passed since the reset, such a refund returns 0 tokens.
         let (units, refill) = quota.token();
         let full_refill = (u64::from(quota.capacity()) * units).div_ceil(refill);
         self.reset_at.map_or(full_at, |reset_at| full_at.max(reset_at.saturating_add(full_refill)))

@@ -36,7 +36,7 @@ pub struct AddressTrace {
     pub is_peer_trusted: bool,
     /// The name of the header in which the proxies send addresses; `None` if the rule never reads a header.
     pub header: Option<String>,
-    /// The entries of the header that the search read, from right to left. At most 32 entries are recorded.
+    /// The header entries that the search read, from right to left. At most 32 entries are recorded.
     pub hops: Vec<Hop>,
     /// The number of entries that the search read but did not record in `hops`.
     pub hops_omitted: usize,
@@ -48,13 +48,13 @@ pub struct AddressTrace {
     /// proxy. Any client may have sent such a request, so an [`AccessList`](crate::AccessList) does not allow the
     /// address.
     pub is_proxy: bool,
-    /// The address or network that the key `"ip"` counts as one client, such as `2001:db8::/64`. If the /48 or /32
-    /// around it has [too many clients](crate::ClientAddress::max_ipv6_keys_per_48), this is a shared key such as
-    /// `2001:db8::/48, shared key 17 of 256`.
+    /// The address or network that is counted as one client under the key `"ip"`, such as `2001:db8::/64`. If the
+    /// /48 or /32 around it has [too many clients](crate::ClientAddress::max_ipv6_keys_per_48), this is a shared key
+    /// such as `2001:db8::/48, shared key 17 of 256`.
     pub network: String,
 }
 
-/// One entry of the header that the search read.
+/// One header entry that the search read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Hop {

@@ -52,16 +52,16 @@ use self::{error::AddressProblem, header::Header};
 /// 1,024 bytes of the header, because an HTTP/2 request may have megabytes of header lines. In both cases, the last
 /// trusted proxy that the search found counts as the client.
 ///
-/// If the search finds no client, the address belongs to a trusted proxy, and any client may have sent the request.
-/// Such requests are counted and denied by the address of the proxy, but no [`AccessList`](crate::AccessList)
-/// allows them.
+/// If the search finds only proxies, any client behind them may have sent the request. The request is then counted
+/// by the address of the last proxy that the search found. An [`AccessList`](crate::AccessList) can deny this
+/// address but never allows it.
 ///
 /// An IPv4-mapped address or a NAT64 address is replaced by the IPv4 address that it contains. NAT64 addresses are
 /// in `64:ff9b::/96` (RFC 6052), or in networks of 96 bits in `64:ff9b:1::/48` (RFC 8215).
 ///
-/// A client of the tunnels 6to4 (`2002::/16`, RFC 3056) and Teredo (`2001::/32`, RFC 4380) is also counted and
-/// denied by the IPv4 address in its tunnel address. An access list never allows this IPv4 address, and it is never
-/// trusted as a proxy, because every tunnel relay can write any IPv4 address.
+/// A client that uses the tunnel 6to4 (`2002::/16`, RFC 3056) or Teredo (`2001::/32`, RFC 4380) is counted by the
+/// IPv4 address in its tunnel address. An access list can deny this IPv4 address but never allows it, and the
+/// address is never trusted as a proxy, because any tunnel relay can write any IPv4 address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientAddress {
     proxies: Vec<IpNet>,
@@ -267,8 +267,8 @@ impl ClientAddress {
                 }
             }
         }
-        // If the rule trusts all addresses, the leftmost address counts as the client, because no address in the
-        // header can be untrusted.
+        // If the rule trusts all addresses, the search finds no untrusted address, so the leftmost address counts as
+        // the client.
         let is_client = has_hops && self.trusts_every_address();
         ResolvedClient { address: last, is_proxy: !is_client }
     }
@@ -372,8 +372,8 @@ mod tests {
             // If a client does not close a quoted string, the string ends before the entry of the proxy.
             (&["for=1.1.1.1;x=\", for=198.51.100.1"], "198.51.100.1"),
             (&["for=1.1.1.1;x=\"\\, for=198.51.100.1;host=\"a\\\"b, c\""], "198.51.100.1"),
-            // If a proxy does not close a quoted string, its entry is invalid, and so is the client's text inside
-            // that string.
+            // If a proxy does not close a quoted string, the entry of the proxy is invalid. The search does not use
+            // the client's text inside that string either.
             (&["for=1.1.1.1;host=a, for=198.51.100.1;host=\"a"], "10.0.0.1"),
             (&["for=\"1.1.1.1", "for=198.51.100.1, for=10.0.0.2"], "198.51.100.1"),
         ] {

@@ -88,8 +88,9 @@ impl fmt::Display for Network {
 /// Parses an address or a network. An IPv4-mapped or NAT64 address is returned as the IPv4 address that it
 /// contains.
 ///
-/// The result is `None` if the text is invalid, or if it is a network of NAT64 addresses with a prefix of at most
-/// 96 bits. A NAT64 client is compared by its IPv4 address, so such a network would match all IPv4 clients or none.
+/// The result is `None` if the text is invalid, or if the text is a network of NAT64 addresses with a prefix of at
+/// most 96 bits. A NAT64 client is compared by its IPv4 address, so such a network would match all IPv4 clients or
+/// none.
 pub(crate) fn parse_network(text: &str) -> Option<IpNet> {
     let network = text
         .parse::<IpNet>()

@@ -72,9 +72,9 @@ impl NetworkKeys {
         Self { seed: secret.seal(&Key::tagged("shared network keys", [""; 0])).digest(), ..self }
     }
 
-    /// Returns the network of the client if it has a key of its own, or else the shared key under which the requests
-    /// of the client are counted. If `assign` is true, a new client gets a key of its own if possible. If `assign`
-    /// is false, the call changes no state.
+    /// Returns the network of the client if the client has a key of its own, or else the shared key under which the
+    /// requests of the client are counted. If `assign` is true, a new client gets a key of its own if possible. If
+    /// `assign` is false, the call changes no state.
     pub fn counted_as(&self, client: Network, caps: NetworkCaps, assign: bool) -> Network {
         self.counted_at(client, caps, assign, self.start.elapsed())
     }

@@ -9,7 +9,7 @@ pub struct SharedKey {
     pub first: Ipv6Addr,
     /// The prefix length of the wide network in bits.
     pub bits: u8,
-    /// The prefix length of the network that is one client, in bits.
+    /// The prefix length, in bits, of a network that is counted as one client.
     pub client_bits: u8,
     /// The index of this key among the shared keys of the wide network, from 0.
     pub number: u32,

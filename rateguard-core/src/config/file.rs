@@ -42,7 +42,7 @@ pub(crate) struct PoliciesFile {
 struct Fingerprints {
     /// The fingerprint of the content from which the active policies come.
     active: FileFingerprint,
-    /// The fingerprint of the content that was validated last. It can be invalid content.
+    /// The fingerprint of the content that was validated last. This content may be invalid.
     last: FileFingerprint,
 }
 

@@ -36,12 +36,12 @@ impl FileFingerprint {
 /// a change of these two values.
 pub(super) fn content(path: &Path) -> io::Result<Vec<u8>> {
     let invalid = |why| Err(io::Error::new(ErrorKind::InvalidInput, why));
-    // This check is before the file is opened, because opening a device can have side effects.
+    // The type of the file is checked before the file is opened, because opening a device can have side effects.
     if !fs::metadata(path)?.is_file() {
         return invalid("expected a regular file");
     }
     let file = open(path)?;
-    // This check is necessary again, because the path may refer to another file after the first check.
+    // The type is checked again, because the path may now refer to a different file.
     if !file.metadata()?.is_file() {
         return invalid("expected a regular file");
     }

@@ -86,7 +86,7 @@ pub(super) fn key(
     })
 }
 
-/// The parts of messages about quotas that a policies file and the macro attribute word differently.
+/// The parts of the error messages about quotas that differ between a policies file and the macro attribute.
 const EXAMPLES: QuotaExamples = QuotaExamples {
     window: "`window = \"1m\"`",
     no_quotas: "expected `rate = \"5/minute\"`, or `limit = 5` and `window = \"1m\"`, found neither",

@@ -123,8 +123,8 @@ fn missing_name(kind: &str, name: &str, user: &str, valid: &[&str]) -> String {
     format!("unknown {kind} `{name}`, used by {user}; {expected}")
 }
 
-/// Rejects a policy if the program checks requests against it that cost more than its maximum cost, because every
-/// such request would be denied.
+/// Rejects a policy if the program's requests against this policy cost more than the policy's maximum cost, because
+/// every such request would be denied.
 fn reject_excessive_costs(
     document: &Document,
     next: &PolicySet,
@@ -162,8 +162,9 @@ pub(super) fn warn_moved_quota(active: &Policy, new: &Policy) -> Option<String> 
     ))
 }
 
-/// Returns a warning if a policy gets candidate quotas (quotas under trial) that are enforced immediately. They have
-/// not counted any requests yet, so a key gets all their units even if it has just used the enforced quotas.
+/// Returns a warning if a policy gets candidate quotas (quotas under trial) that are enforced immediately. The
+/// candidate quotas have not counted any requests yet, so a key gets all units of these quotas even if it has just
+/// used the units of the enforced quotas.
 pub(super) fn warn_new_candidate(active: &Policy, new: &Policy) -> Option<String> {
     let (quotas, percent) = new.candidate_quotas().filter(|(_, percent)| *percent > 0)?;
     active.candidate_quotas().is_none().then(|| {

@@ -42,7 +42,7 @@ impl RateGuard {
     }
 
     /// Whether the guard enforces the candidate quotas of this policy for this key. `None` if the policy has no
-    /// candidate.
+    /// candidate quotas.
     #[doc(hidden)]
     pub fn is_rolled_out(&self, policy: &Policy, key: &Key) -> Option<bool> {
         policy.candidate_quotas()?;

@@ -30,8 +30,8 @@ pub(super) struct Breaker {
     /// The number of failures since the last success or state change, whichever was later.
     failures: AtomicU32,
     is_open: AtomicBool,
-    /// The number of state changes: the breaker opens, closes, or admits a probe. If the breaker admitted a check
-    /// before the last state change, the breaker ignores a failure of this check.
+    /// The number of state changes. The state changes when the breaker opens, closes, or admits a probe. If the
+    /// breaker admitted a check before the last state change, the breaker ignores a failure of this check.
     generation: AtomicU64,
     open_state: Mutex<OpenState>,
 }
@@ -192,8 +192,8 @@ pub(super) fn is_request_specific(cause: StoreError) -> bool {
     )
 }
 
-/// Whether this cause means that all checks on the server fail. Other causes concern only some of the checks, or
-/// only this process.
+/// Whether an error with this cause means that all checks on the server fail. Errors with other causes concern only
+/// some of the checks, or only this process.
 fn is_server_failure(cause: StoreError) -> bool {
     match cause {
         StoreError::Timeout

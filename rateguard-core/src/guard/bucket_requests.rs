@@ -63,7 +63,7 @@ impl Request<'_> {
                 others.extend(requested.candidate_requests());
             }
             for request in others {
-                // A store requires that the buckets of one store call are distinct.
+                // All buckets of one store call must be distinct.
                 if buckets.iter().all(|earlier| earlier.request.bucket != request.bucket) {
                     buckets.push(LimitBucket { limit, request, is_quota: false });
                 }

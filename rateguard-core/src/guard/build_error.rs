@@ -14,9 +14,9 @@ use crate::{RedisUrlError, UpstashError, key::KeySecret};
 pub enum BuildError {
     /// The prefix for keys in Redis is not a valid name.
     Prefix(NameError),
-    /// The deadline is not from 1 ms to 60 s.
+    /// The deadline is shorter than 1 ms or longer than 60 s.
     Deadline,
-    /// The maximum number of checks that may wait for the store at the same time is not from 1 to 4,294,967,295.
+    /// The maximum number of checks that may wait for the store at the same time is zero or above 4,294,967,295.
     MaxInFlight,
     /// The number of replicas is zero.
     Replicas,

@@ -23,7 +23,7 @@ impl RateGuard {
     ///
     /// The check lasts at most as long as the [deadline](crate::RateGuardBuilder::deadline) of the guard. If a
     /// policy with a [ban](Policy::ban) denies the request, the guard also counts an offence and may start a ban.
-    /// These two steps together can last up to one more deadline.
+    /// These two steps together have a second deadline of the same length.
     ///
     /// A guard that counts in memory needs no async runtime. A guard that counts in Redis or Upstash needs a Tokio
     /// runtime.

@@ -127,8 +127,8 @@ impl Request<'_> {
             .inspect_err(|unavailable| self.guard().record_failure(unavailable))
     }
 
-    /// Returns the index of the limit to which the tightest quota belongs. After a denial, this is the quota that
-    /// has room last.
+    /// Returns the index of the limit to which the tightest quota belongs. After a denial, the tightest quota is the
+    /// quota that will have room last.
     fn limit_of(&self, decision: &Decision) -> usize {
         self.buckets(Operation::Peek)
             .get(decision.tightest_index())
@@ -141,8 +141,8 @@ impl Request<'_> {
         let buckets = self.buckets(Operation::Check);
         let requests: Vec<BucketRequest<'_>> = buckets.iter().map(|it| it.request).collect();
         // If the store replies immediately, no task is needed, because this future cannot be dropped before it uses
-        // the reply. If the reply is pending, its future is dropped here before the first poll, so the store has not
-        // started the check.
+        // the reply. If the store returns a future, that future is dropped here before the first poll, so the store
+        // has not started the check.
         if !self.guard().is_closed()
             && let StoreFuture::Ready(Ok(verdict)) =
                 self.guard().shared.store.apply(Operation::Check, &requests)

@@ -96,7 +96,7 @@ impl RateGuard {
     }
 }
 
-/// Returns the policy's own quotas and its candidate quotas, each with the name of the policy.
+/// Returns the policy's own quotas and its candidate quotas, each quota with the name of the policy.
 fn quotas_of(policy: &Policy) -> impl Iterator<Item = (&PolicyName, Quota)> {
     let variants = [QuotaVariant::Own, QuotaVariant::Candidate];
     let quotas =

@@ -26,9 +26,9 @@ const MAX_DENIALS_PER_SHARD: usize = 3_584;
 const MAX_DENIALS_PER_KEY: usize = 4;
 /// The minimum time between two sweeps of a shard. A sweep removes the expired denials.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(100);
-/// The number of invalidation counters in a shard. The counter of a key increases when the denials of the key become
-/// invalid. Denials of checks that are then in progress are not cached, even if they are for another key with the
-/// same counter.
+/// The number of invalidation counters in a shard. Several keys share one counter. When the denials of a key become
+/// invalid, the key's counter increases. If a check whose key uses this counter is in progress at that time, its
+/// denial is not cached.
 const COUNTERS_PER_SHARD: usize = 64;
 
 type Digest = [u8; DIGEST_BYTES];
@@ -151,8 +151,8 @@ impl DenialCache {
 
 /// The result of a lookup in the denial cache.
 pub(super) enum CacheLookup<'a> {
-    /// The cache has a denial of an equal check. The durations in this verdict count from now, and not from the time
-    /// of the denial.
+    /// The cache has a denial of an equal check. The durations in this verdict begin now, and not at the time of the
+    /// denial.
     Hit(Verdict),
     /// The cache has no denial, so the store must decide. The value is `Some` if the cache can store a denial of this
     /// check.
@@ -287,8 +287,8 @@ impl CacheShard {
     }
 
     fn invalidate(&mut self, digest: &Digest, policies: impl FnOnce() -> u64) {
-        // Denials of this key's checks in progress may be outdated. They are not cached, because the counter has
-        // increased.
+        // A check of this key that is now in progress may return an outdated denial. The increased counter prevents
+        // the cache from storing that denial.
         self.invalidations[counter_index(digest)] += 1;
         if self.denials.contains_key(digest) {
             let policies = policies();

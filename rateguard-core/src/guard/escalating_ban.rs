@@ -1,15 +1,16 @@
 //! Escalating bans are for clients that continue to send requests after a denial. Each further ban of a client can be
 //! longer than the previous ban.
 //!
-//! For each key, the store has up to three more buckets in addition to the buckets of the quotas. No policy can have
-//! the names of these buckets. One bucket counts offences, and one bucket counts past bans. The third bucket is a
-//! token bucket that gets one token per second. To start a ban, the guard takes one token for each second of the
-//! ban, so the ban ends when the token bucket is full again. The store call of each check of the policy also tests
-//! whether this token bucket is full, but takes no tokens from this bucket.
+//! For each key, the store has up to three buckets in addition to the buckets of the quotas. No policy can have the
+//! names of these buckets. One bucket counts offences, and one bucket counts past bans. The third bucket is a token
+//! bucket that gets one token per second. To start a ban, the guard takes one token for each second of the ban, so
+//! the ban ends when the token bucket is full again. The store call of each check of the policy also tests whether
+//! this token bucket is full, but takes no tokens from this bucket.
 //!
 //! The guard starts a ban in a separate store call. If several checks try to start a ban at the same time, the store
 //! admits only one of these calls. If this call gets no reply, because the check was cancelled or the store failed,
-//! the count of offences stays at its maximum, so the next offence starts the ban.
+//! the guard does not reset the count of offences, so the count stays at its maximum. With the next offence, the
+//! guard finds this full count and starts the ban.
 
 use std::time::Duration;
 
@@ -26,10 +27,10 @@ use crate::{
 /// The store in which the guard counts an offence.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum OffenceStore {
-    /// The guard's store. All store calls for this offence end at the time `until`.
+    /// The guard's store. All store calls for this offence end at the time `until` at the latest.
     Shared { until: Instant },
-    /// The memory of this process. The guard uses this memory in two cases: it also decided the check there, or the
-    /// store is overloaded.
+    /// The memory of this process. The guard uses this memory in two cases: the guard also decided the check in this
+    /// memory, or the store is overloaded.
     Local,
 }
 
@@ -92,8 +93,9 @@ impl RateGuard {
 
     /// Counts an offence. Returns the time until the ban of the key ends, if the key is banned now.
     ///
-    /// If the store is overloaded, this process counts the offence in memory. The guard copies a ban that starts in
-    /// the store to this process's memory, and copies a ban that starts in this memory to the store.
+    /// If the store is overloaded, this process counts the offence in memory. If a ban starts in the store, the
+    /// guard copies the ban to this process's memory. If a ban starts in this memory, the guard copies the ban to
+    /// the store.
     async fn apply_offence(
         &self,
         escalation: &Escalation,
@@ -182,8 +184,8 @@ impl RateGuard {
             return is_started.map(|_| None);
         }
         if is_started != Ok(false) {
-            // The guard resets the count of offences, so that the next ban again needs the number of offences in the
-            // ban setting. If the reset fails, fewer offences are enough for the next ban.
+            // The guard resets the count of offences, so that the next ban again requires the number of offences
+            // that the ban setting contains. If the reset fails, fewer offences lead to the next ban.
             let _ = run(Operation::Reset, &offence[..1]).await;
         }
         Ok(ban)

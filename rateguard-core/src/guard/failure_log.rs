@@ -71,7 +71,7 @@ impl FailureCounters {
     }
 }
 
-/// Limits a log message to at most one in 10 seconds, and counts the suppressed messages.
+/// Permits at most one log message in 10 seconds, and counts the suppressed messages.
 pub struct ThrottledLog {
     /// The time of the first call of `try_emit`.
     start: OnceLock<Instant>,

@@ -67,10 +67,10 @@ impl LocalFallback {
         share.with_algorithm(Algorithm::SlidingWindowCounter).unwrap_or(share)
     }
 
-    /// After the store has taken units, also takes these units in this process's memory, as far as this process's
-    /// share of the quota has room. If the store fails after that, the counts for local decisions do not start from
-    /// zero. For each bucket request, returns the receipt that a refund of these units needs, or `None` if no units
-    /// were taken.
+    /// Takes units in this process's memory after the store has taken them. If this process's share of the quota has
+    /// too little room, only the units that are left in the share are taken. If the store fails after that, the
+    /// counts for local decisions do not start from zero. For each bucket request, returns the receipt that a refund
+    /// of these units needs, or `None` if no units were taken.
     pub(super) fn mirror(&self, requests: &[BucketRequest<'_>]) -> MirroredReceipts {
         let take = |request: &BucketRequest<'_>| {
             if request.taken() == 0 {
@@ -89,7 +89,7 @@ impl LocalFallback {
         requests.iter().map(take).collect()
     }
 
-    /// After the store has completed a refund or a reset, repeats this operation in this process's memory.
+    /// Repeats a refund or a reset in this process's memory after the store has completed the operation.
     pub(super) fn mirror_undo(&self, operation: Operation, requests: &[BucketRequest<'_>]) {
         let shares: SmallVec<[BucketRequest<'_>; 1]> = requests
             .iter()

@@ -72,7 +72,7 @@ struct NamedPlan {
 #[derive(Default)]
 struct NameUsage {
     is_used: AtomicBool,
-    /// The highest cost among those limits with this policy that have a constant cost.
+    /// The highest constant cost of a limit with this policy.
     max_cost: AtomicU32,
 }
 
@@ -185,8 +185,8 @@ impl PolicySet {
 
 /// Methods for a policy set that replaces an earlier policy set.
 impl PolicySet {
-    /// Returns the names that the program has used in the set `earlier` and that this set lacks. The first list has
-    /// the names of policies, and the second list has the names of plans. The lists are sorted.
+    /// Returns the names in the set `earlier` that the program has used and that are missing from this set. The
+    /// first list has the names of policies, and the second list has the names of plans. The lists are sorted.
     pub fn missing_from<'a>(&self, earlier: &'a Self) -> (Vec<&'a str>, Vec<&'a str>) {
         let policies = earlier.policies.iter().filter(|(name, named)| {
             named.usage.is_used.load(Relaxed) && !self.policies.contains_key(*name)
@@ -219,9 +219,8 @@ impl PolicySet {
         }
     }
 
-    /// Returns the highest cost of a request against this policy. The result includes the macro attributes with this
-    /// policy, and the limits with this policy that have a constant cost. The result is zero if there is no such
-    /// attribute or limit.
+    /// Returns the highest constant cost of a request against this policy. Macro attributes and limits with this
+    /// policy can have a constant cost. The result is zero if none of them has a constant cost.
     pub fn max_constant_cost(&self, name: &str) -> u32 {
         let recorded =
             self.policies.get(name).map_or(0, |named| named.usage.max_cost.load(Relaxed));

@@ -104,7 +104,7 @@ impl<'a> Request<'a> {
     ///
     /// The check lasts at most as long as the [deadline](crate::RateGuardBuilder::deadline) of the guard. If a
     /// policy with a [ban](Policy::ban) denies the request, the guard also counts an offence and may start a ban.
-    /// These two steps together can last up to one more deadline.
+    /// These two steps together have a second deadline of the same length.
     ///
     /// A guard that counts in memory needs no async runtime. A guard that counts in Redis or Upstash needs a Tokio
     /// runtime.
@@ -362,8 +362,8 @@ impl<'a> Request<'a> {
 struct StoreResult<'a> {
     decision: Decision,
     verdict: Verdict,
-    /// If the guard decided in this process's memory: the buckets, each with this process's share of the quota.
-    /// `None` if the store decided.
+    /// If the guard decided in this process's memory, this list has the buckets, each with this process's share of
+    /// the quota. `None` if the store decided.
     shares: Option<SmallVec<[LimitBucket<'a>; 1]>>,
     /// The receipts of the units that the guard also took in this process's memory. A refund of these units needs the
     /// receipts.

@@ -47,7 +47,7 @@ pub struct Reservation {
     decision: Decision,
     /// The units that were taken for each quota, in the same order as the quota statuses in the decision.
     holds: Vec<Hold>,
-    /// The number of units that the request asked for in the limit that was added last.
+    /// The cost of the limit that was added last to the request.
     last_cost: u32,
     /// The index of the limit that was added last to the request.
     last_limit: usize,
@@ -190,9 +190,9 @@ impl Reservation {
             }
             let last_limit = self.holds.iter().map(|hold| hold.limit).max();
             let (requested, is_local) = (self.last_cost, self.decision.is_local());
-            // A decision in this process's memory takes at most the maximum cost of this process's share of the
-            // quota. So the reserved cost and the actual cost are reduced to this maximum before their difference is
-            // calculated.
+            // If the guard decided in this process's memory, it took at most the maximum cost of this process's
+            // share of the quota. So the reserved cost and the actual cost are reduced to this maximum before their
+            // difference is calculated.
             let difference = |hold: &Hold, minuend: u32, subtrahend: u32| {
                 let bounded =
                     |units: u32| if is_local { units.min(hold.quota.max_cost()) } else { units };

@@ -1,6 +1,6 @@
 //! Calls the store: first the denial cache, then the circuit breaker, then the concurrency limit, and then the call
-//! itself within a deadline. A store that replies immediately needs only the denial cache. If the call fails, this file
-//! determines the failure mode.
+//! itself within a deadline. If a store replies immediately, only the denial cache is used. If the call fails, this
+//! file determines the failure mode.
 
 use std::{
     sync::atomic::Ordering::Relaxed,
@@ -21,8 +21,8 @@ use crate::{
 
 impl RateGuard {
     /// Runs an operation within the deadline. If the denial cache has a denial of an equal check (the same buckets,
-    /// quotas and costs), this denial is the result. Otherwise the store decides. An error has the failure mode that
-    /// applies.
+    /// quotas and costs), this denial is the result. Otherwise the store decides. A returned error contains the
+    /// failure mode that applies.
     pub(super) async fn apply(
         &self,
         operation: Operation,
@@ -157,9 +157,10 @@ impl RateGuard {
                 }
                 let breaker_permit = server.breaker.try_acquire(*full)?;
                 let _permit = traffic.in_flight(&self.shared).try_acquire()?;
-                // The guard may have been closed after `is_closed` was first called, so it is called again after the
-                // permit was acquired. `close` first marks the guard as closed and then waits until all permits of
-                // enforced checks are returned. So no enforced store call starts after `close` has returned.
+                // The guard may have been closed after `is_closed` was first called, so `is_closed` is called again
+                // after the permit was acquired. `close` first marks the guard as closed and then waits until all
+                // permits of enforced checks are returned. So no enforced store call starts after `close` has
+                // returned.
                 if self.is_closed() {
                     return Err(StoreError::Closed);
                 }

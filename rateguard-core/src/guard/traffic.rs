@@ -17,7 +17,7 @@ pub(super) enum Traffic {
 }
 
 impl Traffic {
-    /// Returns the circuit breaker of each server for this kind of calls.
+    /// Returns the circuit breakers for this kind of calls. Each server has one of them.
     pub(super) fn servers(self, shared: &Shared) -> &ServerStates {
         match self {
             Self::Enforced => &shared.servers,

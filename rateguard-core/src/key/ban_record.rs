@@ -31,7 +31,7 @@ impl BanRecord {
 
     /// Returns the content of the bucket that has this name; `None` if the bucket does not belong to a ban.
     pub(crate) fn of_name(name: &str) -> Option<Self> {
-        // Most bucket names do not end with a brace, so this comparison saves the search below.
+        // Most bucket names do not end with a brace, so this comparison usually avoids the search below.
         if name.as_bytes().last() != Some(&b'}') {
             return None;
         }

@@ -24,8 +24,8 @@ pub(crate) const DIGEST_BYTES: usize = 16;
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Key {
-    /// Contains the parts of the key if the parts fit, or else the digest of the key. To compute a digest takes
-    /// longer than a whole check in memory. So for a short key, the digest is computed only when a store needs it.
+    /// Contains the parts of the key if the parts fit, or else the digest of the key. Computing a digest takes
+    /// longer than a whole check in memory, so the digest of a short key is computed only when a store needs it.
     /// Equal keys have equal bytes.
     ///
     /// The first byte is the number of used bytes after it, or [`DIGESTED`]. Before each part, one byte contains

@@ -1,4 +1,4 @@
-//! Computes digests of keys that depend on a secret.
+//! Computes the digests of keys with a secret.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;

@@ -44,8 +44,8 @@ impl Escalation {
         &self.active
     }
 
-    /// Returns the bucket request that only reads whether a ban is active. The bucket has room if the key is not
-    /// banned.
+    /// Returns the bucket request that tests whether a ban is active, but takes no units. The bucket has room if the
+    /// key is not banned.
     pub(crate) fn ban_check<'a>(&'a self, key: &'a Key) -> BucketRequest<'a> {
         let mut ban_check = self.ban_request(key, 1);
         ban_check.check_only = true;
@@ -68,8 +68,9 @@ impl Escalation {
         self.ban_request(key, whole_seconds(left))
     }
 
-    /// Returns the bucket request that extends a ban. The remaining time grows from `left` to `length`, or up to 1
-    /// second more. The bucket has no room if another call has already extended the ban.
+    /// Returns the bucket request that extends a ban. The remaining time increases from `left` to at least `length`,
+    /// and to at most 1 second more than `length`. The bucket has no room if another call has already extended the
+    /// ban.
     pub(crate) fn longer_ban<'a>(
         &'a self,
         key: &'a Key,

@@ -1,5 +1,5 @@
-//! Defines the rollout: the percentage of the keys for which the guard enforces a candidate instead of the policy's
-//! own quotas.
+//! Defines the rollout: the percentage of the keys for which the guard enforces the candidate quotas instead of the
+//! policy's own quotas.
 
 use std::fmt;
 
@@ -7,12 +7,12 @@ use sha2::{Digest, Sha256};
 
 use crate::Key;
 
-/// The percentage of the keys for which the guard enforces a candidate, from 0 to 100.
+/// The percentage, from 0 to 100, of the keys for which the guard enforces the candidate quotas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Rollout(u8);
 
 impl Rollout {
-    /// A rollout of 0 percent, for which no key uses the candidate.
+    /// A rollout of 0 percent: the guard enforces the candidate quotas for no key.
     pub(super) const NONE: Self = Self(0);
 
     /// Creates a rollout. Returns `None` if the percentage is above 100.
@@ -24,11 +24,11 @@ impl Rollout {
         self.0
     }
 
-    /// Returns whether the guard enforces the candidate for a hashed key.
+    /// Returns whether the guard enforces the candidate quotas for a hashed key.
     ///
-    /// The percentile is a number from 0 to 99 that depends only on the key and the policy. A key has the same
-    /// percentile on every application server, and usually different percentiles for different policies. So a small
-    /// rollout does not affect the same keys in every policy.
+    /// Each key has a percentile, a number from 0 to 99 that depends only on the key and the policy. A key has the
+    /// same percentile on every application server, and usually different percentiles for different policies. So a
+    /// small rollout does not affect the same keys in every policy.
     pub(super) fn includes(self, policy: &str, key: &Key) -> bool {
         match self.0 {
             0 => false,
@@ -69,8 +69,8 @@ mod tests {
         for percent in 1..=100 {
             let now = included(percent, "search");
             assert!(before.iter().zip(&now).all(|(before, now)| *now || !before), "{percent}");
-            // The number of keys with the candidate has a binomial distribution, and four standard deviations are
-            // at most 200 keys. So a difference of more than 250 keys does not occur by chance.
+            // The number of keys that use the candidate quotas has a binomial distribution, and four standard
+            // deviations are at most 200 keys. So a difference of more than 250 keys does not occur by chance.
             let keys = now.iter().filter(|it| **it).count();
             assert!(keys.abs_diff(usize::from(percent) * 100) <= 250, "{percent} %: {keys}");
             before = now;

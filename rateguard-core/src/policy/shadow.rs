@@ -1,8 +1,9 @@
-//! Puts a policy in shadow mode: either the whole policy, or candidate quotas in addition to the enforced quotas.
+//! A policy uses shadow mode in one of two ways: either the whole policy is in shadow mode, or the policy has
+//! candidate quotas in shadow mode in addition to its enforced quotas.
 //!
-//! A candidate has separate buckets, under a name that no policy can have. Every request is counted both in the
-//! buckets of the policy and in the buckets of the candidate, whichever of them is enforced for the key. So no count
-//! starts from zero when the rollout changes.
+//! Candidate quotas have separate buckets, whose name no policy can have. Every request is counted both in the
+//! buckets of the policy's own quotas and in the buckets of the candidate quotas, whichever quotas are enforced for
+//! the key. So no count starts from zero when the rollout changes.
 
 use actix_rateguard_grammar::{Quotas, ShadowSpec};
 
@@ -17,7 +18,7 @@ impl Policy {
     /// decisions, but denies no request because of the policy.
     ///
     /// Use this mode to measure the effect of a new limit before you enforce the limit. In shadow mode, a policy
-    /// differs from an enforced policy:
+    /// differs from an enforced policy in these points:
     ///
     /// - The policy admits every request. [`Decision::would_deny`](crate::Decision::would_deny) returns whether the
     ///   policy would deny the request if it were enforced.
@@ -41,11 +42,12 @@ impl Policy {
     /// Adds candidate quotas, which the guard checks in shadow mode in addition to the enforced quotas. They are a
     /// [`Quota`](crate::Quota), [`Quotas`], or text such as `"3/minute"`.
     ///
-    /// The guard checks every request of the policy against the candidate, too, even if the enforced quotas deny
-    /// the request. The candidate has separate buckets, and each takes as much space in the store as a bucket of
-    /// the policy. [`RateGuard::shadow_report`](crate::RateGuard::shadow_report) counts the requests that the
-    /// candidate would deny. A candidate denies and delays no request and changes no response header, except for
-    /// the keys of its [rollout](Self::rollout).
+    /// The guard also checks every request of the policy against the candidate quotas, even if the enforced quotas
+    /// deny the request. The candidate quotas have separate buckets, and each of these buckets needs as much space
+    /// in the store as a bucket of the policy's own quotas.
+    /// [`RateGuard::shadow_report`](crate::RateGuard::shadow_report) counts the requests that the candidate would
+    /// deny. A candidate denies and delays no request and changes no response header, except for the keys of its
+    /// [rollout](Self::rollout).
     ///
     /// ```
     /// # use actix_rateguard_core::{Key, Policy, RateGuard};
@@ -113,14 +115,14 @@ impl Policy {
         self.candidate_mode().map(|candidate| (&candidate.quotas, candidate.rollout.percent()))
     }
 
-    /// Returns the highest request cost that both the policy's own quotas and its candidate can admit.
+    /// Returns the highest request cost that both the policy's own quotas and its candidate quotas can admit.
     #[doc(hidden)]
     pub fn max_cost(&self) -> u32 {
         let own = self.quotas().max_cost();
         self.candidate_mode().map_or(own, |candidate| own.min(candidate.quotas.max_cost()))
     }
 
-    /// Returns whether the guard enforces the policy's own quotas or the candidate for a key. The key must be
+    /// Returns whether the guard enforces the policy's own quotas or the candidate quotas for a key. The key must be
     /// [hashed](crate::RateGuard::hashed_key), because the rollout depends on the hash.
     pub(crate) fn variant_for(&self, key: &Key) -> QuotaVariant {
         match self.candidate_mode() {

@@ -170,7 +170,7 @@ impl<S: Store + ?Sized> Store for std::sync::Arc<S> {
     }
 }
 
-/// The operations for which a store in the memory of this process needs no future.
+/// The operations that a store in the memory of this process completes without a future.
 #[doc(hidden)]
 pub trait InProcess {
     /// Checks the bucket of one request. Returns three values: whether the request is allowed, the status of the

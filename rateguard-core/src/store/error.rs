@@ -18,16 +18,16 @@ use std::{
 pub enum StoreError {
     /// The store did not reply within the deadline.
     Timeout,
-    /// The server cannot be reached. If an I/O error is the cause, the value is its kind.
+    /// The server cannot be reached. If an I/O error is the cause, the value is the kind of this I/O error.
     Unreachable(Option<IoCause>),
-    /// The connection was lost. If an I/O error is the cause, the value is its kind.
+    /// The connection was lost. If an I/O error is the cause, the value is the kind of this I/O error.
     Disconnected(Option<IoCause>),
     /// The server rejected the user or the password.
     Authentication,
     /// The user has no permission to run the script or to access the key.
     Permission,
-    /// The server currently accepts no writes. The server is a replica, loads its data, has too few replicas, or
-    /// cannot write to disk.
+    /// The server currently accepts no writes. For example, the server is a replica, loads its data, has too few
+    /// replicas, or cannot write to disk.
     NotReady,
     /// The server is busy because it runs another script.
     Busy,
@@ -75,6 +75,30 @@ impl StoreError {
         Self::Closed,
         Self::Other(""),
     ];
+
+    /// Returns the name of the error in metrics, in traces and in the JSON of an HTTP adapter, such as
+    /// `cross_slot`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::Unreachable(_) => "unreachable",
+            Self::Disconnected(_) => "disconnected",
+            Self::Authentication => "authentication",
+            Self::Permission => "permission",
+            Self::NotReady => "not_ready",
+            Self::Busy => "busy",
+            Self::OutOfMemory => "out_of_memory",
+            Self::Cluster => "cluster",
+            Self::CrossSlot => "cross_slot",
+            Self::Overloaded => "overloaded",
+            Self::Throttled => "throttled",
+            Self::InvalidReply => "invalid_reply",
+            Self::NoPrimary => "no_primary",
+            Self::Closed => "closed",
+            Self::Other(_) => "other",
+        }
+    }
 
     /// Returns the index of the variant in [`ALL`](Self::ALL).
     pub(crate) fn index(self) -> usize {

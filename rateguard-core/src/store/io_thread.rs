@@ -23,7 +23,7 @@ pub(super) const CONNECT_BACKOFF: Backoff =
 /// A thread that has its own async runtime. When this value is dropped, the thread and all of its tasks end.
 pub(super) struct IoThread {
     handle: Handle,
-    /// The sender that ends the thread when it is dropped. It is `None` after [`close`](Self::close).
+    /// The thread ends when this sender is dropped. The value is `None` after [`close`](Self::close).
     shutdown: Mutex<Option<oneshot::Sender<()>>>,
 }
 

@@ -34,7 +34,7 @@ impl ServerClock {
     /// time `sent` or later.
     ///
     /// `was_late` means that the server rejected the request as late. In this case the reply always replaces the
-    /// estimate, because the estimate is wrong. For example, the clock of the server was set.
+    /// estimate, because the estimate is wrong. For example, the clock of the server was set forward.
     pub(super) fn record_reply(&self, now: i64, sent: Instant, was_late: bool) {
         let sent = self.micros(sent);
         // The server read its clock after the request was sent, so the real offset is not larger than this value.
@@ -83,8 +83,7 @@ mod tests {
         clock.record_reply(of_server(202), at(200), false);
         clock.record_reply(of_server(390), at(300), false);
         assert_eq!(clock.at(at(400)), of_server(402));
-        // If the estimate is older than 10 s, a reply replaces it although this reply was slower than the reply of the
-        // estimate, because clocks drift.
+        // If the estimate is older than 10 s, even a slower reply replaces it, because clocks drift.
         clock.record_reply(of_server(20_050), at(20_000), false);
         assert_eq!(clock.at(at(20_100)), of_server(20_150));
         assert_eq!(clock.at(at(90_000)), 0);

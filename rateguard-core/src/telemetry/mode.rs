@@ -16,6 +16,7 @@ pub(crate) enum DecisionMode {
     Open,
     /// The store did not answer, so the request was rejected without a decision.
     Closed,
-    /// A policy in shadow mode or a candidate that is not enforced decided the check, so no request was denied.
+    /// A policy in shadow mode, or candidate quotas that are not enforced, decided the check, so no request was
+    /// denied.
     Shadow,
 }

@@ -71,7 +71,7 @@ pub(crate) fn record_store_time(elapsed: Duration) {
     Span::current().record("store_seconds", elapsed.as_secs_f64());
 }
 
-/// Makes a part of the current check run inside the check's span, although the part runs in a separate task.
+/// Makes a part of the current check run inside the check's span, even if the part runs in a separate task.
 pub(crate) fn in_current_span<F: Future>(part: F) -> Instrumented<F> {
     part.in_current_span()
 }

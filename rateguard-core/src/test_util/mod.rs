@@ -1,5 +1,5 @@
-//! Contains helpers for tests: manual clocks, stores that fail on demand, and a suite that verifies the contract of
-//! stores.
+//! Contains helpers for tests: manual clocks, stores that fail on demand, and a suite that tests whether a store
+//! satisfies its contract.
 //!
 //! [`guard`] returns a guard with a manual clock. A test with this guard needs no Redis server and need not sleep:
 //!

@@ -18,9 +18,9 @@ use crate::names::{
 
 /// The limits that a client reads from a response.
 ///
-/// The parser supports `Retry-After` in both forms, `X-RateLimit-*` with a reset in seconds or as a Unix time, and
-/// the fields of all revisions of draft-ietf-httpapi-ratelimit-headers up to 11: `RateLimit-*`, or `RateLimit` with
-/// `RateLimit-Policy`.
+/// The parser supports `Retry-After` in seconds or as a date, `X-RateLimit-*` with a reset in seconds or as a Unix
+/// time, and the fields of all revisions of draft-ietf-httpapi-ratelimit-headers up to 11: `RateLimit-*`, or
+/// `RateLimit` with `RateLimit-Policy`.
 ///
 /// Malformed fields are ignored, so the parser returns no errors. The default value is the result for a response
 /// without rate limit fields.
@@ -34,8 +34,9 @@ impl RateLimits {
     /// Reads the limits from the fields of a response. The result does not depend on the order of the fields or on
     /// the case of their names.
     ///
-    /// `now` is the time of the client's clock. If a field contains a point in time, the wait is the time until
-    /// this point from the server's time in `Date`, or from `now` if the response has no `Date`.
+    /// `now` is the time of the client's clock. If a field contains a point in time, the wait is the time from the
+    /// server's time in `Date` to this point. If the response has no `Date`, it is the time from `now` to this
+    /// point.
     ///
     /// If a cache sent the response (`Age` above 0), the result is empty, because the fields are outdated and can
     /// belong to another client.

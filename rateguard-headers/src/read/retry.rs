@@ -10,12 +10,12 @@ use super::numbers::first_rounded_up;
 /// server's clock is wrong. Because of this maximum, a client can add a wait to the current time without overflow.
 pub const MAX_WAIT: Duration = Duration::from_secs(366 * 86_400);
 
-/// The minimum of a reset that is read as a Unix time in seconds. As a wait, this number of seconds would be 32
-/// years. As a Unix time, it is in September 2001.
+/// The smallest number in a reset that is read as a Unix time in seconds. As a wait, this number of seconds would be
+/// 32 years. As a Unix time, it is a time in September 2001.
 const MIN_UNIX_SECONDS: u64 = 1_000_000_000;
 
-/// The minimum of a reset that is read as a Unix time in milliseconds. In milliseconds, the number is a time in
-/// September 2001. In seconds, it would be a time in the year 33658.
+/// The smallest number in a reset that is read as a Unix time in milliseconds. In milliseconds, the number is a time
+/// in September 2001. In seconds, it would be a time in the year 33658.
 const MIN_UNIX_MILLIS: u64 = 1_000_000_000_000;
 
 /// Returns a wait of this many seconds, but at most [`MAX_WAIT`].

@@ -37,8 +37,8 @@ pub struct Settings {
     pub allowance: Allowance,
     /// The escalating ban. `None` if the limit bans no clients.
     pub ban: Option<Ban>,
-    /// The part of the limit that is in shadow mode: the whole limit, or only a candidate. `None` if the limit has
-    /// no part in shadow mode.
+    /// The part of the limit that is in shadow mode: the whole limit, or only its candidate quotas. `None` if the
+    /// limit has no part in shadow mode.
     pub shadow: Option<ShadowSpec>,
     /// The failure mode, which determines the decision while the store does not answer. `None` if the limit uses
     /// the failure mode of the guard.
@@ -77,8 +77,8 @@ pub struct HandlerLimit {
 /// The policy of a limit, or the name of the policy if it is a policy of the guard.
 pub(crate) enum PolicySource {
     Fixed(Policy),
-    /// The policy has placeholder quotas. For each request, the quotas that a function chooses replace the
-    /// placeholder quotas.
+    /// The policy has placeholder quotas. For each request, a function chooses quotas, which replace the placeholder
+    /// quotas.
     PerRequest(Policy),
     /// The limit has the quotas of the guard's policy with this name.
     Named(&'static str),

@@ -19,9 +19,9 @@ use crate::{
 #[cfg(feature = "operator")]
 use actix_rateguard_core::adapter::{ResolvedClient, canonical};
 
-/// The maximum number of limits whose counts an explanation reads in parallel. The reads of 16 limits take no
-/// longer than the deadline of one check. The number is small, because each read is one of the checks that the
-/// setting `max_in_flight` limits.
+/// The maximum number of limits whose counts an explanation reads in parallel. The explanation reads the counts of
+/// 16 limits within the deadline of one check. The number is small, because each of these parallel calls uses one of
+/// the `max_in_flight` slots of the guard.
 const MAX_PARALLEL_PEEKS: usize = 16;
 
 impl RateGuard {
@@ -111,8 +111,8 @@ impl RateGuard {
         let infos = self.limit_infos(&policy_set).into_iter();
         let mut evaluated = Vec::new();
         for (limit, source) in infos.filter(|(limit, _)| is_selected(limit)) {
-            // A function of the previous limit may have used a second guard, which replaces the client that is
-            // stored in the request. So this guard stores the client again.
+            // A function of the previous limit may have used a second guard, and the second guard may have replaced
+            // the client that is stored in the request. So this guard stores the client again.
             client::resolve_without_warning(self.http(), request);
             evaluated.push((limit, evaluate(self, &policy_set, &source, request).await));
         }

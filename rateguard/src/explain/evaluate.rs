@@ -84,8 +84,8 @@ async fn evaluate_middleware(
 
 /// Awaits a future that calls functions of the application, and catches a panic of these functions.
 ///
-/// An explanation evaluates the limits of all routes for one request. A function may need a part of the request
-/// that only exists on the function's own route, such as a path parameter, and panic without this part.
+/// An explanation evaluates the limits of all routes for one request. A function may panic if the request lacks a
+/// part that only exists on the function's own route, such as a path parameter.
 async fn catch_panic<T>(mut future: impl Future<Output = T> + Unpin) -> Result<T, Outcome> {
     poll_fn(|context| {
         let poll = AssertUnwindSafe(|| std::pin::Pin::new(&mut future).poll(context));

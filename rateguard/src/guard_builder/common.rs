@@ -17,7 +17,7 @@ core_settings! {
     /// counts to zero, because it changes the hash of every key.
     key_secret(secret: impl AsRef<[u8]>);
 
-    /// Adds a policy that limits use by its name: `#[rate_limit(policy = "search")]`, or
+    /// Adds a policy. A limit uses the policy by its name: `#[rate_limit(policy = "search")]`, or
     /// [`Limit::policy`](crate::Limit::policy). All limits that use the same policy share its counts.
     ///
     /// If the guard has any policies, it must have every policy that a macro attribute of the program names.

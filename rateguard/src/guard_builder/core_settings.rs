@@ -1,7 +1,8 @@
-//! The macro that declares builder methods which call the same method of the core crate's builder.
+//! The macro that declares builder methods. Each method calls the method with the same name on the builder of the
+//! core crate.
 
-/// Declares methods of `RateGuardBuilder<S>` that call the method with the same name and arguments on the builder
-/// of the core crate.
+/// Declares methods of `RateGuardBuilder<S>`. Each method calls the method with the same name on the builder of the
+/// core crate, and passes the same arguments.
 macro_rules! core_settings {
     (
         $(#[$of_all:meta])*

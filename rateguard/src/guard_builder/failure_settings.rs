@@ -12,8 +12,8 @@ core_settings! {
     impl[S: FallibleStoreConfig] for S;
 
     /// Sets the maximum total duration of a check, from 1 ms to 60 s. For a duration outside this range,
-    /// [`build`](Self::build) returns an error. Default: 100 ms. A check in a nearby Redis server takes about 1 ms,
-    /// and a user does not notice a delay of 100 ms.
+    /// [`build`](Self::build) returns an error. Default: 100 ms. A check with a nearby Redis server takes about
+    /// 1 ms, and users do not notice a delay of 100 ms.
     deadline(deadline: Duration);
 
     /// Sets the failure mode, which determines decisions while the store does not answer. A policy may have its own
@@ -21,8 +21,8 @@ core_settings! {
     on_error(on_error: OnError);
 
     /// Sets how long the store may fail to answer before the guard rejects requests with 503, whatever the failure
-    /// mode is. The time starts with the first check that fails after a successful check. Default: no limit, so the
-    /// failure mode stays in effect.
+    /// mode is. The time starts with the first check that fails after a successful check. Default: no maximum time,
+    /// so the failure mode stays in effect.
     fail_closed_after(grace: Duration);
 
     /// Sets how many checks may wait for the store at the same time. While this number of checks is waiting, the

@@ -33,9 +33,9 @@ core_settings! {
     /// [`Plan::named`](crate::Plan::named).
     ///
     /// The guard applies the whole file or no part of it. There are three possible problems: the file is missing,
-    /// the file is invalid, or the file lacks a name that the program uses. At startup, each of these problems is
-    /// an error of [`build`](Self::build). After startup, the guard continues with its current settings and logs
-    /// the problem once. When a quota changes, the counts of its keys stay. If the file changes while an HTTP
+    /// the file is invalid, or the file lacks a name that the program uses. At startup, each of these problems is an
+    /// error of [`build`](Self::build). After startup, the guard continues with its current settings and logs the
+    /// problem once. A change of a quota does not reset the counts of its keys. If the file changes while an HTTP
     /// request is in progress, the limits of this request still use the old policies.
     policies_file(path: impl Into<PathBuf>);
 

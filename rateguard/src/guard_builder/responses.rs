@@ -75,8 +75,8 @@ impl<S> RateGuardBuilder<S> {
         self
     }
 
-    /// Sets whether macro attributes use this guard. Macro attributes find their guard in the application's data.
-    /// If `false`, the guard does not need the policies that macro attributes name. Default: `true`.
+    /// Sets whether macro attributes use this guard. Macro attributes find their guard in the application's data. If
+    /// `false`, the guard does not need the policies that macro attributes use. Default: `true`.
     pub fn for_attributes(mut self, is_for_attributes: bool) -> Self {
         self.http.is_for_attributes = is_for_attributes;
         self

@@ -63,7 +63,7 @@ pub fn attribute_policies() -> Vec<AttributePolicy> {
 
 impl AttributeLimit {
     /// Returns the macro attributes that use this guard, sorted by file and line. A macro attribute with a
-    /// `limiter` argument is in the result if this guard handled the last request of the handler.
+    /// `limiter` argument is in the result if this guard checked the most recent request to its handler.
     pub(super) fn of(guard: &RateGuard) -> Vec<&'static Self> {
         let belongs_to_guard = |attribute: &&Self| match attribute.has_own_guard {
             true => (attribute.limit)().is_registered_with(guard),

@@ -26,8 +26,8 @@ pub struct LimitInfo {
     /// The [candidate](crate::Policy::candidate) quotas, which the guard checks in shadow mode. `None` if the limit
     /// has no candidate.
     pub candidate: Option<Quotas>,
-    /// The percentage of keys for which the guard [enforces](crate::Policy::rollout) the candidate. `None` if the
-    /// limit has no candidate.
+    /// The percentage of keys for which the guard [enforces](crate::Policy::rollout) the candidate quotas. `None` if
+    /// the limit has no candidate.
     pub rollout_percent: Option<u8>,
     /// Whether a function chooses the quotas for each request.
     pub is_per_request: bool,

@@ -23,8 +23,8 @@ impl Inventory {
         &self.limits
     }
 
-    /// Returns how many times a worker started a limit of a middleware that is not in the list. The list contains
-    /// at most 1,024 limits of middlewares, and omits further limits.
+    /// Returns how many times workers have started middleware limits that the list omits. The list contains at most
+    /// 1,024 middleware limits.
     #[must_use]
     pub fn omitted(&self) -> usize {
         self.omitted
@@ -65,9 +65,9 @@ impl RateGuard {
     /// several workers have started has one entry.
     ///
     /// If a macro attribute has a `limiter` argument, the list contains the attribute as soon as this guard has
-    /// handled a request of its handler. The list contains all other macro attributes, unless
-    /// [`for_attributes`](crate::RateGuardBuilder::for_attributes) is `false`. The list shows neither which routes
-    /// a middleware wraps nor whether a handler is registered.
+    /// checked a request to the attribute's handler. The list contains all other macro attributes, unless
+    /// [`for_attributes`](crate::RateGuardBuilder::for_attributes) is `false`. The list shows neither which routes a
+    /// middleware wraps nor whether a handler is registered.
     ///
     /// ```
     /// # use actix_rateguard::RateGuard;

@@ -65,8 +65,8 @@ pub(crate) struct ActiveMiddleware<'a> {
 }
 
 impl MiddlewareRegistry {
-    /// Registers the limits of a middleware. If another worker has already registered a limit with the same name
-    /// and source location, the new limit replaces it.
+    /// Registers the limits of a middleware. If another worker has already registered a limit with the same name and
+    /// source location, the new limit replaces that limit.
     pub(crate) fn register(
         &self,
         guard: &actix_rateguard_core::RateGuard,

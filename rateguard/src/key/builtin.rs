@@ -128,8 +128,8 @@ pub fn header(name: &str) -> BuiltinKey {
 
 /// Returns a key that reads the value of a cookie. Its notation in the macro attribute is `"cookie:NAME"`.
 ///
-/// A request without the cookie or with an empty value has no key. A request whose `Cookie` headers have more than
-/// 8,192 bytes or more than 64 header fields has no key, either.
+/// A request without the cookie or with an empty value has no key. A request also has no key if it has more than 64
+/// `Cookie` headers, or if these headers have more than 8,192 bytes in total.
 ///
 /// An unverified cookie is a weak key, like an unverified [`header`], because a client can invent values.
 ///
@@ -148,12 +148,12 @@ pub fn cookie(name: &str) -> BuiltinKey {
 ///
 /// A request without the parameter or with an empty value has no key.
 ///
-/// If the handler parses the parameter, several texts may have the same value. For example, `7` and `007` are the
-/// same number, but each text has its own bucket. In this case, use a closure that parses the parameter in the same
-/// way as the handler.
+/// If the handler parses the parameter, different texts may become the same value. For example, `7` and `007` are
+/// the same number, but each of the two texts has its own bucket. In this case, use a closure that parses the
+/// parameter in the same way as the handler.
 ///
-/// A middleware around the whole application runs before actix-web selects the route, so its requests have no
-/// parameters yet. In a middleware around a scope, a request has the parameters in the path of the scope.
+/// A middleware around the whole application runs before actix-web selects the route, so it finds no parameters in a
+/// request. A middleware around a scope finds the parameters in the path of the scope.
 ///
 /// # Panics
 ///
@@ -264,7 +264,8 @@ impl KeyRecipe for BuiltinKey {
     }
 }
 
-/// Creates the key recipe for a key notation in a policies file.
+/// Creates a key recipe from a key notation in a policies file. A limit uses the recipe to read the key of a
+/// request.
 #[cfg(feature = "config")]
 pub(crate) fn recipe(notation: &KeyNotation) -> Result<std::sync::Arc<dyn KeyRecipe>, String> {
     Ok(std::sync::Arc::new(BuiltinKey::of(notation)?))

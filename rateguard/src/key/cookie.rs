@@ -8,11 +8,11 @@ use percent_encoding::percent_decode_str;
 
 use crate::bounds;
 
-/// Returns the same cookie as `HttpRequest::cookie`, or `None` if the size of the `Cookie` headers exceeds its
-/// bound.
+/// Returns the same cookie as `HttpRequest::cookie`, or `None` if the `Cookie` headers are larger than
+/// `bounds::COOKIE`.
 ///
-/// The function parses only the cookie with this name. The bound permits thousands of small cookies, and parsing
-/// all of them takes about 1 ms.
+/// The function parses only the cookie with this name. The bound permits thousands of small cookies, and a function
+/// that parses all of them would need about 1 ms.
 pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<Cookie<'a>> {
     if !bounds::COOKIE.permits(headers, &COOKIE) {
         return None;
@@ -25,7 +25,7 @@ pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<Cookie<'a
     let mut found = None;
     for value in headers.get_all(COOKIE) {
         // `HttpRequest::cookie` fails if the value of any `Cookie` header is not text, even if another `Cookie`
-        // header contains the cookie. This function does the same.
+        // header contains the cookie. In this case, this function returns `None`.
         let text = str::from_utf8(value.as_bytes()).ok()?;
         found = found.or_else(|| text.split(';').map(str::trim).find_map(parse));
     }

@@ -24,8 +24,8 @@ pub(crate) const PARTS: &str = "parts";
 /// The key type for the client's address, by which a limit counts requests that lack the limit's key.
 pub(crate) const NO_KEY: &str = "no_key";
 
-/// A function that returns the network by which limits count a client at an address. The second argument is the
-/// prefix length for IPv6. `None` means the guard's prefix length.
+/// A function that takes a client's address, and returns the network by which the limits count this client. The
+/// second argument is the prefix length for IPv6. `None` means the guard's prefix length.
 pub(crate) type NetworkOf<'a> = dyn Fn(IpAddr, Option<u8>) -> Network + 'a;
 
 /// Builds the key that the operator selects. If the values are invalid, returns an error message for the operator.

@@ -17,8 +17,8 @@ use crate::{Key, client, user::UserId};
 /// The value in a request from which one part of a built-in key is made.
 #[derive(Clone, Debug)]
 pub(super) enum PartSource {
-    /// The client's address. The number is the prefix length of the IPv6 networks whose addresses have the same
-    /// key. `None` means the guard's prefix length.
+    /// The client's address. The number is a prefix length for IPv6: all addresses of one network with this prefix
+    /// length have the same key. `None` means the guard's prefix length.
     Ip(Option<u8>),
     User,
     Identity,
@@ -77,8 +77,8 @@ impl PartSource {
         }
     }
 
-    /// Returns the key for a value in bytes. [`key_of`](Self::key_of) and `read` call this function for every
-    /// source except addresses and the global key.
+    /// Returns the key for a value that is given as bytes. [`key_of`](Self::key_of) and `read` call this function
+    /// for every source except addresses and the global key.
     pub(super) fn key(&self, value: &[u8]) -> Key {
         match self {
             Self::User => Key::tagged("user", [value]),
@@ -93,7 +93,7 @@ impl PartSource {
     }
 
     /// Returns the key for a value in text form, for example a value that an operator sent. The function
-    /// `network_of` returns the network by which limits count an address.
+    /// `network_of` returns the network by which the limits count a client at an address.
     pub(super) fn key_of(
         &self,
         value: &str,

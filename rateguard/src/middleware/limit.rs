@@ -75,7 +75,7 @@ impl Limit {
             .set(None, quotas.try_into(), |limit, quotas| limit.source = QuotaSource::Fixed(quotas))
     }
 
-    /// Creates a limit whose quotas a function chooses for each request.
+    /// Creates a limit that calls a function to choose the quotas for each request.
     ///
     /// `plan` is a closure or function over `&HttpRequest` that returns a [`Plan`], or a value that converts into a
     /// `Plan`. The function may be async, for example to read a user's plan from a database. The function may also

@@ -1,4 +1,4 @@
-//! The limits that a middleware checks.
+//! The limits against which a middleware checks requests.
 
 use std::{borrow::Cow, panic::Location, sync::Arc};
 
@@ -17,12 +17,12 @@ use crate::{
     per_request::RequestResolver,
 };
 
-/// One limit of a middleware. It is created from a valid [`Limit`], and has a policy that is built from the
-/// settings of the `Limit`, or a policy of the guard.
+/// One limit of a middleware. It is created from a valid [`Limit`]. Its policy is built from the settings of the
+/// `Limit`, or is a policy of the guard.
 #[derive(Clone)]
 pub(crate) struct MiddlewareLimit {
-    /// The policy of the limit. If the limit uses a policy of the guard, this is a copy of that policy from the
-    /// start of the application.
+    /// The policy of the limit. If the limit uses a policy of the guard, this is a copy of that policy, made when
+    /// the application started.
     pub(crate) policy: Policy,
     /// Whether the limit uses a policy of the guard.
     pub(crate) is_of_guard: bool,
@@ -158,8 +158,8 @@ impl MiddlewareLimit {
         Ok((&named.policy, &named.overrides))
     }
 
-    /// Returns an error if each request has the same cost, and this cost is zero or above the quotas. Then every request
-    /// would be allowed or denied.
+    /// Returns an error if each request has the same cost, and this cost is zero or above the quotas. Such a limit
+    /// would allow every request, or deny every request.
     fn validate_cost(&self, policy_set: &PolicySet) -> Result<(), LimitProblem> {
         let max = self.policy.max_cost();
         match self.overrides(policy_set).cost.or(self.cost.constant()) {

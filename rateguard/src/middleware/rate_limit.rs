@@ -51,7 +51,7 @@ impl RateLimit {
         expect_valid(Self::try_new(guard, limit))
     }
 
-    /// Does the same as [`new`](Self::new), but returns an error instead of a panic.
+    /// Does the same as [`new`](Self::new), but returns an error if `new` would panic.
     ///
     /// ```
     /// # use actix_rateguard::{RateGuard, RateLimit, error::LimitError};
@@ -111,7 +111,7 @@ impl RateLimit {
         expect_valid(self.try_and(limit))
     }
 
-    /// Does the same as [`and`](Self::and), but returns an error instead of a panic.
+    /// Does the same as [`and`](Self::and), but returns an error if `and` would panic.
     ///
     /// # Errors
     ///

@@ -32,12 +32,12 @@ use crate::{
 
 /// # Panics
 ///
-/// At startup of the application, if the guard has another limit, of another middleware or of a macro attribute,
-/// for which one of these conditions holds:
+/// At startup of the application, if the guard has another limit (of a middleware or of a macro attribute) for which
+/// one of these conditions holds:
 ///
 /// - The other limit has the name of a limit of this middleware, but a different quota, ban or shadow setting.
-/// - The program has set no name for the other limit and for a limit of this middleware, so both limits have the
-///   same default name.
+/// - The program has set a name neither for the other limit nor for a limit of this middleware, so both limits have
+///   the same default name.
 ///
 /// If the other limit has already started, [`RateLimit::try_new`] returns an error instead. `try_new` also returns
 /// every other error in a limit.

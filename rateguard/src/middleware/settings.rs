@@ -83,8 +83,8 @@ impl Limit {
     }
 
     /// Applies the limit only to requests with one of these methods. The value is text such as `"POST, PUT"`, or an
-    /// iterator of [`Method`](actix_web::http::Method)s. Default: all methods. The limit counts the requests of one
-    /// key in the same bucket, whichever of these methods they have.
+    /// iterator of [`Method`](actix_web::http::Method)s. Default: all methods. The limit counts all requests with
+    /// the same key in one bucket, even if their methods differ.
     pub fn methods<Kind>(self, methods: impl IntoMethods<Kind>) -> Self {
         self.set(Some("methods"), methods.into_methods(), |limit, methods| {
             limit.scope.methods = methods;

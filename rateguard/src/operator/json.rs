@@ -1,5 +1,5 @@
-//! Creates the JSON of the responses. The documentation of [`operator`](crate::operator) describes the fields.
-//! While the version stays the same, RateGuard removes no field.
+//! Creates the JSON of the responses. The documentation of [`operator`](crate::operator) describes the fields. One
+//! of the fields is `version`. RateGuard removes a field only if it also changes the value of `version`.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -216,7 +216,7 @@ pub(super) fn outcome(outcome: &Outcome) -> Value {
 }
 
 /// Returns the fields that report whether a policy is in shadow mode, and whether the guard enforces the candidate
-/// of the policy for this key.
+/// quotas of the policy for this key.
 pub(super) fn shadow_state(guard: &RateGuard, policy: &Policy, key: &Key) -> Value {
     json!({
         "is_in_shadow": policy.is_in_shadow(),
@@ -235,7 +235,7 @@ fn seconds(time: Option<Duration>) -> Option<f64> {
     time.map(|time| time.as_secs_f64())
 }
 
-/// Returns the Unix time in seconds at which a duration ends that starts now. The clock is the clock of this
+/// Returns the end of a duration that starts now, as Unix time in seconds. The time comes from the clock of this
 /// application server.
 fn until(left: Duration) -> Option<f64> {
     unix_seconds(SystemTime::now() + left)

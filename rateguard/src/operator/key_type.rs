@@ -7,8 +7,8 @@ use crate::{
     key::operator_key::{NO_KEY, PARTS, VALUE, are_equivalent, may_be_missing},
 };
 
-/// Returns the key type that the field `by` of a request body sets. If the body has no `by`, returns the key type
-/// of the limits with this name, or [`VALUE`] if there is no such limit.
+/// Returns the key type that the field `by` of a request body sets. If the body has no `by`, returns the key type of
+/// the limits whose name is `name`, or [`VALUE`] if there is no such limit.
 ///
 /// # Errors
 ///

@@ -46,8 +46,8 @@
 //! - a key in the notation of the macro attribute, such as `user+ip`;
 //! - `value`, for a key that the program creates from text, an address or a tuple with `Key::from`;
 //! - `parts`, for a key that the program creates with `Key::from_parts`;
-//! - `no_key`, for the client's `address`. A limit counts requests that lack the limit's key by this address. If no
-//!   limit with this name has the key `ip`, the value `ip` means the same as `no_key`.
+//! - `no_key`, for the client's `address`. If a request lacks the limit's key, the limit counts the request by this
+//!   address. If no limit with this name has the key `ip`, the value `ip` means the same as `no_key`.
 //!
 //! If limits have the name in `policy`, but none of these limits has the key type in `by`, the response has status
 //! 400. The guard does not know the key type if no limit uses the policy, or if a function reads the key of a
@@ -109,11 +109,11 @@
 //!
 //! - `is_in_shadow`: whether the limit is in shadow mode, in which it counts and decides, but denies no request.
 //! - `candidate`: the quotas that the guard checks in shadow mode, in the format of the field `quotas`.
-//! - `rollout_percent`: the percentage of keys for which the guard enforces the candidate.
+//! - `rollout_percent`: the percentage of keys for which the guard enforces the candidate quotas.
 //!
 //! An explanation also has the fields `is_in_shadow`, `would_deny` and `is_rolled_out`. `would_deny` is `true` if a
-//! limit in shadow mode would deny the request. `is_rolled_out` is `true` if the guard enforces the candidate for
-//! this key. The list `statuses` contains the quotas that the guard enforces for the key. The field `shadow` of
+//! limit in shadow mode would deny the request. `is_rolled_out` is `true` if the guard enforces the candidate quotas
+//! for this key. The list `statuses` contains the quotas that the guard enforces for the key. The field `shadow` of
 //! `health` is the [`RateGuard::shadow_report`](actix_rateguard_core::RateGuard::shadow_report) of the process that
 //! responds.
 //!

@@ -3,8 +3,8 @@
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-/// Returns whether the token in a request is the correct token. Call this function in the function for
-/// [`Endpoints::allow_if`](super::Endpoints::allow_if).
+/// Returns whether the token in a request is the correct token. Call `token_matches` in the function that you pass
+/// to [`Endpoints::allow_if`](super::Endpoints::allow_if).
 ///
 /// The duration of the comparison does not depend on how much of the token is correct, so a client cannot guess the
 /// token character by character. An empty `token` matches no request, so a missing setting does not open the

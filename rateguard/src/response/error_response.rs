@@ -30,7 +30,8 @@ impl LimitedError {
         decision: Decision,
         guard: RateGuard,
     ) -> Self {
-        // An inner middleware may have fewer requests left, so the headers report a combination of both decisions.
+        // A limit of an inner middleware may have fewer requests left, so the headers report a combination of the
+        // decisions of both middlewares.
         let decision = match error.as_error::<Self>() {
             Some(inner) => decision.and(inner.decision.clone()),
             None => decision,

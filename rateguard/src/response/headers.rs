@@ -72,9 +72,9 @@ impl DialectInput for ReportedDecision<'_> {
         })
     }
 
-    /// Returns the limits that the header fields report. If the key is banned, this is only the limit that banned
-    /// the key. If the request is denied without a ban, these are only the limits that denied it. A limit that did
-    /// not deny the request may reset after the time at which the client may retry, which would confuse the client.
+    /// Returns the limits that the header fields report. If the key is banned, the function returns only the limit
+    /// that banned the key. If the request is denied without a ban, it returns only the limits that denied the
+    /// request. Any other limit may reset later than the time in `Retry-After`, which would confuse the client.
     fn reported_limits(&self) -> impl Iterator<Item = Limit<'_>> {
         let (decision, ban) = (self.decision, self.decision.banned_for());
         let with_status = self.limits().zip(decision.statuses()).enumerate();

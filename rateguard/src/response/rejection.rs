@@ -80,8 +80,8 @@ pub(crate) fn misconfigured() -> HttpResponse {
     response
 }
 
-/// The status and the texts of a rejection. draft-ietf-httpapi-ratelimit-headers-11 registers the problem types and
-/// titles that are not `about:blank`.
+/// The status and the texts of a rejection. If the problem type is not `about:blank`,
+/// draft-ietf-httpapi-ratelimit-headers-11 registers the problem type and its title.
 struct RejectionText {
     status: StatusCode,
     text: &'static str,

@@ -35,21 +35,21 @@ use crate::route_probe::RouteProbe;
 /// # });
 /// ```
 ///
-/// With its feature `experimental-introspection`, actix-web 4.18 and later can report the routes of an application.
-/// The function [`of_report`](Self::of_report) reads this report.
+/// From version 4.18, actix-web has the feature `experimental-introspection`, which reports the routes of an
+/// application. The function [`of_report`](Self::of_report) reads this report.
 ///
 /// [`unlimited`](Self::unlimited) sends a test request, which RateGuard recognizes, to each route. If a limit applies
 /// to the test request, the limit responds to it and does not count it, and the handler does not run. If no limit
 /// applies, the handler runs with an empty body, so use an application that is built for tests.
 ///
-/// In these cases, the result is not complete or not correct:
+/// In these cases, the result is incomplete or incorrect:
 ///
 /// - A limit exempts the test request with [`skip`](crate::Limit::skip), or does not apply to the method of this
 ///   request. The route is then reported as a route without a limit.
-/// - A middleware, such as one for authentication, responds to the test request before any limit does. The route is
-///   then reported as a route without a limit.
-/// - The route has a route guard of actix-web that does not match the test request. The route is then reported as
-///   a route without a limit. Route guards for the method are no problem.
+/// - A middleware, such as one for authentication, responds to the test request before the request reaches a limit.
+///   The route is then reported as a route without a limit.
+/// - The route has a route guard of actix-web that does not match the test request. The route is then reported as a
+///   route without a limit. A route guard that compares only the method is no problem.
 /// - A route is not in the list. Such a route is not tested.
 #[derive(Clone, Debug, Default)]
 #[must_use]
@@ -59,7 +59,7 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// Creates a list of routes from methods and path patterns. The marked request for a route has the text `1` in
+    /// Creates a list of routes from methods and path patterns. The test request for a route has the text `1` in
     /// place of each path parameter.
     pub fn of<P: Into<String>>(routes: impl IntoIterator<Item = (Method, P)>) -> Self {
         let all = routes.into_iter().map(|(method, path)| (method, path.into())).collect();
@@ -68,7 +68,7 @@ impl Routes {
 
     /// Reads the routes from the JSON that `IntrospectionTree::report_as_json` of actix-web returns. The
     /// application's data contains this tree as `web::Data<IntrospectionTree>`. If the report has no methods for a
-    /// resource, the marked request has the method GET.
+    /// resource, the test request has the method GET.
     ///
     /// # Errors
     ///
@@ -112,8 +112,8 @@ impl Routes {
             let request =
                 TestRequest::with_uri(&fill_parameters(path)).method(method.clone()).to_request();
             request.extensions_mut().insert(probe.clone());
-            // A missing route gets a response with status 404 or 405, never an error. So an error means that the
-            // route exists.
+            // If a route does not exist, actix-web returns a response with status 404 or 405, and never an error. So
+            // an error means that the route exists.
             let status = app.call(request).await.ok().map(|response| response.status());
             if !probe.found_limit() {
                 let is_missing = status.is_some_and(|status| matches!(status.as_u16(), 404 | 405));

@@ -65,8 +65,8 @@ async fn cross_slot_request_decides_keys_one_after_another() {
             let decision = guard.request(&user, &ann).and(&tenant, &acme).check().await.unwrap();
             assert_eq!(decision.is_allowed(), check < 4);
         }
-        // The key of the tenant denied two of the checks, and the guard refunded the units that the user's key had
-        // taken for them.
+        // The limit of the tenant denied two of the checks, and the guard refunded the units that these checks had
+        // taken from the user's key.
         assert_eq!(guard.peek(&user, &ann).await.unwrap().remaining(), 6);
     }
 }
@@ -114,7 +114,7 @@ async fn mismatched_cluster_url_reports_the_cause() {
         assert_eq!(unavailable.cause(), expected);
         assert_eq!(guard.health().cause(), Some(expected));
     }
-    // A `redis://` URL that points to a cluster node is a mismatch too.
+    // A `redis://` URL must not lead to a cluster node, so the guard must report this error too.
     let cluster = RedisCluster::start();
     let plain = cluster.nodes[0].guard("plain");
     let causes =

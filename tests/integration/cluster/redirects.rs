@@ -17,7 +17,7 @@ use crate::support::{
     fake_redis::{FakeRedis, bulk},
 };
 
-/// The description of the cluster that a node returns.
+/// The state of the cluster, as a node describes it in its replies.
 struct View {
     /// The port of the only master, which serves all cluster slots.
     master: u16,

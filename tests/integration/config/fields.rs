@@ -143,8 +143,8 @@ fn source(path: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Returns the public, documented functions of the type `of`, from all source files of the libraries.
-fn functions(of: &str) -> BTreeSet<String> {
+/// Returns the public, documented functions of the type with this name, from all source files of the libraries.
+fn functions(type_name: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut folders: Vec<String> = ["rateguard", "rateguard-core"]
         .map(|name| format!("{}/../{name}/src", env!("CARGO_MANIFEST_DIR")))
@@ -159,7 +159,8 @@ fn functions(of: &str) -> BTreeSet<String> {
                 for line in fs::read_to_string(path).unwrap().lines() {
                     if line.starts_with("impl") {
                         is_hidden = false;
-                        let (plain, generic) = (format!(" {of} {{"), format!(" {of}<"));
+                        let (plain, generic) =
+                            (format!(" {type_name} {{"), format!(" {type_name}<"));
                         is_in_impl = line.ends_with(&plain) || line.contains(&generic);
                         is_in_impl &= !line.contains(" for ");
                     }

@@ -40,7 +40,7 @@ async fn changed_limit_applies_immediately_to_existing_counts() {
     assert_eq!(statuses(&app, 1, "/attribute", 2).await, [200; 2]);
     assert_eq!(statuses(&app, 1, "/middleware", 2).await, [200; 2]);
     for (rate, url_path, expected) in [
-        // The store has counted four requests so that, with this limit, the next request is denied.
+        // The store has already counted four requests. With this limit, it therefore denies the next request.
         ("4/minute", "/attribute", vec![429, 429]),
         ("4/hour", "/middleware", vec![429]),
         ("6/minute", "/middleware", vec![200, 200, 429]),
@@ -92,7 +92,7 @@ async fn reload_never_refills_a_full_limit() {
     assert_stays_full(&guard.build().unwrap(), &path).await;
 }
 
-/// Tests a change of the file while a request has passed the outer limit but not yet the inner limit.
+/// Changes the file after the outer limit has admitted a request, and before the inner limit checks this request.
 #[actix_web::test]
 async fn request_in_flight_uses_its_initial_policies() {
     let folder = Folder::new();

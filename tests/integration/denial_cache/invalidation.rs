@@ -1,5 +1,6 @@
-//! Tests operations on a key whose denial is cached. If the guard with the cache runs the operation, the cached denial
-//! becomes invalid immediately. If another guard runs it, the cached denial stays valid until its TTL ends.
+//! Tests operations on a key whose denial is cached. If the guard with the cache runs the operation, the cached
+//! denial becomes invalid immediately. If a different guard runs the operation, the cached denial stays valid until
+//! its TTL ends.
 
 use std::time::{Duration, Instant};
 
@@ -137,7 +138,7 @@ async fn redis_cache_ttl_defaults_to_250_ms() {
         let started = Instant::now();
         let _: () = run(&mut client, "FLUSHALL");
         let is_cached = !admitted(&guard, &policy, &key).await;
-        // On a slow machine, the TTL may already have ended. The test then repeats this part.
+        // On a slow machine, the TTL may already have ended. In this case, the loop repeats this part of the test.
         if started.elapsed() < DEFAULT_TTL / 2 {
             assert!(is_cached);
             break;

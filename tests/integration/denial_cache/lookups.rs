@@ -115,7 +115,7 @@ async fn offences_reach_the_store_and_bans_are_cached() {
     for _ in 0..3 {
         assert_eq!(banned_for().await, None);
     }
-    // The fourth offence starts a ban. The guard caches the denial of the next check.
+    // The fourth offence starts a ban. The next check is denied by the ban, and the guard caches this denial.
     for _ in 0..2 {
         assert!(banned_for().await.is_some());
     }

@@ -21,7 +21,7 @@ use actix_rateguard::{
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// A store that behaves like a store outside this process. It counts how often it is called.
+/// A memory store that, like a store outside this process, can reply later. It counts how often it is called.
 #[derive(Clone)]
 struct RemoteStore {
     store: Arc<MemoryStore>,

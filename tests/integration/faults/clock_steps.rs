@@ -207,7 +207,8 @@ async fn clock_step_back_during_check_loses_no_counts() {
     let Some(redis) = RedisWithClock::start_with(&[]) else { return };
     let guard = redis.server.guard("middle");
     let now = Duration::from_micros(START);
-    // A check reads the clock fewer than 40 times. Therefore the loop tests a clock step at each of these readings.
+    // A check reads the clock fewer than 40 times, so these 40 iterations test a clock step after each time that a check
+    // reads the clock.
     for readings in 0..40 {
         for (rate, room) in QUOTAS.iter().flat_map(|rate| [(*rate, 0), (*rate, 1)]) {
             let policy = Policy::new(rate.replace(['/', ' '], "-"), rate).unwrap();

@@ -1,4 +1,5 @@
-//! Tests that each test in the table of faults exists, and that the table has each test of the module `faults`.
+//! Checks that each test in the table of faults exists, and that the table contains every test of the module
+//! `faults`.
 
 use std::{collections::BTreeSet, fs, path::Path};
 

@@ -23,8 +23,8 @@ fn per_request_quotas_beyond_max_pairs_are_labeled_other() {
         assert_eq!(counted.values().sum::<u64>(), 10_000);
         let pairs: BTreeSet<_> =
             counted.keys().map(|[policy, quota, ..]| [policy, quota]).collect();
-        // One of these pairs of a policy and a quota has the label `other`, which stands for all policies without a
-        // pair. One additional pair is reserved for the registered policy.
+        // The metrics count each pair of a policy and a quota. One of the pairs has the label `other` and counts all
+        // policies without a separate pair. One additional pair is reserved for the registered policy.
         assert_eq!(pairs.len(), MAX_PAIRS);
         let other = ["other", "other", "allowed", "store"].map(str::to_owned);
         assert_eq!(counted[&other], 10_000 - (MAX_PAIRS as u64 - 1));

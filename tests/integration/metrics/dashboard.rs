@@ -42,7 +42,7 @@ fn all_queries() -> Vec<String> {
     found
 }
 
-/// Returns the words of a query. Each word is returned with the rest of the query that follows it.
+/// Returns the words of a query. Each word is paired with the text that follows it in the query.
 fn words(query: &str) -> impl Iterator<Item = (&str, &str)> {
     let is_word_char = |it: char| it.is_ascii_alphanumeric() || it == '_';
     query.split(move |it| !is_word_char(it)).filter(|word| !word.is_empty()).map(move |word| {

@@ -42,7 +42,7 @@ fn denial_is_counted_under_the_denying_quota() {
             assert_eq!(recorder.decisions(), counted);
         });
     }
-    // Only the first quota is too small for a cost of 10.
+    // The first quota is too small for a cost of 10, and the second quota is large enough.
     Recorder::record(async |recorder| {
         let (guard, policy) = (RateGuard::in_memory(), policy("both", "9/hour; 20/day"));
         for cost in [1, 10] {

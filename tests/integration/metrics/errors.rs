@@ -111,7 +111,7 @@ fn offence_is_counted_locally_under_overload() {
         for _ in 0..4 {
             guard.check(&policy, &Key::from("ann")).await.unwrap();
         }
-        // The second denial begins the ban, as it would with a store that works.
+        // The second denial begins the ban, although the store cannot count offences.
         let counted = expected([
             ("login|1/hour|allowed|store", 1),
             ("login|1/hour|denied|store", 1),

@@ -82,7 +82,7 @@ fn candidate_denials_are_counted_while_requests_are_allowed() {
             ("wrapped|8/365 days|denied|shadow", 40),
         ]);
         assert_eq!(wait_for_decisions(recorder, 800).await, counted);
-        // A request that is denied is also counted for the enforced quota and for the candidate.
+        // A denied request is also counted twice: for the enforced quota, and for the candidate.
         assert_eq!(get(&app, 1, "/search").await.status, 429);
         let counted = wait_for_decisions(recorder, 802).await;
         let count = |text: &str| counted[expected([(text, 0)]).keys().next().unwrap()];

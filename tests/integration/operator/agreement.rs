@@ -163,8 +163,9 @@ async fn explanation_matches_the_next_request_in_redis() {
             // it reported that it would pass.
             assert!(is_admitted, "{response:?}\n{before:#}");
         } else if !is_admitted {
-            // Over time, units can only become free. Therefore the wait must not be longer in the response than in the
-            // explanation before it, nor longer in the explanation after it than in the response.
+            // Over time, units can only become free. Therefore the wait in the response must not be longer than in
+            // the explanation before it. The wait in the explanation after it must not be longer than in the
+            // response.
             let header: f64 = response.header("retry-after").unwrap().parse().unwrap();
             assert!(retry_after(&before).unwrap().ceil() >= header, "{response:?}\n{before:#}");
             if let Some(wait) = retry_after(&after) {

@@ -152,8 +152,8 @@ async fn inventory_and_explanation_follow_reload_of_the_file() {
     let limits = explanation["limits"].as_array().unwrap();
     assert!(limits.iter().all(|it| it["because"] == "address_denied"), "{limits:?}");
 
-    // An explanation by key must also use three settings of the file: the key type, the candidate, and the access
-    // list.
+    // An explanation by key must also use three settings of the file: the key type, the candidate quotas, and the
+    // access list.
     let selector = json!({ "policy": "op-file", "key": "a", "address": "192.0.2.1" });
     let explanation = post_json(&app, "explain", &selector).await;
     assert_eq!(

@@ -1,5 +1,5 @@
-//! Tests how the endpoints report shadow limits and candidates. The endpoints must not report the decisions of shadow
-//! limits and candidates as denials.
+//! Tests how the endpoints report shadow limits and candidate quotas. The endpoints must not report decisions of
+//! these limits and quotas as denials of the requests.
 
 use actix_rateguard::{
     Key, Limit, MemoryStore, Policy, RateGuard, RateLimit, StoreError, error::BanError, key,

@@ -49,7 +49,7 @@ async fn test_counts(guard: &RateGuard) {
     assert_eq!(guard.peek(&policy, &key).await.unwrap().remaining(), 10);
     assert_eq!(remaining(guard, &policy, &key).await, 8);
 
-    // A check that waits may call the store several times. The candidate must count it only once.
+    // While a check waits for room, it may call the store several times. The candidate must count it only once.
     let second = std::time::Duration::from_secs(1);
     assert!(guard.check_or_wait(&policy, &key, second).await.unwrap().is_allowed());
     wait_for_remaining!(guard, &policy, &key, 7);

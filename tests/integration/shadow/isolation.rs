@@ -79,7 +79,7 @@ async fn failing_candidate_checks_are_only_counted() {
     }
 }
 
-/// If the store does not decide a check, a shadow policy must allow it, even if the failure mode is `closed`.
+/// If the store does not decide a check, a shadow policy must allow the check, even if the failure mode is `closed`.
 #[tokio::test]
 async fn shadow_policy_allows_undecided_checks() {
     for fault in [Some(StoreError::Unreachable(None)), None] {

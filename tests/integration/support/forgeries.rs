@@ -1,9 +1,9 @@
 //! Forged values of the headers in which proxies report client addresses.
 
-/// The lines that a request has for one header.
+/// The values of one header in a request. If the header occurs in several lines, each line has one value.
 pub type Lines = Vec<Vec<u8>>;
 
-/// Formats an address in the way in which a proxy writes it into this header.
+/// Formats an address as a proxy writes it into this header.
 pub fn entry(header: &str, address: &str) -> String {
     match (header.eq_ignore_ascii_case("forwarded"), address.contains(':')) {
         (true, true) => format!("for=\"[{address}]:4711\";proto=https"),
@@ -18,7 +18,7 @@ pub fn forgeries(header: &str, attacker: &str, victim: &str) -> Vec<(&'static st
     let is_forwarded = header.eq_ignore_ascii_case("forwarded");
     let [own, of_victim, proxy] =
         [attacker, victim, "192.0.2.50"].map(|address| entry(header, address));
-    // Writes a text at the place where the header usually has an address.
+    // Formats an entry of the header that contains this text instead of an address.
     let node = |text: &str| if is_forwarded { format!("for={text}") } else { text.to_owned() };
     let quoted = |text: &str| node(&format!("\"{text}\""));
     let line = |text: String| vec![text.into_bytes()];

@@ -13,7 +13,7 @@ use std::{
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-/// What the server does when it receives an HTTP request.
+/// The fault that the server injects when it receives an HTTP request.
 #[derive(Clone)]
 pub enum Fault {
     None,
@@ -35,7 +35,8 @@ pub struct Request {
 }
 
 impl Request {
-    /// Returns the value of a header field that the request has exactly once. `name` must be in lower case.
+    /// Returns the value of a header field. Returns `None` if the request does not have the field exactly once.
+    /// `name` must be in lower case.
     pub fn field(&self, name: &str) -> Option<&str> {
         let mut values = self.fields.iter().filter(|(field, _)| field == name);
         values.next().filter(|_| values.next().is_none()).map(|(_, value)| &**value)

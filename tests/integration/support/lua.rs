@@ -39,7 +39,7 @@ pub struct Script<'a> {
     hash: String,
     prefix: String,
     calls: u64,
-    /// The name that the script has for the algorithm with exact logs. It depends on the encoding of the logs.
+    /// The name of the exact log algorithm in the script. The name depends on the encoding of the logs.
     log: &'static str,
 }
 

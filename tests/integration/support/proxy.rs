@@ -23,7 +23,7 @@ pub struct Proxy {
 /// The faults that apply to the forwarded bytes of all connections.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NetworkFaults {
-    /// A constant delay, for which the proxy waits each time that it has read bytes.
+    /// A constant delay: the proxy waits for this time after each read, before it forwards the bytes.
     pub delay: Duration,
     /// The maximum of a random delay, which the proxy adds to `delay`.
     pub jitter: Duration,

@@ -2,7 +2,7 @@
 
 use actix_rateguard::{Algorithm, Quotas};
 
-/// Asserts that at least one of the rates uses each algorithm. `list` names the list in the message.
+/// Asserts that, for each algorithm, at least one of the rates uses it. `list` names the list in the message.
 #[track_caller]
 pub fn assert_has_every_algorithm<'a>(list: &str, rates: impl IntoIterator<Item = &'a str>) {
     let quotas = |rates: &str| rates.parse::<Quotas>().unwrap_or_else(|it| panic!("{rates}: {it}"));

@@ -19,8 +19,8 @@ pub struct Resolver(Shim);
 
 struct Shim {
     library: &'static Path,
-    /// The path of a file with three 64-bit numbers. The library maps this file into memory, and each replaced function
-    /// reads the numbers when it is called.
+    /// The path of a file with three 64-bit numbers. The library maps this file into memory, and each function of the
+    /// library reads the numbers when it is called.
     control: PathBuf,
     _folder: Folder,
 }

@@ -1,4 +1,4 @@
-//! Tests that the lists of rates, which other tests use, and the documents contain every algorithm.
+//! Tests that every algorithm is in the lists of rates that other tests use, and in the documents.
 
 use actix_rateguard::Algorithm;
 use rateguard_tests::{fuzz::QUOTA_EXAMPLES, history, storm::limits};
@@ -15,7 +15,7 @@ fn lists_of_rates_have_every_algorithm() {
         "`QUOTAS` in tests/src/fuzz/grammar.rs",
         QUOTA_EXAMPLES.iter().copied(),
     );
-    // A storm requests only the policies of pages.
+    // A storm sends requests only to pages. Therefore only a policy that belongs to a page is tested.
     let is_requested = |name| limits::PAGES.iter().any(|page| page.policies.contains(name));
     let requested = limits::LIMITS.iter().filter(|(name, _)| is_requested(name));
     assert_has_every_algorithm(
@@ -30,7 +30,7 @@ fn documents_name_every_algorithm() {
     let attribute = include_str!("../../../rateguard-macros/src/lib.rs");
     let changelog = include_str!("../../../CHANGELOG.md");
     for (_, name) in Algorithm::NAMES {
-        // The tables of algorithms and of memory.
+        // README.md lists each algorithm in two tables: the table of algorithms and the table of memory use.
         let rows = readme.lines().filter(|line| line.starts_with(&format!("| `{name}`"))).count();
         assert_eq!(rows, 2, "rows of README.md for `{name}`");
         assert!(attribute.contains(&format!("\"{name}\"")), "rateguard-macros/src/lib.rs: {name}");

@@ -1,4 +1,4 @@
-//! Tests the number of heap allocations for a check and for a request, with the memory store.
+//! Tests the number of heap allocations for a check and for an HTTP request. The guard uses the memory store.
 
 use std::{collections::HashMap, process::Command};
 
@@ -20,8 +20,8 @@ fn check_allocates_nothing_and_limit_at_most_four_times() {
     for check in ["check", "check with metrics"] {
         assert_eq!(["allowed", "denied"].map(|it| counts[&format!("{check}, {it}")]), [0, 0]);
     }
-    // A limit may make four allocations. The first two are the future of the middleware and the decision. The other
-    // two are the box and the table in which actix-web stores the decision for the handler.
+    // A limit may make four heap allocations for each request. The first two are the future of the middleware and
+    // the decision. The other two are the box and the table in which actix-web stores the decision for the handler.
     let additional = counts["response of a limit"] - counts["response with three headers"];
     assert!(additional <= 4, "{counts:?}");
 }

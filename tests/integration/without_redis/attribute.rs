@@ -181,7 +181,7 @@ async fn several_attributes_on_one_handler_all_apply() {
     // The limit that counts by key admits 1 request per minute.
     assert_eq!(send_with_key("a").await.numbers().unwrap()[..2], [1, 0]);
     assert_eq!(send_with_key("b").await.status, 200);
-    // The limit that counts by address admits 3 requests per minute. It must not count the request that the limit by
+    // The limit that counts by address admits 3 requests per minute. It must not count a request that the limit by
     // key denied.
     assert_eq!(send_with_key("c").await.status, 200);
     let denied = send_with_key("d").await;

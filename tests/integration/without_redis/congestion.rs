@@ -72,7 +72,7 @@ async fn late_check_is_decided_locally_with_mirrored_counts() {
         }
         let decision = guard.check(&policy, &key).await.unwrap();
         assert!(!decision.is_allowed() && decision.is_local(), "{on_error:?}");
-        // Congestion is not a failure, so the guard must still report that the store is good.
+        // Congestion is not a failure, so the health report of the guard must still be good.
         assert!(guard.health().is_good());
         let failures = guard.failures();
         assert_eq!((failures.open, failures.closed, failures.local), (0, 0, 3));
@@ -97,7 +97,7 @@ async fn late_check_is_denied_by_a_newer_cached_denial() {
     let store = CongestedStore::new();
     let guard = store.guard().denial_cache_ttl(Duration::from_secs(10)).build().unwrap();
     let (policy, key) = (Policy::new("p", "1/hour").unwrap(), Key::from("ann"));
-    // While this check waits, other checks use up the limit.
+    // While this check waits for the congested store, other checks use up the limit.
     store.set_congested(true);
     let late = tokio::spawn({
         let (guard, policy, key) = (guard.clone(), policy.clone(), key);
@@ -120,8 +120,8 @@ async fn late_check_invalidates_no_cached_denial() {
     assert!(guard.request(&policy, &key).cost(4).check().await.unwrap().is_allowed());
     assert!(!guard.request(&policy, &key).cost(2).check().await.unwrap().is_allowed());
     store.set_congested(true);
-    // The store does not reply to another check of the same key. This check may have taken the last unit, but it
-    // cannot free units. Therefore the cached denial stays valid.
+    // The store does not reply to another check of the same key. The store may have admitted this check, but a check
+    // never frees units. Therefore the cached denial stays valid.
     assert!(guard.check(&policy, &key).await.unwrap().is_local());
     let decision = guard.request(&policy, &key).cost(2).check().await.unwrap();
     assert!(!decision.is_allowed() && !decision.is_local());
@@ -154,7 +154,7 @@ async fn ban_of_the_store_applies_to_local_decisions() {
     store.set_congested(true);
     let decision = guard.request(&policy, &key).cost(0).check().await.unwrap();
     assert!(decision.is_local() && decision.banned_for().is_some());
-    // The method `unban` must end the ban in the store and also the ban in memory.
+    // The method `unban` must end two bans: the ban in the store, and the ban in the memory of the guard.
     store.set_congested(false);
     guard.unban(&policy, &key).await.unwrap();
     store.set_congested(true);

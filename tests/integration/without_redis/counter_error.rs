@@ -1,7 +1,7 @@
 //! Measures how much `sliding_window_counter` differs from the exact sliding window, for several kinds of traffic.
-//! The README contains these figures.
+//! The README contains the results.
 //!
-//! The command `scripts/test counter_error -- --nocapture` prints the figures.
+//! The command `scripts/test counter_error -- --nocapture` prints the results.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -16,7 +16,7 @@ const LIMIT: usize = 100;
 const WINDOW: f64 = 60.0;
 const WINDOWS: usize = 500;
 
-/// The differences between the counter and the exact sliding window.
+/// The differences between the sliding-window counter and the exact sliding window.
 #[derive(Debug, PartialEq)]
 struct Error {
     /// The requests that the counter admitted although the exact sliding window had no room, in percent of all
@@ -24,13 +24,15 @@ struct Error {
     false_admissions: f64,
     /// The requests that the counter denied although the exact sliding window had room, in percent of all requests.
     false_denials: f64,
-    /// The requests that the counter admitted, in percent of the requests that the exact sliding window admits.
+    /// The number of requests that the counter admitted, in percent of the number that the exact sliding window
+    /// admitted.
     admitted: f64,
     /// The maximum number of requests that the counter admitted within one window, in percent of the limit.
     max: usize,
 }
 
-/// Measures the differences for requests at these times. The times must be sorted and are in seconds.
+/// Measures these differences for requests that arrive at the given times. The times must be sorted and are in
+/// seconds.
 fn error(times: &[f64]) -> Error {
     let (guard, clock) = test_util::guard();
     let policy = Policy::new("p", "100/minute sliding_window_counter").unwrap();
@@ -79,8 +81,8 @@ impl Random {
     }
 }
 
-/// Returns the times of requests that are independent of each other. On average, each window has `load` times as many
-/// requests as the limit.
+/// Returns random times at which requests arrive independently of each other. On average, each window has `load`
+/// times as many requests as the limit.
 fn independent(load: f64) -> Vec<f64> {
     let mut random = Random::new();
     let mut time = 0.0;
@@ -105,8 +107,8 @@ fn bursts(load: f64) -> Vec<f64> {
         .collect()
 }
 
-/// Returns the times of the worst case: as many requests as the limit at the end of a window, and then 100 requests per
-/// second in the next window.
+/// Returns the times of requests in the worst case. At the end of a window, there are as many requests as the limit.
+/// In the next window, there are 100 requests per second.
 fn worst_case() -> Vec<f64> {
     let end = (0..LIMIT).map(|_| WINDOW - 0.001);
     let next = (0..6_000).map(|number| WINDOW + f64::from(number) / 100.0);

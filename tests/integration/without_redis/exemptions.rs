@@ -85,7 +85,7 @@ async fn only_configured_methods_are_limited_with_one_count() {
     for path in ["/methods", "/middleware"] {
         let status_of = async |method| {
             let request = TestRequest::with_uri(path).method(method);
-            // The routes and the limits must ignore this header, so the method of the request does not change.
+            // The routes and the limits must ignore this header. They must use the real method of the request.
             let request = request.insert_header(("X-HTTP-Method-Override", "GET"));
             send(&app, from_client(1, request)).await.status
         };
@@ -228,7 +228,7 @@ async fn allowed_address_does_not_exempt_a_proxy_without_client() {
             assert!(outcome.starts_with("denied"), "{forwarded:?}: {outcome}");
         }
     }
-    // If the header contains a client address, an access list can still allow this address.
+    // These headers contain a client address that the guard can use. Therefore an access list can allow the address.
     let list = AccessList::new().allow_addresses(["10.0.0.0/8", "198.51.100.0/24"]).unwrap();
     for (statuses, outcome) in
         send_behind_proxy(&list, &["198.51.100.1", "unknown, 198.51.100.1, 10.0.0.2"]).await
@@ -408,8 +408,8 @@ async fn preflights_are_counted_only_with_count_preflights() {
         [status_of(preflight("/counted")).await, status_of(preflight("/counted")).await],
         [200, 429]
     );
-    // The limit counts all requests except preflights. An OPTIONS request without the headers of a preflight is counted
-    // too.
+    // The limit counts all requests except preflights. An OPTIONS request without all headers of a preflight is not
+    // a preflight, so it is counted too.
     let options = || TestRequest::with_uri("/free").method(Method::OPTIONS);
     assert_eq!([status_of(options()).await, status_of(options()).await], [200, 429]);
     let without_requested_method = options().insert_header(("Origin", "https://shop.example"));
@@ -422,7 +422,8 @@ async fn preflights_are_counted_only_with_count_preflights() {
 #[actix_web::test]
 async fn cross_origin_scripts_can_read_rejections_and_headers() {
     let guard = RateGuard::in_memory();
-    // The limit must admit preflights in both cases: outside and inside the CORS middleware.
+    // The limit must admit preflights in both cases: if it wraps the CORS middleware, and if the CORS middleware
+    // wraps the limit.
     for is_outermost in [true, false] {
         let cors = || {
             Cors::default()

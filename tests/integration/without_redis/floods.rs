@@ -1,5 +1,5 @@
-//! Tests the memory store during a flood of random keys. The following command runs the test that is ignored by
-//! default. This test takes one to two minutes and prints figures:
+//! Tests the memory store during a flood of random keys. One test is ignored by default, because it takes one to two
+//! minutes. The following command runs this test, which prints its measurements:
 //!
 //! ```sh
 //! cargo test --release -p rateguard-tests --test integration -- ten_million --ignored --nocapture
@@ -67,8 +67,8 @@ fn flood_of_ten_million_keys_takes_bounded_memory() {
         let figures = flood(10_000_000, cap, &format!("5/10s {algorithm}"));
         let bytes = figures["bytes"];
         assert!(bytes < cap * BYTES_PER_KEY * 12 / 10, "{bytes}");
-        // This bound is ten times the value that was measured on an idle machine, so the test also succeeds on a busy
-        // machine.
+        // This maximum is ten times the time that was measured on an idle machine, so the test also succeeds on a
+        // busy machine.
         assert!(figures["p99_ns"] < 50_000, "{figures:?}");
     }
 }

@@ -1,4 +1,5 @@
-//! Runs each target of `scripts/fuzz` for a short time. The seed is always the same.
+//! Runs each fuzz target of `scripts/fuzz` for a short time. The random inputs have a fixed seed, so each run uses
+//! the same inputs.
 
 use rateguard_tests::fuzz::TARGETS;
 

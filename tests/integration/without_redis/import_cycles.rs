@@ -1,5 +1,5 @@
-//! Tests that the source files of each crate have no import cycles. In a cycle, a file imports another file that
-//! directly or indirectly imports the first file.
+//! Tests that the source files of each crate have no import cycles. In an import cycle, a file imports a second
+//! file, and the second file imports the first file, directly or through other files.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,8 +13,8 @@ const CRATES: [&str; 5] =
 /// The path of a module or an item, such as `["guard", "breaker"]`. The path of the crate's root is empty.
 type ItemPath = Vec<String>;
 
-/// The imports and the exports of a source file. The key of an export is its name, and the value is the path of the
-/// exported item.
+/// The imports and the exports of a source file. The map `exports` contains the path of each exported item by its
+/// exported name.
 #[derive(Default)]
 struct Source {
     imports: Vec<ItemPath>,
@@ -103,7 +103,7 @@ impl Source {
                 if is_export {
                     source.exports.insert(name, path.clone());
                 }
-                // If a file exports an item of its own submodule, this does not make the file depend on the item.
+                // A file that exports an item of its own submodule does not depend on the item.
                 if !(is_export && path.starts_with(module)) {
                     source.imports.push(path);
                 }
@@ -123,7 +123,7 @@ fn split_use(statement: &str) -> Option<(&str, &str)> {
     (!tree.contains(['(', '=', '"'])).then_some((&statement[..at], tree))
 }
 
-/// Returns the paths in a `use` tree. Each path is returned with the name that the import gives to it.
+/// Returns all paths in a `use` tree. Each path is paired with the name under which the code imports it.
 fn leaves(tree: &str, prefix: &[String]) -> Vec<(ItemPath, String)> {
     let tree = tree.trim();
     if let Some((before, list)) = tree.split_once('{') {
@@ -168,7 +168,7 @@ fn split_list(list: &str) -> Vec<String> {
     branches
 }
 
-/// Returns the paths that the code uses without importing them, such as `crate::key::Key`.
+/// Returns the paths that are written in the code outside `use` declarations, such as `crate::key::Key`.
 fn inline_paths(code: &str, module: &ItemPath) -> Vec<ItemPath> {
     let mut paths = Vec::new();
     for start in ["crate::", "super::"] {
@@ -189,8 +189,8 @@ fn inline_paths(code: &str, module: &ItemPath) -> Vec<ItemPath> {
     paths
 }
 
-/// Converts a path that a module uses to the path from the crate's root. Returns `None` if the path leads to another
-/// crate.
+/// Resolves a path in the code of `module` to the full path from the crate's root. Returns `None` if the path leads to
+/// another crate.
 fn absolute(path: &[String], module: &ItemPath) -> Option<ItemPath> {
     let supers = path.iter().take_while(|part| *part == "super").count();
     match path.first()?.as_str() {
@@ -204,12 +204,12 @@ fn absolute(path: &[String], module: &ItemPath) -> Option<ItemPath> {
     }
 }
 
-/// Returns, for each file, the files that it depends on.
+/// For each file, returns the files on which it depends.
 fn edges(sources: &BTreeMap<ItemPath, Source>) -> BTreeMap<ItemPath, BTreeSet<ItemPath>> {
     let target = |import: &ItemPath| {
         let mut import = import.clone();
-        // If the imported path leads to an export, another file defines the item. The path of an export can lead to
-        // another export, but never to eight exports in a row.
+        // If the imported path leads to an export, a different file defines the item, so the path of the export is
+        // followed. The item is always found after fewer than eight exports.
         for _ in 0..8 {
             let known =
                 (0..=import.len()).rev().find(|end| sources.contains_key(&import[..*end]))?;
@@ -225,7 +225,7 @@ fn edges(sources: &BTreeMap<ItemPath, Source>) -> BTreeMap<ItemPath, BTreeSet<It
     };
     let of = |(file, source): (&ItemPath, &Source)| {
         let targets = source.imports.iter().filter_map(target);
-        // The root only declares modules and exports items. Therefore a dependency on the root is ignored.
+        // The crate's root only declares modules and exports items. Therefore a dependency on the root is ignored.
         let targets = targets.filter(|target| target != file && !target.is_empty()).collect();
         (file.clone(), targets)
     };

@@ -234,7 +234,7 @@ async fn keys_with_any_different_part_have_separate_buckets() {
         };
         assert_eq!([send_as("ann", "a", 1).await, send_as("ann", "a", 2).await], [200, 429]);
         assert_eq!([send_as("ann", "b", 1).await, send_as("bob", "a", 1).await], [200, 200]);
-        // If one part of the key is missing in a request, the client must be counted only by address.
+        // If a request has no value for one part of the key, the client must be counted only by its address.
         assert_eq!(
             [send_as("", "a", 1).await, send_as("", "b", 1).await, send_as("", "a", 2).await],
             [200, 429, 200]

@@ -1,5 +1,5 @@
-//! Tests that a million different values have different keys. With these values, a mistake in the encoding of keys
-//! would probably give the same key to two of them.
+//! Tests that a million different values have different keys. The values are chosen so that a mistake in the
+//! encoding of keys would probably give the same key to two of the values.
 
 use std::{
     collections::HashSet,

@@ -71,8 +71,8 @@ fn bans_begin_and_last_during_a_flood_of_one_network() {
         .count();
     assert_eq!(banned, 50);
 
-    // These 10,000 offenders (clients that continue after denials) are in one network. The store has no room for so
-    // many of them.
+    // These 10,000 offenders (clients that continue after denials) are in one network. The store has too little room
+    // to count all of them separately.
     for number in 0..10_000_u32 {
         offend(&guard, &policy, &client(&format!("2001:db8:2:{number:x}::1")), || {});
     }

@@ -1,5 +1,5 @@
-//! Tests the limits that are passed to a middleware. The settings of a limit must apply only to this limit. If a limit
-//! has several errors, the middleware must return the first error.
+//! Tests the limits that are passed to a middleware. The settings of a limit must apply only to this limit. If a
+//! limit has several errors, the middleware must report the first error.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -103,8 +103,8 @@ async fn network_of_32_bits_has_a_bounded_number_of_keys() {
     assert_eq!(count_keys(RateGuard::builder(), sites().take(30_000)).await, 16_384 + 1_024);
     let low_cap = || ClientAddress::peer().max_ipv6_keys_per_32(64);
     assert_eq!(count_keys(rule(low_cap()), sites().take(2_000)).await, 64 + 4);
-    // A /48 network with too many keys gets some shared keys. These do not count toward the maximum number of keys of
-    // the /32 network.
+    // A /48 network with too many keys gets some shared keys. The shared keys must not count toward the maximum
+    // number of keys for the /32 network.
     let both_caps = low_cap().max_ipv6_keys_per_48(16);
     let clients = (0..10).flat_map(|number| (0..200).map(move |client| site(number) + client));
     assert!(count_keys(rule(both_caps), clients).await <= 64 + 4 + 4 * 4);

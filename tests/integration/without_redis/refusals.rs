@@ -115,8 +115,8 @@ fn expected_fields(dialect: HeaderDialect) -> [Vec<(&'static str, Expected)>; 2]
             let policies = Text(r#""search";q=2;w=10, "search{2}";q=100;w=86400"#);
             statuses.map(|status| vec![("ratelimit", Text(status)), ("ratelimit-policy", policies)])
         }
-        // The enum is non-exhaustive, so the compiler requires this arm. It does not report a dialect for which this
-        // function has no arm.
+        // The enum is non-exhaustive, so the compiler requires this arm. If a dialect has no arm in this function,
+        // the compiler does not report it, so this arm panics.
         _ => panic!("expected an arm for {dialect:?} in `expected_fields`, found none"),
     }
 }

@@ -143,11 +143,11 @@ fn spellings(segment: &str) -> Vec<String> {
     spellings
 }
 
-/// For each spelling, sends a request with the spelling once before and once after a request with the plain path.
-/// Returns how many spellings reached the handler.
+/// For each spelling, sends two pairs of requests: the plain path and then the spelling, and the spelling and then
+/// the plain path. Returns how many spellings reached the handler.
 ///
-/// A different client sends the requests for each of the two orders. `status_of` sends a request and returns its
-/// status, or `None` if the target is not a valid URI.
+/// Each pair of requests has a different client. `status_of` sends a request and returns its status, or `None` if
+/// the target is not a valid URI.
 async fn assert_one_bucket(status_of: impl AsyncFn(usize, &str) -> Option<u16>) -> usize {
     let mut reached = 0;
     let mut client = 0;

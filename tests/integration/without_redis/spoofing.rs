@@ -50,7 +50,7 @@ const HEADERS: [&str; 14] = [
     "X-Envoy-External-Address",
 ];
 
-/// The peer of the connection, as the server sees it.
+/// The peer of the connection on which the server receives the request.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Peer {
     /// The client itself is the peer of a TCP connection.
@@ -215,8 +215,8 @@ async fn forged_headers_do_not_change_the_bucket_of_a_client() {
                 let forged: Vec<_> =
                     names.iter().map(|name| forgeries(name, attacker, victim)).collect();
                 for (index, (shape, _)) in forged[0].iter().enumerate() {
-                    // The guard ignores all headers except the configured header. Therefore the headers that are not
-                    // configured are tested with fewer proxy chains and with only a part of the forgeries.
+                    // The guard ignores all headers except the configured header. Therefore the test sends these
+                    // ignored headers with fewer proxy chains, and with only a part of the forgeries.
                     let chains = match peer {
                         Peer::Proxy(_) if is_configured => chains,
                         _ if is_configured => &chains[..1],

@@ -73,8 +73,8 @@ fn judge_history(history: History, faults: Vec<FaultPeriod>) -> Findings {
     judge(vec![history], DEADLINE, &StoreEvents { faults, ..StoreEvents::default() })
 }
 
-/// Returns the history of a server. The server received replies of the store at 0 and 5 seconds, and it has an
-/// undecided request at the time `at`.
+/// Returns the history of a server. The server received replies from the store at 0 and 5 seconds. At the time `at`,
+/// it received a request that the store did not decide.
 fn undecided(mode: &'static str, at: u64) -> History {
     let answered =
         [(1, 0), (2, 5 * SECOND)].map(|(number, at)| (number, check(number, "log", at, true), at));
@@ -174,8 +174,8 @@ fn machine_stall_explains_undecided_requests_but_busy_redis_does_not() {
     assert!(!is_explained_with(probe(at + 40 * MILLI, MILLI, Some(0))));
 }
 
-/// Returns whether the judge accepts a server with these admissions for the page `/log`. Each item has the time of an
-/// admission, and whether the server decided it in memory.
+/// Returns whether the judge accepts a server with these admissions for the page `/log`. Each item contains the time
+/// of an admission, and whether the server made this decision in memory.
 fn is_within_share(admissions: &[(u64, bool)]) -> bool {
     let mut history = History { mode: "open", ..History::default() };
     for (number, (at, is_local)) in (1..).zip(admissions) {
@@ -200,7 +200,8 @@ fn store_admissions_count_in_the_local_share() {
     assert!(!is_within_share(&[(0, store), (tenth, store), (2 * tenth, local)]));
     assert!(is_within_share(&[(0, store), (tenth, store), (11 * tenth, local)]));
     assert!(is_within_share(&[(0, store), (tenth, store), (2 * tenth, store)]));
-    // The third and the fourth admission exceed the local share. Therefore the server does not count them in memory.
+    // The third and the fourth admission exceed the local share. Therefore the server does not add these two
+    // admissions to its count in memory.
     let full = [(0, store), (tenth, store), (5 * tenth, store), (6 * tenth, store)];
     assert!(is_within_share(&[&full[..], &[(12 * tenth, local)]].concat()));
     // The server may have counted the first admission at its earliest possible time. Then the window does not contain

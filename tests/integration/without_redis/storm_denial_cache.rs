@@ -48,9 +48,9 @@ fn request(number: u64, at: u64, status: u16) -> Request {
     }
 }
 
-/// Returns whether the judge accepts the response to the request `last`, for which there is no store call. At the time
-/// 0, the store denied a check of the same client. `others` contains a different request and its store calls, which may
-/// have changed the bucket.
+/// Returns whether the judge accepts the response to the request `last`, for which there is no store call. At the
+/// time 0, the store denied a check of the client that sends `last`. `others` contains a different request and its
+/// store calls, which may have changed the bucket.
 fn is_accepted(others: Option<(Request, Vec<StoreCall>)>, last: Request, reset_after: u64) -> bool {
     let mut denial = call(1, Operation::Check, 0, false);
     denial.parts[0].reset_after = reset_after;

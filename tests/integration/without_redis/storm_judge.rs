@@ -1,5 +1,6 @@
-//! Tests the judge of storms. It must find every violation in a history, and it must accept every history that a
-//! correct store can produce.
+//! Tests the storm judge, which decides whether servers behaved correctly in a storm (a test that injects random
+//! faults). The judge must find every violation in a history, and it must accept every history that a correct store
+//! can produce.
 
 use std::time::Duration;
 
@@ -16,7 +17,8 @@ use crate::support::rates::assert_has_every_algorithm;
 
 const DEADLINE: Duration = Duration::from_millis(100);
 const MILLI: u64 = 1_000;
-/// The start of each history: a number of microseconds far from 0. A window of the counter begins at this time.
+/// The start of each history: a number of microseconds far from 0. A window of the sliding-window counter begins at
+/// this time.
 const START: u64 = 1_800_000_000_000_000;
 
 /// Returns the rates of a policy.
@@ -85,8 +87,8 @@ fn with_window_end(mut calls: Vec<StoreCall>, end: u64) -> Vec<StoreCall> {
     calls
 }
 
-/// Judges the histories of several servers. `calls` has the calls of each server, and the store lost its data at the
-/// times `losses`.
+/// Judges the histories of several servers. Each item of `calls` is the list of store calls of one server. At each
+/// time in `losses`, the store lost its data.
 fn judge_calls(calls: Vec<Vec<StoreCall>>, losses: &[u64]) -> Findings {
     let history = |calls| History { mode: "open", calls, ..History::default() };
     let losses = losses.iter().map(|loss| START + loss).collect();
@@ -173,7 +175,7 @@ fn counter_admits_its_limit_minus_the_weighted_previous_window() {
     assert_accepted([burst(9, 0), burst(4, window * 3 / 2)].concat());
     assert_violation(Violation::OverAdmission, burst(10, 0));
     assert_violation(Violation::OverAdmission, [burst(9, 0), burst(5, window * 3 / 2)].concat());
-    // After two windows, the first calls do not count any more.
+    // Two windows after the first calls, the store does not count these calls any more.
     assert_accepted([burst(9, 0), burst(9, 2 * window)].concat());
 }
 
@@ -212,10 +214,10 @@ fn data_loss_permits_one_additional_limit() {
     assert!(judge_calls(denial, &[100]).violations.contains_key(&Violation::FalseDenial));
 }
 
-/// Judges calls of a store whose clock was stepped at the time `since`. `ahead` is the new offset of the clock in
-/// microseconds.
+/// Judges the calls of a store whose clock jumped at the time `since`. After the jump, the store's clock is `ahead`
+/// microseconds ahead of the real time.
 fn judge_with_clock_step(mut calls: Vec<StoreCall>, since: u64, ahead: i64) -> Findings {
-    // The times in replies are on the store's clock. Therefore they must change with the clock.
+    // The times in replies come from the store's clock. Therefore they must jump with this clock.
     for call in calls.iter_mut().filter(|call| call.began >= START + since) {
         let reply = call.reply.as_mut().unwrap();
         reply.at = reply.at.saturating_add_signed(ahead);
@@ -234,8 +236,8 @@ fn clock_steps_are_distinguished_from_over_admission() {
         let findings = judge_with_clock_step(twice(second), 500 * MILLI, ahead);
         assert!(findings.violations.is_empty(), "{findings:?}");
     }
-    // A backward clock step must not permit any additional admission. A forward clock step permits the whole limit
-    // once more.
+    // A backward clock step must not permit any additional admission. A forward clock step permits as many
+    // additional units as the limit.
     let backward = judge_with_clock_step(twice(900 * MILLI), 500 * MILLI, -700_000);
     assert!(backward.violations.contains_key(&Violation::OverAdmission));
     assert!(judge_with_clock_step(twice(900 * MILLI), 500 * MILLI, 700_000).violations.is_empty());
@@ -376,7 +378,7 @@ fn response_must_follow_from_the_replies_of_the_store() {
         ("closed", &[], Undecided, 503, true),
         ("local", &[&unanswered], Memory, 200, true),
         ("local", &[], Memory, 429, true),
-        // Load can make checks fail. Therefore a server may decide in memory, whatever its failure mode is.
+        // Under load, checks can fail. Therefore a server with any failure mode may decide in memory.
         ("open", &[], Memory, 200, true),
         ("open", &[&unanswered], Memory, 429, true),
         ("closed", &[&unanswered], Memory, 200, true),
@@ -441,8 +443,8 @@ fn server_without_the_store_admits_its_share() {
     // The limit is 8 units per second, and there are four servers. Therefore the local share is 2 units per second.
     assert!(local_violations(&[0, 1, 1_000 * MILLI, 1_001 * MILLI]).is_empty());
     assert!(local_violations(&[0, 1, 998 * MILLI]).contains_key(&Violation::Local));
-    // The server may have decided on the first request at its arrival, and on the last request when its response was
-    // sent.
+    // The exact times of the decisions are not known. The server may have decided on the first request when the
+    // request arrived, and on the last request when the response was sent.
     assert!(local_violations(&[0, 1, 999 * MILLI]).is_empty());
 }
 

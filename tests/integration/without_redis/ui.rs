@@ -20,7 +20,7 @@ fn stems(extension: &str) -> Vec<PathBuf> {
     stems
 }
 
-/// Runs the compiler on a file, without the generation of machine code.
+/// Runs the compiler on a file, but does not let it generate machine code.
 fn compile(file: &Path, libraries: &[(&str, PathBuf)], into: &Folder) -> Output {
     let mut rustc = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
     rustc.args(["--edition=2024", "--crate-type=bin", "--crate-name=ui", "--emit=metadata"]);

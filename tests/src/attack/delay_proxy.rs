@@ -1,7 +1,8 @@
 //! A proxy that adds latency to a server without limiting the throughput.
 //!
 //! One thread reads data and notes the time at which the data must be written. A second thread writes the data at
-//! that time. The reading thread never sleeps, so data that arrives while earlier data waits is not delayed twice.
+//! that time. The reading thread never sleeps, so it notes this time immediately, even while earlier data still
+//! waits.
 
 use std::{
     io::{Read, Write},

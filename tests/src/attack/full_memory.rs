@@ -17,15 +17,15 @@ use super::{
 /// The name of this attack on the command line.
 pub const NAME: &str = "full-memory";
 
-/// The number of forged addresses that fill the store. Each address has two buckets, one for each quota, so the flood
-/// exceeds the default maximum of 100,000 keys. The /48 network has 13,536 more /64 networks, which are enough for
-/// the measurement.
+/// The number of forged addresses that fill the store. Each address has two buckets, one for each quota, so the
+/// flood exceeds the default maximum of 100,000 keys. The /48 network has 13,536 more /64 networks, which are enough
+/// for the flood during the measurement.
 const INVENTED: u64 = 52_000;
 const CONNECTIONS: usize = 50;
-/// The timeout for filling the store. Filling the store takes less time than this.
+/// The maximum time for filling the store.
 const FILL_TIMEOUT: Duration = Duration::from_secs(60);
-/// The pause that each connection makes after a response. With this pause, the flood continues with 1,500 addresses
-/// per second during the measurement.
+/// The pause that each connection makes after a response. With this pause, the flood uses 1,500 new addresses per
+/// second during the measurement.
 const PAUSE: Duration = Duration::from_millis(1_000 * CONNECTIONS as u64 / 1_500);
 const FLOOD_DURATION: Duration = Duration::from_secs(5);
 /// The pause after each denial of the existing client, and after each request of a new client.
@@ -34,13 +34,13 @@ const DENIALS: usize = 50;
 const NEWCOMERS: u32 = 50;
 /// The number of denials after which the limit `network` bans a client.
 const OFFENCES: usize = 5;
-/// The maximum `Retry-After` in seconds of a denial that is not caused by a ban. The first ban takes longer, so a
-/// higher `Retry-After` shows a ban.
+/// The maximum `Retry-After` in seconds of a denial that is not caused by a ban. The first ban lasts longer, so only
+/// a denial by a ban has a higher `Retry-After`.
 const MAX_DENIAL_WAIT: u64 = 3_600;
 const EXISTING_CLIENT: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
-/// The results of requests that are sent during the flood. The existing client already sent a request before the
-/// flood, and the new clients did not.
+/// The results of the requests of two kinds of clients. The existing client sends its first request before the
+/// flood, and each new client sends its first request during the flood.
 #[derive(Default)]
 struct Observations {
     /// The number of requests of the existing client that passed.
@@ -53,7 +53,7 @@ struct Observations {
     admitted: u32,
 }
 
-/// Fills the store, and then counts bans and admitted new clients.
+/// Fills the store, and then counts the denials by a ban and the admitted new clients.
 ///
 /// # Errors
 ///

@@ -17,12 +17,12 @@ pub const NAME: &str = "full-redis";
 
 const INVENTED: u64 = 100_000;
 const CONNECTIONS: usize = 50;
-/// The memory in bytes that Redis may use, in addition to the memory that Redis uses without any keys.
+/// The memory in bytes that Redis may use, in addition to the memory that it uses right before the flood.
 const FREE_MEMORY: f64 = 8.0 * 1024.0 * 1024.0;
 const MAX_DURATION: Duration = Duration::from_secs(60);
 const MODES: [&str; 3] = ["open", "closed", "local"];
 
-/// Fills a Redis server that does not evict keys, and counts the HTTP requests that get no decision.
+/// Fills the memory of a Redis server that does not evict keys, and counts the HTTP requests that get no decision.
 ///
 /// # Errors
 ///

@@ -19,13 +19,13 @@ const REQUESTS: u32 = 5;
 /// without a limit, plus this duration.
 const MAX_EXTRA: Duration = Duration::from_millis(2);
 
-/// A header that each request repeats.
+/// A header of which each request contains many copies.
 struct Flood {
     label: &'static str,
     name: u8,
     /// The text that is repeated to make the value of the header.
     part: &'static str,
-    /// The number of times that the request has the header. 4,000 times are 16 MB, which is the server's default
+    /// The number of copies of the header in a request. 4,000 copies are 16 MB, which is the server's default
     /// maximum for the headers of a request.
     times: usize,
     limit: &'static str,
@@ -94,8 +94,8 @@ fn measure_flood(flood: &Flood, times: usize, report: &mut Report) -> AttackResu
 
 /// Returns the server's CPU time per request, and the number of requests without a response.
 ///
-/// Each request uses a new connection. If handling a request takes longer than the server's keep-alive timeout,
-/// the server closes the connection, and the next request would fail.
+/// Each request uses a new connection. If handling a request takes longer than the server's keep-alive timeout, the
+/// server closes the connection, so the next request on this connection would fail.
 fn cpu(server: &Server, path: &str, repeated: &Repeated) -> AttackResult<(Duration, u64)> {
     let (before, mut lost) = (server.cpu()?, 0);
     for _ in 0..REQUESTS {

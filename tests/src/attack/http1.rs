@@ -18,7 +18,7 @@ pub struct Response {
     pub status: u16,
     /// Whether the response has the header `X-RateLimit-Limit`. Only a limit that made a decision adds this header.
     pub is_decided: bool,
-    /// The value of the header `Retry-After` in seconds; `None` without this header.
+    /// The value of the header `Retry-After` in seconds; `None` if the response does not have this header.
     pub retry_after: Option<u64>,
 }
 

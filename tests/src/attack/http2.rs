@@ -1,8 +1,8 @@
-//! A minimal HTTP/2 client (RFC 9113). A request of this client can repeat a header thousands of times, but it
-//! needs only a few kilobytes on the network.
+//! A minimal HTTP/2 client (RFC 9113). A request of this client can contain thousands of copies of a header,
+//! although the request needs only a few kilobytes on the network.
 //!
 //! HPACK (RFC 7541) stores a header of up to 4 KB in a dynamic table. After the first copy of the header, each
-//! repetition takes one byte.
+//! further copy takes one byte.
 
 use std::{
     io::{Read, Write},
@@ -25,14 +25,14 @@ const STATUS_200: u8 = 0x88;
 /// The HPACK byte for the newest header in the dynamic table.
 const NEWEST: u8 = 0x80 | 62;
 
-/// A header that a request repeats.
+/// A header of which a request contains many copies.
 #[derive(Clone, Debug)]
 pub struct Repeated {
     /// The index of the header's name in HPACK's static table.
     pub name: u8,
     /// The value of the header, with up to 4,000 bytes.
     pub value: String,
-    /// The number of times that the request has the header.
+    /// The number of copies of the header in the request.
     pub times: usize,
 }
 

@@ -8,15 +8,15 @@ use super::measure::Measurement;
 const MAX_LATENCY_RATIO: f64 = 3.0;
 
 impl Measurement {
-    /// The maximum number of requests of the attack that may pass. If the attack has many addresses, each address is
-    /// a client within its limit, so all requests may pass.
+    /// The maximum number of requests of the attack that may pass. If the attack uses many addresses, no address
+    /// exceeds its limit, so all requests may pass.
     #[must_use]
     pub fn maximum(&self) -> u64 {
         self.row.limit.maximum(self.tally.lasted).unwrap_or(self.tally.responses())
     }
 
-    /// The number of requests without a decision, both of the attack and of the victims. Such a request either
-    /// passed or was rejected.
+    /// The number of requests without a decision, both of the attack and of the victims. Such a request passed or
+    /// was rejected, depending on the failure mode.
     ///
     /// The guards count the checks without a decision, and the clients count the responses without rate limit
     /// headers. The two counts should be equal. If they differ, the higher count is used.

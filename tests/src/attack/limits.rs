@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
-/// The key by which a limit counts.
+/// The key by which a limit counts requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyKind {
-    /// The limit counts by the client's address.
+    /// The limit counts the requests of each client address separately.
     Address,
-    /// The limit counts by the cookie `session`. A client without this cookie is counted by address.
+    /// The limit counts the requests with each value of the cookie `session` separately. If a request does not have
+    /// this cookie, the limit uses the client's address.
     Cookie,
     /// The limit counts all requests under one key.
     Global,
@@ -27,9 +28,10 @@ pub struct Limit {
     pub ban: Option<&'static str>,
     /// A second limit, which counts all requests together. One check of the guard includes both limits.
     pub global: Option<&'static str>,
-    /// The key by which the limit counts.
+    /// The key by which the limit counts requests.
     pub key: KeyKind,
-    /// Whether only failed requests count. If so, the guard refunds the units of each successful request.
+    /// Whether only failed requests count against the limit. If so, the guard refunds the units of each successful
+    /// request.
     pub counts_failures: bool,
     /// Whether the server trusts the proxy at 127.0.0.1 and therefore reads `X-Forwarded-For`.
     pub is_behind_proxy: bool,
@@ -53,11 +55,11 @@ const SINGLE: Limit = Limit {
     is_many_addresses: false,
 };
 
-/// Selects a page that has constant rate limit headers and no limiter. This page shows how much load the attack
-/// causes without a limiter.
+/// Stands for a page that has constant rate limit headers and no limiter. The attack on this page shows how much
+/// load the attack causes without a limiter.
 pub const CONTROL: Limit = Limit { name: "no-limiter", rate: "", quotas: &[], ..SINGLE };
 
-/// The rate limits for the attacks that are rows of the common table.
+/// The rate limits for the attacks in the common table, which has one row for each attack.
 pub const LIMITS: [Limit; 6] = [
     SINGLE,
     Limit {
@@ -104,7 +106,8 @@ pub const SPECIAL_LIMITS: [Limit; 5] = [
         ..SINGLE
     },
     Limit { name: "invented", is_behind_proxy: true, is_many_addresses: true, ..SINGLE },
-    // With two quotas, clients in the 65,536 /64 networks of one /48 network have more than 100,000 buckets.
+    // This limit has two quotas, so each client has two buckets. One client in each of the 65,536 /64 networks of a
+    // /48 network is therefore enough to exceed the default maximum of 100,000 keys.
     Limit {
         name: "network",
         rate: "20/hour; 1000/day",

@@ -32,7 +32,7 @@ pub struct Load {
     pub requests: Vec<Request>,
     /// The duration of the attack.
     pub duration: Duration,
-    /// The requests use consecutive forwarded addresses, and the first of these addresses has this number.
+    /// The number of the first forwarded address. The requests use consecutive addresses.
     pub first_address: u32,
     /// The maximum number of requests of the attack.
     pub max_requests: u64,
@@ -79,7 +79,8 @@ impl Tally {
             200 => self.passed += 1,
             429 => self.denied += 1,
             503 => self.unavailable += 1,
-            // A limit responds only with 429 or 503. Another part of the server sent this response.
+            // A limit rejects a request only with the status 429 or 503, so another part of the server sent this
+            // response.
             _ => {
                 self.other += 1;
                 return;

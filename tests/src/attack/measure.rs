@@ -21,8 +21,8 @@ use super::{
 
 /// The duration of a baseline measurement. The victims send requests for this duration before the attack.
 const BASELINE: Duration = Duration::from_secs(1);
-/// The maximum number of attempts to measure a baseline. Other programs on the machine can make checks fail, so the
-/// measurement of a baseline with failures is repeated.
+/// The maximum number of attempts to measure a baseline. Other programs on the machine can make checks fail. A
+/// baseline with failed checks is therefore measured again.
 const BASELINES: u32 = 5;
 
 /// The results of measuring one row.
@@ -32,7 +32,7 @@ pub struct Measurement {
     pub row: Row,
     /// The numbers of requests, responses and closed connections of the attack.
     pub tally: Tally,
-    /// The number of failed checks that the guards counted, both for requests of the attack and of the victims.
+    /// The number of failed checks that the guards counted, for the requests of the attack and of the victims.
     pub failures: Failures,
     /// The statistics of the victims before the attack.
     pub baseline: VictimStats,
@@ -126,7 +126,7 @@ fn failures(servers: &[Server]) -> AttackResult<Failures> {
 }
 
 /// Waits for the next minute if the attack would not end within the current minute. During an attack that overlaps
-/// two minutes, a counter with a window of one minute may correctly admit more units than its limit.
+/// two minutes, a sliding-window counter with a window of one minute may correctly admit more units than its limit.
 fn wait_within_minute(duration: Duration) {
     let minute = Duration::from_secs(60);
     let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();

@@ -1,10 +1,11 @@
 //! Attacks over HTTP that try to exceed rate limits, and a judge that checks the results. The load generator, the
 //! application servers and Redis are separate processes.
 //!
-//! The module [`row`] defines the rows of the table. For each row, [`measure`] starts a [`store`] and [`server`]s,
-//! and runs the attack of [`load`] while the [`victims`] send requests within their limits. Then [`judge`]
-//! compares the number of admitted requests with the maximum that [`limits`] defines. The attacks
-//! [`header_flood`], [`refund_cost`], [`full_redis`] and [`full_memory`] have separate tables.
+//! The module [`row`] defines the rows of the table of attacks. Each row has the parameters of one attack. For each
+//! row, [`measure`] starts a [`store`] and [`server`]s, and runs the attack of [`load`] while the [`victims`] send
+//! requests within their limits. Then [`judge`] compares the number of admitted requests with the maximum that
+//! [`limits`] defines. The attacks [`header_flood`], [`refund_cost`], [`full_redis`] and [`full_memory`] have
+//! separate tables.
 
 pub mod cluster;
 pub mod delay_proxy;
@@ -30,7 +31,7 @@ pub mod victims;
 
 use std::{error::Error, time::Duration};
 
-/// A value, or an error because the measurement itself failed.
+/// A value, or the error that made the measurement itself fail.
 pub type AttackResult<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// A timeout that is longer than any program start or any reply on a loaded machine.

@@ -9,7 +9,8 @@ use super::AttackResult;
 pub struct Options {
     /// Whether the program measures only a few rows.
     pub is_small: bool,
-    /// Filters for rows and attacks. A row or an attack is selected if its name contains all of these words.
+    /// Words that select rows and attacks by their names. A row or an attack is selected if its name contains all of
+    /// these words.
     pub only: Vec<String>,
     /// The duration of an attack.
     pub duration: Duration,

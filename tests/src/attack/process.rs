@@ -8,7 +8,8 @@ use std::{
 
 use super::AttackResult;
 
-/// The duration of a tick, which is the unit of the CPU times in `/proc`. It is the same on every Linux.
+/// The duration of a tick, which is the unit of the CPU times in `/proc`. This duration is the same on every Linux
+/// system.
 const TICK: Duration = Duration::from_millis(10);
 
 /// A child process that is killed when this value is dropped.
@@ -68,9 +69,9 @@ pub fn cpu_of_all() -> AttackResult<Duration> {
     let line = stat.lines().next().ok_or("no CPU time")?;
     let fields: Vec<u64> =
         line.split_whitespace().skip(1).map_while(|it| it.parse().ok()).collect();
-    // The fourth and fifth fields are idle time. The next two fields are the time of interrupts, which the loopback
-    // network causes and which belong to no process. The fields after the eighth are already included in `user` and
-    // `nice`.
+    // The fourth and fifth fields are idle time. The next two fields are the time for interrupts. The loopback
+    // network causes interrupts, and their time belongs to no process. The fields after the eighth are already
+    // included in `user` and `nice`.
     let [user, nice, system, _, _, _, _, stolen, ..] = fields[..] else {
         return Err("unknown CPU times".into());
     };

@@ -24,7 +24,7 @@ pub struct RedisNode {
 }
 
 impl RedisNode {
-    /// Starts a server on a free port with these additional command line arguments.
+    /// Starts a server on a free port. `args` are additional command line arguments.
     ///
     /// # Errors
     ///

@@ -28,7 +28,7 @@ const CASES: [(&str, u32); 5] = [
 ];
 /// The maximum number of units that one request may take from a sliding-window log.
 const MAX_COST: u32 = 10_000;
-/// For each kind of HTTP request, the number of requests that are measured.
+/// The number of measured requests for each kind of HTTP request.
 const REQUESTS: u32 = 20;
 /// The maximum time for which the circuit breaker blocks checks after a slow store operation.
 const BREAKER: Duration = Duration::from_millis(300);

@@ -25,7 +25,7 @@ pub struct Request {
 const NETWORK: u32 = 0xa77a;
 
 impl Request {
-    /// Creates a request with these additional header lines.
+    /// Creates a request for the page `/`. `lines` are additional header lines.
     #[must_use]
     pub fn new(addresses: Addresses, lines: &str) -> Self {
         Self::for_path("/", addresses, lines)

@@ -44,7 +44,7 @@ pub struct Failures {
     pub open: u64,
     /// The number of requests that were rejected without a decision.
     pub closed: u64,
-    /// The number of requests that the guard decided in memory.
+    /// The number of requests that the guard decided in its own memory, and not in the store.
     pub local: u64,
 }
 

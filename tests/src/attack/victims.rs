@@ -1,5 +1,5 @@
-//! The victims of an attack. Victims are clients with other addresses than the attack. They send requests slowly and
-//! within their limits.
+//! The victims of an attack. Victims are clients whose addresses the attack does not use. They send requests slowly
+//! and within their limits.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -111,7 +111,7 @@ impl Victims {
 }
 
 impl VictimStats {
-    /// Whether a limit decided on every request and admitted it.
+    /// Whether every request was admitted by the decision of a limit.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.rejected + self.unchecked + self.lost == 0

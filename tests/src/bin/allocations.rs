@@ -28,7 +28,7 @@ async fn hello() -> impl Responder {
     "Hello."
 }
 
-/// Writes the same headers that a limit writes, but without a limit.
+/// Writes the headers that a limit would write.
 fn write_headers(headers: &mut HeaderMap) {
     for name in LIMITS {
         let value = HeaderValue::from_static("12345");
@@ -66,8 +66,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         // allocations are counted.
         (0..600).for_each(|_| check());
         count(&format!("check, {name}"), check);
-        // The guard looks up the metric handles in the first check with this recorder, so the first check is not
-        // counted.
+        // The guard looks up the metric handles in the first check with this recorder, so the allocations of the
+        // first check are not counted.
         let recorder = PrometheusBuilder::new().build_recorder();
         metrics::with_local_recorder(&recorder, || {
             check();

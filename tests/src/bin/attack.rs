@@ -11,8 +11,8 @@ use rateguard_tests::attack::{
     process, refund_cost, row, table,
 };
 
-/// An attack that has a separate table: the name of the attack, whether its measurement is quick, and the
-/// measurement.
+/// An attack that has a separate table: the name of the attack, whether its measurement is quick, and the function
+/// that measures it.
 type Special = (&'static str, bool, fn() -> AttackResult<Report>);
 
 const SPECIALS: [Special; 4] = [

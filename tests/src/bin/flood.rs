@@ -18,7 +18,7 @@ use rand::{RngExt, SeedableRng, rngs::SmallRng};
 /// The time by which the clock advances for each check of the flood. The guard therefore gets 100,000 checks of
 /// the flood per second on this clock.
 const TICK: Duration = Duration::from_micros(10);
-/// For this many checks of the flood, there is one check of a legitimate key.
+/// The number of flood checks for each check of a legitimate key.
 const FLOOD_CHECKS: u64 = 100;
 /// The number of legitimate keys. Each of these keys is used repeatedly.
 const LEGITIMATE_KEYS: u64 = 50;
@@ -59,7 +59,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         admitted += u64::from(decision.is_allowed());
         if number % FLOOD_CHECKS == 0 {
             freed += u64::from(check(&strict, &denied)?.is_allowed());
-            // Before the store is full, it admits every new key. Therefore checks of legitimate keys during the first
+            // Until the store is full, it admits every new key. Therefore checks of legitimate keys during the first
             // tenth of the flood are not counted.
             if number > keys / 10 {
                 let key = Key::from((number / FLOOD_CHECKS % LEGITIMATE_KEYS, "innocent"));

@@ -1,8 +1,8 @@
 //! Searches for inputs that violate a property: `fuzz [TARGET…] [--runs N] [--seed S]`.
 //!
-//! A target is a kind of input with properties to check. For each target, the program prints the number of runs,
-//! the duration, and the count of each outcome. If an input violates a property, the program prints the input and
-//! exits with an error.
+//! A target is a kind of input with properties to check. For each target, the program prints the number of runs, the
+//! duration, and the number of runs with each outcome. If an input violates a property, the program prints the input
+//! and exits with an error.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is a command")]
 

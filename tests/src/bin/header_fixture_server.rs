@@ -115,8 +115,8 @@ impl Pages {
             ("/problems", &self.problems, two("problems")),
             ("/unavailable", &self.unavailable, two("unavailable")),
             ("/several", &self.both, Limit::new("2/2s; 3/4s").name("several")),
-            // This name needs percent encoding. Without it, a header could not contain the name, or a client would
-            // read a different name.
+            // This name must be percent-encoded: a header cannot contain some of its characters, and a client would
+            // decode the characters `%41` of the name as `A`.
             ("/named", &self.both, two(r#"größe"\%41"#)),
             ("/bucket", &self.draft, Limit::new("1/2s token_bucket burst 2").name("bucket")),
             ("/ban", &self.both, Limit::new("1/2s").name("ban").ban("2/minute for 2s")),

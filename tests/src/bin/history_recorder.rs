@@ -81,8 +81,8 @@ struct HistoryRecorder {
     quotas: Vec<Quotas>,
     keys: Vec<Key>,
     random: Random,
-    /// The checks that can be refunded: the store admitted them, they have a cost, and no refund has been requested
-    /// yet.
+    /// The checks that can be refunded: the store admitted them, their cost is above 0, and no refund has been
+    /// requested yet.
     refundable: Vec<Event>,
 }
 

@@ -1,9 +1,9 @@
-//! Runs a storm, which injects faults into Redis and the network of four loaded servers: `storm [--seed N] [--minutes
-//! M] [--seconds S] [--faults A,B] [--judge-undecided true|false]`.
+//! Runs a storm, which is a test that injects faults into Redis and the network while four servers handle load:
+//! `storm [--seed N] [--minutes M] [--seconds S] [--faults A,B] [--judge-undecided true|false]`.
 //!
-//! The program prints the results, and exits with an error if there is a violation. In that case it does not
-//! delete the histories that the servers recorded, the schedule of the faults and the data of Redis. The same seed
-//! gives the same faults in the same order, but the effect of the faults depends on timing.
+//! The program prints the results, and exits with an error if there is a violation. In that case, the program keeps
+//! the histories that the servers recorded, the schedule of the faults, and the data of Redis. The same seed gives
+//! the same faults in the same order, but the effect of the faults depends on timing.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is a command")]
 
@@ -53,8 +53,8 @@ struct Options {
     seed: u64,
     duration: Duration,
     faults: Vec<Fault>,
-    /// Whether a request without a decision is a violation if no fault explains it. This is disabled on a loaded
-    /// machine, where Redis may get no CPU time until the deadline although no probe shows this.
+    /// Whether a request without a decision is a violation if no fault explains it. On a loaded machine, this should
+    /// be `false`, because Redis may get no CPU time until the deadline although no probe shows this.
     judges_undecided: bool,
 }
 

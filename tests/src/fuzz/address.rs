@@ -97,8 +97,8 @@ impl Target for Address {
             "an entry to the left of the client was used"
         );
 
-        // If a proxy appends a quoted string without an end, the header is invalid. The guard then uses the address
-        // of the peer.
+        // If a proxy appends a quoted string without a closing quotation mark, the header is invalid. The guard then
+        // uses the address of the peer.
         let has_quotes = input.lines.iter().any(|line| line.0.contains(&b'"'));
         if HEADERS[input.header] == "Forwarded" && !has_quotes {
             let mut lines = forwarded(&input.lines, &input.written);

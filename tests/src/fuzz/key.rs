@@ -13,7 +13,8 @@ use super::{Target, random::Random, text::Text};
 /// The maximum number of stored keys. Each new key is compared with all stored keys.
 const MAX_STORED_KEYS: usize = 200_000;
 
-/// Parts of values that would get equal keys if the hash of a key did not include separators, lengths and types.
+/// Texts from which the test builds values. If the hash of a key did not include separators, lengths and types, some
+/// different values would get equal keys.
 const VALUES: [&str; 16] = [
     "",
     "a",

@@ -15,7 +15,7 @@ pub(super) const PROXIES: [&str; 4] =
 /// Addresses within the trusted networks. Some of them are the first or the last address of a network.
 pub(super) const TRUSTED: [&str; 6] =
     ["10.0.0.1", "10.255.255.255", "192.0.2.1", "::ffff:10.9.8.7", "172.31.0.9", "fd12::1"];
-/// Addresses outside the trusted networks. Some of them are right before or right after a network.
+/// Addresses outside the trusted networks. Some of them are right before or right after a trusted network.
 pub(super) const UNTRUSTED: [&str; 8] = [
     "9.255.255.255",
     "11.0.0.0",

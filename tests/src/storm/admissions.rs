@@ -23,9 +23,9 @@ impl Excess {
 /// Returns the largest number of units by which these takes exceed the quota. A take is a check that took units
 /// from the bucket.
 ///
-/// The takes must be sorted by time, and the bucket must be empty before the first take. `clock_error` is the maximum
-/// error of the time between two takes, in microseconds. A bucket that refills steadily may have refilled a part of a
-/// unit more in this time.
+/// The takes must be sorted by time, and before the first take, no units of the bucket may be in use. `clock_error`
+/// is the maximum error of the time between two takes, in microseconds. Because of this error, a bucket that refills
+/// steadily may have refilled a part of a unit more.
 #[must_use]
 pub fn excess(quota: Quota, takes: &[Take], clock_error: u64) -> Excess {
     match quota.algorithm() {

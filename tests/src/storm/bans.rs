@@ -91,7 +91,7 @@ pub fn ban_without_offences(servers: &[History], events: &StoreEvents) -> Vec<St
 
 /// The number of bans after which the duration of a ban does not increase any more.
 const MAX_BANS: usize = 32;
-/// The tolerance in microseconds for comparisons of times, because the store rounds times.
+/// The tolerance in microseconds for comparisons of times. The tolerance is needed because the store rounds times.
 const ROUNDING: u64 = 10;
 /// The maximum time in microseconds from the arrival of a request until the guard has recorded its offence. It is
 /// long enough for a slow machine.

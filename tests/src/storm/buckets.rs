@@ -140,8 +140,8 @@ struct ExecutionBounds {
 }
 
 impl ExecutionBounds {
-    /// After a reply, a server can estimate the store's clock for this duration in microseconds. The duration
-    /// includes a safety margin.
+    /// For at least this duration in microseconds after a reply, a server can estimate the store's clock. The server
+    /// itself uses a maximum of 60 seconds, and the difference is a safety margin.
     const CLOCK_ESTIMATE_LIFETIME: u64 = 50_000_000;
 
     fn of(calls: &[StoreCall], deadline: Duration) -> Self {

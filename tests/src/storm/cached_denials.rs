@@ -1,6 +1,6 @@
-//! Checks whether a server's denial cache explains a denial. The store must have denied a check with the same
-//! policy, client and cost recently, and the server must not have observed a change of the bucket after that
-//! denial.
+//! Checks whether a denial can come from a server's denial cache. For this, the store must recently have denied a
+//! check with the policy, the client and the cost of the denied request. In addition, the server must not have
+//! observed a change of the bucket after the store's denial.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -63,7 +63,8 @@ impl<'a> DenialCacheModel<'a> {
 
     /// Returns whether a cached denial can explain that the server denied this request.
     ///
-    /// This is possible only if the store did not reply to the check of at least one policy of the page.
+    /// For this, the page must have a policy for which the server received no reply from the store, and the cache
+    /// may contain a denial by this policy.
     #[must_use]
     pub fn may_deny(&self, request: &Request, checks: &[&StoreCall]) -> bool {
         let policies = PAGES.get(request.page).map_or(&[][..], |page| page.policies);

@@ -65,8 +65,8 @@ impl<'a> UsageUpperBound<'a> {
             Algorithm::SlidingWindowCounter => {
                 let begin = time - time % window;
                 let current = self.between(begin, time, time);
-                // If it is unknown in which of these two windows the store executed a take, the take is counted in
-                // both windows. This only raises the bound.
+                // If it is unknown whether the store executed a take in the previous or in the current window, the
+                // take is counted in both windows. This only raises the bound.
                 let previous = self.between(begin.saturating_sub(window), begin - 1, time);
                 current + weighted(previous, time, window)
             }
@@ -104,15 +104,15 @@ impl<'a> UsageUpperBound<'a> {
         let (at, missing) = until.checked_sub(1).map_or((0, 0), |index| self.missing[index]);
         let refilled = u128::from(time - at) * u128::from(self.quota.limit());
         let missing = missing.saturating_sub(refilled).div_ceil(window.into()) as u64;
-        // The store may have executed these uncertain takes before this time, but `missing` does not include them
-        // yet.
+        // The store may have executed these uncertain takes before `time`, but `missing` does not include them yet.
         let pending = |take: &&UncertainTake| take.from <= time && take.until > time;
         let uncertain = self.history.uncertain.iter();
         let pending = uncertain.filter(|take| take.until != u64::MAX).filter(pending);
         missing + pending.map(|take| take.units).sum::<u64>()
     }
 
-    /// Returns the missing tokens after each change. Each uncertain take is assumed to happen at its latest time.
+    /// Returns the number of missing tokens after each change. Each uncertain take is assumed to happen at its
+    /// latest time.
     fn missing_tokens(&self, first_accesses: impl Iterator<Item = u64>) -> Vec<(u64, u128)> {
         let window = u128::from(self.quota.window().as_micros() as u64);
         let full = u128::from(self.quota.capacity()) * window;

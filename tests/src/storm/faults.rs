@@ -31,8 +31,8 @@ const MIN_CLOCK_STEP: Duration = Duration::from_secs(2);
 /// A script that uses `ARGV[1]` seconds of CPU time. It simulates a slow script of another application.
 const BUSY: &str = "local start = os.clock() while os.clock() - start < tonumber(ARGV[1]) do end";
 
-/// Three lists of permissions. The fault `Acl` removes the permissions of one list from the default user. At the
-/// end of the fault, the user gets them back.
+/// Three lists of permissions. The fault `Acl` removes the permissions of one list from the default user. At the end
+/// of the fault, the user gets these permissions back.
 const PERMISSIONS: [&[&str]; 3] = [&["-evalsha", "-eval"], &["-set"], &["-hset"]];
 
 /// Injects faults into a Redis server and into the proxies in front of it, and records the faults.
@@ -46,7 +46,7 @@ pub struct FaultInjector {
     pub events: StoreEvents,
     /// For each attack, the number of its requests with each outcome.
     pub attacks: Vec<Tally>,
-    /// The ports of the application servers that attacks send requests to.
+    /// The ports of the application servers to which the attacks send requests.
     targets: Vec<u16>,
     attack: Option<Attack>,
     admin: Option<AdminConnection>,
@@ -155,7 +155,7 @@ impl FaultInjector {
         Ok(None)
     }
 
-    /// For a fault that consists of single actions, repeats these actions until the time `end`.
+    /// If the fault consists of repeated actions, repeats these actions until the time `end`.
     fn repeat(&mut self, fault: Fault, end: Instant) {
         while Instant::now() < end {
             match fault {

@@ -1,5 +1,5 @@
-//! The judge of a storm, which is a test that injects random faults. The judge checks that the histories that the
-//! servers recorded agree with the limits.
+//! The judge of a storm, which is a test that injects random faults. The judge checks whether the histories of the
+//! servers agree with the limits.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -123,8 +123,8 @@ pub struct Findings {
     pub refunded: usize,
     /// The durations in microseconds of the checks without a reply, sorted.
     pub unanswered_durations: Vec<u64>,
-    /// The number of requests on which the store did not decide directly, for each outcome, such as a denial from
-    /// the cache.
+    /// The number of requests for each outcome in which the store did not decide directly, such as a denial from the
+    /// denial cache.
     pub outcomes: BTreeMap<&'static str, usize>,
     /// The units above the limit that sliding-window logs admitted after a data loss or a forward clock step. The
     /// first number is the sum of these units. The second number is the maximum for one bucket and one such event.
@@ -241,8 +241,9 @@ fn judge_admissions(
     if quota.algorithm() != Algorithm::SlidingWindow {
         return;
     }
-    // Within one window, the takes of one epoch are at most the limit, so the takes of two successive epochs are
-    // at most twice the limit. This excess is reported, but it is not a violation.
+    // Within one window, the units taken in one epoch do not exceed the limit. Therefore the units taken in two
+    // successive epochs do not exceed twice the limit. An excess over the limit across two epochs is reported, but
+    // it is not a violation.
     for (one, other) in epochs.iter().zip(epochs.iter().skip(1)) {
         let units = excess(quota, &[*one, *other].concat(), 0).units;
         findings.excess_after_losses.0 += units;
@@ -293,8 +294,8 @@ fn judge_denials(
     }
 }
 
-/// Returns whether the quota's windows depend on the store's clock and this clock was stepped. The times of these
-/// windows are then unknown.
+/// Returns whether the times of the quota's windows are unknown. They are unknown if the windows depend on the
+/// store's clock and a clock step has changed this clock.
 pub(super) fn uses_stepped_clock(quota: Quota, events: &StoreEvents) -> bool {
     aligns_windows_to_clock(quota.algorithm()) && !events.settings.is_empty()
 }

@@ -35,8 +35,8 @@ pub struct Page {
     pub policies: &'static [&'static str],
     /// The maximum cost of a request to the page. The minimum cost is 1.
     pub max_cost: u32,
-    /// The number of checks that the server makes for a request. It is smaller than the number of policies if one
-    /// check includes several policies.
+    /// The number of checks that the server makes for a request. This number is smaller than the number of policies
+    /// if one check includes several policies.
     pub checks: usize,
 }
 
@@ -70,8 +70,8 @@ pub const ATTACKED: [&str; 4] = ["/several", "/counter", "/banned", "/both"];
 pub const CLIENT: &str = "X-Client";
 /// The name of the header with the cost of the request.
 pub const COST: &str = "X-Cost";
-/// The name of the header that requests a response with the status 204. The limit of `/refund` refunds a request with
-/// this status.
+/// The name of the header that requests a response with the status 204. The limit of `/refund` refunds a request if
+/// its response has this status.
 pub const FREE: &str = "X-Free";
 
 /// The number of servers that share the limits through Redis.

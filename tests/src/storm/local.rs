@@ -26,10 +26,10 @@ struct Admission<'a> {
 
 /// Returns the requests that a server admitted in memory although its local share had no room for them.
 ///
-/// Only policies whose single quota is a sliding-window log are judged. If the store admits units, the server
-/// counts them in memory too, but only if the local share has room for them. Therefore such units are certainly
-/// counted only if the share has room for them even when the server has counted all other units that it may have
-/// counted.
+/// Only policies whose single quota is a sliding-window log are judged. If the store admits units, the server counts
+/// them in memory too, but only if the local share has room for them. It is unknown which other units the server has
+/// counted before. Therefore such units are certainly counted only if the share has room for them and for all other
+/// units that the server may have counted.
 #[must_use]
 pub fn over_share(history: &History) -> Vec<&Request> {
     let mut found = Vec::new();
@@ -93,8 +93,9 @@ fn admissions(history: &History, policy: usize) -> BTreeMap<&str, Vec<Admission<
         let has_policy = page.policies.contains(&LIMITS[policy].0);
         let is_single = page.policies.len() == 1;
         let is_admitted = matches!(request.status, 200 | 204);
-        // A denial takes no units if the request has only one policy. If it has several, one policy may have taken
-        // units before another policy denied the request, and the history does not show which policy denied.
+        // A denial takes no units if the page has only one policy. If the page has several policies, one policy may
+        // have taken units before another policy denied the request, and the history does not show which policy
+        // denied.
         let may_take = is_admitted || !is_single;
         if has_policy && request.source == DecisionSource::Memory && may_take {
             clients.entry(&request.client).or_default().push(Admission {

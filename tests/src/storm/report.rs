@@ -32,7 +32,8 @@ pub struct Report {
     pub findings: Findings,
     /// The statistics of the responses to all clients.
     pub responses: ResponseStats,
-    /// The recovery times after each combination of faults.
+    /// For each combination of faults: the times from the end of these faults until each server had received a reply
+    /// from Redis.
     pub recoveries: BTreeMap<String, Vec<Duration>>,
     /// The faults after which a server did not recover within the maximum time.
     pub unrecovered: Vec<String>,

@@ -38,7 +38,7 @@ pub fn violation(
         DecisionSource::Store if admitted + denied == 0 => {
             return Some("decided by the store, but the store did not reply");
         }
-        // Load can make checks fail. A server then decides in memory, whatever its failure mode is.
+        // Load can make checks fail. A server may then decide in its own memory, regardless of its failure mode.
         DecisionSource::Memory if admitted + denied >= limits => {
             return Some("decided in memory, although the store replied");
         }
@@ -90,7 +90,7 @@ pub fn is_denial(call: &StoreCall) -> bool {
     call.reply.is_some_and(|reply| !reply.is_allowed)
 }
 
-/// Groups the checks by the ID of the HTTP request for which the server made them.
+/// Groups the checks by the number of the HTTP request for which the server made them.
 #[must_use]
 pub fn checks(calls: &[StoreCall]) -> BTreeMap<u64, Vec<&StoreCall>> {
     let mut checks: BTreeMap<u64, Vec<&StoreCall>> = BTreeMap::new();

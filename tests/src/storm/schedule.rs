@@ -115,8 +115,8 @@ pub struct Step {
 /// exceeds the deadline of a check.
 const DELAYS: [u64; 5] = [2, 5, 20, 45, 120];
 /// The longest delay that does not make Redis unavailable. Data that arrives while the proxy is already waiting is
-/// delayed twice. Therefore a request and its reply are each delayed at most twice, and the reply still arrives
-/// within the deadline.
+/// delayed twice. Therefore a request and its reply are each delayed by at most twice this duration, and the reply
+/// still arrives within the deadline.
 const MAX_HARMLESS_DELAY: Duration = Duration::from_millis(5);
 
 impl Step {

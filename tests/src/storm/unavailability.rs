@@ -49,8 +49,8 @@ impl UnavailablePeriods {
     }
 }
 
-/// For each call with a reply: the time at which the call began, and the earliest end of this call and of the
-/// calls that began after it.
+/// For each call with a reply: the time at which the call began, and the earliest time at which this call or a later
+/// call with a reply ended.
 struct ReplyTimes(Vec<(u64, u64)>);
 
 impl ReplyTimes {

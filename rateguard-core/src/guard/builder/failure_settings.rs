@@ -11,8 +11,8 @@ impl<S: FallibleStoreConfig> RateGuardBuilder<S> {
     /// outside this range. Default: 100 ms. The default is about a hundred times the response time of a nearby Redis
     /// server, and is too short for a user to notice.
     ///
-    /// If a policy with a [ban](crate::Policy::ban) denies a request, the guard also counts an offence. Counting the
-    /// offence can last up to one more deadline.
+    /// If a policy with a [ban](crate::Policy::ban) denies a request, the guard also counts an offence. This step
+    /// has a separate deadline of the same length.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.settings.deadline = deadline;
         self
@@ -26,19 +26,19 @@ impl<S: FallibleStoreConfig> RateGuardBuilder<S> {
     }
 
     /// Makes the guard reject requests in every failure mode when the store has been down for longer than `grace`.
-    /// The store counts as down from the first failed check after the last successful check. Default: never. With
-    /// zero, the guard rejects requests as soon as a check fails. Every duration is valid.
+    /// The guard measures this time from the first failed check after the last successful check. Default: never.
+    /// With zero, the guard rejects requests as soon as a check fails. Every duration is valid.
     ///
-    /// If a check fails because of load, such as with [`StoreError::Overloaded`](crate::StoreError::Overloaded), the
-    /// guard decides in memory even after this time.
+    /// If a check fails because of load (for example with
+    /// [`StoreError::Overloaded`](crate::StoreError::Overloaded)), the guard decides in memory even after this time.
     pub fn fail_closed_after(mut self, grace: Duration) -> Self {
         self.settings.fail_closed_after = Some(grace);
         self
     }
 
-    /// Sets how many checks may wait for the store at the same time, from 1 to 4,294,967,295. [`build`](Self::build)
-    /// returns an error for values outside this range. Default: 4,096. With the default, the waiting checks use at
-    /// most a few megabytes of memory.
+    /// Sets the maximum number of checks that wait for the store at the same time, from 1 to 4,294,967,295.
+    /// [`build`](Self::build) returns an error for values outside this range. Default: 4,096. With the default, the
+    /// waiting checks use at most a few megabytes of memory.
     ///
     /// While this number of checks is waiting, the guard decides further checks in this process's memory, and reports
     /// the cause [`StoreError::Overloaded`](crate::StoreError::Overloaded).
@@ -57,8 +57,8 @@ impl<S: FallibleStoreConfig> RateGuardBuilder<S> {
     ///   A check only uses a cached denial with the same quotas and the same cost.
     /// - The guard notices some changes only when the cached denial expires: a refund or reset by another process, a
     ///   loss of data in the store, and a jump of the store's clock.
-    /// - The guard does not cache denials of checks of several keys. If the policy has a [ban](crate::Policy::ban),
-    ///   the store also counts an offence for each denial from the cache.
+    /// - If the guard checks several keys together, it does not cache the denial. If the policy has a
+    ///   [ban](crate::Policy::ban), the store also counts an offence for each denial from the cache.
     /// - The guard also uses cached denials while the store is down.
     ///
     /// The cache holds up to 57,344 denials. A full cache needs about 10 MB if each policy has one quota, and accepts

@@ -20,7 +20,7 @@ pub(super) struct FileSettings {
 }
 
 impl FileSettings {
-    /// Returns an error if the interval is too short. The interval is also validated if there is no file.
+    /// Returns an error if the interval is too short. The interval is validated even if there is no file.
     pub(super) fn validate(&self) -> Result<(), BuildError> {
         let is_valid = self.interval.is_zero() || self.interval >= MIN_INTERVAL;
         if is_valid { Ok(()) } else { Err(BuildError::PoliciesFileInterval) }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use actix_rateguard_grammar::check_name;
 
 use super::{FallibleStoreConfig, RateGuardBuilder};
-use crate::{BuildError, LogEncoding};
+use crate::{BuildError, store::log_encoding::LogEncoding};
 
 /// The default of [`RateGuardBuilder::denial_cache_ttl`] on Redis and Upstash.
 pub(super) const DEFAULT_DENIAL_CACHE_TTL: Duration = Duration::from_millis(250);

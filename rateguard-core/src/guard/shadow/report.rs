@@ -33,7 +33,7 @@ pub struct ShadowCounts {
     pub allowed: u64,
     /// The number of requests that would have been denied.
     pub would_deny: u64,
-    /// The number of requests without a decision, because the store failed.
+    /// The number of requests for which there is no decision, because the store failed.
     pub undecided: u64,
 }
 

@@ -66,8 +66,8 @@ impl Overflow {
         SharedSlot { shared, owner: location.id, log_quota, quota }
     }
 
-    /// Drops all expired logs, but only if the number of logs has doubled since this was last done. It is therefore
-    /// done rarely.
+    /// Drops all expired logs, but only if the number of logs has doubled since this method last dropped logs. Most
+    /// calls therefore do nothing.
     fn drop_expired(&mut self, now: Micros) {
         if self.logs.len() >= self.sweep_at {
             self.logs.retain(|(quota, _), shared| shared.log.expires_at(*quota) > now);
@@ -162,7 +162,7 @@ impl SharedSlot<'_> {
         wait.or_else(|| self.retry_next_window(units))
     }
 
-    /// Returns true if the units would fit if the shared log had only the units of this bucket.
+    /// Returns true if the units would fit into a shared log that has only the units of this bucket.
     pub(super) fn has_room_alone(&self, units: u32) -> bool {
         self.shared.units_of(self.owner).saturating_add(units) <= self.log_quota.capacity()
     }
@@ -204,8 +204,9 @@ impl SharedSlot<'_> {
         self.shared.remove_owner(self.owner, self.log_quota, now, |_| {});
     }
 
-    /// Returns the wait for a cost that never fits the shared log, but fits the bucket, because the burst of the
-    /// bucket is larger. The wait is one window, because the table may have room for the bucket after this time.
+    /// Returns the wait for a cost that never fits the shared log, but fits the bucket, because the burst of the bucket
+    /// is larger than the limit of the shared log. The wait is one window, because the table may have room for the
+    /// bucket after this time.
     fn retry_next_window(&self, units: u32) -> Option<Micros> {
         (units <= self.quota.max_cost()).then(|| self.log_quota.window_micros())
     }

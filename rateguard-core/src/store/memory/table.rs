@@ -38,14 +38,14 @@ pub(super) struct Table {
     /// The maximum number of buckets of all networks together. It is a quarter larger than `max`.
     capacity: usize,
     buckets: HashedMap<BucketId, BucketEntry>,
-    /// There is one item for each bucket. The time of an item is never later than the expiry of its bucket, so the
+    /// This heap has one item for each bucket. The time of an item is never later than the expiry of its bucket, so the
     /// table finds each expired bucket.
     expiries: BinaryHeap<Reverse<(Micros, BucketId)>>,
     /// The number of buckets of each network. There is no entry for a network without buckets.
     held: HashMap<KeyNetwork, u32>,
 }
 
-/// A bucket in the table, which has its own state.
+/// A bucket that is in the table and therefore has its own state, instead of a shared log.
 pub(super) struct BucketEntry {
     pub(super) state: BucketState,
     expires_at: Micros,
@@ -82,8 +82,8 @@ impl Table {
     pub(super) fn has_room_for(&self, network: KeyNetwork) -> bool {
         let used = self.buckets.len();
         let max_held = self.max.min(MAX_HELD_PER_FREE * self.capacity.saturating_sub(used));
-        // If all networks together have fewer buckets than the maximum for one network, the number of buckets of this
-        // network is not needed.
+        // If all networks together have fewer buckets than the maximum for one network, this network also has fewer,
+        // and its number of buckets need not be looked up.
         used < max_held || self.held.get(&network).copied().unwrap_or(0) < max_held as u32
     }
 

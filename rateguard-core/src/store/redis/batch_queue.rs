@@ -155,8 +155,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        Key, LogEncoding, Quota,
-        store::{Bucket, BucketRequest, Operation, Verdict},
+        Key, Quota,
+        store::{Bucket, BucketRequest, Operation, Verdict, log_encoding::LogEncoding},
     };
 
     type Outcome = oneshot::Receiver<Result<BatchOutcome, RequestError>>;

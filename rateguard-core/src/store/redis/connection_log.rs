@@ -1,6 +1,6 @@
-//! Logs when the guard cannot connect to a server, and when it has connected, so operators see a wrong address or
-//! password at start, without any request. The messages contain neither the user, the password, nor text from the
-//! server.
+//! Logs when the guard cannot connect to a server, and when it has connected. Operators therefore see a wrong address
+//! or password when the application starts, before the first request. The messages contain no user, no password and no
+//! text from the server.
 
 use std::{
     error::Error,
@@ -18,7 +18,7 @@ use crate::{IoCause, store::StoreError};
 /// The minimum time between two messages about an outage whose cause changes.
 const MIN_INTERVAL: Duration = Duration::from_secs(10);
 
-/// A server as the messages describe it, for example `127.0.0.1:6379` or `127.0.0.1:6379, database 3`.
+/// The description of a server in the messages, for example `127.0.0.1:6379` or `127.0.0.1:6379, database 3`.
 pub(super) struct ServerLabel {
     text: String,
     /// The host and the port, if the host is a name and not an IP address.
@@ -27,8 +27,8 @@ pub(super) struct ServerLabel {
     is_cluster: bool,
 }
 
-/// The messages about the connection to one server. A failure is logged once, until its cause changes or the
-/// connection succeeds.
+/// The messages about the connection to one server. A failure is logged once, and again only after its cause has
+/// changed or after a connection has succeeded.
 pub(super) struct ConnectionLog {
     server: ServerLabel,
     last: LastMessage,
@@ -38,7 +38,7 @@ pub(super) struct ConnectionLog {
 enum LastMessage {
     None,
     Connected,
-    /// The server is unavailable for this reason. The message was logged at this time.
+    /// The message said that the server is unavailable for this reason, and was logged at this time.
     Failed(StoreError, Option<ErrorKind>, Instant),
 }
 
@@ -121,9 +121,10 @@ impl ConnectionLog {
         {
             return;
         }
-        // A refused connection shows that the name was resolved.
+        // A refused connection shows that the name was resolved. After a timeout, the DNS may be slow, so another query
+        // could delay the next attempt to connect.
         let may_be_unknown_name = matches!(cause, StoreError::Unreachable(_))
-            && kind != Some(ErrorKind::ConnectionRefused);
+            && !matches!(kind, Some(ErrorKind::ConnectionRefused | ErrorKind::TimedOut));
         let reason = if may_be_unknown_name && self.server.is_unknown_name().await {
             "the name of the host cannot be resolved; check the URL and the DNS".to_owned()
         } else {
@@ -142,14 +143,14 @@ fn io_kind(cause: &StoreError) -> Option<ErrorKind> {
     cause.source()?.downcast_ref::<IoCause>().map(|it| it.kind())
 }
 
-/// Returns the cause, and what the operator may have to change.
+/// Returns a text that describes the cause, and what the operator may have to change.
 fn reason(cause: StoreError, server: &ServerLabel) -> String {
     match (cause, io_kind(&cause)) {
         (_, Some(ErrorKind::ConnectionRefused)) => {
             "connection refused; check that the server runs and that the port is right".to_owned()
         }
         (_, Some(ErrorKind::TimedOut)) => {
-            "timed out; check the address, and firewalls between this process and the server"
+            "timed out; check the address, the DNS, and firewalls between this process and the server"
                 .to_owned()
         }
         (StoreError::Unreachable(_), Some(ErrorKind::InvalidData)) if server.has_tls => {

@@ -116,8 +116,8 @@ impl Dispatcher {
         }
     }
 
-    /// Sends batches on this connection until the connection is replaced or lost. Requests that have no reply then
-    /// fail with [`StoreError::Disconnected`].
+    /// Sends batches on this connection until the connection is replaced or lost. At that time, all sent requests
+    /// without a reply fail with [`StoreError::Disconnected`].
     async fn run_on(&self, live: &ActiveConnection) {
         let mut state = self.state.clone();
         let mut changed = pin!(state.changed());

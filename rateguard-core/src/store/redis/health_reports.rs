@@ -6,8 +6,8 @@ use tokio::sync::Notify;
 
 use crate::store::StoreError;
 
-/// Collects reports about the connection to a Redis server. Checks report, and the connection manager reads the
-/// reports.
+/// Collects reports about the connection to a Redis server. Checks add the reports, and the connection manager reads
+/// them.
 #[derive(Default)]
 pub(super) struct HealthReports {
     /// The number of the newest connection that was reported as broken, and the cause.

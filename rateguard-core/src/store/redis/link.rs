@@ -119,8 +119,8 @@ impl Link {
         }
     }
 
-    /// Returns a guard for a request in flight. If the guard is dropped before the request is complete, the
-    /// connection manager tests the connection. The usual reason is that the deadline of the request expired.
+    /// Returns a guard for a request in flight. If the guard is dropped before the request is complete, the connection
+    /// manager tests the connection. The usual reason for such a drop is that the deadline of the request has expired.
     pub(super) fn in_flight_guard(&self) -> InFlightGuard<'_> {
         InFlightGuard::new(&self.reports)
     }

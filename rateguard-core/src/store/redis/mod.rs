@@ -52,7 +52,10 @@ use super::{
     BucketRequest, Operation, StoreError,
     script::{BatchOutcome, ScriptStore, Transport},
 };
-use crate::{BuildError, LogEncoding, store::io_thread::IoThread};
+use crate::{
+    BuildError,
+    store::{io_thread::IoThread, log_encoding::LogEncoding},
+};
 
 /// The maximum number of times that a request is sent. This maximum limits how often cluster nodes can redirect a
 /// request.

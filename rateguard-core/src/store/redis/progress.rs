@@ -12,8 +12,8 @@ use std::{
 
 /// The maximum interval between two runs of the dispatcher, while batches are in flight.
 pub(super) const TICK: Duration = Duration::from_millis(10);
-/// A server counts as backlogged, which means that too many batches wait for it, if the oldest batch has no reply for
-/// two round trips plus this time.
+/// A server counts as backlogged (too many batches wait for its replies) if the oldest batch has no reply for two round
+/// trips plus this time.
 const BACKLOG_SLACK: Duration = Duration::from_millis(5);
 
 /// Records when each batch without a reply was sent, and when the dispatcher ran.

@@ -3,14 +3,12 @@
 
 use std::ops::Deref;
 
-use crate::{
-    LogEncoding,
-    store::{
-        BucketRequest, Operation,
-        script::{
-            ScriptRequest,
-            request::{BucketParams, RequestPart},
-        },
+use crate::store::{
+    BucketRequest, Operation,
+    log_encoding::LogEncoding,
+    script::{
+        ScriptRequest,
+        request::{BucketParams, RequestPart},
     },
 };
 

@@ -52,7 +52,8 @@ impl ConnectionManager {
                 self.state.send_replace(LinkState::Connecting);
             } else {
                 self.state.send_replace(LinkState::Down(cause));
-                // The message may need a query to the DNS. The query takes its time from the backoff.
+                // The message may need a DNS query, which runs during the backoff. The query is fast, because it follows a
+                // query that did not time out.
                 join(sleep(backoff.next_delay()), log.failed(cause)).await;
             }
             last_failure = Instant::now();

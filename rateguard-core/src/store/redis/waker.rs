@@ -32,8 +32,8 @@ thread_local! {
     static PENDING_WAKES: Arc<Mutex<PendingWakes>> = Arc::default();
 }
 
-/// Wakes the dispatcher after this thread has polled its ready tasks. If a delayed wake-up is not possible, wakes the
-/// dispatcher immediately.
+/// Schedules a wake-up of the dispatcher for when this thread has polled its ready tasks. If the wake-up cannot be
+/// scheduled, wakes the dispatcher immediately.
 ///
 /// A task that blocks this thread can delay the wake-up for any time. The dispatcher must therefore also read its
 /// queue on a timer.

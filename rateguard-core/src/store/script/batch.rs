@@ -205,8 +205,8 @@ pub(super) struct RequestIds {
     next: AtomicU64,
 }
 
-/// The ids of the requests of one batch. The first request has the number `first`, and each further number is larger
-/// by 1.
+/// The ids of the requests of one batch. The first request has the number `first`, and the number increases by 1 for
+/// each further request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RequestIdRange {
     pub(super) process: u64,
@@ -230,8 +230,8 @@ impl RequestIds {
 mod tests {
     use super::*;
     use crate::{
-        Key, LogEncoding,
-        store::{Bucket, BucketRequest},
+        Key,
+        store::{Bucket, BucketRequest, log_encoding::LogEncoding},
     };
 
     fn request(operation: Operation, quotas: &[&str], key: u32, cost: u32) -> ScriptRequest {

@@ -8,8 +8,8 @@ use crate::algorithm::SCRIPT;
 /// The Redis command that runs the script for a batch.
 pub(in crate::store) struct ScriptCommand {
     ids: RequestIds,
-    /// The SHA-1 hash of the script. `EVALSHA` sends only this hash, and Redis runs the script with this hash from
-    /// its cache.
+    /// The SHA-1 hash of the script. `EVALSHA` sends only this hash, and Redis finds the script by this hash in its
+    /// cache.
     hash: String,
 }
 

@@ -133,8 +133,8 @@ fn micros(number: i64) -> Option<Duration> {
 mod tests {
     use super::*;
     use crate::{
-        Key, LogEncoding, Quota,
-        store::{Bucket, BucketRequest, script::batch::RequestIds},
+        Key, Quota,
+        store::{Bucket, BucketRequest, log_encoding::LogEncoding, script::batch::RequestIds},
     };
 
     const MINUTE: i64 = 60_000_000;

@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use super::{BucketRequest, Operation, Receipt};
-use crate::{Algorithm, LogEncoding, Quota};
+use crate::{Algorithm, Quota, store::log_encoding::LogEncoding};
 
 /// One operation on one or more buckets. The script applies the operation to all of these buckets, or to none of
 /// them.

@@ -7,10 +7,7 @@ use std::{
 };
 
 use super::{BatchOutcome, BucketRequest, Operation};
-use crate::{
-    LogEncoding,
-    store::{Store, StoreError, StoreFuture, Verdict},
-};
+use crate::store::{Store, StoreError, StoreFuture, Verdict, log_encoding::LogEncoding};
 
 /// Sends requests to the servers that run the script.
 pub(crate) trait Transport: Send + Sync {

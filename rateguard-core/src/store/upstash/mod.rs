@@ -25,7 +25,7 @@ use super::{
     server_clock::ServerClock,
     tls::RedisTls,
 };
-use crate::{BuildError, LogEncoding, UpstashError};
+use crate::{BuildError, UpstashError, store::log_encoding::LogEncoding};
 
 /// Selects a reply that consists of numbers of the Redis protocol, because JSON cannot contain bytes.
 const REPLY_ENCODING: &str = "numbers";

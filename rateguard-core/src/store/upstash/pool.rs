@@ -90,8 +90,8 @@ pub(super) struct Pool {
     down: Option<StoreError>,
     is_backing_off: bool,
     backoff: Backoff,
-    /// A copy of `down` for the client. In contrast to `down`, which is set after the first failure, `health` has an
-    /// error from the start until the first connection is open.
+    /// A copy of `down` for the client. Until the first connection is open, `health` has an error even if `down` has
+    /// none.
     health: watch::Sender<Option<StoreError>>,
 }
 

@@ -56,7 +56,7 @@ impl Gauges {
 /// The value of one guard in a gauge that all guards of the process share.
 struct GuardGauge {
     sum: LazyHandle<Gauge>,
-    /// The value of this guard that the gauge includes now. When the guard is dropped, this value is subtracted from
+    /// The value that this guard has added to the gauge. When the guard is dropped, this value is subtracted from
     /// the gauge.
     reported: AtomicU64,
 }

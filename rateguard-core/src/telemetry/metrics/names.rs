@@ -26,7 +26,7 @@ pub enum MetricKind {
     Counter,
     /// A metric whose value increases and decreases.
     Gauge,
-    /// A metric that counts values in several ranges.
+    /// A metric that counts how many values are in each of several ranges.
     Histogram,
 }
 

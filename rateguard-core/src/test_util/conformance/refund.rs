@@ -27,7 +27,7 @@ async fn refunded_units_can_be_taken(subject: &mut Subject<'_>) {
     let first = subject.check(request(&key, quota, 4)).await;
     let second = subject.check(request(&key, quota, 5)).await;
     let verdict = subject.apply(Operation::Refund, &[refund(&key, quota, 3, first.receipt)]).await;
-    // Since the check, a token bucket may have regained a fraction of a unit. The refund does not return this
+    // A token bucket may have regained a fraction of a unit after the check. The refund does not return this
     // fraction again, so one whole unit may be missing.
     let remaining = BucketReply::of(&verdict).status.remaining;
     require((3..=4).contains(&remaining), "a refund returns the requested units");

@@ -71,7 +71,7 @@ impl<'a> Subject<'a> {
         matches!(self.store.apply(operation, requests), StoreFuture::Pending(_))
     }
 
-    /// Checks one bucket request in the store, which takes the units if the bucket has room.
+    /// Applies a check of one bucket to the store. The check takes the units if the bucket has room.
     pub(super) async fn check(&self, request: BucketRequest<'_>) -> BucketReply {
         BucketReply::of(&self.apply(Operation::Check, &[request]).await)
     }

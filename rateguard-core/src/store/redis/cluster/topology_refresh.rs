@@ -94,7 +94,7 @@ async fn query_seeds(seeds: &[ConnectionInfo]) -> Result<Topology, StoreError> {
     let all = async {
         while let Some(reply) = queries.next().await {
             match reply {
-                // This topology is sufficient. Do not wait for the other nodes, because a node may not reply at all.
+                // This topology is sufficient. Do not wait for the other nodes, because some of them may never reply.
                 // If the topology is outdated, the next refresh corrects it.
                 Ok(topology) if topology.is_ok => return topologies.push(topology),
                 Ok(topology) => topologies.push(topology),

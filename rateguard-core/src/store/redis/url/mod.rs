@@ -10,7 +10,7 @@ use crate::RedisUrlError;
 
 /// True if the cargo feature `tls` is enabled, so that connections can use TLS.
 const HAS_TLS: bool = cfg!(feature = "tls");
-/// The time without data after which TCP sends keepalive probes. Heartbeats are more frequent, so TCP sends these
+/// If no data arrives for this time, TCP sends keepalive probes. Heartbeats are more frequent, so TCP sends these
 /// probes only if the connection is dead.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 /// The time after which the operating system closes a connection whose server does not acknowledge the sent data.
