@@ -196,7 +196,7 @@ impl fmt::Display for AccessListError {
     }
 }
 
-crate::debug_as_display::debug_as_display!(AccessListError);
+actix_rateguard_grammar::debug_as_display!(AccessListError);
 
 impl Error for AccessListError {}
 

@@ -10,7 +10,6 @@ mod client_address;
 mod clock;
 #[cfg(feature = "config")]
 mod config;
-mod debug_as_display;
 mod decision;
 mod guard;
 mod jitter;

@@ -1,7 +1,9 @@
-//! Implements `Debug` for errors.
+//! The macro that implements `Debug` for error types of all crates of the limiter.
 
 /// Implements `Debug` with the text of `Display`, followed by the sources of the error. If `main` returns an error,
 /// Rust prints the error with `Debug`, so the text must be readable.
+#[doc(hidden)]
+#[macro_export]
 macro_rules! debug_as_display {
     ($error:ty) => {
         impl std::fmt::Debug for $error {

@@ -12,7 +12,6 @@ mod client;
 pub mod client_address;
 mod client_networks;
 mod cost;
-mod debug_as_display;
 mod enforce;
 mod expect_valid;
 pub mod explain;

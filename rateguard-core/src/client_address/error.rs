@@ -49,6 +49,6 @@ impl fmt::Display for ClientAddressError {
     }
 }
 
-crate::debug_as_display::debug_as_display!(ClientAddressError);
+actix_rateguard_grammar::debug_as_display!(ClientAddressError);
 
 impl Error for ClientAddressError {}

@@ -107,6 +107,6 @@ impl fmt::Display for PoliciesFileError {
 }
 
 // The output of `Display` already contains the I/O error, so `source` does not return it again.
-crate::debug_as_display::debug_as_display!(PoliciesFileError);
+actix_rateguard_grammar::debug_as_display!(PoliciesFileError);
 
 impl Error for PoliciesFileError {}

@@ -129,7 +129,7 @@ impl fmt::Display for BuildError {
     }
 }
 
-crate::debug_as_display::debug_as_display!(BuildError);
+actix_rateguard_grammar::debug_as_display!(BuildError);
 
 impl Error for BuildError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {

@@ -154,7 +154,7 @@ impl fmt::Display for BanError {
     }
 }
 
-crate::debug_as_display::debug_as_display!(BanError);
+actix_rateguard_grammar::debug_as_display!(BanError);
 
 impl Error for BanError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {

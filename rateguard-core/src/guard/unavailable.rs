@@ -53,7 +53,7 @@ impl fmt::Display for Unavailable {
     }
 }
 
-crate::debug_as_display::debug_as_display!(Unavailable);
+actix_rateguard_grammar::debug_as_display!(Unavailable);
 
 impl Error for Unavailable {
     fn source(&self) -> Option<&(dyn Error + 'static)> {

@@ -39,6 +39,6 @@ impl fmt::Display for PolicyError {
     }
 }
 
-crate::debug_as_display::debug_as_display!(PolicyError);
+actix_rateguard_grammar::debug_as_display!(PolicyError);
 
 impl Error for PolicyError {}

@@ -62,6 +62,6 @@ impl fmt::Display for RedisUrlError {
     }
 }
 
-crate::debug_as_display::debug_as_display!(RedisUrlError);
+actix_rateguard_grammar::debug_as_display!(RedisUrlError);
 
 impl Error for RedisUrlError {}

@@ -44,6 +44,6 @@ impl fmt::Display for UpstashError {
     }
 }
 
-crate::debug_as_display::debug_as_display!(UpstashError);
+actix_rateguard_grammar::debug_as_display!(UpstashError);
 
 impl Error for UpstashError {}

@@ -5,10 +5,7 @@ use std::{error::Error, fmt, marker::PhantomData, str::FromStr, sync::Arc};
 use actix_rateguard_grammar::KeyNotation;
 
 use super::{BuiltinKey, Caller};
-use crate::{
-    debug_as_display::debug_as_display,
-    per_request::{PerRequest, RequestResolver},
-};
+use crate::per_request::{PerRequest, RequestResolver};
 
 /// A value that can become the key of a [`Limit`](crate::Limit).
 ///
@@ -102,6 +99,6 @@ impl fmt::Display for KeyError {
     }
 }
 
-debug_as_display!(KeyError);
+actix_rateguard_grammar::debug_as_display!(KeyError);
 
 impl Error for KeyError {}

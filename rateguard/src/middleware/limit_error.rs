@@ -2,8 +2,6 @@
 
 use std::{error::Error, fmt};
 
-use crate::debug_as_display::debug_as_display;
-
 /// The reason why a [`Limit`](crate::Limit) is invalid, or why a guard cannot use it.
 /// [`RateLimit::try_new`](crate::RateLimit::try_new) returns this error.
 ///
@@ -85,6 +83,6 @@ impl fmt::Display for LimitError {
     }
 }
 
-debug_as_display!(LimitError);
+actix_rateguard_grammar::debug_as_display!(LimitError);
 
 impl Error for LimitError {}

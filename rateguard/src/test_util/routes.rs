@@ -173,7 +173,7 @@ impl fmt::Display for RouteReportError {
     }
 }
 
-crate::debug_as_display::debug_as_display!(RouteReportError);
+actix_rateguard_grammar::debug_as_display!(RouteReportError);
 
 impl Error for RouteReportError {}
 
