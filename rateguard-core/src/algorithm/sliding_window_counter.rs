@@ -34,7 +34,7 @@ impl SlidingWindowCounterState {
         self.current.saturating_add(of_previous as u32)
     }
 
-    /// Returns the time until at most `max_units` units count.
+    /// Returns the time until the weighted number of units falls to `max_units`. It is 0 if the number is not higher now.
     fn wait_until_at_most(&self, max_units: u32) -> Micros {
         if self.weighted(self.elapsed) <= max_units {
             return 0;

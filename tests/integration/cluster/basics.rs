@@ -114,7 +114,8 @@ async fn mismatched_cluster_url_reports_the_cause() {
         assert_eq!(unavailable.cause(), expected);
         assert_eq!(guard.health().cause(), Some(expected));
     }
-    // A `redis://` URL must not lead to a cluster node, so the guard must report this error too.
+    // This server is a cluster node, but the URL is that of a single server. The node redirects most of the keys to other
+    // nodes, which the guard must report as an error of the cluster.
     let cluster = RedisCluster::start();
     let plain = cluster.nodes[0].guard("plain");
     let causes =

@@ -30,9 +30,9 @@ static LISTS: LazyLock<Vec<&str>> =
     LazyLock::new(|| DIALECTS.iter().flat_map(|names| names.iter().copied()).collect());
 const OTHERS: [&str; 4] = [RETRY_AFTER, RETRY_AFTER, "date", "server"];
 
-/// Returns the maximum number of limits in a result: two lists with 64 items each, and one limit for each item of
-/// [`DIALECTS`]. The item with the field `RateLimit` adds one limit too, because this field can have the syntax of
-/// revision 07.
+/// Returns the maximum number of limits that [`RateLimits::read`] returns. It reads at most 64 items of each of the two
+/// list fields `RateLimit` and `RateLimit-Policy`. The fields of each element of [`DIALECTS`] give at most one more
+/// limit; for the element with `RateLimit`, this is the limit in the syntax of revision 07.
 fn max_limits() -> usize {
     2 * 64 + DIALECTS.len()
 }
