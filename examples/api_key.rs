@@ -19,7 +19,7 @@ async fn quote() -> impl Responder {
 
 #[actix_web::main]
 async fn main() -> std::io::Result<()> {
-    env_logger::init_from_env(Env::default().default_filter_or("warn"));
+    env_logger::init_from_env(Env::default().default_filter_or("info"));
     let guard = RateGuard::in_memory();
     HttpServer::new(move || {
         App::new()

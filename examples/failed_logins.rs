@@ -29,7 +29,7 @@ async fn login(form: web::Form<Login>) -> impl Responder {
 
 #[actix_web::main]
 async fn main() -> std::io::Result<()> {
-    env_logger::init_from_env(Env::default().default_filter_or("warn"));
+    env_logger::init_from_env(Env::default().default_filter_or("info"));
     let guard = RateGuard::in_memory();
     HttpServer::new(move || App::new().app_data(guard.clone()).service(login))
         .bind(("127.0.0.1", 8080))?

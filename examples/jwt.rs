@@ -74,7 +74,7 @@ async fn search() -> impl Responder {
 
 #[actix_web::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    env_logger::init_from_env(Env::default().default_filter_or("warn"));
+    env_logger::init_from_env(Env::default().default_filter_or("info"));
     for (name, pays) in [("ann", false), ("bob", true)] {
         let claims = Claims::new(User { name: name.to_owned(), pays })
             .set_duration_and_issuance(&TimeOptions::default(), TimeDelta::hours(1));

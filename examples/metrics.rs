@@ -39,7 +39,7 @@ async fn metrics(
 
 #[actix_web::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    env_logger::init_from_env(Env::default().default_filter_or("warn"));
+    env_logger::init_from_env(Env::default().default_filter_or("info"));
     let histogram = Matcher::Full(STORE_DURATION_SECONDS.to_owned());
     let recorder = PrometheusBuilder::new()
         .set_buckets_for_metric(histogram, &STORE_DURATION_BUCKETS)?

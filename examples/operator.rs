@@ -29,7 +29,7 @@ async fn login() -> &'static str {
 
 #[actix_web::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    env_logger::init_from_env(Env::default().default_filter_or("warn,actix_rateguard::audit=info"));
+    env_logger::init_from_env(Env::default().default_filter_or("info"));
     let token = env::var("OPERATOR_TOKEN")
         .map_err(|_| "set OPERATOR_TOKEN to the token of the operators")?;
     let guard =

@@ -53,22 +53,17 @@ async fn orders(request: HttpRequest, result: CheckResult) -> impl Responder {
     let Some(user) = extensions.get::<User>() else {
         return HttpResponse::Unauthorized().body("Log in first.\n");
     };
-    HttpResponse::Ok().body(match result.decision() {
-        Some(decision) => {
-            format!(
-                "No orders, {}. You may send {} more requests.\n",
-                user.name,
-                decision.remaining()
-            )
-        }
-        // The limit is in shadow mode, or the store did not reply and the limit fails open.
-        None => format!("No orders, {}.\n", user.name),
-    })
+    let remaining = match result.remaining() {
+        Some(remaining) => format!("You may send {remaining} more requests."),
+        // No limit has decided, for example because the limit is in shadow mode.
+        None => "The limit has not decided now.".to_owned(),
+    };
+    HttpResponse::Ok().body(format!("No orders, {}. {remaining}\n", user.name))
 }
 
 #[actix_web::main]
 async fn main() -> std::io::Result<()> {
-    env_logger::init_from_env(Env::default().default_filter_or("warn"));
+    env_logger::init_from_env(Env::default().default_filter_or("info"));
     let guard = RateGuard::in_memory();
     HttpServer::new(move || {
         App::new().app_data(guard.clone()).wrap(from_fn(authenticate)).service(orders)

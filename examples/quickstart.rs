@@ -45,7 +45,7 @@ Each client may send 5 requests per minute to /search, and 100 to all pages.\n"
 
 #[actix_web::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    env_logger::init_from_env(Env::default().default_filter_or("warn"));
+    env_logger::init_from_env(Env::default().default_filter_or("info"));
     let port: u16 = match env::var("PORT") {
         Ok(port) => port.parse().map_err(|error| format!("PORT={port}: {error}"))?,
         Err(_) => 8080,

@@ -23,6 +23,7 @@ use actix_rateguard::{
     headers::{HeaderDialect, RateLimits},
 };
 use actix_web::{App, HttpServer, rt::System, web};
+use env_logger::Env;
 use ureq::{Agent, Body, http::Response};
 
 /// The maximum number of attempts of a request.
@@ -59,6 +60,7 @@ fn get_with_retries(agent: &Agent, url: &str) -> Result<Response<Body>, Box<dyn 
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
+    env_logger::init_from_env(Env::default().default_filter_or("info"));
     let url = match env::args().nth(1) {
         Some(url) => url,
         None => format!("http://{}/", own_server()?),

@@ -44,7 +44,7 @@ async fn generate(
 
 #[actix_web::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    env_logger::init_from_env(Env::default().default_filter_or("warn"));
+    env_logger::init_from_env(Env::default().default_filter_or("info"));
     let guard = web::Data::new(RateGuard::in_memory());
     let budget = web::Data::new(Policy::new("tokens", "2000/hour token_bucket")?);
     let server = HttpServer::new(move || {

@@ -115,7 +115,7 @@ fn rate_guard(
     (limit, window): (u32, Duration),
     log: LogEncoding,
 ) -> BenchResult<CheckClient> {
-    let settings = RateGuard::redis(url).log_encoding(log).deadline(TIMEOUT);
+    let settings = RateGuard::redis(url).prefix("rateguard").log_encoding(log).deadline(TIMEOUT);
     // Without the denial cache, Redis decides every check.
     let guard = settings.denial_cache_ttl(Duration::ZERO).build()?;
     Ok(CheckClient::RateGuard(guard, Policy::new("bench", Quota::new(limit, window)?)?))

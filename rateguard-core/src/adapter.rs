@@ -10,10 +10,10 @@ pub use crate::{
         TraceListener, canonical,
     },
     guard::{
-        AttributePolicy, HttpSettings, MAX_RETRY_JITTER, NameConflict, NameRegistration,
+        AttributePolicy, HttpSettings, LimitOrigin, MAX_RETRY_JITTER, NameRegistration,
         NamedPolicy, PolicySet, PolicySetRef, RouteOverrides, ShadowHolds, ThrottledLog,
     },
     key::{KeyRecipe, KeyRecipes, KeySecret},
-    policy::PLACEHOLDER_QUOTA,
+    policy::{PLACEHOLDER_QUOTA, PolicyName},
 };
 pub use actix_rateguard_grammar::ShadowSpec;

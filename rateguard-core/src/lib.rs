@@ -25,7 +25,9 @@ mod telemetry;
 pub mod test_util;
 mod word_hash;
 
-pub use actix_rateguard_grammar::{Algorithm, Ban, Count, MissingKey, OnError, Quota, Quotas};
+pub use actix_rateguard_grammar::{
+    Algorithm, Ban, Count, MissingKey, OnError, Quota, Quotas, Statuses,
+};
 #[cfg(feature = "metrics")]
 pub use telemetry::metrics;
 
@@ -36,7 +38,7 @@ pub mod error {
     pub use crate::{
         access::AccessListError,
         client_address::ClientAddressError,
-        guard::BanError,
+        guard::{BanError, NameConflict},
         policy::PolicyError,
         store::{error::IoCause, redis_url_error::RedisUrlError, upstash_error::UpstashError},
     };

@@ -1,8 +1,11 @@
-//! Defines which responses make a limit count the request, such as `"failure"` and `"status:401"`.
+//! Defines which responses make a limit count the request, such as `"failure"` and `"status:401,403"`.
 
 use std::{error::Error, fmt, str::FromStr};
 
-use crate::escape::escape_for_display;
+use crate::{
+    escape::escape_for_display,
+    statuses::{Statuses, StatusesError},
+};
 
 /// The condition that a response must satisfy so that a limit counts the request.
 ///
@@ -18,15 +21,15 @@ pub enum Count {
     Success,
     /// `"failure"`: a request, such as a failed login, counts if its response has a status of at least 400.
     Failure,
-    /// `"status:401"`: a request counts if its response has this status. The status is from 100 to 599.
-    Status(u16),
-    /// `"status:4xx"`: a request counts if the status of its response has this first digit. The digit is from 1 to 5.
-    Class(u8),
+    /// `"status:401,403"`, `"status:4xx"` or `"status:!5xx"`: a request counts if its response has one of these
+    /// statuses.
+    Statuses(Statuses),
 }
 
 impl Count {
     /// A list of the valid forms, for error messages.
-    pub const FORMS: &str = r#""all", "success", "failure", "status:401", "status:4xx""#;
+    pub const FORMS: &str =
+        r#""all", "success", "failure", "status:401,403", "status:4xx", "status:!5xx""#;
 
     /// Returns whether a request counts if its response has this status.
     #[must_use]
@@ -35,8 +38,7 @@ impl Count {
             Self::All => true,
             Self::Success => status < 400,
             Self::Failure => status >= 400,
-            Self::Status(counted) => status == counted,
-            Self::Class(class) => status / 100 == u16::from(class),
+            Self::Statuses(counted) => counted.contains(status),
         }
     }
 }
@@ -45,20 +47,16 @@ impl FromStr for Count {
     type Err = CountError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let invalid = || CountError { text: escape_for_display(text) };
         match text {
-            "all" => return Ok(Self::All),
-            "success" => return Ok(Self::Success),
-            "failure" => return Ok(Self::Failure),
-            _ => {}
-        }
-        let status = text.strip_prefix("status:").ok_or_else(invalid)?;
-        match *status.as_bytes() {
-            [class @ b'1'..=b'5', b'x', b'x'] => Ok(Self::Class(class - b'0')),
-            [b'1'..=b'5', b'0'..=b'9', b'0'..=b'9'] => {
-                status.parse().map(Self::Status).map_err(|_| invalid())
+            "all" => Ok(Self::All),
+            "success" => Ok(Self::Success),
+            "failure" => Ok(Self::Failure),
+            _ => {
+                let statuses = text.strip_prefix("status:").ok_or(StatusesError::Item);
+                let statuses = statuses.and_then(Statuses::parse);
+                let text = || escape_for_display(text);
+                statuses.map(Self::Statuses).map_err(|kind| CountError { text: text(), kind })
             }
-            _ => Err(invalid()),
         }
     }
 }
@@ -77,8 +75,7 @@ impl fmt::Display for Count {
             Self::All => f.write_str("all"),
             Self::Success => f.write_str("success"),
             Self::Failure => f.write_str("failure"),
-            Self::Status(status) => write!(f, "status:{status}"),
-            Self::Class(class) => write!(f, "status:{class}xx"),
+            Self::Statuses(statuses) => write!(f, "status:{statuses}"),
         }
     }
 }
@@ -87,11 +84,22 @@ impl fmt::Display for Count {
 #[derive(Clone, PartialEq, Eq)]
 pub struct CountError {
     text: String,
+    kind: StatusesError,
 }
 
 impl fmt::Display for CountError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "expected one of {}, found `{}`", Count::FORMS, self.text)
+        let text = &self.text;
+        match self.kind {
+            StatusesError::Item => write!(f, "expected one of {}, found `{text}`", Count::FORMS),
+            StatusesError::TooMany { found } => {
+                write!(f, "expected at most {} statuses, found {found}", Statuses::MAX_ITEMS)
+            }
+            StatusesError::Empty => write!(
+                f,
+                "expected a list with at least one status that is not excluded, found `{text}`"
+            ),
+        }
     }
 }
 
@@ -105,18 +113,55 @@ mod tests {
 
     #[test]
     fn every_form_round_trips() {
-        for text in ["all", "success", "failure", "status:401", "status:100", "status:4xx"] {
+        for text in [
+            "all",
+            "success",
+            "failure",
+            "status:401",
+            "status:100",
+            "status:4xx",
+            "status:401,403",
+            "status:!5xx",
+            "status:4xx,!404",
+        ] {
             assert_eq!(text.parse::<Count>().unwrap().to_string(), text);
         }
     }
 
     #[test]
     fn invalid_texts_are_rejected_with_the_valid_forms() {
-        for text in
-            ["", "failures", "401", "status", "status:", "status:600", "status:41", "status:0xx"]
-        {
+        for text in [
+            "",
+            "failures",
+            "401",
+            "status",
+            "status:",
+            "status:600",
+            "status:41",
+            "status:0xx",
+            "!5xx",
+            "not:5xx",
+            "status:!",
+            "status:!!5xx",
+            "status:401,",
+            "status:401;403",
+            "status:401,status:403",
+        ] {
             let error = text.parse::<Count>().expect_err(text).to_string();
             assert!(error.contains("expected one of \"all\", \"success\""), "{error}");
+        }
+    }
+
+    #[test]
+    fn list_errors_say_what_is_wrong() {
+        for (text, expected) in [
+            (
+                "status:401,!4xx",
+                "expected a list with at least one status that is not excluded, found `status:401,!4xx`",
+            ),
+            ("status:400,401,402,403,404,405,406,407,408", "expected at most 8 statuses, found 9"),
+        ] {
+            assert_eq!(text.parse::<Count>().expect_err(text).to_string(), expected);
         }
     }
 
@@ -128,6 +173,8 @@ mod tests {
             ("failure", vec![401, 404, 503]),
             ("status:401", vec![401]),
             ("status:4xx", vec![401, 404]),
+            ("status:401,503", vec![401, 503]),
+            ("status:!5xx", vec![101, 200, 302, 401, 404]),
         ] {
             let count: Count = text.parse().unwrap();
             let statuses = [101, 200, 302, 401, 404, 503];

@@ -22,6 +22,8 @@ mod quota_fields;
 mod quotas;
 mod rate;
 mod shadow_fields;
+mod statuses;
+mod suggest;
 mod window;
 
 pub use algorithm::{Algorithm, AlgorithmError};
@@ -41,4 +43,6 @@ pub use quota_fields::{QuotaExamples, QuotaFields};
 pub use quotas::Quotas;
 pub use rate::RateError;
 pub use shadow_fields::{ShadowFields, ShadowSpec};
+pub use statuses::Statuses;
+pub use suggest::{expected_one_of, suggest};
 pub use window::{WindowError, parse_window};

@@ -195,22 +195,24 @@ pub enum QuotaError {
     Precision,
 }
 
+impl QuotaError {
+    /// Returns the error message.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Limit => "expected a limit that is a whole number from 1 to 2147483648",
+            Self::Window => "expected a window from 1 millisecond to 365 days",
+            Self::Burst => "expected a burst from 1 to 2147483648, with algorithm \"token_bucket\"",
+            Self::Precision => {
+                "a token bucket cannot count this quota exactly; use a smaller burst, or a limit that divides the window"
+            }
+        }
+    }
+}
+
 impl fmt::Display for QuotaError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Limit => {
-                write!(f, "expected a limit that is a whole number from 1 to {}", Quota::MAX_LIMIT)
-            }
-            Self::Window => f.write_str("expected a window from 1 millisecond to 365 days"),
-            Self::Burst => write!(
-                f,
-                "expected a burst from 1 to {}, with algorithm \"token_bucket\"",
-                Quota::MAX_LIMIT
-            ),
-            Self::Precision => f.write_str(
-                "a token bucket cannot count this quota exactly; use a smaller burst, or a limit that divides the window",
-            ),
-        }
+        f.write_str(self.as_str())
     }
 }
 

@@ -94,6 +94,6 @@ pub use names::{
 #[cfg(feature = "read")]
 pub use read::{MAX_WAIT, ParsedLimit, RateLimits};
 pub use write::{
-    MAX_REPORTED_TIME, ceil_secs, rate_limit_policy_value, rate_limit_value, retry_after_seconds,
-    unix_ceil_secs,
+    MAX_REPORTED_TIME, ceil_secs, encode_policy_name, rate_limit_policy_value, rate_limit_value,
+    retry_after_seconds, unix_ceil_secs,
 };

@@ -80,20 +80,37 @@ fn list<'a>(
     (!text.is_empty()).then_some(text)
 }
 
+/// Returns the name of a policy as the fields of the draft contain it. `%` and all bytes that are not printable ASCII
+/// are percent-encoded. A server that sends the name outside of these fields, for example in problem details, sends
+/// this form, so that a client can compare both.
+#[must_use]
+pub fn encode_policy_name(name: &str) -> String {
+    let mut encoded = String::with_capacity(name.len());
+    name.bytes().for_each(|byte| write_encoded(byte, &mut encoded));
+    encoded
+}
+
 /// Writes a name as a value of the type String in Structured Fields (RFC 9651, section 3.3.3). This type contains
-/// only printable ASCII, so other bytes are percent-encoded.
+/// only printable ASCII.
 fn write_name(name: &str, to: &mut String) {
     to.push('"');
     for byte in name.bytes() {
-        match byte {
-            b'%' | ..b' ' | 0x7f.. => {
-                let _ = write!(to, "%{byte:02X}");
-            }
-            b'"' | b'\\' => to.extend(['\\', char::from(byte)]),
-            _ => to.push(char::from(byte)),
+        if matches!(byte, b'"' | b'\\') {
+            to.push('\\');
         }
+        write_encoded(byte, to);
     }
     to.push('"');
+}
+
+fn write_encoded(byte: u8, to: &mut String) {
+    match byte {
+        b'%' | ..b' ' | 0x7f.. => {
+            // A write into a string never fails.
+            let _ = write!(to, "%{byte:02X}");
+        }
+        _ => to.push(char::from(byte)),
+    }
 }
 
 #[cfg(test)]
@@ -167,18 +184,19 @@ mod tests {
 
     #[test]
     fn names_are_quoted_and_encoded() {
-        for (name, written) in [
-            ("", r#""""#),
-            ("shop::cart/add#2", r#""shop::cart/add#2""#),
-            ("a b", r#""a b""#),
-            (r#"a"b\c"#, r#""a\"b\\c""#),
-            ("größe", r#""gr%C3%B6%C3%9Fe""#),
-            ("50%", r#""50%25""#),
-            ("a\r\nb\u{7f}", r#""a%0D%0Ab%7F""#),
+        for (name, encoded, written) in [
+            ("", "", r#""""#),
+            ("shop::cart/add#2", "shop::cart/add#2", r#""shop::cart/add#2""#),
+            ("a b", "a b", r#""a b""#),
+            (r#"a"b\c"#, r#"a"b\c"#, r#""a\"b\\c""#),
+            ("größe", "gr%C3%B6%C3%9Fe", r#""gr%C3%B6%C3%9Fe""#),
+            ("50%", "50%25", r#""50%25""#),
+            ("a\r\nb\u{7f}", "a%0D%0Ab%7F", r#""a%0D%0Ab%7F""#),
         ] {
             let mut text = String::new();
             write_name(name, &mut text);
             assert_eq!(text, written);
+            assert_eq!(encode_policy_name(name), encoded);
         }
     }
 

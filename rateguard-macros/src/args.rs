@@ -1,8 +1,8 @@
 //! Parses the arguments of the macro attribute. Each argument is written as `name = value` and occurs at most once.
 
 use actix_rateguard_grammar::{
-    Ban, Count, FieldError, KeyNotation, Methods, MissingKey, OnError, QuotaExamples, QuotaFields,
-    Quotas, ShadowFields, ShadowSpec, check_cost,
+    Ban, Count, KeyNotation, Methods, MissingKey, OnError, Quotas, ShadowFields, ShadowSpec,
+    check_cost, expected_one_of,
 };
 use proc_macro2::Span;
 use syn::{
@@ -13,7 +13,8 @@ use syn::{
 };
 
 use crate::{
-    error::error_at,
+    error::{Located, at_field, error_at},
+    quota::{ConstantQuota, EXAMPLES, QuotaArgs},
     shadow,
     values::{self, Cost, Key},
 };
@@ -31,7 +32,7 @@ pub(crate) struct Args {
     pub(crate) shadow: Option<ShadowSpec>,
     pub(crate) name: Option<LitStr>,
     pub(crate) on_error: Option<OnError>,
-    pub(crate) on_denied: Option<Expr>,
+    pub(crate) on_reject: Option<Expr>,
     pub(crate) limiter: Option<Expr>,
     /// The path of the library, from the argument `crate`. `None` if the attribute does not have this argument.
     pub(crate) crate_path: Option<Path>,
@@ -40,25 +41,18 @@ pub(crate) struct Args {
 /// The source of the limit's quotas.
 pub(crate) enum Allowance {
     Fixed(Quotas),
+    /// The compiler evaluates the numbers of the quota.
+    Constant(Box<ConstantQuota>),
     /// A function chooses the quotas for each request.
     PerRequest(Expr),
     /// The guard has a policy with this name, which contains the quotas.
     Named(LitStr),
 }
 
-/// A value, with the span at which the user wrote it.
-type Located<T> = actix_rateguard_grammar::Located<T, Span>;
-
-/// The parts of messages about quotas that differ between the macro attribute and a policies file.
-const EXAMPLES: QuotaExamples = QuotaExamples {
-    window: "`window = 60` (seconds)",
-    no_quotas: "expected one of `rate = \"5/minute\"`, `limit = 5, window = 60`, `plan = a_function`, `policy = \"search\"`",
-};
-
 /// The arguments that have been parsed until now.
 #[derive(Default)]
 struct ParsedArgs {
-    quota: QuotaFields<Span>,
+    quota: QuotaArgs,
     plan: Option<Located<Expr>>,
     policy: Option<Located<LitStr>>,
     key: Option<Located<Key>>,
@@ -71,7 +65,7 @@ struct ParsedArgs {
     shadow: ShadowFields<Span>,
     name: Option<Located<LitStr>>,
     on_error: Option<Located<OnError>>,
-    on_denied: Option<Located<Expr>>,
+    on_reject: Option<Located<Expr>>,
     limiter: Option<Located<Expr>>,
     crate_path: Option<Located<Path>>,
 }
@@ -104,7 +98,7 @@ const ARGUMENTS: &[(&str, Reader)] = &[
     ("rollout", |to, name, input| set_once(&mut to.shadow.rollout, name, input, shadow::rollout)),
     ("name", |to, name, input| set_once(&mut to.name, name, input, values::policy_name)),
     ("on_error", |to, name, input| set_once(&mut to.on_error, name, input, values::on_error)),
-    ("on_denied", |to, name, input| set_once(&mut to.on_denied, name, input, values::on_denied)),
+    ("on_reject", |to, name, input| set_once(&mut to.on_reject, name, input, values::on_reject)),
     ("limiter", |to, name, input| set_once(&mut to.limiter, name, input, Ok)),
     ("crate", |to, name, input| set_once(&mut to.crate_path, name, input, values::path)),
 ];
@@ -116,17 +110,18 @@ impl Parse for Args {
             // An argument can have a keyword as its name, such as `crate`, so every keyword is accepted as a name
             // here.
             let name = input.call(Ident::parse_any).map_err(|error| {
-                let names = argument_names();
+                let names = argument_names().join("`, `");
                 error_at(
                     error.span(),
-                    format!("expected `name = value`, where the name is one of {names}"),
+                    format!("expected `name = value`, where the name is one of `{names}`"),
                 )
             })?;
             let Some((_, read)) = ARGUMENTS.iter().find(|(argument, _)| name == argument) else {
-                let names = argument_names();
+                let (names, unknown) = (argument_names(), name.to_string());
+                let expected = expected_one_of("argument", &unknown, &names);
                 return Err(error_at(
                     name.span(),
-                    format!("unknown argument `{name}`; expected one of {names}"),
+                    format!("unknown argument `{unknown}`; {expected}"),
                 ));
             };
             if !input.peek(Token![=]) {
@@ -145,8 +140,8 @@ impl Parse for Args {
     }
 }
 
-fn argument_names() -> String {
-    ARGUMENTS.iter().map(|(name, _)| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+fn argument_names() -> Vec<&'static str> {
+    ARGUMENTS.iter().map(|(name, _)| *name).collect()
 }
 
 impl ParsedArgs {
@@ -155,7 +150,7 @@ impl ParsedArgs {
         let shadow = self.shadow.spec().map_err(at_field)?;
         let enforced = match &allowance {
             Allowance::Fixed(quotas) => Some(quotas),
-            Allowance::PerRequest(_) | Allowance::Named(_) => None,
+            Allowance::Constant(_) | Allowance::PerRequest(_) | Allowance::Named(_) => None,
         };
         if let Some(Located { value: Cost { number: Some(cost), .. }, location }) = &self.cost {
             check_cost(*cost, enforced, shadow.as_ref())
@@ -173,7 +168,7 @@ impl ParsedArgs {
             shadow,
             name: self.name.map(|name| name.value),
             on_error: self.on_error.map(|on_error| on_error.value),
-            on_denied: self.on_denied.map(|on_denied| on_denied.value),
+            on_reject: self.on_reject.map(|on_reject| on_reject.value),
             limiter: self.limiter.map(|limiter| limiter.value),
             crate_path: self.crate_path.map(|path| path.value),
         })
@@ -181,6 +176,7 @@ impl ParsedArgs {
 
     /// Returns the source of the quotas. Returns an error if two arguments conflict.
     fn allowance(&self) -> syn::Result<Allowance> {
+        let quota = self.quota.fields();
         let plan = self.plan.as_ref().map(|it| ("plan", it.location));
         let of_policy = [
             ("ban", self.ban.as_ref().map(|it| it.location)),
@@ -190,15 +186,18 @@ impl ParsedArgs {
         let of_policy =
             of_policy.into_iter().filter_map(|(name, location)| Some((name, location?)));
         if let Some(policy) = &self.policy {
-            let others = self.quota.present().chain(plan).chain(self.shadow.present());
+            let others = quota.present().chain(plan).chain(self.shadow.present());
             reject_conflicts("policy", others.chain(of_policy))?;
             return Ok(Allowance::Named(policy.value.clone()));
         }
         if let Some(plan) = &self.plan {
-            reject_conflicts("plan", self.quota.present())?;
+            reject_conflicts("plan", quota.present())?;
             return Ok(Allowance::PerRequest(plan.value.clone()));
         }
-        self.quota.quotas(EXAMPLES).map(Allowance::Fixed).map_err(at_field)
+        match self.quota.constant()? {
+            Some(constant) => Ok(Allowance::Constant(Box::new(constant))),
+            None => quota.quotas(EXAMPLES).map(Allowance::Fixed).map_err(at_field),
+        }
     }
 }
 
@@ -210,10 +209,6 @@ fn reject_conflicts(
     others.next().map_or(Ok(()), |(name, span)| {
         Err(error_at(span, format!("`{name}` conflicts with `{argument}`; remove `{name}`")))
     })
-}
-
-fn at_field(error: FieldError<Span>) -> syn::Error {
-    error_at(error.location.unwrap_or_else(Span::call_site), error.message)
 }
 
 /// Parses the value of the argument `name` and stores it in `to`. Returns an error if `to` already has a value.

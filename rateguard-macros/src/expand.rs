@@ -6,9 +6,9 @@ use syn::{Expr, ItemFn, Visibility, spanned::Spanned};
 
 use crate::{
     args::{Allowance, Args},
+    attributes::{is_inner, is_limit, is_outer},
     error::error_at,
     generics,
-    handler::{is_inner, is_limit, is_outer},
     limit::limit,
     registration::can_hoist,
     tokens::option,
@@ -36,13 +36,13 @@ use crate::{
 ///         [{
 ///             let limit = { static LIMIT: LazyLock<HandlerLimit> = …; &*LIMIT };
 ///             if limit.applies_to(policy_set, request) && !skip(request) {
-///                 LimitInputs::new(limit, caller, plan, cost, on_denied)
+///                 LimitInputs::new(limit, caller, plan, cost)
 ///             } else {
 ///                 LimitInputs::exempt(limit)
 ///             }
 ///         }]
 ///     }
-///     ::actix_rateguard::__private::limited(None, inputs, search, request, payload).await
+///     ::actix_rateguard::__private::limited(None, [on_reject], inputs, handler(search), request, payload).await
 /// }
 /// ```
 ///
@@ -79,7 +79,7 @@ pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> 
             Allowance::PerRequest(plan) => Some(quote_spanned! {plan.span()=>
                 ::actix_rateguard::__private::plan(#request, #plan).await
             }),
-            Allowance::Fixed(_) | Allowance::Named(_) => None,
+            Allowance::Fixed(_) | Allowance::Constant(_) | Allowance::Named(_) => None,
         });
         let mut cost = cost(args.cost.as_ref(), &request);
         if matches!(args.allowance, Allowance::Named(_)) {
@@ -98,17 +98,19 @@ pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> 
         let skips = args.skip.as_ref().map(
             |skip| quote_spanned!(skip.span()=> && !::actix_rateguard::__private::skips(#request, #skip)),
         );
-        let on_denied = option(args.on_denied.as_ref().map(|on_denied| {
-            quote_spanned!(on_denied.span()=> ::actix_rateguard::__private::on_denied(#on_denied))
-        }));
         quote!({
             let #limit_ident = #limit;
             if #limit_ident.applies_to(#policy_set, #request) #skips {
-                ::actix_rateguard::__private::LimitInputs::new(#limit_ident, #caller, #plan, #cost, #on_denied)
+                ::actix_rateguard::__private::LimitInputs::new(#limit_ident, #caller, #plan, #cost)
             } else {
                 ::actix_rateguard::__private::LimitInputs::exempt(#limit_ident)
             }
         })
+    });
+    let on_reject = limits.iter().map(|args| {
+        option(args.on_reject.as_ref().map(|on_reject| {
+            quote_spanned!(on_reject.span()=> ::actix_rateguard::__private::on_reject(#on_reject))
+        }))
     });
     let guard = match &limits[0].limiter {
         None => quote!(::core::option::Option::None),
@@ -140,6 +142,18 @@ pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> 
         (TokenStream::new(), closure)
     };
 
+    // The call has the span of the function's name. If the function is not a handler, the compiler finds the error
+    // several times at the same place, and reports it once.
+    let call = quote_spanned! {ident.span()=>
+        ::actix_rateguard::__private::limited(
+            #guard,
+            [#(#on_reject),*],
+            #inputs,
+            #handler,
+            #request,
+            #payload,
+        ).await
+    };
     Ok(quote! {
         #(#outer)*
         #visibility async fn #ident #parameters (
@@ -152,13 +166,7 @@ pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> 
 
             #inputs_function
 
-            ::actix_rateguard::__private::limited(
-                #guard,
-                #inputs,
-                #handler,
-                #request,
-                #payload,
-            ).await
+            #call
         }
     })
 }
@@ -205,11 +213,12 @@ fn reject_duplicate_names(limits: &[Args]) -> syn::Result<()> {
     Ok(())
 }
 
-/// Generates the path of the user's function with its type and const parameters.
+/// Generates the expression for the user's function, with its type and const parameters.
 fn handler(function: &ItemFn) -> TokenStream {
     let ident = &function.sig.ident;
     let parameters = generics::parameters(&function.sig.generics);
-    if parameters.is_empty() { quote!(#ident) } else { quote!(#ident::<#(#parameters),*>) }
+    let parameters = (!parameters.is_empty()).then(|| quote!(::<#(#parameters),*>));
+    quote_spanned!(ident.span()=> ::actix_rateguard::__private::handler(#ident #parameters))
 }
 
 /// Generates the expression that computes the cost of a request.

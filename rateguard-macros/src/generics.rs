@@ -84,7 +84,7 @@ pub(crate) fn mentions(code: &impl ToTokens, names: &[Ident]) -> bool {
 }
 
 /// Returns whether any identifier in `tokens` satisfies `predicate`.
-fn any_ident(tokens: TokenStream, predicate: &impl Fn(&Ident) -> bool) -> bool {
+pub(crate) fn any_ident(tokens: TokenStream, predicate: &impl Fn(&Ident) -> bool) -> bool {
     tokens.into_iter().any(|token| match token {
         TokenTree::Ident(ident) => predicate(&ident),
         TokenTree::Group(group) => any_ident(group.stream(), predicate),

@@ -1,11 +1,13 @@
 //! Defines the attribute `#[rate_limit]`. Applications use it through `actix-rateguard`, which re-exports it.
 
 mod args;
+mod attributes;
 mod error;
 mod expand;
 mod generics;
 mod handler;
 mod limit;
+mod quota;
 mod registration;
 mod shadow;
 mod tokens;
@@ -28,7 +30,8 @@ use proc_macro::TokenStream;
 ///
 /// - `limit = 5, window = 60`: at most 5 requests in any 60 seconds. The window is a whole number of seconds, or a
 ///   string: `"500ms"`, `"10s"`, `"1m"`, `"1h"`, `"1d"`. The limit is from 1 to 2^31, and the window is from 1 ms to
-///   365 days.
+///   365 days. The numbers can also be constant expressions, such as `limit = MAX_LOGINS, window = 60 * 60`, which the
+///   compiler evaluates: a limit is a `u32`, and a window is a number of seconds as a `u64`.
 /// - `rate = "5/minute"`: a limit of 5 requests and a window of one minute, in one string. Other forms are
 ///   `"100/10s"` and `"20 per 5 minutes"`. A list such as `"5/second; 100/minute; 1000/day"` has up to 8 quotas, and
 ///   a request is admitted only if every quota has room.
@@ -44,16 +47,18 @@ use proc_macro::TokenStream;
 ///
 /// - `algorithm = "sliding_window" | "sliding_window_counter" | "fixed_window" | "token_bucket"`: see `Algorithm`.
 ///   Default: `"sliding_window"`.
-/// - `burst = 20`: the capacity of a token bucket, in tokens. Default: the limit.
+/// - `burst = 20`: the capacity of a token bucket, in tokens. Default: the limit. With `limit` and `window`, the burst
+///   can also be a constant expression.
 ///
 /// These arguments set the cost of a request, and the responses after which the request counts:
 ///
 /// - `cost = 5`: the number of units that a request takes. The cost can also be a function path or a closure that
 ///   returns a `u32`: `|req: &HttpRequest| size_of(req)`. Default: 1. A request that costs more than the limit is
 ///   always denied. A request that costs 0 is always admitted.
-/// - `count = "all" | "success" | "failure" | "status:401" | "status:4xx"`: the responses after which the request
-///   counts. Default: `"all"`. The limiter takes the units of a request before the handler runs, and refunds them if
-///   the response is not one of these.
+/// - `count = "all" | "success" | "failure" | "status:401,403" | "status:4xx" | "status:!5xx"`: the responses after
+///   which the request counts. A list may mix statuses and classes, and `!` excludes one: `"status:4xx,!404"`. Default:
+///   `"all"`. The limiter takes the units of a request before the handler runs, and refunds them if the response is
+///   not one of these. If actix-web drops a request because its client has disconnected, the request counts.
 ///
 /// The argument `key` sets the key, and requests with equal keys share their counts. Default: `"ip"`. A request
 /// without a key is counted by the client's address, separately from requests with a key, unless `missing_key` is
@@ -79,7 +84,8 @@ use proc_macro::TokenStream;
 /// - `missing_key = "ip" | "deny" | "skip"`: the treatment of requests without a key. `"ip"` counts such requests
 ///   by address (default), `"deny"` rejects them with 403, and `"skip"` does not limit them.
 /// - `methods = "POST, PUT"`: the methods to which the limit applies. Default: all methods. Requests with different
-///   methods share their buckets.
+///   methods share their buckets. `"GET"` includes `HEAD`, because a `HEAD` request makes the handler do the same
+///   work. `"HEAD"` alone does not include `GET`.
 /// - `skip = is_health_check`: a function path, or a closure over `&HttpRequest`. The limit does not apply to requests
 ///   for which the function returns `true`.
 ///
@@ -98,11 +104,14 @@ use proc_macro::TokenStream;
 ///   The argument conflicts with `shadow = true`, because a limit with a candidate must be enforced.
 /// - `rollout = 10`: the percentage of keys for which the candidate rate is enforced, from 0 to 100. Every application
 ///   server selects the same keys. Requires `candidate`. Default: 0.
-/// - `on_denied = my_response`: a function that returns the `HttpResponse` for a denied request. It is a function
-///   path, or a closure over `&HttpRequest` and `&Decision`. If this response already has rate limit headers, they
-///   are overwritten.
+/// - `on_reject = my_response`: a function that returns the `HttpResponse` for a rejected request, or `None` for the
+///   response of the guard. It is a function path, or a closure over `&HttpRequest` and `&Rejection`.
+///   `RateGuardBuilder::on_reject` lists the rejections. If your response already has rate limit headers, they are
+///   overwritten.
 /// - `limiter = EXPR`: the guard, if the guard is not in the application's data. The expression must dereference to
-///   a `RateGuard`, such as a `static` `LazyLock<RateGuard>`.
+///   a `RateGuard`, such as a `static` `LazyLock<RateGuard>`. Without this argument, the guard is the `RateGuard` or
+///   the `web::Data<RateGuard>` in the data of the innermost scope that has one. Use the same form for all guards: if
+///   the data has different guards in the two forms, the handler responds with 500.
 /// - `crate = my_crate::actix_rateguard`: the path of this library. A macro of another crate needs this argument if
 ///   the output of the macro contains the attribute. Default: the dependency on `actix-rateguard`, even if
 ///   `Cargo.toml` gives it another name.
@@ -110,7 +119,11 @@ use proc_macro::TokenStream;
 /// # Notes
 ///
 /// - Write the attribute above or below a route attribute such as `#[get(…)]`, or above a plain handler for
-///   `web::get().to(…)`.
+///   `web::get().to(…)`. If a route attribute is imported under another name, write it above this attribute.
+/// - Write `#[utoipa::path(…)]` above this attribute, because it reads the arguments of the handler and generates items
+///   next to it. Macros that turn an `async fn` into a function that returns a future, such as `#[async_trait]` and the
+///   operations of apistos and paperclip, do not work with this attribute. Limit these routes with the middleware
+///   `RateLimit`.
 /// - The check runs before any extractor reads the request or its body, so malformed requests count, too.
 /// - Several attributes on one handler make one decision: a request is admitted only if all limits have room, and a
 ///   denied request takes units from none of the limits. The headers report the tightest limit. Two attributes make
@@ -125,11 +138,11 @@ use proc_macro::TokenStream;
 /// - In an `impl`, the handler can use neither `Self` nor the type parameters of the `impl`, because the handler
 ///   becomes a nested function. So write types in full. The functions in the arguments of the attribute can use `Self`,
 ///   as in `key = Self::tenant`, but not the type parameters.
-/// - If a function in the arguments uses `Self` or a type parameter of the handler, the function can run only in
-///   the handler. Explanations of the handler's limits then report that these limits are unknown.
+/// - If a function in the arguments, except `on_reject`, uses `Self` or a type parameter of the handler, the function
+///   can run only in the handler. Explanations of the handler's limits then report that these limits are unknown.
 /// - If the application has no guard, the handler responds with 500 and logs the reason, because a handler must never
 ///   be unlimited by mistake. The handler also responds with 500 if another limit has the same name and different
-///   quotas.
+///   quotas, and `build` has not found this conflict.
 ///
 /// # Examples
 ///

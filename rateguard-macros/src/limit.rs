@@ -1,22 +1,26 @@
 //! Generates the part of a limit that is the same for all requests, as a `static` in the limited function.
 
+use std::time::Duration;
+
 use actix_rateguard_grammar::{Methods, Quotas, ShadowSpec};
 use proc_macro2::TokenStream;
-use quote::quote;
-use syn::Expr;
+use quote::{quote, quote_spanned};
+use syn::{Expr, spanned::Spanned};
 
 use crate::{
     args::{Allowance, Args},
+    quota::ConstantQuota,
     registration::attribute_limit,
     tokens::option,
+    values::Number,
 };
 
 /// Generates an expression that is a `'static` reference to the limit. `number` is the position of the limit among
 /// the limits of the handler, from 1.
 ///
-/// Macro hygiene does not apply to items, so the names of the generated items start with `__rateguard`. The items
-/// contain no expression of the user, because an expression in a nested item can use neither `Self` nor type
-/// parameters.
+/// Macro hygiene does not apply to items, so the names of the generated items start with `__rateguard`. An expression
+/// in a nested item can use neither `Self` nor type parameters. So the items contain no expression of the user, except
+/// for constant numbers, because the compiler must evaluate them once, and not for each type parameter.
 pub(crate) fn limit(args: &Args, number: usize, is_hoisted: bool) -> TokenStream {
     let name = option(args.name.as_ref().map(|name| quote!(#name)));
     let allowance = allowance(args);
@@ -30,7 +34,7 @@ pub(crate) fn limit(args: &Args, number: usize, is_hoisted: bool) -> TokenStream
         let on_error = variant(on_error);
         quote!(::actix_rateguard::OnError::#on_error)
     }));
-    let count = variant(args.count);
+    let count = args.count.to_string();
     let missing = variant(args.missing);
     let methods = args.methods.as_ref().map_or(&[][..], Methods::names);
     let attribute_limit = attribute_limit(args, number, is_hoisted);
@@ -49,7 +53,7 @@ pub(crate) fn limit(args: &Args, number: usize, is_hoisted: bool) -> TokenStream
                     ban: #ban,
                     shadow: #shadow,
                     on_error: #on_error,
-                    count: ::actix_rateguard::Count::#count,
+                    count: ::actix_rateguard::__private::count(#count),
                     missing: ::actix_rateguard::MissingKey::#missing,
                     methods: &[#(#methods),*],
                 };
@@ -62,7 +66,8 @@ pub(crate) fn limit(args: &Args, number: usize, is_hoisted: bool) -> TokenStream
 /// Generates the value that describes the source of the quotas.
 fn allowance(args: &Args) -> TokenStream {
     let quotas = match &args.allowance {
-        Allowance::Fixed(quotas) => quotas,
+        Allowance::Fixed(quotas) => quotas_expr(quotas),
+        Allowance::Constant(quota) => constant_quota_expr(quota, args.cost.as_ref()),
         Allowance::PerRequest(_) => {
             return quote!(::actix_rateguard::__private::Allowance::PerRequest);
         }
@@ -70,7 +75,6 @@ fn allowance(args: &Args) -> TokenStream {
             return quote!(::actix_rateguard::__private::Allowance::Named(#name));
         }
     };
-    let quotas = quotas_expr(quotas);
     quote!(::actix_rateguard::__private::Allowance::Fixed(#quotas))
 }
 
@@ -85,22 +89,62 @@ fn shadow_spec(spec: &ShadowSpec) -> TokenStream {
     }
 }
 
-/// Generates the expression for quotas that were validated at compile time.
+/// Generates the expression for quotas that the macro has validated.
 fn quotas_expr(quotas: &Quotas) -> TokenStream {
     let quotas = quotas.iter().map(|quota| {
         let limit = quota.limit();
-        // The maximum window has fewer than 2^45 microseconds, so this conversion to 64 bits never fails.
-        let window = u64::try_from(quota.window().as_micros()).unwrap_or(u64::MAX);
+        let window = duration(quota.window());
         let algorithm = variant(quota.algorithm());
-        let capacity = quota.capacity();
+        let burst = (quota.capacity() != limit).then(|| quota.capacity());
+        let burst = option(burst.map(|burst| quote!(#burst)));
         quote!(::actix_rateguard::__private::quota(
-            #limit, #window, ::actix_rateguard::Algorithm::#algorithm, #capacity,
+            #limit, #window, ::actix_rateguard::Algorithm::#algorithm, #burst,
         ))
     });
     quote!({
         const __RATEGUARD_QUOTAS: &[::actix_rateguard::Quota] = &[#(#quotas),*];
         ::actix_rateguard::__private::quotas(__RATEGUARD_QUOTAS)
     })
+}
+
+/// Generates the expression for a quota that the compiler validates. If it is invalid, a function called in the
+/// expression panics at compile time.
+fn constant_quota_expr(quota: &ConstantQuota, cost: Option<&Expr>) -> TokenStream {
+    let ConstantQuota { limit, window, algorithm, burst } = quota;
+    let algorithm = variant(algorithm);
+    let limit = match limit {
+        Number::Literal(limit) => quote!(#limit),
+        Number::Constant(limit) => {
+            quote_spanned!(limit.span()=> ::actix_rateguard::__private::limit(#limit))
+        }
+    };
+    let window = match window {
+        Number::Literal(window) => duration(*window),
+        Number::Constant(seconds) => {
+            quote_spanned!(seconds.span()=> ::actix_rateguard::__private::window(#seconds))
+        }
+    };
+    let burst = option(burst.as_ref().map(|burst| match burst {
+        Number::Literal(burst) => quote!(#burst),
+        Number::Constant(burst) => quote!(#burst),
+    }));
+    let cost = match cost {
+        Some(Expr::Lit(number)) => quote!(#number),
+        _ => quote!(1),
+    };
+    quote!({
+        const __RATEGUARD_QUOTA: ::actix_rateguard::Quota = ::actix_rateguard::__private::quota(
+            #limit, #window, ::actix_rateguard::Algorithm::#algorithm, #burst,
+        );
+        const _: () = ::actix_rateguard::__private::check_cost(#cost, &__RATEGUARD_QUOTA);
+        ::actix_rateguard::__private::quotas(&[__RATEGUARD_QUOTA])
+    })
+}
+
+fn duration(duration: Duration) -> TokenStream {
+    // The maximum window has fewer than 2^45 microseconds, so this conversion to 64 bits never fails.
+    let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+    quote!(::core::time::Duration::from_micros(#micros))
 }
 
 /// Registers the use of a named policy, so that `build` returns an error if the guard does not have the policy.
@@ -126,8 +170,7 @@ fn policy_use(args: &Args) -> TokenStream {
     }
 }
 
-/// Converts an enum value to Rust code with its derived `Debug`. The output is valid Rust if the variant has no fields,
-/// or only a number as its field.
+/// Converts an enum value to Rust code with its derived `Debug`. The output is valid Rust if the variant has no fields.
 fn variant(value: impl std::fmt::Debug) -> TokenStream {
     format!("{value:?}").parse().unwrap_or_default()
 }

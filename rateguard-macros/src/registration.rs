@@ -47,9 +47,9 @@ pub(crate) fn attribute_limit(args: &Args, number: usize, is_hoisted: bool) -> T
     }
 }
 
-/// Returns whether the user's expressions can be in a nested function. They can if no expression mentions `Self`, or
-/// a type or const parameter of the handler. Otherwise the expressions must stay directly in the limited function,
-/// which contains the handler as a nested function.
+/// Returns whether the user's expressions that read the inputs can be in a nested function. They can if no expression
+/// mentions `Self`, or a type or const parameter of the handler. Otherwise the expressions must stay directly in the
+/// limited function, which contains the handler as a nested function.
 pub(crate) fn can_hoist(args: &Args, generics: &Generics) -> bool {
     let function = match &args.key {
         Key::Function(function) => Some(function),
@@ -57,10 +57,10 @@ pub(crate) fn can_hoist(args: &Args, generics: &Generics) -> bool {
     };
     let plan = match &args.allowance {
         Allowance::PerRequest(plan) => Some(plan),
-        Allowance::Fixed(_) | Allowance::Named(_) => None,
+        Allowance::Fixed(_) | Allowance::Constant(_) | Allowance::Named(_) => None,
     };
     let mut names = parameters(generics);
     names.push(Ident::new("Self", Span::call_site()));
-    let exprs = [function, plan, args.cost.as_ref(), args.skip.as_ref(), args.on_denied.as_ref()];
+    let exprs = [function, plan, args.cost.as_ref(), args.skip.as_ref()];
     !exprs.into_iter().flatten().any(|expr| mentions(expr, &names))
 }

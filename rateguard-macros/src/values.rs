@@ -24,39 +24,62 @@ pub(crate) struct Cost {
     pub(crate) number: Option<u32>,
 }
 
-pub(crate) fn limit(expr: Expr) -> syn::Result<u32> {
-    number(&expr, QuotaError::Limit)
+/// A number: a literal, or an expression that the compiler evaluates.
+#[derive(Clone)]
+pub(crate) enum Number<T> {
+    Literal(T),
+    Constant(Expr),
 }
 
-pub(crate) fn burst(expr: Expr) -> syn::Result<u32> {
-    number(&expr, QuotaError::Burst)
+pub(crate) fn limit(expr: Expr) -> syn::Result<Number<u32>> {
+    number(expr, QuotaError::Limit)
+}
+
+pub(crate) fn burst(expr: Expr) -> syn::Result<Number<u32>> {
+    number(expr, QuotaError::Burst)
 }
 
 pub(crate) fn algorithm(expr: Expr) -> syn::Result<Algorithm> {
     parsed(expr)
 }
 
-/// Parses a literal that must be a whole number.
-fn number(expr: &Expr, expected: QuotaError) -> syn::Result<u32> {
-    match expr {
+/// Parses a whole number, or an expression that may be a whole number.
+fn number(expr: Expr, expected: QuotaError) -> syn::Result<Number<u32>> {
+    let literal = match &expr {
         // `base10_parse` ignores a suffix such as `k` in `5k`, so a number with a suffix is rejected here.
         Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) if number.suffix().is_empty() => {
             number.base10_parse().ok()
         }
+        _ if may_be_constant(&expr) => return Ok(Number::Constant(expr)),
         _ => None,
-    }
-    .ok_or_else(|| error_at(expr.span(), expected))
+    };
+    literal.map(Number::Literal).ok_or_else(|| error_at(expr.span(), expected))
 }
 
-pub(crate) fn window(expr: Expr) -> syn::Result<Duration> {
+/// Returns whether the expression may be a constant number, such as `MAX_LOGINS`, `60 * 60` or `of(5)`.
+fn may_be_constant(expr: &Expr) -> bool {
+    match expr {
+        Expr::Path(_)
+        | Expr::Binary(_)
+        | Expr::Call(_)
+        | Expr::MethodCall(_)
+        | Expr::Macro(_)
+        | Expr::Cast(_) => true,
+        Expr::Paren(inner) => may_be_constant(&inner.expr),
+        _ => false,
+    }
+}
+
+pub(crate) fn window(expr: Expr) -> syn::Result<Number<Duration>> {
     match &expr {
         Expr::Lit(ExprLit { lit: Lit::Int(seconds), .. }) if seconds.suffix().is_empty() => seconds
             .base10_parse()
-            .map(Duration::from_secs)
+            .map(|seconds| Number::Literal(Duration::from_secs(seconds)))
             .map_err(|_| error_at(expr.span(), QuotaError::Window)),
-        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => {
-            parse_window(&text.value()).map_err(|error| error_at(text.span(), error))
-        }
+        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => parse_window(&text.value())
+            .map(Number::Literal)
+            .map_err(|error| error_at(text.span(), error)),
+        _ if may_be_constant(&expr) => Ok(Number::Constant(expr)),
         _ => Err(error_at(
             expr.span(),
             "expected a whole number of seconds, or a window in quotes such as \"500ms\", \"10s\", \"1m\", \"1h\" or \"1d\"",
@@ -130,10 +153,10 @@ pub(crate) fn skip(expr: Expr) -> syn::Result<Expr> {
     )
 }
 
-pub(crate) fn on_denied(expr: Expr) -> syn::Result<Expr> {
+pub(crate) fn on_reject(expr: Expr) -> syn::Result<Expr> {
     function(
         expr,
-        "expected a function path, or a closure over `&HttpRequest` and `&Decision` that returns an `HttpResponse`",
+        "expected a function path, or a closure over `&HttpRequest` and `&Rejection` that returns an `Option<HttpResponse>`",
     )
 }
 
@@ -168,7 +191,16 @@ pub(crate) fn cost(expr: Expr) -> syn::Result<Cost> {
 }
 
 pub(crate) fn count(expr: Expr) -> syn::Result<Count> {
-    parsed(expr)
+    match expr {
+        Expr::Path(_) | Expr::Closure(_) => Err(error_at(
+            expr.span(),
+            format!(
+                "{}; for a function of the response, use a `RateLimit` with `Limit::count`",
+                Count::expected()
+            ),
+        )),
+        _ => parsed(expr),
+    }
 }
 
 pub(crate) fn on_error(expr: Expr) -> syn::Result<OnError> {

@@ -1,5 +1,5 @@
 //! The scope of a limit: the settings that determine to which requests the limit applies, which responses count,
-//! and how the limit treats a request without a key and a denied request.
+//! and how the limit treats a request without a key and a rejected request.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -7,11 +7,12 @@ use actix_rateguard_core::adapter::RouteOverrides;
 use actix_web::{HttpRequest, http::Method};
 
 use crate::{
-    Caller, Count, Key, MissingKey, Policy, client,
+    Caller, Key, MissingKey, Policy, client,
+    count_rule::CountRule,
     limit_check::{KeySource, LimitCheck},
     limit_context::LimitContext,
     not_checked::{Exemption, NotChecked, RejectReason},
-    on_denied::{OnDenied, OnDeniedRef},
+    on_reject::OnReject,
 };
 
 /// A function of the application that returns whether a request is exempt from a limit.
@@ -24,8 +25,8 @@ pub(crate) struct LimitScope {
     pub(crate) methods: Vec<Method>,
     pub(crate) skip: Option<Skip>,
     pub(crate) missing: MissingKey,
-    pub(crate) count: Count,
-    pub(crate) on_denied: Option<OnDenied>,
+    pub(crate) count: CountRule,
+    pub(crate) on_reject: Option<Arc<OnReject>>,
 }
 
 impl LimitScope {
@@ -43,9 +44,12 @@ impl LimitScope {
 
     /// Returns whether the limit applies to the method of this request.
     pub(crate) fn has_method(&self, overrides: &RouteOverrides, request: &HttpRequest) -> bool {
+        let applies_to = |listed: &str| includes(listed, request.method());
         match &overrides.methods {
-            Some(methods) => methods.names().iter().any(|name| name == request.method().as_str()),
-            None => self.methods.is_empty() || self.methods.contains(request.method()),
+            Some(methods) => methods.names().iter().any(|name| applies_to(name)),
+            None => {
+                self.methods.is_empty() || self.methods.iter().any(|it| applies_to(it.as_str()))
+            }
         }
     }
 
@@ -57,9 +61,9 @@ impl LimitScope {
         CountedKey { key, counted_by, is_shared }: CountedKey,
         cost: u32,
     ) -> LimitCheck<'a> {
-        let on_denied = self.on_denied.as_ref().map(OnDeniedRef::Shared);
-        let count = overrides.count.unwrap_or(self.count);
-        LimitCheck { policy, key, counted_by, is_shared, cost, count, on_denied }
+        let count = self.count.overridden_by(overrides.count);
+        let on_reject = self.on_reject.as_deref();
+        LimitCheck { policy, key, counted_by, is_shared, cost, count, on_reject }
     }
 
     /// Returns the key by which the limit counts the request.
@@ -94,6 +98,14 @@ impl LimitScope {
         context.check_key(listed_key, is_unreliable)?;
         Ok(CountedKey { key, counted_by, is_shared: own_key.is_some() })
     }
+}
+
+/// Returns whether a limit for the method `listed` applies to a request with this method.
+///
+/// `GET` includes `HEAD`, because a `HEAD` request makes the handler of a `GET` route do the same work (RFC 9110,
+/// section 9.3.2). Otherwise a client could avoid the limit with `HEAD` requests.
+fn includes(listed: &str, method: &Method) -> bool {
+    listed == method.as_str() || (*method == Method::HEAD && listed == Method::GET.as_str())
 }
 
 /// The key by which a limit counts a request.

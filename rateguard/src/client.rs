@@ -1,34 +1,22 @@
 //! Determines the client of an HTTP request: the client's address, and the key by which limits count the client.
 
-use std::{
-    cell::RefCell,
-    net::IpAddr,
-    sync::{Arc, atomic::Ordering::Relaxed},
-};
+use std::{cell::RefCell, net::IpAddr, sync::Arc};
 
 use actix_rateguard_core::adapter::{
     AddressTraceRecorder, Network, NetworkCaps, ResolvedClient, SharedKey, ThrottledLog,
     TraceListener,
 };
-use actix_web::{
-    HttpMessage, HttpRequest,
-    http::header::{FORWARDED, HeaderName, HeaderValue},
-};
+use actix_web::{HttpMessage, HttpRequest, http::header::HeaderValue};
 
 use smallvec::SmallVec;
 
 use crate::{
     ClientAddress, Key, client_address::AddressTrace, client_networks::ClientNetworks,
-    proxy_warning::ProxyWarning, settings::HttpSettings,
+    settings::HttpSettings,
 };
 
 /// The rule by which a guard determines the client's address if the application sets no rule.
 static PEER: ClientAddress = ClientAddress::peer();
-
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-
-/// A guard searches its first 1,000 requests for the forwarding headers of a proxy, and then stops.
-const PROXY_PROBE_REQUESTS: u32 = 1_000;
 
 /// The client of an HTTP request. The guard stores this value in the extensions of the request.
 ///
@@ -57,9 +45,7 @@ struct KeyAssignment {
 /// by address read the stored client.
 pub(crate) fn resolve(settings: &HttpSettings, request: &HttpRequest) {
     store_client(settings, request, true);
-    if settings.client_address.is_peer() {
-        warn_of_proxies(settings, request);
-    }
+    settings.proxy_warning.examine(&settings.client_address, request, || resolved(request));
 }
 
 /// Does the same as [`resolve`] for a request that no limit counts, such as the request of an explanation. The
@@ -208,28 +194,4 @@ pub(crate) fn resolve_by_rule(
         request.headers().get_all(rule.header_name()).map(HeaderValue::as_bytes).collect()
     };
     rule.trace_address(peer, values, listener)
-}
-
-/// Logs a warning, at most once for each guard, if requests seem to come through a proxy that the application has
-/// not configured.
-fn warn_of_proxies(settings: &HttpSettings, request: &HttpRequest) {
-    let is_forwarded =
-        || [X_FORWARDED_FOR, FORWARDED].iter().any(|name| request.headers().contains_key(name));
-    let ProxyWarning { once, probed } = &settings.proxy_warning;
-    // A proxy adds the header to every request, so 1,000 requests without the header show that there is no proxy.
-    // The workers count these requests without a lock, so the count may miss a request. In this case, the guard only
-    // inspects one additional request.
-    let count = probed.load(Relaxed);
-    if count >= PROXY_PROBE_REQUESTS || once.is_completed() {
-        return;
-    }
-    probed.store(count + 1, Relaxed);
-    if is_forwarded() {
-        once.call_once(|| {
-            log::warn!(
-                target: "rateguard",
-                "a request has a forwarding header, but no proxy is trusted: all clients behind a proxy are limited as one client. If there is a proxy, configure it with `RateGuard::builder().client_address(ClientAddress::behind(…)?)`"
-            );
-        });
-    }
 }

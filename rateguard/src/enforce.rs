@@ -4,17 +4,19 @@ use std::rc::Rc;
 
 use actix_rateguard_core::{
     RateGuard,
-    adapter::{PolicySet, ShadowHolds, ThrottledLog},
+    adapter::{PolicySet, ShadowHolds},
 };
-use actix_web::{HttpRequest, http::StatusCode};
+use actix_web::{HttpRequest, HttpResponse};
 use smallvec::SmallVec;
 
 use crate::{
-    Decision, Request, Reservation, Unavailable, UndecidedReason,
+    Decision, Rejection, Request, Reservation, Unavailable, UndecidedReason,
+    applied_limits::RepeatedCheck,
+    cors,
+    decision_update::{DecisionUpdate, PENALTY_FAILURE, REFUND_FAILURE},
     limit_check::{LimitCheck, LimitChecks},
-    on_denied::OnDeniedRef,
     request_state::RequestState,
-    response::Rejection,
+    response::EarlyResponse,
 };
 
 /// Builds one request to the guard that contains all checks.
@@ -34,62 +36,73 @@ fn build_request<'a>(
     })
 }
 
-/// Runs all checks for an HTTP request, and admits or rejects the request.
+/// Runs all checks for an HTTP request, and admits or rejects the request. A check of a limit that has already been
+/// applied to this request uses the earlier decision.
 ///
 /// Stores the decision in the state of the HTTP request. The handler can read the decision there, and the headers
-/// of the response report the decision.
+/// of the response report the decision. If `is_preflight` is true, a CORS middleware may respond to the request, and
+/// then the request does not count.
 ///
 /// # Errors
 ///
-/// [`Rejection`] in two cases: a limit denies the request, or a limit fails closed because the store does not
+/// [`EarlyResponse`] in two cases: a limit denies the request, or a limit fails closed because the store does not
 /// answer.
 pub(crate) async fn enforce<'a>(
     guard: &'a RateGuard,
     policy_set: &PolicySet,
     mut checks: LimitChecks<'a>,
+    is_preflight: bool,
     request: &HttpRequest,
-) -> Result<Admission<'a>, Rejection> {
-    checks.iter_mut().for_each(|it| it.key = guard.hashed_key(&it.key));
+) -> Result<Admission<'a>, EarlyResponse<'a>> {
     if checks.is_empty() {
         return Ok(Admission::not_limited(guard));
+    }
+    checks.iter_mut().for_each(|it| it.key = guard.hashed_key(&it.key));
+    let state = RequestState::of(request);
+    let repeated = state.applied.split_repeated(guard, &mut checks);
+    let state = Some(state);
+    let admission = Admission { is_preflight, repeated, state, ..Admission::not_limited(guard) };
+    if checks.is_empty() {
+        return Ok(admission);
     }
     if checks.iter().all(|it| it.policy.is_in_shadow()) {
         // A limit in shadow mode does not affect the response, so the request does not wait for the store.
         let holds = build_request(guard, policy_set, &checks).check_shadow_only();
-        let state = RequestState::of(request);
-        state.undecided.set(UndecidedReason::Shadow);
-        let shadow_holds = holds.map(|holds| (state, holds));
-        return Ok(Admission { checks, shadow_holds, ..Admission::not_limited(guard) });
+        return Ok(admission.in_shadow(checks, holds));
     }
     if let [check] = &*checks
         && check.counts_always()
+        && !is_preflight
         && let Some(decision) = guard.check_fast(&check.policy, &check.key, check.cost)
     {
-        return Admission::from_decision(guard, checks, decision, None, request);
+        return admission.decided(checks, decision, None);
     }
     // A request that `check_fast` decides does not need this large future. So the future is boxed, which keeps the
     // future of `enforce` small.
-    match Box::pin(check_via_store(guard, policy_set, &checks)).await {
-        Ok((decision, reservation)) => {
-            Admission::from_decision(guard, checks, decision, reservation, request)
-        }
+    match Box::pin(check_via_store(guard, policy_set, &checks, is_preflight)).await {
+        Ok((decision, reservation)) => admission.decided(checks, decision, reservation),
         Err(unavailable) if unavailable.lets_pass() => {
-            RequestState::of(request).undecided.set(UndecidedReason::StoreUnavailable);
-            Ok(Admission::not_limited(guard))
+            RequestState::of(request).add_undecided(UndecidedReason::StoreUnavailable);
+            Ok(admission)
         }
-        Err(_) => Err(Rejection::Unavailable),
+        Err(unavailable) => {
+            // The store has failed for all limits of the request, so the first function of a limit responds.
+            let on_reject = checks.iter().find_map(|check| check.on_reject);
+            Err(EarlyResponse::rejection(Rejection::Unavailable(unavailable), on_reject))
+        }
     }
 }
 
-/// Runs all checks with a call to the store. If a limit counts only some responses, the function reserves the
-/// units, so that the guard can refund them after the response.
+/// Runs all checks with a call to the store. If the request may not count, the function reserves the units, so that
+/// the guard can refund them after the response.
 async fn check_via_store(
     guard: &RateGuard,
     policy_set: &PolicySet,
     checks: &[LimitCheck<'_>],
+    is_preflight: bool,
 ) -> Result<(Decision, Option<Box<Reservation>>), Unavailable> {
     let request = build_request(guard, policy_set, checks);
-    if checks.iter().all(LimitCheck::counts_always) {
+    if !is_preflight && checks.iter().all(LimitCheck::counts_always) {
         return Ok((request.check_via_store().await?, None));
     }
     let reservation = Box::pin(request.reserve()).await?;
@@ -99,83 +112,154 @@ async fn check_via_store(
 /// An admitted HTTP request. After the handler has responded, the guard uses this value to refund and charge units.
 pub(crate) struct Admission<'a> {
     guard: &'a RateGuard,
+    /// Whether the request looks like a CORS preflight, and a CORS middleware may respond to it.
+    is_preflight: bool,
     checks: LimitChecks<'a>,
-    /// The state of the request, and the index of the decision in that state. `None` if no limit has decided.
-    decision: Option<(Rc<RequestState>, usize)>,
+    /// The checks of limits that an outer middleware has already applied to the request.
+    repeated: Vec<RepeatedCheck<'a>>,
+    /// The index of the first of `checks` among the limits that have been applied to the request.
+    first_applied: usize,
+    /// The state of the request. `None` if no limit has been applied.
+    state: Option<Rc<RequestState>>,
+    /// The index of the decision in the state of the request. `None` if none of `checks` has decided.
+    decision: Option<usize>,
     /// The units that the guard refunds if the response does not make the request count.
     reservation: Option<Box<Reservation>>,
-    /// The state of the request, and the units that the guard may have to refund to limits in shadow mode. `None` if
-    /// the guard enforces at least one of the limits.
-    shadow_holds: Option<(Rc<RequestState>, ShadowHolds)>,
+    /// The units that the guard may have to refund to limits in shadow mode. `None` if the guard enforces at least
+    /// one of the limits.
+    shadow_holds: Option<ShadowHolds>,
 }
+
+/// The effect of the response on one limit.
+#[derive(Clone, Copy)]
+struct ResponseEffect {
+    /// Whether the response makes the request count.
+    counts: bool,
+    /// Whether a rule that counts only some responses counts this response, which may lead to a ban.
+    is_offence: bool,
+    /// The extra units that the guard charges.
+    penalty: u32,
+}
+
+type ResponseEffects = SmallVec<[ResponseEffect; 1]>;
 
 impl<'a> Admission<'a> {
     /// Admits a request on which no limit has decided.
     pub(crate) fn not_limited(guard: &'a RateGuard) -> Self {
-        let checks = SmallVec::new();
-        Self { guard, checks, decision: None, reservation: None, shadow_holds: None }
+        Self {
+            guard,
+            is_preflight: false,
+            checks: SmallVec::new(),
+            repeated: Vec::new(),
+            first_applied: 0,
+            state: None,
+            decision: None,
+            reservation: None,
+            shadow_holds: None,
+        }
+    }
+
+    /// Admits a request whose limits are all in shadow mode.
+    fn in_shadow(mut self, checks: LimitChecks<'a>, holds: Option<ShadowHolds>) -> Self {
+        if let Some(state) = &self.state {
+            state.add_undecided(UndecidedReason::Shadow);
+            self.first_applied = state.applied.add(self.guard, &checks);
+        }
+        Self { checks, shadow_holds: holds, ..self }
     }
 
     /// Stores a decision in the state of the request. Admits the request if the decision allows the request, and
     /// otherwise rejects the request.
-    fn from_decision(
-        guard: &'a RateGuard,
+    fn decided(
+        mut self,
         checks: LimitChecks<'a>,
         decision: Decision,
         reservation: Option<Box<Reservation>>,
-        request: &HttpRequest,
-    ) -> Result<Self, Rejection> {
-        let state = RequestState::of(request);
-        if decision.is_allowed() {
-            let index = state.push(decision);
-            let decision = Some((state, index));
-            return Ok(Self { guard, checks, decision, reservation, shadow_holds: None });
+    ) -> Result<Self, EarlyResponse<'a>> {
+        let Some(state) = &self.state else { return Ok(self) };
+        if !decision.is_allowed() {
+            let denied_by = checks.iter().find(|it| it.policy.name() == decision.policy());
+            let on_reject = denied_by.and_then(|it| it.on_reject);
+            state.push(decision.clone());
+            return Err(EarlyResponse::rejection(Rejection::Denied(decision), on_reject));
         }
-        let denied_by = checks.iter().find(|it| it.policy.name() == decision.policy());
-        let on_denied = denied_by.and_then(|it| it.on_denied.as_ref()).map(OnDeniedRef::to_shared);
-        let index = state.push(decision);
-        Err(Rejection::Denied { state, index, on_denied })
+        self.decision = Some(state.push(decision));
+        self.first_applied = state.applied.add(self.guard, &checks);
+        Ok(Self { checks, reservation, ..self })
     }
 
-    /// Returns whether no limit has decided on the request.
+    /// Returns whether none of the limits has decided on the request, apart from repeated checks.
     pub(crate) fn is_not_limited(&self) -> bool {
         self.decision.is_none()
     }
 
-    /// Refunds or charges units after the handler has responded, when the status of the response is final.
+    /// Refunds or charges units after the handler has responded, when the response is final. Returns the unchanged
+    /// response.
     ///
     /// The function refunds the units of each limit for which this response does not count. It charges the penalty
     /// that the handler added. It bans the client if the client has had too many responses that count. Then it
     /// updates the decision in the state of the request.
-    pub(crate) async fn on_response(&mut self, status: StatusCode) {
-        if let Some((state, holds)) = self.shadow_holds.take() {
-            holds.refund(|index| !self.checks[index].count.counts(status.as_u16()));
-            // `take` removes the penalty from the state, so limits of an outer middleware do not charge it again.
-            let penalty = state.penalty.take();
-            if penalty > 0 {
-                self.penalty_request(penalty).debit_shadow_only();
+    pub(crate) async fn on_response<B>(&mut self, response: HttpResponse<B>) -> HttpResponse<B> {
+        let Some(state) = self.state.clone() else { return response };
+        let (response, body) = response.into_parts();
+        let effects = self.effects(&state, &response);
+        if let Some(holds) = self.shadow_holds.take() {
+            holds.refund(|index| !effects[index].counts);
+            if effects.iter().any(|it| it.penalty > 0) {
+                self.penalty_request(&effects).debit_shadow_only();
             }
         }
-        let Some((state, index)) = &self.decision else { return };
-        let penalty = state.penalty.take();
-        if penalty == 0 && self.checks.iter().all(LimitCheck::counts_always) {
-            return;
+        if let Some(index) = self.decision
+            && effects.iter().any(|it| !it.counts || it.is_offence || it.penalty > 0)
+            && let Some(decision) = state.get(index)
+        {
+            let mut update = DecisionUpdate { decision, is_changed: false };
+            let reservation = self.reservation.take();
+            // Most requests do not need this large future. So the future is boxed, which keeps the future of
+            // `on_response` small.
+            Box::pin(self.settle(&mut update, reservation, &effects)).await;
+            if update.is_changed {
+                state.set(index, update.decision);
+            }
         }
-        let Some(decision) = state.get(*index) else { return };
-        let mut update = DecisionUpdate { decision, is_changed: false };
-        let reservation = self.reservation.take();
-        // Most requests do not need this large future. So the future is boxed, which keeps the future of
-        // `on_response` small.
-        Box::pin(self.settle(&mut update, reservation, penalty, status)).await;
-        if update.is_changed {
-            state.set(*index, update.decision);
-        }
+        response.set_body(body)
     }
 
-    /// Builds a request to the guard that charges the penalty to each limit.
-    fn penalty_request(&self, penalty: u32) -> Request<'_> {
-        self.checks.iter().fold(self.guard.empty_request(), |request, check| {
-            request.and_hashed(&check.policy, check.key, penalty)
+    /// Determines the effect of the response on each limit. The outer middlewares of repeated checks get the changes
+    /// that their limits need.
+    fn effects(&self, state: &RequestState, response: &HttpResponse<()>) -> ResponseEffects {
+        let is_sent_by_cors = self.is_preflight && cors::is_sent_by_cors(response);
+        if is_sent_by_cors {
+            cors::warn_about_order();
+        }
+        // `take` removes the penalty from the state, so the limits of an outer middleware do not charge it again.
+        let penalty = match self.checks.is_empty() && self.repeated.is_empty() {
+            true => 0,
+            false => state.penalty.take(),
+        };
+        if !is_sent_by_cors {
+            for repeated in &self.repeated {
+                state.applied.ask_for_changes(repeated, response, penalty);
+            }
+        }
+        let effect = |(index, check): (usize, &LimitCheck<'_>)| {
+            let changes = state.applied.changes(self.first_applied + index);
+            let counts = !is_sent_by_cors && check.count.counts(response);
+            let is_offence = changes.is_offence || (counts && !check.counts_always());
+            ResponseEffect {
+                counts: counts || changes.counts,
+                is_offence: is_offence && !check.is_shared,
+                penalty: penalty.saturating_add(changes.penalty),
+            }
+        };
+        self.checks.iter().enumerate().map(effect).collect()
+    }
+
+    /// Builds a request to the guard that charges the penalties to the limits.
+    fn penalty_request(&self, effects: &[ResponseEffect]) -> Request<'_> {
+        let empty = self.guard.empty_request();
+        self.checks.iter().zip(effects).fold(empty, |request, (check, effect)| {
+            request.and_hashed(&check.policy, check.key, effect.penalty)
         })
     }
 
@@ -183,23 +267,19 @@ impl<'a> Admission<'a> {
         &self,
         update: &mut DecisionUpdate,
         reservation: Option<Box<Reservation>>,
-        penalty: u32,
-        status: StatusCode,
+        effects: &[ResponseEffect],
     ) {
-        let counts = |index: usize| self.checks[index].count.counts(status.as_u16());
         if let Some(reservation) = reservation
-            && !(0..self.checks.len()).all(counts)
+            && !effects.iter().all(|it| it.counts)
         {
-            let refund = reservation.refund_where(|index| !counts(index)).await;
+            let refund = reservation.refund_where(|index| !effects[index].counts).await;
             update.apply(refund, &REFUND_FAILURE);
         }
-        if penalty > 0 {
-            update.apply(self.penalty_request(penalty).debit().await, &PENALTY_FAILURE);
+        if effects.iter().any(|it| it.penalty > 0) {
+            update.apply(self.penalty_request(effects).debit().await, &PENALTY_FAILURE);
         }
-        for (index, check) in self.checks.iter().enumerate() {
-            if !check.counts_always()
-                && !check.is_shared
-                && counts(index)
+        for (check, effect) in self.checks.iter().zip(effects) {
+            if effect.is_offence
                 && let Some(ban) = self.guard.record_offence(&check.policy, &check.key).await
             {
                 update.decision = update.decision.clone().banned(&check.policy, ban);
@@ -208,49 +288,8 @@ impl<'a> Admission<'a> {
         }
     }
 
-    /// Returns the current decision. The result is `None` if no limit has decided.
-    pub(crate) fn decision(&self) -> Option<Decision> {
-        let (state, index) = self.decision.as_ref()?;
-        state.get(*index)
-    }
-}
-
-/// The decision on a request. A refund or a charge after the response updates this decision.
-struct DecisionUpdate {
-    decision: Decision,
-    is_changed: bool,
-}
-
-/// The log message for a refund or charge that failed after the response.
-struct CleanupFailure {
-    message: &'static str,
-    log: ThrottledLog,
-}
-
-static REFUND_FAILURE: CleanupFailure = CleanupFailure {
-    message: "failed to refund requests, so they count although their responses do not",
-    log: ThrottledLog::new(),
-};
-static PENALTY_FAILURE: CleanupFailure =
-    CleanupFailure { message: "failed to charge penalties", log: ThrottledLog::new() };
-
-impl DecisionUpdate {
-    /// Stores the decision that a refund or charge returned. If the refund or charge failed, logs the failure.
-    fn apply(&mut self, result: Result<Decision, Unavailable>, failure: &CleanupFailure) {
-        match result {
-            Ok(decision) => {
-                self.decision = decision;
-                self.is_changed = true;
-            }
-            Err(unavailable) => {
-                if let Some(requests) = failure.log.try_emit() {
-                    log::warn!(
-                        target: "rateguard",
-                        "{}: {} ({requests} requests since the last message of this kind)",
-                        failure.message, unavailable.cause()
-                    );
-                }
-            }
-        }
+    /// Returns the combination of all decisions on the request until now. The result is `None` if no limit has decided.
+    pub(crate) fn combined_decision(&self) -> Option<Decision> {
+        self.state.as_ref()?.decision()
     }
 }

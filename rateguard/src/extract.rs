@@ -19,8 +19,8 @@ use crate::{
 /// # use actix_rateguard::CheckResult;
 /// #[get("/quota")]
 /// async fn quota(result: CheckResult) -> impl Responder {
-///     match result.decision() {
-///         Some(decision) => format!("{} requests left", decision.remaining()),
+///     match result.remaining() {
+///         Some(remaining) => format!("{remaining} requests left"),
 ///         None => "not limited at the moment".to_owned(),
 ///     }
 /// }
@@ -36,6 +36,13 @@ pub enum CheckResult {
 }
 
 impl CheckResult {
+    /// Returns the number of units that the tightest quota would admit now. The result is `None` if no limit has
+    /// decided.
+    #[must_use]
+    pub fn remaining(&self) -> Option<u32> {
+        self.decision().map(Decision::remaining)
+    }
+
     /// Returns the decision. The result is `None` if no limit has decided.
     #[must_use]
     pub fn decision(&self) -> Option<&Decision> {
@@ -63,7 +70,7 @@ impl CheckResult {
         };
         match state.decision() {
             Some(decision) => Self::Decided(decision),
-            None => Self::Undecided(state.undecided.get()),
+            None => Self::Undecided(state.undecided()),
         }
     }
 }

@@ -1,17 +1,26 @@
 //! The guard of a web application: a guard of the core crate, together with the settings for HTTP.
 
-use std::{fmt, ops::Deref, sync::Arc};
+use std::{
+    fmt,
+    ops::Deref,
+    panic::Location,
+    sync::{Arc, Weak},
+};
 
-use actix_rateguard_core as core;
+use actix_rateguard_core::{self as core, adapter::ThrottledLog};
 use actix_rateguard_headers::RETRY_AFTER;
 
-use crate::{inventory::MiddlewareRegistry, settings::HttpSettings};
+use crate::{
+    inventory::{MiddlewareRegistry, register_attributes},
+    settings::HttpSettings,
+    worker_guards,
+};
 
 /// A rate limiter for a web application. A guard checks keys against policies, and has the settings for HTTP
 /// responses.
 ///
 /// A clone is cheap and shares all state with the original, so build one guard for each application and pass clones
-/// of it.
+/// of it. Build it before `HttpServer::new`: each worker calls the closure, and a guard that is built there counts alone.
 ///
 /// This type dereferences to the type [`RateGuard`](core::RateGuard) of `actix-rateguard-core`, which does not
 /// depend on HTTP. Handlers, background tasks and queue consumers can call the methods of that type to check, reset
@@ -41,8 +50,13 @@ pub struct RateGuard {
 impl RateGuard {
     /// Returns a guard that has the default settings and counts in the memory of this process. To change the
     /// settings, use [`builder`](Self::builder).
+    ///
+    /// The function never fails. So if [`build`](crate::RateGuardBuilder::build) would return an error because of a
+    /// macro attribute, this function logs the error, and the handler of this attribute responds with 500.
     #[must_use]
+    #[track_caller]
     pub fn in_memory() -> Self {
+        worker_guards::record(Location::caller());
         Self::from(core::RateGuard::in_memory())
     }
 
@@ -73,12 +87,25 @@ impl RateGuard {
     pub(crate) fn middlewares(&self) -> &MiddlewareRegistry {
         &self.middlewares
     }
+
+    /// Returns a reference that can be upgraded as long as this guard or a clone of it exists.
+    pub(crate) fn middlewares_in_use(&self) -> Weak<MiddlewareRegistry> {
+        Arc::downgrade(&self.middlewares)
+    }
 }
 
-/// Creates a guard that has the default settings for HTTP responses.
+/// Creates a guard that has the default settings for HTTP responses. Errors of macro attributes are logged, as
+/// [`RateGuard::in_memory`] does it.
 impl From<core::RateGuard> for RateGuard {
     fn from(core: core::RateGuard) -> Self {
-        Self::with_settings(core, HttpSettings::default())
+        let guard = Self::with_settings(core, HttpSettings::default());
+        if let Err(error) = register_attributes(&guard) {
+            static LOG: ThrottledLog = ThrottledLog::new();
+            if LOG.try_emit().is_some() {
+                log::error!(target: "rateguard", "{error}. Until then, the handlers of these limits respond with 500");
+            }
+        }
+        guard
     }
 }
 

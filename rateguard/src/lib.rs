@@ -5,13 +5,17 @@
 extern crate self as actix_rateguard;
 
 mod applicability;
+mod applied_limits;
 #[cfg(feature = "macros")]
 mod attribute;
 mod bounds;
 mod client;
 pub mod client_address;
 mod client_networks;
+mod cors;
 mod cost;
+mod count_rule;
+mod decision_update;
 mod enforce;
 mod expect_valid;
 pub mod explain;
@@ -21,16 +25,19 @@ mod guard;
 mod guard_builder;
 pub mod inventory;
 pub mod key;
+mod key_probe;
 mod limit_check;
 mod limit_context;
 mod middleware;
+mod missing_key_warning;
 mod not_checked;
-mod on_denied;
+mod on_reject;
 #[cfg(feature = "operator")]
 pub mod operator;
 mod penalty;
 mod per_request;
 mod proxy_warning;
+mod rejection;
 mod request_policies;
 mod request_state;
 #[cfg(feature = "macros")]
@@ -41,7 +48,9 @@ mod route_probe;
 mod settings;
 #[cfg(feature = "test-util")]
 pub mod test_util;
+mod unnamed_limits;
 mod user;
+mod worker_guards;
 
 #[cfg(feature = "metrics")]
 pub use actix_rateguard_core::metrics;
@@ -50,9 +59,10 @@ pub use actix_rateguard_core::policies_file;
 pub use actix_rateguard_core::{
     AccessList, Algorithm, Ban, BuildError, ClientAddress, Clock, Count, Decision, Failures,
     Health, Key, MemoryStore, MissingKey, OnError, Plan, Policy, Quota, QuotaStatus, Quotas,
-    RejectionBody, Request, Reservation, ShadowCounts, StoreError, Unavailable, builder, store,
+    RejectionBody, Request, Reservation, ShadowCounts, Statuses, StoreError, Unavailable, builder,
+    store,
 };
-pub use actix_rateguard_headers as headers;
+pub use actix_rateguard_headers::{self as headers, HeaderDialect};
 #[cfg(feature = "macros")]
 pub use actix_rateguard_macros::rate_limit;
 
@@ -65,6 +75,7 @@ pub use self::{
     middleware::{Limit, RateLimit},
     penalty::Penalty,
     per_request::{IntoResolved, PerRequest},
+    rejection::Rejection,
     request_state::UndecidedReason,
     user::UserId,
 };

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use smallvec::SmallVec;
 
-use crate::{Count, Key, Policy, on_denied::OnDeniedRef};
+use crate::{Key, Policy, count_rule::CountRuleRef, on_reject::OnReject};
 
 /// The data with which the guard checks a request against one limit.
 pub(crate) struct LimitCheck<'a> {
@@ -16,14 +16,15 @@ pub(crate) struct LimitCheck<'a> {
     /// ban would affect all of these clients.
     pub(crate) is_shared: bool,
     pub(crate) cost: u32,
-    pub(crate) count: Count,
-    pub(crate) on_denied: Option<OnDeniedRef<'a>>,
+    pub(crate) count: CountRuleRef<'a>,
+    /// The function of the limit that responds to rejected requests. `None` if the limit has no function.
+    pub(crate) on_reject: Option<&'a OnReject>,
 }
 
 impl LimitCheck<'_> {
-    /// Returns whether the limit counts the request regardless of the response status.
+    /// Returns whether the limit counts the request regardless of its response.
     pub(crate) fn counts_always(&self) -> bool {
-        self.count == Count::All
+        self.count.counts_always()
     }
 }
 

@@ -5,6 +5,7 @@ use std::{fmt::Display, sync::Arc};
 #[cfg(feature = "macros")]
 use actix_rateguard_core::adapter::NameRegistration;
 use actix_rateguard_core::adapter::{Access, NamedPolicy, PolicySet, ResolvedClient, ThrottledLog};
+use actix_rateguard_grammar::{escape_for_display, expected_one_of};
 use actix_web::HttpRequest;
 
 use crate::{
@@ -54,9 +55,10 @@ impl<'a> LimitContext<'a> {
         policy.ok_or_else(|| {
             static LOG: ThrottledLog = ThrottledLog::new();
             if self.may_log(&LOG) {
+                let expected = expected_one_of("policy", name, &self.policy_set.policy_names());
                 log::error!(
                     target: "rateguard",
-                    "{user} names the policy `{name}`, but its guard has no policy of this name. Its requests are rejected with 500. Add the policy with `RateGuard::builder().policy(…)`"
+                    "{user} names the policy `{name}`, but its guard has no policy of this name; {expected}. Its requests are rejected with 500. Add the policy with `RateGuard::builder().policy(…)`"
                 );
             }
             NotChecked::Misconfigured(RejectReason::NoPolicy)
@@ -93,21 +95,26 @@ impl<'a> LimitContext<'a> {
     /// [`Exemption::Plan`] if the plan is unlimited. [`RejectReason::NoPlan`] if a function chose the plan by name,
     /// and the guard has no plan with this name.
     pub(crate) fn with_plan(&self, policy: &Policy, plan: Plan) -> Result<Policy, NotChecked> {
-        let plan = match (&plan, self.purpose) {
+        let found = match (&plan, self.purpose) {
             (Plan::Named(name), Purpose::Enforce) => self.policy_set.plan(name),
             (Plan::Named(name), Purpose::Explain) => self.policy_set.peek_plan(name),
             (plan, _) => Some(plan),
         };
-        match plan {
+        match found {
             Some(Plan::Limited(quotas)) => Ok(policy.with_quotas(Arc::clone(quotas))),
             Some(Plan::Unlimited) => Err(NotChecked::Exempt(Exemption::Plan)),
             // The guard's plans never refer to another plan by name, so the lookup never returns `Named`.
             Some(_) | None => {
                 static LOG: ThrottledLog = ThrottledLog::new();
-                if self.may_log(&LOG) {
+                if let Plan::Named(name) = &plan
+                    && self.may_log(&LOG)
+                {
+                    let expected = expected_one_of("plan", name, &self.policy_set.plan_names());
+                    // A function may have read the name from the request, so the name is escaped.
                     log::error!(
                         target: "rateguard",
-                        "a function chose a plan by name, but the guard has no plan of this name. The request was rejected with 500. Add the plan with `RateGuard::builder().plan(…)` or under `[plans]` in the policies file"
+                        "a function chose the plan `{}`, but the guard has no plan of this name; {expected}. The request was rejected with 500. Add the plan with `RateGuard::builder().plan(…)` or under `[plans]` in the policies file",
+                        escape_for_display(name)
                     );
                 }
                 Err(NotChecked::Misconfigured(RejectReason::NoPlan))

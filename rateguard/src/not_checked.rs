@@ -2,8 +2,6 @@
 
 use actix_web::Error;
 
-use crate::response::Rejection;
-
 /// The reason why a limit does not check a request. Enforcement and explanations both use this type.
 pub(crate) enum NotChecked {
     /// The limit does not apply to the request, so the limit admits the request.
@@ -16,22 +14,6 @@ pub(crate) enum NotChecked {
     Failed(Error),
 }
 
-impl NotChecked {
-    /// Admits the request if it is exempt from the limit.
-    ///
-    /// # Errors
-    ///
-    /// [`Rejection`] if the request is not exempt.
-    pub(crate) fn admit_if_exempt(self) -> Result<(), Rejection> {
-        match self {
-            Self::Exempt(_) => Ok(()),
-            Self::Forbidden(_) => Err(Rejection::Forbidden),
-            Self::Misconfigured(_) => Err(Rejection::Misconfigured),
-            Self::Failed(error) => Err(Rejection::Error(error)),
-        }
-    }
-}
-
 /// The reason why a limit does not apply to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -40,8 +22,6 @@ pub enum Exemption {
     Method,
     /// The limit's `skip` function exempts the request.
     Skip,
-    /// The request looks like a CORS preflight, and the middleware does not count preflights.
-    Preflight,
     /// An [`AccessList`](crate::AccessList) allows the client's address.
     AddressAllowed,
     /// An [`AccessList`](crate::AccessList) allows the key.
@@ -65,7 +45,7 @@ pub enum RejectReason {
     /// The request has no key, and the limit [denies](crate::MissingKey::Deny) requests without a key.
     NoKey,
     /// The function that reads the key or chooses the plan returned an error. The response to that error has this
-    /// status.
+    /// status. Only explanations have this reason, because the error itself becomes the response.
     Function(u16),
     /// The guard has no policy with the name that the limit uses.
     NoPolicy,
@@ -74,6 +54,8 @@ pub enum RejectReason {
     /// Another limit has already registered the same name, and has different settings. The log message describes
     /// the conflict.
     NameConflict,
+    /// The handler has a limit, but the application's data has no guard.
+    NoGuard,
 }
 
 impl Exemption {
@@ -83,7 +65,6 @@ impl Exemption {
         match self {
             Self::Method => "method",
             Self::Skip => "skip",
-            Self::Preflight => "preflight",
             Self::AddressAllowed => "address_allowed",
             Self::KeyAllowed => "key_allowed",
             Self::KeyFunction => "key_function",
@@ -105,6 +86,7 @@ impl RejectReason {
             Self::NoPolicy => "no_policy",
             Self::NoPlan => "no_plan",
             Self::NameConflict => "name_conflict",
+            Self::NoGuard => "no_guard",
         }
     }
 }

@@ -11,6 +11,8 @@ use smallvec::SmallVec;
 
 use crate::{
     Decision,
+    applied_limits::AppliedLimits,
+    not_checked::Exemption,
     response::{jitter, write_decision},
     settings::HttpSettings,
 };
@@ -21,10 +23,12 @@ pub(crate) struct RequestState {
     /// All decisions on the request, in the order in which the limits decided: from the outermost limit to the
     /// innermost limit.
     decisions: RefCell<SmallVec<[Decision; 1]>>,
+    /// The limits that have been applied to the request.
+    pub(crate) applied: AppliedLimits,
     /// The extra units that the handler has added and that the guard has not charged yet.
     pub(crate) penalty: Cell<u32>,
     /// If `decisions` is empty, the reason why no limit has decided.
-    pub(crate) undecided: Cell<UndecidedReason>,
+    undecided: Cell<UndecidedReason>,
 }
 
 impl RequestState {
@@ -57,6 +61,19 @@ impl RequestState {
         self.decisions.borrow().iter().cloned().reduce(Decision::and)
     }
 
+    /// Records a reason why a limit has not decided. If the limits have different reasons, the state has the last of
+    /// them in the order of [`UndecidedReason`]. Of several exemptions, the state has the outermost.
+    pub(crate) fn add_undecided(&self, reason: UndecidedReason) {
+        if reason.rank() > self.undecided.get().rank() {
+            self.undecided.set(reason);
+        }
+    }
+
+    /// Returns the reason why no limit has decided, if there is no decision.
+    pub(crate) fn undecided(&self) -> UndecidedReason {
+        self.undecided.get()
+    }
+
     /// Returns the decision with this index. The result is `None` if there is no such decision.
     pub(crate) fn get(&self, index: usize) -> Option<Decision> {
         self.decisions.borrow().get(index).cloned()
@@ -70,18 +87,37 @@ impl RequestState {
     }
 }
 
-/// The reason why no limit has decided on a request that reached its handler.
+/// The reason why no limit has decided on a request.
+///
+/// If limits have not decided for different reasons, the request has the last of these reasons, in the order of the
+/// variants. If several limits exempt the request, it has the exemption of the outermost one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UndecidedReason {
-    /// No limit applies to the request: the route has no limit, the limits exempt the request, or the client's plan
-    /// is unlimited.
+    /// The route has no limit.
     #[default]
-    NotLimited,
-    /// All limits are in shadow mode, so no limit decides whether the request is denied.
+    NoLimit,
+    /// The limits do not apply to the request, for example because the client's plan is unlimited.
+    Exempt(Exemption),
+    /// The limits are in shadow mode, so they do not decide whether the request is denied.
     Shadow,
-    /// The store did not answer, and the limits fail open, so they admitted the request without a check.
+    /// The store failed, and the limits fail open, so they admitted the request without a check.
     StoreUnavailable,
+    /// RateGuard rejected the request for another reason than a count, such as an access list. The handler does not
+    /// run, so only other code, such as a middleware, finds this reason.
+    Rejected,
+}
+
+impl UndecidedReason {
+    fn rank(self) -> u8 {
+        match self {
+            Self::NoLimit => 0,
+            Self::Exempt(_) => 1,
+            Self::Shadow => 2,
+            Self::StoreUnavailable => 3,
+            Self::Rejected => 4,
+        }
+    }
 }
 
 /// Writes the header fields that report the decisions on a request. `headers` contains the headers of the response

@@ -7,7 +7,7 @@ use actix_rateguard_headers::HeaderDialect;
 
 use crate::{
     AccessList, BuildError, ClientAddress, RejectionBody, client_networks::ClientNetworks,
-    on_denied::OnDenied, proxy_warning::ProxyWarning,
+    key_probe::KeyProbes, on_reject::OnReject, proxy_warning::ProxyWarning,
 };
 
 /// The settings of a guard that only HTTP needs. The core crate has all other settings.
@@ -17,8 +17,9 @@ pub(crate) struct HttpSettings {
     pub(crate) headers: Vec<HeaderDialect>,
     pub(crate) retry_jitter: Duration,
     pub(crate) body: RejectionBody,
-    pub(crate) on_denied: Option<OnDenied>,
+    pub(crate) on_reject: Option<Arc<OnReject>>,
     pub(crate) proxy_warning: ProxyWarning,
+    pub(crate) key_probes: KeyProbes,
     /// Records which IPv6 clients have keys that they do not share with other clients.
     pub(crate) client_networks: Arc<ClientNetworks>,
     /// Whether macro attributes without a `limiter` argument use this guard.
@@ -33,8 +34,9 @@ impl Default for HttpSettings {
             headers: vec![HeaderDialect::XRateLimit],
             retry_jitter: Duration::ZERO,
             body: RejectionBody::default(),
-            on_denied: None,
-            proxy_warning: ProxyWarning::new(),
+            on_reject: None,
+            proxy_warning: ProxyWarning::default(),
+            key_probes: KeyProbes::default(),
             client_networks: Arc::new(ClientNetworks::new(None)),
             is_for_attributes: true,
         }

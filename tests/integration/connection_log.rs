@@ -1,11 +1,26 @@
-//! Tests the log messages about the connection to Redis. The guard writes these messages at its start, even if no
-//! request arrives.
+//! Tests the log messages about the connection to Redis and to Upstash. The guard writes these messages at its start,
+//! even if no request arrives.
 
-use actix_rateguard::RateGuard;
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::TcpListener,
+    sync::Arc,
+    thread,
+};
+
+use actix_rateguard::{RateGuard, StoreError, builder::RedisTls};
+use rustls::{
+    ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
 
 use crate::support::{
-    eventually, log_lines,
+    certificates::{authority, signed_by},
+    eventually,
+    http_server::{HttpServer, response},
+    log_lines,
     redis_server::{RedisServer, free_port, run},
+    rest_server::{RestServer, TOKEN},
 };
 
 /// Waits until a log line contains all of these texts, and returns this line.
@@ -21,7 +36,8 @@ fn line_with(texts: &[&str]) -> String {
 fn failed_connection_is_logged_at_start_with_address_and_cause() {
     log_lines::collect();
     let closed = format!("127.0.0.1:{}", free_port());
-    let unresolvable = format!("no-such-host.invalid:{}", free_port());
+    let [unresolvable, no_cluster, no_sentinel] = ["no-such-host", "no-cluster", "no-sentinel"]
+        .map(|name| format!("{name}.invalid:{}", free_port()));
     let with_password = RedisServer::start();
     run::<()>(&mut with_password.client(), "CONFIG SET requirepass hunter2");
     let secured = format!("127.0.0.1:{}", with_password.port());
@@ -31,11 +47,14 @@ fn failed_connection_is_logged_at_start_with_address_and_cause() {
         (format!("redis://{closed}"), &closed, "connection refused"),
         (format!("redis://{unresolvable}/2"), &unresolvable, "cannot be resolved"),
         (format!("redis://:Zx9-wrong@{secured}"), &secured, "the user or the password"),
-        (format!("{}/99", without_password.url()), &plain, "that the database exists"),
+        (format!("{}/99", without_password.url()), &plain, "has no database"),
+        (format!("redis+cluster://{plain}"), &plain, "use redis:// for a single"),
         (format!("redis+cluster://{closed}"), &closed, "connection refused"),
         (format!("redis+sentinel://{closed}/main"), &closed, "connection refused"),
+        (format!("redis+cluster://{no_cluster}"), &no_cluster, "`no-cluster.invalid` cannot be"),
+        (format!("redis+sentinel://{no_sentinel}/main"), &no_sentinel, "cannot be resolved"),
     ] {
-        let guard = RateGuard::redis(url).build().unwrap();
+        let guard = RateGuard::redis(url).prefix("test").build().unwrap();
         let line = line_with(&[address, cause]);
         assert!(line.starts_with("ERROR failed to connect to Redis at "), "{line}");
         assert!(!line.contains("Zx9-wrong") && !line.contains("hunter2"), "{line}");
@@ -61,4 +80,110 @@ fn outage_is_logged_once_and_so_is_its_end() {
         .map(|line| line.split(' ').next().unwrap().to_owned())
         .collect();
     assert_eq!(levels, ["INFO", "ERROR", "INFO"]);
+}
+
+/// Starts a server that replies to `PING`, and closes the connection at every other command, as some proxies do. Returns
+/// the address of the server.
+fn start_closing_proxy() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().map(Result::unwrap) {
+            let mut line = String::new();
+            let _ = BufReader::new(&stream).read_line(&mut line);
+            if line == "PING\r\n" {
+                let _ = stream.write_all(b"+PONG\r\n");
+            }
+        }
+    });
+    address
+}
+
+#[test]
+fn server_that_closes_connections_is_diagnosed() {
+    log_lines::collect();
+    let proxy = start_closing_proxy();
+    let guard = RateGuard::redis(format!("redis://{proxy}")).prefix("test").build().unwrap();
+    line_with(&[&proxy, "ERROR failed to connect to Redis at ", "if it is a proxy, connect to"]);
+    assert_eq!(guard.health().cause(), Some(StoreError::Disconnected(None)));
+
+    let full = RedisServer::start();
+    let address = format!("127.0.0.1:{}", full.port());
+    let mut client = full.client();
+    run::<()>(&mut client, "CONFIG SET maxclients 1");
+    let _guard = full.settings("test").build().unwrap();
+    line_with(&[
+        &address,
+        "ERROR failed to connect to Redis at ",
+        "increase its setting `maxclients`",
+    ]);
+}
+
+/// Starts an HTTPS server that has no REST interface of Upstash. Returns the server and the certificate authority that
+/// the server does not use.
+fn start_other_https_server() -> (HttpServer, String) {
+    let [certificate, key] = signed_by(&authority());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()],
+            PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap(),
+        )
+        .unwrap();
+    let not_found = |_: &_| response("404 Not Found", "", "<html>");
+    (HttpServer::start_at(free_port(), Some(config), not_found), authority().pem())
+}
+
+#[test]
+fn failed_connection_to_upstash_is_logged_at_start_with_address_and_cause() {
+    log_lines::collect();
+    let redis = RedisServer::start();
+    let rest = RestServer::start(&redis.url());
+    let other =
+        HttpServer::start_at(free_port(), None, |_| response("404 Not Found", "", "<html>"));
+    let (https, authority) = start_other_https_server();
+    let unreachable = StoreError::Unreachable(None);
+    for (scheme, host, port, cause, message) in [
+        ("http", "127.0.0.1", free_port(), unreachable, "connection refused"),
+        ("https", "no-such-host.invalid", free_port(), unreachable, "cannot be resolved"),
+        ("https", "127.0.0.1", https.port(), unreachable, "the TLS handshake failed"),
+        ("http", "127.0.0.1", rest.port(), StoreError::Authentication, "UPSTASH_REDIS_REST_TOKEN"),
+        ("http", "127.0.0.1", other.port(), StoreError::InvalidReply, "UPSTASH_REDIS_REST_URL"),
+    ] {
+        let builder = RateGuard::upstash(format!("{scheme}://{host}:{port}"), "Zx9-wrong");
+        let tls = RedisTls::new().ca_certificates(authority.clone());
+        let guard = builder.prefix("test").tls(tls).build().unwrap();
+        let address = format!("failed to connect to Upstash at {host}:{port}: ");
+        let line = line_with(&[&address, message]);
+        assert!(line.starts_with("ERROR ") && !line.contains("Zx9-wrong"), "{line}");
+        assert_eq!(guard.health().cause(), Some(cause), "{message}");
+    }
+    // The guard has tested the token without running a command, because Upstash bills commands.
+    assert_eq!(rest.commands(), Vec::<String>::new());
+}
+
+#[test]
+fn outage_of_upstash_is_logged_once_and_so_is_its_end() {
+    log_lines::collect();
+    let redis = RedisServer::start();
+    let rest = RestServer::start(&redis.url());
+    let port = rest.port();
+    let address = format!("Upstash at 127.0.0.1:{port}");
+    let guard = RateGuard::upstash(rest.url(), TOKEN).prefix("test").build().unwrap();
+    line_with(&[&address, "INFO connected to "]);
+    drop(rest);
+    line_with(&[&address, "ERROR failed to connect to "]);
+    // The server closes its connections before its listener.
+    eventually("the port is free", || TcpListener::bind(("127.0.0.1", port)).ok().map(drop));
+    let _rest = RestServer::start_at(port, None, &redis.url());
+    eventually("the end of the outage is logged", || {
+        (log_lines::with(&address).len() >= 3).then_some(())
+    });
+    let levels = log_lines::with(&address);
+    let levels: Vec<_> = levels.iter().map(|line| line.split(' ').next().unwrap()).collect();
+    assert_eq!(levels, ["INFO", "ERROR", "INFO"]);
+    drop(guard);
 }

@@ -97,9 +97,18 @@ fn key_flood_respects_max_keys_and_frees_no_key() {
 
 #[test]
 fn invalid_builder_settings_are_rejected_with_the_reason() {
-    let unreachable = || RateGuard::redis(url(free_port()));
+    let unreachable = || RateGuard::redis(url(free_port())).prefix("test");
     let reason = |error: BuildError| error.to_string();
+    let pool = deadpool_redis::Config::from_url("redis://127.0.0.1")
+        .create_pool(Some(deadpool_redis::Runtime::Tokio1))
+        .unwrap();
     for (result, expected) in [
+        (RateGuard::redis(url(free_port())).build(), "prefix: expected the name of your service"),
+        (RateGuard::redis_pool(pool).build(), "prefix: expected the name of your service"),
+        (
+            RateGuard::upstash("https://localhost", "token").build(),
+            "prefix: expected the name of your service",
+        ),
         (unreachable().prefix("").build(), "prefix: expected a name of 1 to 200 bytes"),
         (unreachable().prefix("a{b}").build(), "prefix: expected a name of 1 to 200 bytes"),
         (
@@ -153,9 +162,18 @@ fn invalid_builder_settings_are_rejected_with_the_reason() {
             RateGuard::builder().policies_file_interval(Duration::from_millis(9)).build(),
             "policies_file_interval: expected a duration of at least 10 milliseconds",
         ),
-        (RateGuard::redis("localhost").build(), "Redis URL: expected a URL with redis://"),
-        (RateGuard::redis("rediss://localhost/#insecure").build(), "would accept any server"),
-        (RateGuard::redis("redis://:hunter2@:port").build(), "Redis URL: expected redis://"),
+        (
+            RateGuard::redis("localhost").prefix("test").build(),
+            "Redis URL: expected a URL with redis://",
+        ),
+        (
+            RateGuard::redis("rediss://localhost/#insecure").prefix("test").build(),
+            "would accept any server",
+        ),
+        (
+            RateGuard::redis("redis://:hunter2@:port").prefix("test").build(),
+            "Redis URL: expected redis://",
+        ),
     ] {
         let reason = reason(result.unwrap_err());
         assert!(reason.contains(expected), "{reason}");

@@ -52,7 +52,7 @@ async fn guard_works_over_a_unix_socket() {
     let path = format!("{}/redis.sock", folder.text());
     let _redis = RedisServer::start_with(&["--unixsocket", &path]);
     let url = format!("redis+unix://{path}?db=3");
-    let guard = RateGuard::redis(url).deadline(TEST_TIMEOUT).build().unwrap();
+    let guard = RateGuard::redis(url).prefix("test").deadline(TEST_TIMEOUT).build().unwrap();
     use_all_operations(&guard).await;
 }
 
@@ -68,7 +68,8 @@ async fn redis_pool_supplies_settings_but_no_connections() {
         .unwrap();
     // The test holds the only connection of the pool, so the guard must open its own connection.
     let _connection = pool.get().await.unwrap();
-    let guard = RateGuard::redis_pool(pool.clone()).deadline(TEST_TIMEOUT).build().unwrap();
+    let guard =
+        RateGuard::redis_pool(pool.clone()).prefix("test").deadline(TEST_TIMEOUT).build().unwrap();
     use_all_operations(&guard).await;
     assert_eq!(pool.status().size, 1);
 }

@@ -33,6 +33,7 @@ mod history_checker;
 mod linearizability;
 mod memory_figures;
 mod metrics;
+mod misconfiguration;
 mod model;
 mod multi_key;
 mod multi_quota;

@@ -424,6 +424,26 @@ async fn fail_closed_after_denies_until_the_store_replies() {
     }
 }
 
+#[tokio::test]
+async fn fail_closed_after_applies_to_each_failure_of_the_store() {
+    for cause in [
+        StoreError::InvalidReply,
+        StoreError::UnknownCommand,
+        StoreError::Database,
+        StoreError::WrongServerKind,
+        StoreError::Permission,
+        StoreError::Forked,
+        StoreError::Other("the table is locked"),
+    ] {
+        let store = FaultyStore::new(MemoryStore::new());
+        let builder = RateGuard::builder().store(store.clone());
+        let guard = builder.on_error(OnError::Open).fail_closed_after(Duration::ZERO).build();
+        store.fail(cause);
+        let error = guard.unwrap().check(&policy(), &Key::global()).await.unwrap_err();
+        assert_eq!((error.cause(), error.lets_pass()), (cause, false));
+    }
+}
+
 #[get("/local")]
 #[rate_limit(rate = "4/minute", on_error = "local", name = "local-attribute")]
 async fn attribute() -> &'static str {

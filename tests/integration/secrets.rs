@@ -199,7 +199,7 @@ async fn secret_appears_in_no_response_log_error_or_dump() {
         format!("http://{SENTINEL}"),
         format!("redis://{SENTINEL}/x"),
     ] {
-        outputs.push(error_text(&RateGuard::redis(url).build().unwrap_err()));
+        outputs.push(error_text(&RateGuard::redis(url).prefix("test").build().unwrap_err()));
     }
     outputs
         .push(error_text(&RateGuard::builder().key_secret(&SENTINEL[..15]).build().unwrap_err()));

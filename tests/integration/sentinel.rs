@@ -114,8 +114,9 @@ async fn promoted_replica_continues_with_the_replicated_counts() {
     // The old primary starts again as a replica, so the guard must not use it.
     servers.primary.restart_with_data();
     eventually("the old primary is a replica", || {
-        let role: Vec<redis::Value> =
-            redis::cmd("ROLE").query(&mut servers.primary.client()).ok()?;
+        // When a sentinel makes the server a replica, it disconnects all clients.
+        let mut client = servers.primary.try_client()?;
+        let role: Vec<redis::Value> = redis::cmd("ROLE").query(&mut client).ok()?;
         let name: String = redis::from_redis_value_ref(&role[0]).unwrap();
         (name == "slave").then_some(())
     });
@@ -222,7 +223,7 @@ async fn unreachable_and_hung_sentinels_are_skipped() {
     servers.sentinels[0].freeze();
     let unreachable = format!("redis+sentinel://127.0.0.1:{},", free_port());
     let url = servers.url().replace("redis+sentinel://", &unreachable);
-    let guard = RateGuard::redis(url).deadline(TEST_TIMEOUT).build().unwrap();
+    let guard = RateGuard::redis(url).prefix("test").deadline(TEST_TIMEOUT).build().unwrap();
     use_all_operations(&guard).await;
     assert!(guard.health().is_good());
 }
@@ -231,10 +232,11 @@ async fn unreachable_and_hung_sentinels_are_skipped() {
 async fn sentinels_accept_a_separate_password() {
     let servers = Sentinels::start_with("requirepass guarded");
     let url = format!("{}?sentinel_password=guarded", servers.url());
-    let guard = RateGuard::redis(url).deadline(TEST_TIMEOUT).build().unwrap();
+    let guard = RateGuard::redis(url).prefix("test").deadline(TEST_TIMEOUT).build().unwrap();
     use_all_operations(&guard).await;
 
-    let without_password = RateGuard::redis(servers.url()).deadline(TEST_TIMEOUT).build().unwrap();
+    let without_password =
+        RateGuard::redis(servers.url()).prefix("test").deadline(TEST_TIMEOUT).build().unwrap();
     let unavailable = without_password.check(&policy(), &Key::global()).await.unwrap_err();
     assert_eq!(unavailable.cause(), StoreError::Authentication);
 }
@@ -247,7 +249,7 @@ async fn unknown_service_and_unreachable_sentinels_are_distinct_errors() {
         (servers.url().replace(SERVICE, "unknown"), StoreError::NoPrimary),
         (unreachable, StoreError::Unreachable(None)),
     ] {
-        let guard = RateGuard::redis(url).deadline(TEST_TIMEOUT).build().unwrap();
+        let guard = RateGuard::redis(url).prefix("test").deadline(TEST_TIMEOUT).build().unwrap();
         let unavailable = guard.check(&policy(), &Key::global()).await.unwrap_err();
         assert_eq!(unavailable.cause(), cause);
     }

@@ -95,7 +95,7 @@ async fn remaining(guard: &RateGuard) -> Result<u32, StoreError> {
 #[tokio::test]
 async fn mutual_tls_with_trusted_certificates_connects() {
     let Some(server) = TlsServer::start() else { return };
-    let settings = RateGuard::redis(server.url()).tls(server.tls());
+    let settings = RateGuard::redis(server.url()).prefix("test").tls(server.tls());
     let guard = settings.deadline(TEST_TIMEOUT).build().unwrap();
     assert_eq!(remaining(&guard).await, Ok(8));
     assert_eq!(remaining(&guard).await, Ok(7));
@@ -109,7 +109,12 @@ async fn cluster_nodes_are_connected_over_tls() {
     all.arg("ADDSLOTS").arg((0..16_384).collect::<Vec<u32>>());
     all.exec(&mut server.redis.client()).unwrap();
     let url = server.url().replace("rediss", "rediss+cluster");
-    let guard = RateGuard::redis(url).tls(server.tls()).deadline(TEST_TIMEOUT).build().unwrap();
+    let guard = RateGuard::redis(url)
+        .prefix("test")
+        .tls(server.tls())
+        .deadline(TEST_TIMEOUT)
+        .build()
+        .unwrap();
     // The node needs a moment until it serves all cluster slots, so the first checks may fail.
     let started = Instant::now();
     while remaining(&guard).await != Ok(8) {
@@ -138,7 +143,7 @@ async fn untrusted_certificates_are_rejected_without_panic() {
         trusting(),
         trusting().client_certificate(untrusted_certificate, untrusted_key),
     ] {
-        let guard = RateGuard::redis(server.url()).tls(tls).build().unwrap();
+        let guard = RateGuard::redis(server.url()).prefix("test").tls(tls).build().unwrap();
         for _ in 0..3 {
             assert!(remaining(&guard).await.is_err());
         }
@@ -148,7 +153,7 @@ async fn untrusted_certificates_are_rejected_without_panic() {
 
 #[test]
 fn invalid_tls_settings_are_build_errors() {
-    let build = |url: &str, tls| RateGuard::redis(url).tls(tls).build().unwrap_err();
+    let build = |url: &str, tls| RateGuard::redis(url).prefix("test").tls(tls).build().unwrap_err();
     let url = "rediss://:sentinel@127.0.0.1:1";
     for tls in [
         RedisTls::new().client_certificate("sentinel", "sentinel"),

@@ -215,7 +215,7 @@ fn span_without_redis_records_mode_and_error() {
         [(OnError::Open, "allowed", "open"), (OnError::Closed, "rejected", "closed")]
     {
         let mut spans = record_spans(async || {
-            let guard = RateGuard::redis(url(free_port())).deadline(TEST_TIMEOUT);
+            let guard = RateGuard::redis(url(free_port())).prefix("test").deadline(TEST_TIMEOUT);
             let guard = guard.on_error(on_error).build().unwrap();
             guard.check(&policy(), &Key::from("ann")).await.unwrap_err();
         });
@@ -226,7 +226,7 @@ fn span_without_redis_records_mode_and_error() {
         assert_eq!(spans, [expected]);
     }
     let mut spans = record_spans(async || {
-        let guard = RateGuard::redis(url(free_port())).deadline(TEST_TIMEOUT);
+        let guard = RateGuard::redis(url(free_port())).prefix("test").deadline(TEST_TIMEOUT);
         let guard = guard.on_error(OnError::Local).build().unwrap();
         guard.check(&policy(), &Key::from("ann")).await.unwrap();
     });

@@ -152,8 +152,14 @@ async fn upstash_tls_accepts_only_trusted_certificates() {
     let (trusted, untrusted) = (authority(), authority());
     let rest = start_tls_server(&redis, &trusted);
     let url = format!("https://127.0.0.1:{}", rest.port());
-    let guard =
-        |tls| RateGuard::upstash(&url, TOKEN).deadline(TEST_TIMEOUT).tls(tls).build().unwrap();
+    let guard = |tls| {
+        RateGuard::upstash(&url, TOKEN)
+            .prefix("test")
+            .deadline(TEST_TIMEOUT)
+            .tls(tls)
+            .build()
+            .unwrap()
+    };
     let tls_with_certificate_of = |authority: &Authority| {
         let [certificate, key] = signed_by(authority);
         RedisTls::new().client_certificate(certificate, key)
@@ -178,8 +184,9 @@ async fn upstash_tls_accepts_only_trusted_certificates() {
 
 #[test]
 fn invalid_upstash_settings_are_build_errors() {
-    let build =
-        |url: &str, token: &str, tls| RateGuard::upstash(url, token).tls(tls).build().unwrap_err();
+    let build = |url: &str, token: &str, tls| {
+        RateGuard::upstash(url, token).prefix("test").tls(tls).build().unwrap_err()
+    };
     let pem = "-----BEGIN CERTIFICATE-----\nsentinel\n-----END CERTIFICATE-----";
     let tls = RedisTls::new;
     for (url, token, tls, cause, hint) in [

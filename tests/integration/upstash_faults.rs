@@ -55,7 +55,8 @@ async fn server_down_at_start_is_used_once_up() {
     let redis = RedisServer::start();
     let port = free_port();
     let url = format!("http://127.0.0.1:{port}");
-    let guard = RateGuard::upstash(url, TOKEN).deadline(TEST_TIMEOUT).build().unwrap();
+    let guard =
+        RateGuard::upstash(url, TOKEN).prefix("test").deadline(TEST_TIMEOUT).build().unwrap();
     for _ in 0..20 {
         let start = Instant::now();
         assert_eq!(remaining(&guard).await, Err(StoreError::Unreachable(None)));
@@ -255,9 +256,12 @@ async fn token_and_url_appear_in_no_log_or_error() {
         }
         output += &format!("{result:?} {guard:?} {guard:#?} {:?}", guard.health());
     }
-    let unauthorized =
-        RateGuard::upstash(rest.url(), "another").deadline(TEST_TIMEOUT).build().unwrap();
     rest.set_fault(Fault::None);
+    let unauthorized = RateGuard::upstash(rest.url(), "another")
+        .prefix("test")
+        .deadline(TEST_TIMEOUT)
+        .build()
+        .unwrap();
     assert_eq!(remaining(&unauthorized).await, Err(StoreError::Authentication));
     let port = rest.port().to_string();
     assert!(!output.contains(TOKEN) && !output.contains(&port), "{output}");

@@ -11,8 +11,8 @@ async fn methods() {}
 #[rate_limit(rate = "5/minute", skip = true)]
 async fn skip() {}
 
-#[rate_limit(rate = "5/minute", on_denied = "go away")]
-async fn on_denied() {}
+#[rate_limit(rate = "5/minute", on_reject = "go away")]
+async fn on_reject() {}
 
 #[rate_limit(rate = "5/minute", key = "user+user")]
 async fn twice() {}

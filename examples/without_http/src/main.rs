@@ -12,9 +12,11 @@ use std::{
 };
 
 use actix_rateguard_core::{Key, Policy, RateGuard};
+use env_logger::Env;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
+    env_logger::init_from_env(Env::default().default_filter_or("info"));
     let guard = RateGuard::in_memory();
     let emails = Policy::new("emails", "3/second")?;
     let customer = Key::from("customer-7");

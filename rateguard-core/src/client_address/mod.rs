@@ -59,6 +59,9 @@ use self::{error::AddressProblem, header::Header};
 /// An IPv4-mapped address or a NAT64 address is replaced by the IPv4 address that it contains. NAT64 addresses are
 /// in `64:ff9b::/96` (RFC 6052), or in networks of 96 bits in `64:ff9b:1::/48` (RFC 8215).
 ///
+/// A link-local client (`fe80::/10`) is counted by its full address, because all hosts of a link share one /64. The
+/// interface of the address, such as `%eth0`, is ignored, because it has a meaning only on the host that wrote it.
+///
 /// A client that uses the tunnel 6to4 (`2002::/16`, RFC 3056) or Teredo (`2001::/32`, RFC 4380) is counted by the
 /// IPv4 address in its tunnel address. An access list can deny this IPv4 address but never allows it, and the
 /// address is never trusted as a proxy, because any tunnel relay can write any IPv4 address.

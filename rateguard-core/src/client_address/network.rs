@@ -33,12 +33,15 @@ pub enum Network {
 }
 
 impl Network {
-    /// Returns the network that contains an address. `bits` is the prefix length for IPv6 addresses. An IPv6
-    /// address that contains an IPv4 address is counted as this IPv4 address, so `bits` does not apply to it.
+    /// Returns the network that contains an address. `bits` is the prefix length for IPv6 addresses. It does not
+    /// apply to an IPv6 address that contains an IPv4 address, because it is counted as this IPv4 address. It does
+    /// not apply to a link-local address either, because all hosts of a link have the same prefix of 64 bits
+    /// (RFC 4291, section 2.5.6).
     pub fn of(address: Option<IpAddr>, bits: u8) -> Self {
         let Some(address) = address.map(canonical) else { return Self::None };
         match tunnel_endpoint(address).map_or(address, IpAddr::V4) {
             IpAddr::V4(v4) => Self::V4(v4),
+            IpAddr::V6(v6) if v6.is_unicast_link_local() => Self::V6 { first: v6, bits: 128 },
             IpAddr::V6(v6) => Self::V6 {
                 // All callers have already validated the prefix length, so `Ipv6Net::new` does not fail.
                 first: Ipv6Net::new(v6, bits).map_or(v6, |network| network.network()),
@@ -160,6 +163,19 @@ mod tests {
         }
         assert_ne!(of("64:ff9b::192.0.2.7"), of("64:ff9b::192.0.2.8"));
         assert_ne!(of("2001:0:1:2:3:4:3fff:fdf8"), of("2001:0:1:2:3:4:3fff:fdf9"));
+    }
+
+    #[test]
+    fn link_local_client_counts_by_its_full_address() {
+        assert_ne!(of("fe80::1"), of("fe80::2"));
+        assert_ne!(of("fe80::1").key("ip"), of("fe80::2").key("ip"));
+        assert_eq!(of("fe80::1").to_string(), "fe80::1/128");
+        // The prefix of `"ip/48"` does not group the hosts of a link either.
+        assert_eq!(Network::of("febf::1".parse().ok(), 48), of("febf::1"));
+        // These networks are not link-local: a unique local one, and the former site-local range.
+        for address in ["fd00::1", "fec0::1"] {
+            assert_eq!(of(address).to_string(), format!("{address}/64").replace("::1", "::"));
+        }
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! Reads TOML tables that have a fixed set of fields.
 
-use actix_rateguard_grammar::escape_for_display;
+use actix_rateguard_grammar::{escape_for_display, expected_one_of};
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
 };
 
-use super::{diagnostics::Diagnostics, suggest::suggest};
+use super::diagnostics::Diagnostics;
 
 /// A TOML value with its location in the text.
 pub(super) type Value<'t> = Spanned<DeValue<'t>>;
@@ -37,18 +37,10 @@ pub(super) fn read<T>(
                     format!(
                         "unknown field `{}`; {}",
                         escape_for_display(name),
-                        expected_one_of(name, &names)
+                        expected_one_of("field", name, &names)
                     ),
                 );
             }
         }
     }
-}
-
-/// Returns the end of an error message about an unknown name. The text contains all valid names, and suggests the
-/// most similar of them if there is one.
-pub(super) fn expected_one_of(unknown: &str, names: &[&str]) -> String {
-    let suggestion = suggest(unknown, names.iter().copied())
-        .map_or(String::new(), |name| format!("did you mean `{name}`? "));
-    format!("{suggestion}expected one of `{}`", names.join("`, `"))
 }

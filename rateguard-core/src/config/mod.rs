@@ -9,7 +9,6 @@ mod file;
 mod fingerprint;
 mod guard;
 mod limit;
-mod suggest;
 mod validate;
 mod values;
 mod watch;

@@ -1,5 +1,7 @@
 //! Validates a policies file together with the policies and settings that the program sets.
 
+use actix_rateguard_grammar::expected_one_of;
+
 use crate::{
     Policy,
     guard::{NameRegistry, PolicySet},
@@ -7,8 +9,7 @@ use crate::{
 };
 
 use super::{
-    diagnostics::Diagnostics, document::Document, error::Diagnostic, fields::expected_one_of,
-    guard::StartupSettings,
+    diagnostics::Diagnostics, document::Document, error::Diagnostic, guard::StartupSettings,
 };
 
 /// The policies, settings and names against which a file is validated.
@@ -47,7 +48,7 @@ pub(super) fn validate(
             document.guard.reject_changes(startup, offset, &mut diagnostics);
             let is_valid = diagnostics.len() == 0;
             for conflict in registry.replace_policies(next.policies(), is_valid) {
-                diagnostics.add(document.offset_of_policy(&conflict.name), &conflict);
+                diagnostics.add(document.offset_of_policy(conflict.name()), &conflict);
             }
         }
         if diagnostics.len() == 0 {
@@ -116,11 +117,7 @@ fn reject_missing_names(
 /// Returns the error message for a missing policy or plan. `valid` contains the names of the policies or plans that
 /// exist.
 fn missing_name(kind: &str, name: &str, user: &str, valid: &[&str]) -> String {
-    let expected = match valid {
-        [] => format!("expected a {kind} of this name, found none"),
-        _ => expected_one_of(name, valid),
-    };
-    format!("unknown {kind} `{name}`, used by {user}; {expected}")
+    format!("unknown {kind} `{name}`, used by {user}; {}", expected_one_of(kind, name, valid))
 }
 
 /// Rejects a policy if the program's requests against this policy cost more than the policy's maximum cost, because
@@ -173,4 +170,58 @@ pub(super) fn warn_new_candidate(active: &Policy, new: &Policy) -> Option<String
             new.name()
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{OnError, guard::AttributePolicy, key::plain_recipe};
+
+    /// Returns the errors in a file, for a program with a macro attribute that uses the policy `search` and costs 3.
+    fn errors(text: &str) -> Vec<String> {
+        let attribute = AttributePolicy { name: "search", location: "src/main.rs:7", cost: 3 };
+        let from_builder =
+            PolicySet::from_builder(vec![], vec![], vec![attribute], OnError::Open).unwrap();
+        let context = ValidationContext {
+            from_builder: &from_builder,
+            key_recipes: plain_recipe,
+            active: None,
+        };
+        let result = validate(text.as_bytes(), &context);
+        result.err().unwrap_or_default().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn policy_used_by_an_attribute_is_required() {
+        assert_eq!(errors("[policies.search]\nrate = \"5/minute\"\n"), [""; 0]);
+        assert_eq!(
+            errors("# limits\n[policies]\nlogin.rate = \"5/minute\"\nsearhc.rate = \"5/minute\"\n"),
+            [
+                "2:1: unknown policy `search`, used by the attribute at src/main.rs:7; did you mean `searhc`? expected one of `login`, `searhc`"
+            ]
+        );
+        assert_eq!(
+            errors("# nothing\n"),
+            [
+                "1:1: unknown policy `search`, used by the attribute at src/main.rs:7; expected a policy of this name, found none"
+            ]
+        );
+    }
+
+    #[test]
+    fn invalid_policy_is_not_also_reported_as_missing() {
+        let errors = errors("[policies]\nlogin.rate = 5\nsearch.rate = 5\n");
+        assert_eq!(errors.len(), 2, "{errors:?}");
+        assert!(errors.iter().all(|it| it.contains("expected a rate in quotes")), "{errors:?}");
+    }
+
+    #[test]
+    fn quota_below_the_cost_of_an_attribute_is_rejected() {
+        assert_eq!(
+            errors("[policies.search]\nrate = \"2/minute\"\n"),
+            [
+                "1:11: policy `search` admits at most 2 units, but each request costs 3 in the program, so all would be denied"
+            ]
+        );
+    }
 }

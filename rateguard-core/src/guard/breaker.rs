@@ -181,14 +181,15 @@ impl Drop for BreakerPermit<'_> {
     }
 }
 
-/// Whether an error with this cause concerns only one check or only this process, and not the server.
+/// Whether an error with this cause does not show that the store has failed. Its cause is the check, the guard or the
+/// runtime of the caller.
 pub(super) fn is_request_specific(cause: StoreError) -> bool {
     matches!(
         cause,
         StoreError::CrossSlot
             | StoreError::Overloaded
-            | StoreError::InvalidReply
             | StoreError::Closed
+            | StoreError::PausedClock
     )
 }
 
@@ -204,6 +205,10 @@ fn is_server_failure(cause: StoreError) -> bool {
         | StoreError::NoPrimary
         | StoreError::Throttled
         | StoreError::Busy
+        | StoreError::UnknownCommand
+        | StoreError::Database
+        | StoreError::WrongServerKind
+        | StoreError::Forked
         | StoreError::Other(_) => true,
         // Each of these causes concerns only one key, one cluster slot, writes, or this process. So other checks may
         // succeed.
@@ -213,7 +218,8 @@ fn is_server_failure(cause: StoreError) -> bool {
         | StoreError::CrossSlot
         | StoreError::Overloaded
         | StoreError::InvalidReply
-        | StoreError::Closed => false,
+        | StoreError::Closed
+        | StoreError::PausedClock => false,
     }
 }
 

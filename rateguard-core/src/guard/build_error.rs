@@ -2,9 +2,10 @@
 
 use std::{error::Error, fmt};
 
-use actix_rateguard_grammar::NameError;
+use actix_rateguard_grammar::{NameError, expected_one_of};
 use actix_rateguard_headers::HeaderDialect;
 
+use super::name_conflict::NameConflict;
 #[cfg(feature = "config")]
 use crate::config::PoliciesFileError;
 use crate::{RedisUrlError, UpstashError, key::KeySecret};
@@ -12,6 +13,8 @@ use crate::{RedisUrlError, UpstashError, key::KeySecret};
 /// The reason why [`RateGuardBuilder::build`](crate::RateGuardBuilder::build) failed.
 #[non_exhaustive]
 pub enum BuildError {
+    /// The guard counts in Redis or at Upstash, and the program has set no prefix for its keys.
+    NoPrefix,
     /// The prefix for keys in Redis is not a valid name.
     Prefix(NameError),
     /// The deadline is shorter than 1 ms or longer than 60 s.
@@ -29,8 +32,7 @@ pub enum BuildError {
         /// The name that both policies have.
         name: String,
     },
-    /// A macro attribute uses a policy that this guard does not have. A guard without any policy never causes this
-    /// error.
+    /// A macro attribute uses a policy that this guard does not have.
     UnknownPolicy {
         /// The name of the missing policy.
         name: String,
@@ -39,6 +41,8 @@ pub enum BuildError {
         /// The names of the guard's policies.
         available: Vec<String>,
     },
+    /// Two macro attributes, or a macro attribute and a policy of the guard, have the same name and different settings.
+    NameConflict(NameConflict),
     /// The name of a plan is not valid.
     PlanName(NameError),
     /// Two plans have the same name.
@@ -71,9 +75,15 @@ pub enum BuildError {
     Thread(std::io::Error),
 }
 
+/// The solution if an error concerns a macro attribute that does not belong to the guard.
+const OTHER_GUARD: &str = "If another guard serves the attribute, set its `limiter` or call `for_attributes(false)` for this guard";
+
 impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NoPrefix => f.write_str(
+                "prefix: expected the name of your service, found none; without it, two services on this server would share their counts. Call `.prefix(\"name-of-your-service\")` before `build()`",
+            ),
             Self::Prefix(error) => write!(f, "prefix: {error}"),
             Self::Deadline => {
                 f.write_str("deadline: expected a duration from 1 millisecond to 60 seconds")
@@ -95,11 +105,15 @@ impl fmt::Display for BuildError {
             Self::DuplicatePolicy { name } => {
                 write!(f, "two policies are named `{name}`; rename one of them")
             }
-            Self::UnknownPolicy { name, location, available } => write!(
-                f,
-                "unknown policy `{name}`, used by the attribute at {location}; expected one of `{}`. Add the policy. If another guard serves the attribute, set its `limiter` or call `for_attributes(false)` for this guard",
-                available.join("`, `")
-            ),
+            Self::UnknownPolicy { name, location, available } => {
+                let available: Vec<_> = available.iter().map(String::as_str).collect();
+                write!(
+                    f,
+                    "unknown policy `{name}`, used by the attribute at {location}; {}. Add the policy. {OTHER_GUARD}",
+                    expected_one_of("policy", name, &available)
+                )
+            }
+            Self::NameConflict(conflict) => write!(f, "{conflict}. {OTHER_GUARD}"),
             Self::PlanName(error) => write!(f, "plan: {error}"),
             Self::DuplicatePlan { name } => {
                 write!(f, "two plans are named `{name}`; rename one of them")

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{OnError, StoreError};
+use crate::{OnError, StoreError, store::Keyspace};
 
 /// The numbers of checks that the store failed to decide. There is one number for each action that the guard can
 /// take in this case: admit, reject, or decide in memory.
@@ -47,8 +47,8 @@ impl FailureCounters {
     }
 
     /// Counts a check that failed with this cause. For each pair of a cause and a failure mode, the guard logs at
-    /// most one message in 10 s.
-    pub(super) fn record(&self, cause: StoreError, on_error: OnError) {
+    /// most one message in 10 s. The message names the server of the keyspace.
+    pub(super) fn record(&self, cause: StoreError, on_error: OnError, keyspace: Option<&Keyspace>) {
         let (counter, outcome) = match on_error {
             OnError::Closed => (&self.closed, "rejected"),
             OnError::Local => (&self.local, "decided in memory"),
@@ -56,10 +56,12 @@ impl FailureCounters {
         };
         counter.count.fetch_add(1, Relaxed);
         if let Some(requests) = counter.logs[cause.index()].try_emit() {
+            let server = keyspace.map(|it| format!(" ({})", it.server)).unwrap_or_default();
             let detail = cause.source().map(|it| format!(" ({it})")).unwrap_or_default();
+            let plural = if requests == 1 { "" } else { "s" };
             log::warn!(
                 target: "rateguard",
-                "store check failed: {cause}{detail}; {requests} requests {outcome} since the last message of this kind"
+                "store check failed{server}: {cause}{detail}; {requests} request{plural} {outcome} since the last message of this kind"
             );
         }
     }
@@ -147,10 +149,10 @@ mod tests {
     #[test]
     fn failure_modes_are_counted_separately() {
         let counters = FailureCounters::new();
-        counters.record(StoreError::Timeout, OnError::Open);
-        counters.record(StoreError::Timeout, OnError::Open);
-        counters.record(StoreError::Unreachable(None), OnError::Closed);
-        counters.record(StoreError::Unreachable(None), OnError::Local);
+        counters.record(StoreError::Timeout, OnError::Open, None);
+        counters.record(StoreError::Timeout, OnError::Open, None);
+        counters.record(StoreError::Unreachable(None), OnError::Closed, None);
+        counters.record(StoreError::Unreachable(None), OnError::Local, None);
         assert_eq!(counters.totals(), Failures { open: 2, closed: 1, local: 1 });
     }
 }

@@ -23,6 +23,7 @@ mod http_settings;
 mod local_fallback;
 mod manual_ban;
 mod multi_key;
+mod name_conflict;
 mod name_registry;
 mod policies;
 mod policy_set;
@@ -50,7 +51,8 @@ pub use self::{
     health::Health,
     http_settings::HttpSettings,
     manual_ban::BanError,
-    name_registry::{NameConflict, NameRegistration},
+    name_conflict::NameConflict,
+    name_registry::{LimitOrigin, NameRegistration},
     policy_set::{AttributePolicy, NamedPolicy, PolicySet, PolicySetRef, RouteOverrides},
     rate_guard::RateGuard,
     request::Request,

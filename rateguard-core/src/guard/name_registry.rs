@@ -3,12 +3,12 @@
 
 use std::{
     collections::HashMap,
-    error::Error,
     fmt,
     panic::Location,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use super::name_conflict::{ConflictKind, NameConflict, Place};
 use crate::{Ban, Policy, Quotas, policy::ShadowMode};
 
 /// The data for the registration of a limit. The limit is registered under the name of its policy.
@@ -17,9 +17,17 @@ pub struct NameRegistration<'a> {
     pub policy: &'a Policy,
     /// True if the quotas are the same for all requests. False if the program chooses the quotas for each request.
     pub is_fixed: bool,
-    /// The source location of the limit, if the program has set no name and the limit has the default name. `None`
-    /// if the program has set a name.
-    pub unnamed_at: Option<&'static Location<'static>>,
+    /// Where the limit is in the source.
+    pub origin: LimitOrigin,
+}
+
+/// Where a limit is in the source, and whether the program has named it.
+#[derive(Clone, Copy)]
+pub struct LimitOrigin {
+    /// The source location of the limit.
+    pub location: &'static Location<'static>,
+    /// Whether the program has set a name. If not, the limit has the default name.
+    pub has_name: bool,
 }
 
 /// The names of the limits and policies of a guard.
@@ -35,34 +43,35 @@ struct RegisteredName {
     quotas: Option<Quotas>,
     ban: Option<Ban>,
     shadow_mode: Option<ShadowMode>,
-    /// The source location of the limit, if the limit uses the default name.
-    unnamed_at: Option<&'static Location<'static>>,
-    /// True if a limit has registered the name. False if only a policy of the guard has the name.
-    is_of_limit: bool,
+    /// The first limit that has registered the name. `None` if only a policy of the guard has the name.
+    limit: Option<LimitOrigin>,
 }
 
 impl NameRegistry {
     /// Registers a limit. The same limit may be registered several times, because every worker of an HTTP server
     /// registers all limits of the server.
     pub(super) fn add(&self, registration: &NameRegistration<'_>) -> Result<(), NameConflict> {
-        let name = registration.policy.name();
-        let new = RegisteredName::of(registration);
+        insert(&mut self.lock(), registration)
+    }
+
+    /// Registers several limits. If one of them conflicts with another one or with a registered name, registers none of
+    /// them.
+    pub(super) fn add_all<'a>(
+        &self,
+        registrations: impl IntoIterator<Item = NameRegistration<'a>>,
+    ) -> Result<(), NameConflict> {
         let mut names = self.lock();
-        let earlier = names.entry(name.to_owned()).or_insert_with(|| new.clone());
-        match earlier.conflict(&new) {
-            Some(kind) => Err(NameConflict { name: name.to_owned(), kind }),
-            None => {
-                earlier.is_of_limit = true;
-                Ok(())
-            }
-        }
+        let mut next = names.clone();
+        registrations.into_iter().try_for_each(|it| insert(&mut next, &it))?;
+        *names = next;
+        Ok(())
     }
 
     /// Returns the error that [`add`](Self::add) would return, but registers nothing.
     pub(super) fn conflict(&self, registration: &NameRegistration<'_>) -> Option<NameConflict> {
         let name = registration.policy.name();
         let kind = self.lock().get(name)?.conflict(&RegisteredName::of(registration))?;
-        Some(NameConflict { name: name.to_owned(), kind })
+        Some(NameConflict::new(name, kind))
     }
 
     /// Compares new policies of the guard with the registered limits, and returns the conflicts. If there are no
@@ -79,20 +88,17 @@ impl NameRegistry {
                 quotas: Some(policy.quotas().clone()),
                 ban: policy.own_ban(),
                 shadow_mode: policy.shadow_mode().cloned(),
-                unnamed_at: None,
-                is_of_limit: false,
+                limit: None,
             };
-            match names.get(policy.name()).filter(|earlier| earlier.is_of_limit) {
+            match names.get(policy.name()).filter(|earlier| earlier.limit.is_some()) {
                 None => added.push((policy.name().to_owned(), new)),
                 Some(earlier) => conflicts.extend(
-                    earlier
-                        .conflict(&new)
-                        .map(|kind| NameConflict { name: policy.name().to_owned(), kind }),
+                    earlier.conflict(&new).map(|kind| NameConflict::new(policy.name(), kind)),
                 ),
             }
         }
         if is_applied && conflicts.is_empty() {
-            names.retain(|_, earlier| earlier.is_of_limit);
+            names.retain(|_, earlier| earlier.limit.is_some());
             names.extend(added);
         }
         conflicts
@@ -105,99 +111,71 @@ impl NameRegistry {
     }
 }
 
+fn insert(
+    names: &mut HashMap<String, RegisteredName>,
+    registration: &NameRegistration<'_>,
+) -> Result<(), NameConflict> {
+    let name = registration.policy.name();
+    let new = RegisteredName::of(registration);
+    let earlier = names.entry(name.to_owned()).or_insert_with(|| new.clone());
+    match earlier.conflict(&new) {
+        Some(kind) => Err(NameConflict::new(name, kind)),
+        None => {
+            earlier.limit = earlier.limit.or(new.limit);
+            Ok(())
+        }
+    }
+}
+
 impl RegisteredName {
     fn of(registration: &NameRegistration<'_>) -> Self {
-        let NameRegistration { policy, is_fixed, unnamed_at } = *registration;
+        let NameRegistration { policy, is_fixed, origin } = *registration;
         Self {
             quotas: is_fixed.then(|| policy.quotas().clone()),
             ban: policy.own_ban(),
             shadow_mode: policy.shadow_mode().cloned(),
-            unnamed_at,
-            is_of_limit: true,
+            limit: Some(origin),
         }
     }
 
+    /// Returns the source location of the limit, if the limit uses the default name.
+    fn unnamed_at(&self) -> Option<&'static Location<'static>> {
+        self.limit.filter(|limit| !limit.has_name).map(|limit| limit.location)
+    }
+
+    fn place(&self) -> Place {
+        self.limit.map_or(Place::Policies, |limit| Place::Source(limit.location))
+    }
+
     fn conflict(&self, new: &Self) -> Option<ConflictKind> {
-        Some(match (self.unnamed_at, new.unnamed_at) {
-            (Some(one), Some(other)) if one != other => ConflictKind::Unnamed { one, other },
-            (Some(location), None) | (None, Some(location)) => {
-                ConflictKind::DefaultName { location }
+        let different = |setting, one, other| {
+            Some(ConflictKind::Different {
+                setting,
+                values: [one, other],
+                places: [self.place(), new.place()],
+            })
+        };
+        match (self.unnamed_at(), new.unnamed_at()) {
+            (Some(one), Some(other)) if one != other => Some(ConflictKind::Unnamed { one, other }),
+            (Some(location), None) => {
+                Some(ConflictKind::DefaultName { location, other: new.place() })
+            }
+            (None, Some(location)) => {
+                Some(ConflictKind::DefaultName { location, other: self.place() })
             }
             _ if self.quotas != new.quotas => {
                 let text = |quotas| text_or(quotas, "one chosen for each request");
-                ConflictKind::Quotas { one: text(&self.quotas), other: text(&new.quotas) }
+                different("quotas", text(&self.quotas), text(&new.quotas))
             }
             _ if self.ban != new.ban => {
                 let text = |ban| text_or(ban, "none");
-                ConflictKind::Bans { one: text(&self.ban), other: text(&new.ban) }
+                different("bans", text(&self.ban), text(&new.ban))
             }
             _ if self.shadow_mode != new.shadow_mode => {
                 let text = |mode| text_or(mode, "none");
-                let (one, other) = (text(&self.shadow_mode), text(&new.shadow_mode));
-                ConflictKind::ShadowModes { one, other }
+                different("shadow modes", text(&self.shadow_mode), text(&new.shadow_mode))
             }
-            _ => return None,
-        })
-    }
-}
-
-/// The error for two limits that have the same name and cannot share their counts.
-#[derive(Debug, PartialEq, Eq)]
-pub struct NameConflict {
-    /// The name that both limits use.
-    pub name: String,
-    kind: ConflictKind,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum ConflictKind {
-    /// Both limits use the default name.
-    Unnamed {
-        one: &'static Location<'static>,
-        other: &'static Location<'static>,
-    },
-    /// One limit uses the default name, and the program has given the same name to another limit.
-    DefaultName {
-        location: &'static Location<'static>,
-    },
-    Quotas {
-        one: String,
-        other: String,
-    },
-    Bans {
-        one: String,
-        other: String,
-    },
-    ShadowModes {
-        one: String,
-        other: String,
-    },
-}
-
-impl fmt::Display for NameConflict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = &self.name;
-        match &self.kind {
-            ConflictKind::Unnamed { one, other } => write!(
-                f,
-                "the limits at {one} and at {other} have no name and would share their counts as `{name}`; give each a name"
-            ),
-            ConflictKind::DefaultName { location } => write!(
-                f,
-                "the limit at {location} has no name and uses the default name `{name}`, which is the name of another limit; give each a name of its own"
-            ),
-            ConflictKind::Quotas { one, other } => write!(
-                f,
-                "two limits are named `{name}` and have different quotas, {one} and {other}; give each a name of its own"
-            ),
-            ConflictKind::Bans { one, other } => write!(
-                f,
-                "two limits are named `{name}` and have different bans, {one} and {other}; give each a name of its own"
-            ),
-            ConflictKind::ShadowModes { one, other } => write!(
-                f,
-                "two limits are named `{name}` and have different shadow modes, {one} and {other}; give each a name of its own"
-            ),
+            _ => None,
         }
     }
 }
@@ -205,8 +183,6 @@ impl fmt::Display for NameConflict {
 fn text_or<T: fmt::Display>(value: &Option<T>, default: &str) -> String {
     value.as_ref().map_or(default.to_owned(), T::to_string)
 }
-
-impl Error for NameConflict {}
 
 #[cfg(test)]
 mod tests {
@@ -216,19 +192,29 @@ mod tests {
         Policy::new(name, quota).unwrap()
     }
 
+    #[track_caller]
+    fn limit(policy: &Policy, has_name: bool) -> NameRegistration<'_> {
+        let origin = LimitOrigin { location: Location::caller(), has_name };
+        NameRegistration { policy, is_fixed: true, origin }
+    }
+
+    #[track_caller]
+    fn named(policy: &Policy) -> NameRegistration<'_> {
+        limit(policy, true)
+    }
+
+    #[track_caller]
+    fn unnamed(policy: &Policy) -> NameRegistration<'_> {
+        limit(policy, false)
+    }
+
     #[test]
     fn limit_can_be_registered_on_every_worker() {
         let registry = NameRegistry::default();
-        let (policy, location) = (policy("app", "1/s"), Location::caller());
+        let policy = policy("app", "1/s");
+        let registration = unnamed(&policy);
         for _worker in 0..3 {
-            assert_eq!(
-                registry.add(&NameRegistration {
-                    policy: &policy,
-                    is_fixed: true,
-                    unnamed_at: Some(location)
-                }),
-                Ok(())
-            );
+            assert_eq!(registry.add(&registration), Ok(()));
         }
     }
 
@@ -236,54 +222,52 @@ mod tests {
     fn limits_with_equal_name_and_quota_do_not_conflict() {
         let registry = NameRegistry::default();
         for _ in 0..2 {
-            let policy = policy("login", "1/s");
-            assert_eq!(
-                registry.add(&NameRegistration {
-                    policy: &policy,
-                    is_fixed: true,
-                    unnamed_at: None
-                }),
-                Ok(())
-            );
+            assert_eq!(registry.add(&named(&policy("login", "1/s"))), Ok(()));
         }
     }
 
     #[test]
     fn limits_with_equal_name_and_different_quotas_conflict() {
         let registry = NameRegistry::default();
-        registry
-            .add(&NameRegistration {
-                policy: &policy("login", "1/s"),
-                is_fixed: true,
-                unnamed_at: None,
-            })
-            .unwrap();
-        let conflict = registry
-            .add(&NameRegistration {
-                policy: &policy("login", "2/s"),
-                is_fixed: true,
-                unnamed_at: None,
-            })
-            .unwrap_err()
-            .to_string();
-        assert!(conflict.contains("`login`") && conflict.contains("1/second and 2/second"));
+        let [one, other] = ["1/s", "2/s"].map(|quota| policy("login", quota));
+        let (one, other) = (named(&one), named(&other));
+        registry.add(&one).unwrap();
+        let conflict = registry.add(&other).unwrap_err();
+        assert_eq!(
+            conflict.to_string(),
+            format!(
+                "two limits are named `login` and have different quotas, 1/second and 2/second, at {} and at {}; give each a name of its own",
+                one.origin.location, other.origin.location
+            )
+        );
+        assert_eq!(conflict.name(), "login");
+    }
+
+    #[test]
+    fn add_all_registers_every_limit_or_none() {
+        let registry = NameRegistry::default();
+        let [search, one, other] = [("search", "1/s"), ("login", "1/s"), ("login", "2/s")]
+            .map(|(name, quota)| policy(name, quota));
+        assert!(registry.add_all([named(&search), named(&one), named(&other)]).is_err());
+        // No name is registered, so limits with other quotas can have the names.
+        assert_eq!(registry.add_all([named(&other), named(&search)]), Ok(()));
+        assert!(registry.add(&named(&one)).is_err());
     }
 
     #[test]
     fn policy_change_conflicts_with_a_limit_of_its_name() {
         let registry = NameRegistry::default();
         let limit = policy("login", "1/s");
-        let register_limit =
-            || registry.add(&NameRegistration { policy: &limit, is_fixed: true, unnamed_at: None });
         for quota in ["3/s", "2/s", "1/s"] {
             assert_eq!(registry.replace_policies([&policy("login", quota)], true), []);
         }
-        assert_eq!(register_limit(), Ok(()));
-        assert_eq!(registry.replace_policies([&policy("login", "2/s")], true).len(), 1);
+        assert_eq!(registry.add(&named(&limit)), Ok(()));
+        let conflicts = registry.replace_policies([&policy("login", "2/s")], true);
+        assert!(conflicts[0].to_string().contains(" and in the policies of the guard; "));
         // The limit's registration stays after the guard's policy with the same name was removed.
         assert_eq!(registry.replace_policies([&policy("search", "2/s")], true), []);
         assert_eq!(registry.replace_policies([&policy("login", "2/s")], true).len(), 1);
-        assert_eq!(register_limit(), Ok(()));
+        assert_eq!(registry.add(&named(&limit)), Ok(()));
     }
 
     #[test]
@@ -291,28 +275,26 @@ mod tests {
         let registry = NameRegistry::default();
         assert_eq!(registry.replace_policies([&policy("login", "1/s")], true), []);
         assert_eq!(registry.replace_policies([&policy("login", "2/s")], false), []);
-        let limit = policy("login", "1/s");
-        assert_eq!(
-            registry.add(&NameRegistration { policy: &limit, is_fixed: true, unnamed_at: None }),
-            Ok(())
-        );
+        assert_eq!(registry.add(&named(&policy("login", "1/s"))), Ok(()));
     }
 
     #[test]
     fn limits_with_the_default_name_conflict() {
         let registry = NameRegistry::default();
         let policy = policy("app", "1/s");
-        let (one, other) = (Location::caller(), Location::caller());
-        registry
-            .add(&NameRegistration { policy: &policy, is_fixed: true, unnamed_at: Some(one) })
-            .unwrap();
-        let conflict = registry
-            .add(&NameRegistration { policy: &policy, is_fixed: true, unnamed_at: Some(other) })
-            .unwrap_err();
-        assert_eq!(conflict.kind, ConflictKind::Unnamed { one, other });
-        let conflict = registry
-            .add(&NameRegistration { policy: &policy, is_fixed: true, unnamed_at: None })
-            .unwrap_err();
-        assert_eq!(conflict.kind, ConflictKind::DefaultName { location: one });
+        let (one, other, third) = (unnamed(&policy), unnamed(&policy), named(&policy));
+        registry.add(&one).unwrap();
+        let location = |it: &NameRegistration<'_>| it.origin.location;
+        for (new, start) in [
+            (
+                &other,
+                format!("the limits at {} and at {} have no", location(&one), location(&other)),
+            ),
+            (&third, format!("the limit at {} has no name", location(&one))),
+        ] {
+            let conflict = registry.add(new).unwrap_err().to_string();
+            assert!(conflict.starts_with(&start), "{conflict}");
+            assert!(conflict.contains(&location(new).to_string()), "{conflict}");
+        }
     }
 }

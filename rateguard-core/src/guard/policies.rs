@@ -21,12 +21,9 @@ impl Policies {
     ///
     /// # Errors
     ///
-    /// [`BuildError::UnknownPolicy`] if a macro attribute uses a policy that is not in the set. An empty set causes
-    /// no error, because another guard may serve the attributes.
+    /// [`BuildError::UnknownPolicy`] if a macro attribute uses a policy that is not in the set.
     pub(super) fn fixed(policy_set: PolicySet) -> Result<Self, BuildError> {
-        if policy_set.policies().next().is_some()
-            && let Some(unknown) = policy_set.missing_for_attributes().next()
-        {
+        if let Some(unknown) = policy_set.missing_for_attributes().next() {
             return Err(BuildError::UnknownPolicy {
                 name: unknown.name.to_owned(),
                 location: unknown.location.to_owned(),

@@ -92,7 +92,7 @@ impl PolicySet {
     /// # Errors
     ///
     /// [`BuildError`] if two policies or two plans have the same name, or a plan is invalid.
-    pub(super) fn from_builder(
+    pub(crate) fn from_builder(
         policies: Vec<Policy>,
         plans: Vec<(String, Plan)>,
         attributes: Vec<AttributePolicy>,
@@ -262,7 +262,7 @@ impl Deref for PolicySetRef<'_> {
 }
 
 /// A macro attribute that uses a policy of the guard. [`build`](crate::RateGuardBuilder::build) fails if the guard
-/// has policies but lacks this policy.
+/// lacks this policy.
 #[derive(Clone, Copy, Debug)]
 pub struct AttributePolicy {
     /// The name of the policy.

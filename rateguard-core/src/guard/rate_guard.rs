@@ -16,7 +16,9 @@ use super::{
     server_state::ServerStates, settings::Settings, shadow::ShadowRunner, wait_queue::WaitQueues,
 };
 use crate::{
-    Key, MemoryStore, OnError, Policy, StoreError, key::KeySecret, store::Store,
+    Key, MemoryStore, OnError, Policy, StoreError,
+    key::KeySecret,
+    store::{Keyspace, Store},
     telemetry::metrics::Metrics,
 };
 
@@ -124,6 +126,13 @@ impl RateGuard {
         &*self.shared.store
     }
 
+    /// Returns the server and the prefix of the keys, if the store is on Redis or Upstash.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn keyspace(&self) -> Option<&Keyspace> {
+        self.shared.store.keyspace()
+    }
+
     /// Whether the store may be outside this process. Only such a store can fail.
     pub(super) fn has_remote_store(&self) -> bool {
         self.shared.store.in_process().is_none()
@@ -165,9 +174,10 @@ impl RateGuard {
         self.record_store_error(cause);
         static LOG: ThrottledLog = ThrottledLog::new();
         if let Some(denials) = LOG.try_emit() {
+            let server = self.keyspace().map(|it| format!(" ({})", it.server)).unwrap_or_default();
             log::warn!(
                 target: "rateguard",
-                "failed to count denials for a ban: {cause}; {denials} denials since the last message of this kind"
+                "failed to count denials for a ban{server}: {cause}; {denials} denials since the last message of this kind"
             );
         }
     }
@@ -200,6 +210,20 @@ impl RateGuard {
         self.shared.names.add(&registration)?;
         self.register_policy(registration.policy, registration.is_fixed);
         Ok(())
+    }
+
+    /// Registers the names of limits that the program has, but that have not checked a request yet. Registers none of
+    /// them if there is a conflict.
+    ///
+    /// # Errors
+    ///
+    /// [`NameConflict`] as for [`register_name`](Self::register_name).
+    #[doc(hidden)]
+    pub fn register_names<'a>(
+        &self,
+        registrations: impl IntoIterator<Item = NameRegistration<'a>>,
+    ) -> Result<(), NameConflict> {
+        self.shared.names.add_all(registrations)
     }
 
     /// Whether [`register_name`](Self::register_name) would succeed. This method registers nothing.

@@ -41,7 +41,7 @@ pub(super) struct ServerState {
     start: Instant,
     /// The time of the first failed store call after the last successful store call, in milliseconds after `start`.
     /// A failure in the first millisecond gets the value 1, because 0 means that no store call has failed since the
-    /// last success. Failures that concern only one request are ignored.
+    /// last success. Failures whose cause is not the store are ignored.
     down_since_ms: AtomicU64,
 }
 
@@ -84,11 +84,15 @@ mod tests {
         let servers = ServerStates::new();
         servers.of(1).record_reply(&Err::<(), _>(StoreError::Timeout));
         servers.of(2).record_reply(&Ok(()));
-        servers.of(3).record_reply(&Err::<(), _>(StoreError::InvalidReply));
+        servers.of(3).record_reply(&Err::<(), _>(StoreError::CrossSlot));
         assert!(servers.of(1).down_for().is_some());
         assert!(servers.of(2).down_for().is_none());
         assert!(servers.of(3).down_for().is_none());
         assert_eq!(servers.used().count(), 3);
+        // A store that never sends a valid reply is down. If only the value of one key is invalid, the next check of
+        // another key succeeds and resets the state.
+        servers.of(3).record_reply(&Err::<(), _>(StoreError::InvalidReply));
+        assert!(servers.of(3).down_for().is_some());
         servers.of(1).record_reply(&Ok(()));
         assert!(servers.of(1).down_for().is_none());
     }

@@ -103,7 +103,8 @@ impl RateGuard {
 
     /// Counts and logs a check that the store did not decide.
     pub(super) fn record_failure(&self, unavailable: &Unavailable) {
-        self.shared.failures.record(unavailable.cause(), unavailable.on_error());
+        let Shared { failures, store, .. } = &*self.shared;
+        failures.record(unavailable.cause(), unavailable.on_error(), store.keyspace());
     }
 
     /// Runs an operation in one store call. If the store cannot use all keys in one call, because the keys are in
@@ -164,15 +165,24 @@ impl RateGuard {
                 if self.is_closed() {
                     return Err(StoreError::Closed);
                 }
+                let start = Instant::now();
                 let reply = tokio::time::timeout(deadline, reply);
                 let reply = match traffic {
                     Traffic::Enforced => self.timed(operation, reply).await,
                     Traffic::Shadow => reply.await,
                 };
-                let reply = reply.unwrap_or_else(|_| Err(store.timeout_cause(requests)));
+                let reply = reply.unwrap_or_else(|_| {
+                    // A paused clock of tokio jumps to the deadline although no time has passed for the server.
+                    let is_early = store.keyspace().is_some() && start.elapsed() < deadline / 2;
+                    Err(if is_early {
+                        StoreError::PausedClock
+                    } else {
+                        store.timeout_cause(requests)
+                    })
+                });
                 match &reply {
-                    // An overload of this process is not a failure of the server, so the breaker ignores this error.
-                    Err(StoreError::Overloaded) => {}
+                    // These errors are not failures of the server, so the breaker ignores them.
+                    Err(StoreError::Overloaded | StoreError::PausedClock) => {}
                     // If less than half of the guard's deadline was left for this call, even a healthy server may
                     // reply too late. So the breaker ignores this timeout.
                     Err(StoreError::Timeout) if deadline < *full / 2 => {}

@@ -11,8 +11,10 @@ pub(crate) const DIGEST_BYTES: usize = 16;
 
 /// Identifies a user, a tenant, an address or something else whose requests are counted.
 ///
-/// Different values give different keys. A text and an address are different values, so the text `"192.0.2.1"` and
-/// the address 192.0.2.1 have different keys. A store that several application servers share receives only the
+/// Different values give different keys. A text, a number and an address are different values: the text `"7"` and the
+/// number 7 have different keys, and so have the text `"192.0.2.1"` and the address 192.0.2.1. Otherwise, a client
+/// that chooses a text could share the key of another client. The type of a number does not matter, and a text has
+/// the same key as its bytes. A store that several application servers share receives only the
 /// digest of a key: the first 128 bits of a SHA-256, which is the same on every server. The `Debug` output of a key
 /// does not show its value.
 ///
@@ -228,10 +230,11 @@ impl From<IpAddr> for Key {
 
 macro_rules! from_integers {
     ($($integer:ty)*) => {$(
-        /// Creates the key of the number's decimal text, so `5` and `"5"` have the same key.
+        /// Creates the key of the number. Integers of different types have the same key if they are equal. The text
+        /// of the number has another key.
         impl From<$integer> for Key {
             fn from(number: $integer) -> Self {
-                Self::from(itoa::Buffer::new().format(number))
+                Self::tagged("number", [itoa::Buffer::new().format(number)])
             }
         }
     )*};
@@ -302,6 +305,13 @@ mod tests {
             Key::global(),
             Key::from("global"),
             Key::from(""),
+            Key::from("7"),
+            Key::from(7_u64),
+            Key::from(-7_i64),
+            Key::from(("7", 7)),
+            Key::from((7, "7")),
+            Key::from(("7", "7")),
+            Key::from((7, 7)),
         ];
         assert_eq!(keys.iter().collect::<HashSet<_>>().len(), keys.len());
     }
@@ -337,9 +347,9 @@ mod tests {
     }
 
     #[test]
-    fn number_has_the_key_of_its_decimal_text() {
-        assert_eq!(Key::from(42_u64), Key::from("42"));
-        assert_eq!(Key::from(-1_i64), Key::from("-1"));
+    fn equal_numbers_of_different_types_have_one_key() {
+        assert_eq!(Key::from(42_u64), Key::from(42_i8));
+        assert_eq!(Key::from(-1_i64), Key::from(-1_i128));
     }
 
     #[test]

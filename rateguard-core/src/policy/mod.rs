@@ -11,10 +11,10 @@ mod shadow_mode;
 
 pub use self::{
     error::PolicyError,
+    name::PolicyName,
     policy::{PLACEHOLDER_QUOTA, Policy},
 };
 pub(crate) use self::{
     escalation::{Escalation, MAX_PAST_BANS},
-    name::PolicyName,
     shadow_mode::{QuotaVariant, ShadowMode},
 };

@@ -9,7 +9,7 @@ use crate::word_hash::WordHasher;
 
 /// The name of a policy. Every decision contains a name, so a name is a single pointer that can be cloned quickly.
 #[derive(Clone, Debug)]
-pub(crate) struct PolicyName(Arc<Name>);
+pub struct PolicyName(Arc<Name>);
 
 #[derive(Debug)]
 struct Name {

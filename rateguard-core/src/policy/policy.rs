@@ -118,7 +118,10 @@ impl Policy {
         &self.quotas
     }
 
-    pub(crate) fn shared_name(&self) -> &PolicyName {
+    /// Returns the name as a value that can be cloned without a copy of its text.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn shared_name(&self) -> &PolicyName {
         &self.name
     }
 

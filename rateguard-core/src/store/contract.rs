@@ -4,7 +4,7 @@ use std::{fmt, future::Future, pin::Pin, time::Duration};
 
 use smallvec::SmallVec;
 
-use super::StoreError;
+use super::{StoreError, keyspace::Keyspace};
 use crate::{Quota, bucket_status::BucketStatus, key::Bucket, telemetry::mode::DecisionMode};
 
 /// Stores buckets, and applies operations to them.
@@ -123,6 +123,12 @@ pub trait Store: Send + Sync {
     /// no operation afterwards.
     fn close(&self) {}
 
+    /// Returns the server and the key prefix of a store on Redis or Upstash.
+    #[doc(hidden)]
+    fn keyspace(&self) -> Option<&Keyspace> {
+        None
+    }
+
     /// Returns the store itself if it is a [`MemoryStore`](crate::MemoryStore). For such a store, the guard has a
     /// fast path that creates no future.
     #[doc(hidden)]
@@ -163,6 +169,10 @@ impl<S: Store + ?Sized> Store for std::sync::Arc<S> {
 
     fn close(&self) {
         (**self).close();
+    }
+
+    fn keyspace(&self) -> Option<&Keyspace> {
+        (**self).keyspace()
     }
 
     fn in_process(&self) -> Option<&dyn InProcess> {

@@ -33,8 +33,16 @@ pub enum StoreError {
     Busy,
     /// The server has no memory left.
     OutOfMemory,
+    /// The server does not have a command that the guard needs. For example, the settings of the server rename or
+    /// disable `EVALSHA`, or a proxy in front of the server does not support scripts.
+    UnknownCommand,
+    /// The server does not have the database with the number in the URL.
+    Database,
     /// The server is a node of a cluster, but the URL is not a `redis+cluster://` URL.
     Cluster,
+    /// The server is not of the kind that the scheme of the URL selects. For example, the URL is a `redis+cluster://`
+    /// URL, and the server does not run in cluster mode.
+    WrongServerKind,
     /// The store cannot apply one operation to all of these keys atomically. The guard then sends one operation for
     /// each key.
     CrossSlot,
@@ -49,6 +57,12 @@ pub enum StoreError {
     NoPrimary,
     /// The guard is closed.
     Closed,
+    /// The process was forked after the guard was built. The thread for the connection exists only in the parent
+    /// process, so a child process must build its own guard.
+    Forked,
+    /// The clock of the async runtime is paused (`tokio::time::pause`), so the deadline expired before the server had
+    /// any time to reply.
+    PausedClock,
     /// A custom [`Store`](crate::store::Store) failed for a reason that no other variant describes. The text
     /// describes the reason, for example `"the table is locked"`. The text is a constant, so it cannot contain keys
     /// or passwords.
@@ -57,7 +71,7 @@ pub enum StoreError {
 
 impl StoreError {
     /// All variants of this error. For example, the metrics have one counter for each variant.
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 21] = [
         Self::Timeout,
         Self::Unreachable(None),
         Self::Disconnected(None),
@@ -66,13 +80,18 @@ impl StoreError {
         Self::NotReady,
         Self::Busy,
         Self::OutOfMemory,
+        Self::UnknownCommand,
+        Self::Database,
         Self::Cluster,
+        Self::WrongServerKind,
         Self::CrossSlot,
         Self::Overloaded,
         Self::Throttled,
         Self::InvalidReply,
         Self::NoPrimary,
         Self::Closed,
+        Self::Forked,
+        Self::PausedClock,
         Self::Other(""),
     ];
 
@@ -89,13 +108,18 @@ impl StoreError {
             Self::NotReady => "not_ready",
             Self::Busy => "busy",
             Self::OutOfMemory => "out_of_memory",
+            Self::UnknownCommand => "unknown_command",
+            Self::Database => "database",
             Self::Cluster => "cluster",
+            Self::WrongServerKind => "wrong_server_kind",
             Self::CrossSlot => "cross_slot",
             Self::Overloaded => "overloaded",
             Self::Throttled => "throttled",
             Self::InvalidReply => "invalid_reply",
             Self::NoPrimary => "no_primary",
             Self::Closed => "closed",
+            Self::Forked => "forked",
+            Self::PausedClock => "paused_clock",
             Self::Other(_) => "other",
         }
     }
@@ -111,14 +135,19 @@ impl StoreError {
             Self::NotReady => 5,
             Self::Busy => 6,
             Self::OutOfMemory => 7,
-            Self::Cluster => 8,
-            Self::CrossSlot => 9,
-            Self::Overloaded => 10,
-            Self::Throttled => 11,
-            Self::InvalidReply => 12,
-            Self::NoPrimary => 13,
-            Self::Closed => 14,
-            Self::Other(_) => 15,
+            Self::UnknownCommand => 8,
+            Self::Database => 9,
+            Self::Cluster => 10,
+            Self::WrongServerKind => 11,
+            Self::CrossSlot => 12,
+            Self::Overloaded => 13,
+            Self::Throttled => 14,
+            Self::InvalidReply => 15,
+            Self::NoPrimary => 16,
+            Self::Closed => 17,
+            Self::Forked => 18,
+            Self::PausedClock => 19,
+            Self::Other(_) => 20,
         }
     }
 
@@ -136,11 +165,16 @@ impl StoreError {
             | Self::Authentication
             | Self::Permission
             | Self::NotReady
+            | Self::UnknownCommand
+            | Self::Database
             | Self::Cluster
+            | Self::WrongServerKind
             | Self::CrossSlot
             | Self::InvalidReply
             | Self::NoPrimary
             | Self::Closed
+            | Self::Forked
+            | Self::PausedClock
             | Self::Other(_) => false,
         }
     }
@@ -159,8 +193,15 @@ impl fmt::Display for StoreError {
             }
             Self::Busy => "the server is busy with another script",
             Self::OutOfMemory => "the server has no memory left",
+            Self::UnknownCommand => {
+                "the server lacks a command of RateGuard; enable EVALSHA, EVAL and the commands of the script, such as TIME"
+            }
+            Self::Database => "the server has no database with the number in the URL",
             Self::Cluster => {
                 "the server is part of a cluster; use a URL redis+cluster://host:port,host:port"
+            }
+            Self::WrongServerKind => {
+                "the server is not of the kind in the URL; use redis:// for a single server, redis+cluster:// for a cluster, and redis+sentinel:// for sentinels"
             }
             Self::CrossSlot => "the store cannot decide these keys in one atomic step",
             Self::Overloaded => "too many checks wait for the store",
@@ -168,6 +209,12 @@ impl fmt::Display for StoreError {
             Self::InvalidReply => "the reply of the server is not a valid decision",
             Self::NoPrimary => "the sentinels monitor no primary with the name in the URL",
             Self::Closed => "the guard is closed",
+            Self::Forked => {
+                "the process was forked after the guard was built; build a guard in each child process"
+            }
+            Self::PausedClock => {
+                "the clock of tokio is paused, so the deadline expired before the server could reply; do not pause the clock while a server is used"
+            }
             Self::Other(reason) => reason,
         })
     }

@@ -1,9 +1,12 @@
 //! Defines the trait [`Store`] with its types, and contains the stores of this crate.
 
+#[cfg(any(feature = "redis", feature = "upstash"))]
+mod connection;
 mod contract;
 pub(crate) mod error;
 #[cfg(any(feature = "redis", feature = "upstash"))]
 mod io_thread;
+mod keyspace;
 pub(crate) mod log_encoding;
 pub(crate) mod memory;
 #[cfg(feature = "redis")]
@@ -22,6 +25,8 @@ pub(crate) mod upstash;
 pub(crate) mod upstash_error;
 
 pub use contract::{BucketRequest, InProcess, Operation, Receipt, Store, StoreFuture, Verdict};
+#[doc(hidden)]
+pub use keyspace::Keyspace;
 
 use crate::StoreError;
 pub use crate::{bucket_status::BucketStatus, key::Bucket};

@@ -21,9 +21,16 @@ pub enum RedisUrlError {
     Service,
     /// The URL contains a control character or white space. URL parsers silently remove some of these characters.
     Characters,
-    /// The URL contains a query parameter that is not supported.
+    /// The URL contains a query parameter that is not supported, that occurs twice, or that has no valid value.
     Parameter,
-    /// The part after `redis://` is not a host with an optional port and an optional database.
+    /// The URL contains a user without a password, or an empty password.
+    Login,
+    /// The URL has several hosts, but the scheme allows only one.
+    Hosts,
+    /// The part after `redis+unix://` is not the absolute path of a socket.
+    Socket,
+    /// The part after `redis://` is not a host with an optional port and an optional database, or the login is not
+    /// percent-encoded.
     Malformed,
 }
 
@@ -51,12 +58,24 @@ impl fmt::Display for RedisUrlError {
                 "the URL has a control character or white space; percent-encode it in a password"
             }
             Self::Parameter => {
-                "unknown query parameter; expected `protocol`, for redis+unix:// also `db`, `user` and \
-                 `pass`, and for redis+sentinel:// also `sentinel_user` and `sentinel_password`"
+                "invalid query parameter; expected `protocol=2` or `protocol=3`, for redis+unix:// also \
+                 `db`, `user` and `pass`, and for redis+sentinel:// also `sentinel_user` and \
+                 `sentinel_password`, each at most once. Without redis+unix://, the database is a \
+                 path: redis://host:port/3"
+            }
+            Self::Login => {
+                "expected a password, as in redis://:password@host or redis://user:password@host; \
+                 without a login, omit the `@`"
+            }
+            Self::Hosts => {
+                "expected one host; several hosts need redis+cluster:// or redis+sentinel://"
+            }
+            Self::Socket => {
+                "expected the path of a socket, as in redis+unix:///run/redis.sock?db=3"
             }
             Self::Malformed => {
-                "expected redis://[user][:password@]host[:port][/database]; percent-encode characters \
-                 such as / ? @ # in a password"
+                "expected redis://[[user]:password@]host[:port][/database]; percent-encode characters \
+                 such as / ? @ # % in a user or a password"
             }
         })
     }

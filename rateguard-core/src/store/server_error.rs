@@ -5,9 +5,13 @@ use super::StoreError;
 /// Returns the [`StoreError`] for an error reply. `code` is the first word of the error text, and `rest` is the text
 /// after this word. The result does not contain the text, because servers quote arguments in error texts.
 pub(super) fn cause(code: &str, rest: Option<&str>) -> StoreError {
-    let code = if code == "ERR" { rest.and_then(script_error_code).unwrap_or(code) } else { code };
+    let is_generic = code == "ERR";
+    if is_generic && let Some(cause) = rest.and_then(cause_without_code) {
+        return cause;
+    }
+    let code = if is_generic { rest.and_then(script_error_code).unwrap_or(code) } else { code };
     match code {
-        "NOAUTH" | "WRONGPASS" => StoreError::Authentication,
+        "NOAUTH" | "WRONGPASS" | "DENIED" => StoreError::Authentication,
         "NOPERM" => StoreError::Permission,
         "LOADING" | "MASTERDOWN" | "MISCONF" | "NOREPLICAS" | "READONLY" | "TRYAGAIN" => {
             StoreError::NotReady
@@ -18,6 +22,25 @@ pub(super) fn cause(code: &str, rest: Option<&str>) -> StoreError {
         "OOM" => StoreError::OutOfMemory,
         _ => StoreError::InvalidReply,
     }
+}
+
+/// Parts of error texts that have only the generic code `ERR`, and their causes. The texts for unknown commands are
+/// those of Redis for clients and for scripts, of Valkey for scripts, of Upstash, and of Envoy.
+const TEXTS_WITHOUT_CODE: [(&str, StoreError); 8] = [
+    ("unknown command", StoreError::UnknownCommand),
+    ("Unknown Redis command", StoreError::UnknownCommand),
+    ("Unknown command called from script", StoreError::UnknownCommand),
+    ("Command is not available", StoreError::UnknownCommand),
+    ("unsupported command", StoreError::UnknownCommand),
+    ("DB index is out of range", StoreError::Database),
+    ("SELECT is not allowed in cluster mode", StoreError::Cluster),
+    ("cluster support disabled", StoreError::WrongServerKind),
+];
+
+/// Returns the cause of an error that has no code of its own, or `None` if the text is not one of the known texts.
+pub(super) fn cause_without_code(text: &str) -> Option<StoreError> {
+    let known = TEXTS_WITHOUT_CODE.iter().find(|(part, _)| text.contains(part));
+    known.map(|(_, cause)| *cause)
 }
 
 /// The error texts for the case that the user has no permission for a command in the script. Redis up to version 7.0

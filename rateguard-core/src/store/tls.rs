@@ -12,7 +12,7 @@ use std::fmt;
 /// let tls = RedisTls::new()
 ///     .ca_certificates(std::fs::read("ca.pem")?)
 ///     .client_certificate(std::fs::read("client.pem")?, std::fs::read("client.key")?);
-/// let guard = RateGuard::redis("rediss://redis.example:6380").tls(tls).build()?;
+/// let guard = RateGuard::redis("rediss://redis.example:6380").prefix("shop").tls(tls).build()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///

@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     StoreError,
-    store::{BucketRequest, Operation, Store, StoreFuture},
+    store::{BucketRequest, Keyspace, Operation, Store, StoreFuture},
 };
 
 /// A wrapper around a store. It makes the store fail when a test requests this. All clones share the store and the
@@ -104,6 +104,10 @@ impl Store for FaultyStore {
 
     fn close(&self) {
         self.store.close();
+    }
+
+    fn keyspace(&self) -> Option<&Keyspace> {
+        self.store.keyspace()
     }
 }
 

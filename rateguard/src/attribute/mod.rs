@@ -1,30 +1,36 @@
 //! The code that a handler with a macro attribute runs for each request. The macro expands to a call of [`limited`]
 //! with one or more [`HandlerLimit`]s.
 
+mod app_guard;
 mod handler_name;
+mod limited_handler;
 
 use std::{borrow::Cow, panic::Location, sync::atomic::AtomicU64};
 
 use actix_rateguard_core::adapter::{
-    NameRegistration, PLACEHOLDER_QUOTA, PolicySet, RouteOverrides, ShadowSpec, ThrottledLog,
+    LimitOrigin, NameRegistration, PLACEHOLDER_QUOTA, PolicySet, RouteOverrides, ShadowSpec,
 };
-use actix_web::{
-    Error, FromRequest, Handler, HttpRequest, HttpResponse, Responder, http::Method, web,
-};
+use actix_web::{Error, HttpRequest, HttpResponse, http::Method, web};
 
-use self::handler_name::handler_name;
+pub use self::limited_handler::{LimitedHandler, handler};
+
+use self::{app_guard::guard_of, handler_name::handler_name};
 use crate::{
-    Ban, Caller, Count, Decision, MissingKey, OnError, Plan, Policy, Quotas, RateGuard,
+    Ban, Caller, Count, MissingKey, OnError, Plan, Policy, Quotas, RateGuard, Rejection,
     applicability::LimitScope,
     client,
+    count_rule::CountRule,
     enforce::{Admission, enforce},
+    key_probe::KeyProbe,
     limit_check::{LimitCheck, LimitChecks},
     limit_context::{LimitContext, Purpose},
-    not_checked::{Exemption, NotChecked},
-    on_denied::OnDeniedRef,
+    missing_key_warning::{ProbedLimit, record_key},
+    not_checked::{Exemption, NotChecked, RejectReason},
+    on_reject::OnReject,
     request_policies::policy_set,
     request_state::write_headers,
-    response::{self, Rejection},
+    response::EarlyResponse,
+    settings::HttpSettings,
 };
 
 /// The settings of a macro attribute that do not depend on the request.
@@ -51,8 +57,8 @@ pub struct Settings {
     pub methods: &'static [&'static str],
 }
 
-/// A function of the application that creates the response to a denied request.
-pub type OnDeniedFn = fn(&HttpRequest, &Decision) -> HttpResponse;
+/// A function of the application that creates the response to a rejected request.
+pub type OnRejectFn = fn(&HttpRequest, &Rejection) -> Option<HttpResponse>;
 
 /// The source of a limit's quotas.
 pub enum Allowance {
@@ -72,6 +78,7 @@ pub struct HandlerLimit {
     has_name: bool,
     /// The id of the guard at which this limit last registered its name.
     pub(crate) registered_guard: AtomicU64,
+    key_probe: KeyProbe,
 }
 
 /// The policy of a limit, or the name of the policy if it is a policy of the guard.
@@ -117,7 +124,7 @@ impl HandlerLimit {
         let scope = LimitScope {
             methods: methods.collect(),
             missing: settings.missing,
-            count: settings.count,
+            count: CountRule::Status(settings.count),
             ..LimitScope::default()
         };
         let location = Location::caller();
@@ -127,6 +134,7 @@ impl HandlerLimit {
             location,
             has_name: name.is_some(),
             registered_guard: AtomicU64::new(0),
+            key_probe: KeyProbe::default(),
         }
     }
 
@@ -192,14 +200,14 @@ impl HandlerLimit {
     /// # Errors
     ///
     /// If the limit uses a policy of the guard, returns the name of this policy as the error.
-    fn name_registration(&self) -> Result<NameRegistration<'_>, &'static str> {
+    pub(crate) fn name_registration(&self) -> Result<NameRegistration<'_>, &'static str> {
         let (policy, is_fixed) = match &self.policy {
             PolicySource::Fixed(policy) => (policy, true),
             PolicySource::PerRequest(policy) => (policy, false),
             PolicySource::Named(name) => return Err(name),
         };
-        let unnamed_at = (!self.has_name).then_some(self.location);
-        Ok(NameRegistration { policy, is_fixed, unnamed_at })
+        let origin = LimitOrigin { location: self.location, has_name: self.has_name };
+        Ok(NameRegistration { policy, is_fixed, origin })
     }
 }
 
@@ -211,7 +219,6 @@ pub struct LimitInputs {
     pub(crate) caller: Result<Caller, Error>,
     pub(crate) plan: Option<Result<Plan, Error>>,
     pub(crate) cost: u32,
-    on_denied: Option<OnDeniedFn>,
 }
 
 impl LimitInputs {
@@ -223,15 +230,14 @@ impl LimitInputs {
         caller: Result<Caller, Error>,
         plan: Option<Result<Plan, Error>>,
         cost: u32,
-        on_denied: Option<OnDeniedFn>,
     ) -> Self {
-        Self { limit, applies: true, caller, plan, cost, on_denied }
+        Self { limit, applies: true, caller, plan, cost }
     }
 
     /// Creates the inputs of a limit that does not apply to the request.
     #[must_use]
     pub fn exempt(limit: &'static HandlerLimit) -> Self {
-        Self { applies: false, ..Self::new(limit, Ok(Caller::Exempt), None, 0, None) }
+        Self { applies: false, ..Self::new(limit, Ok(Caller::Exempt), None, 0) }
     }
 
     /// Builds the check that compares the request with the limit.
@@ -253,42 +259,42 @@ impl LimitInputs {
             return Err(NotChecked::Exempt(exemption));
         }
         let caller = self.caller.map_err(NotChecked::Failed)?;
+        record_key(context, &self.limit.key_probe, &caller, request, || ProbedLimit {
+            name: self.limit.name(),
+            location: self.limit.location,
+            key: match &overrides.key {
+                Some(key) => key.notation().into(),
+                None => self.limit.key_notation().into(),
+            },
+            missing: overrides.missing.unwrap_or(scope.missing),
+        });
         // The access lists are applied before the plan. So if an access list denies the key, the request is
         // rejected even if the client's plan is unlimited.
         let key = scope.key(context, overrides, caller, request)?;
         if let Some(plan) = self.plan.transpose().map_err(NotChecked::Failed)? {
             policy = Cow::Owned(context.with_plan(&policy, plan)?);
         }
-        let on_denied = self.on_denied.map(OnDeniedRef::Function);
-        Ok(LimitCheck { on_denied, ..scope.check(overrides, policy, key, self.cost) })
+        Ok(scope.check(overrides, policy, key, self.cost))
     }
 }
 
 /// Checks the request against the limits, then runs the extractors and the handler.
 ///
 /// If `guard` is `None`, the function uses the guard in the application's data. If the application's data has no
-/// guard, the function rejects the request with 500.
-pub async fn limited<H, Args, const LIMITS: usize>(
+/// guard, or two different guards in two forms, the function rejects the request with 500. `on_reject` has an entry for
+/// each limit.
+pub async fn limited<H: LimitedHandler<Args>, Args, const LIMITS: usize>(
     guard: Option<&RateGuard>,
+    on_reject: [Option<OnRejectFn>; LIMITS],
     limits: impl AsyncFnOnce(&PolicySet, &HttpRequest) -> [LimitInputs; LIMITS],
     handler: H,
     request: HttpRequest,
     payload: web::Payload,
-) -> HttpResponse
-where
-    H: Handler<Args, Output: Responder<Body: 'static>>,
-    Args: FromRequest,
-{
-    let Some(guard) = guard.or_else(|| guard_of(&request)) else {
-        static LOG: ThrottledLog = ThrottledLog::new();
-        if LOG.try_emit().is_some() {
-            log::error!(
-                target: "rateguard",
-                "`{}` is rate-limited, but there is no `RateGuard` in the application's data, so its requests are rejected with 500. Add `.app_data(guard.clone())` to the `App`, or `limiter = …` to the attribute",
-                handler_name::<H>()
-            );
-        }
-        return response::misconfigured();
+) -> HttpResponse {
+    let Some(guard) = guard.or_else(|| guard_of::<H>(&request)) else {
+        let rejection = Rejection::Misconfigured(RejectReason::NoGuard);
+        let early = EarlyResponse::rejection(rejection, first(&on_reject));
+        return early.into_response(&HttpSettings::default(), &request);
     };
 
     let policy_set = policy_set(guard, &request);
@@ -298,17 +304,11 @@ where
         probe.record(limits(&policy_set, &request).await.iter().any(|inputs| inputs.applies));
         return crate::route_probe::RouteProbe::response();
     }
-    let mut response = match admit(guard, &policy_set, limits, &request).await {
-        Err(rejection) => rejection.into_response(guard.http(), &request),
+    let mut response = match admit(guard, &policy_set, &on_reject, limits, &request).await {
+        Err(early) => early.into_response(guard.http(), &request),
         Ok(mut admission) => {
-            let response = match Args::from_request(&request, &mut payload.into_inner()).await {
-                Ok(arguments) => {
-                    handler.call(arguments).await.respond_to(&request).map_into_boxed_body()
-                }
-                Err(error) => HttpResponse::from_error(error),
-            };
-            admission.on_response(response.status()).await;
-            response
+            let response = handler.respond(&request, payload).await;
+            admission.on_response(response).await
         }
     };
     write_headers(guard.http(), &request, response.headers_mut());
@@ -318,26 +318,32 @@ where
 async fn admit<'a, const LIMITS: usize>(
     guard: &'a RateGuard,
     policy_set: &'a PolicySet,
+    on_reject: &'a [Option<OnRejectFn>; LIMITS],
     limits: impl AsyncFnOnce(&PolicySet, &HttpRequest) -> [LimitInputs; LIMITS],
     request: &HttpRequest,
-) -> Result<Admission<'a>, Rejection> {
+) -> Result<Admission<'a>, EarlyResponse<'a>> {
     client::resolve(guard.http(), request);
     let purpose = Purpose::Enforce;
     let context = LimitContext { guard, policy_set, middleware_access: None, purpose };
     if let Err(not_checked) = context.check_address(request) {
-        not_checked.admit_if_exempt()?;
+        // The access list rejects the request for all limits, so the first function of a limit responds.
+        not_checked.admit_if_exempt(request, first(on_reject))?;
         return Ok(Admission::not_limited(guard));
     }
     let mut checks = LimitChecks::new();
-    for inputs in limits(policy_set, request).await {
+    for (inputs, on_reject) in limits(policy_set, request).await.into_iter().zip(on_reject) {
+        let on_reject = on_reject.as_ref().map(|function| function as &OnReject);
         match inputs.into_check(&context, request) {
-            Ok(check) => checks.push(check),
-            Err(not_checked) => not_checked.admit_if_exempt()?,
+            Ok(check) => checks.push(LimitCheck { on_reject, ..check }),
+            Err(not_checked) => not_checked.admit_if_exempt(request, on_reject)?,
         }
     }
-    enforce(guard, policy_set, checks, request).await
+    // A preflight that reaches the attribute also reaches the handler, so the limit counts it like any request.
+    let is_preflight = false;
+    enforce(guard, policy_set, checks, is_preflight, request).await
 }
 
-fn guard_of(request: &HttpRequest) -> Option<&RateGuard> {
-    request.app_data().or_else(|| request.app_data::<web::Data<RateGuard>>().map(|data| &***data))
+/// Returns the function of the first limit that has one.
+fn first(on_reject: &[Option<OnRejectFn>]) -> Option<&OnReject> {
+    on_reject.iter().flatten().next().map(|function| function as &OnReject)
 }

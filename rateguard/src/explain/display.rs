@@ -81,7 +81,6 @@ impl fmt::Display for Exemption {
         f.write_str(match self {
             Self::Method => "it is for other methods",
             Self::Skip => "its `skip` function exempts the request",
-            Self::Preflight => "the request looks like a CORS preflight",
             Self::AddressAllowed => "an access list allows the address",
             Self::KeyAllowed => "an access list allows the key",
             Self::KeyFunction => "its key function exempts the request",
@@ -103,6 +102,7 @@ impl fmt::Display for RejectReason {
             Self::NoPolicy => "the guard has no policy of this name",
             Self::NoPlan => "the guard has no plan of the chosen name",
             Self::NameConflict => "another limit has the same name and different settings",
+            Self::NoGuard => "the application's data has no guard",
         })
     }
 }

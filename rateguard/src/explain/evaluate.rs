@@ -17,7 +17,6 @@ use crate::{
     inventory::{LimitSource, RegisteredLimit},
     limit_check::{KeySource, LimitCheck},
     limit_context::{LimitContext, Purpose},
-    middleware::check_middleware,
 };
 
 /// The data with which an explanation reads the counts of one limit: the key, the policy and the cost.
@@ -78,7 +77,7 @@ async fn evaluate_middleware(
 ) -> Result<PeekRequest, Outcome> {
     let active = limit.active().ok_or(Outcome::Unknown(UnknownReason::NotRunning))?;
     let context = LimitContext { middleware_access: Some(&active.access), ..context };
-    check_middleware(&context, active.counts_preflights, request)?;
+    context.check_address(request)?;
     Ok(active.limit().check(&context, request).await?.into())
 }
 

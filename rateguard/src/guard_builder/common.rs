@@ -20,10 +20,10 @@ core_settings! {
     /// Adds a policy. A limit uses the policy by its name: `#[rate_limit(policy = "search")]`, or
     /// [`Limit::policy`](crate::Limit::policy). All limits that use the same policy share its counts.
     ///
-    /// If the guard has any policies, it must have every policy that a macro attribute of the program names.
-    /// Otherwise, [`build`](Self::build) returns an error. `build` ignores macro attributes with a `limiter`
-    /// argument, because the request determines which guard they use. [`for_attributes`](Self::for_attributes) can
-    /// disable this validation.
+    /// The guard must have every policy that a macro attribute of the program names. Otherwise,
+    /// [`build`](Self::build) returns an error. `build` ignores macro attributes with a `limiter` argument, because
+    /// the request determines which guard they use. [`for_attributes`](Self::for_attributes) can disable this
+    /// validation.
     policy(policy: Policy);
 
     /// Adds a plan with this name. A function that chooses the plan of a request can return [`Plan::named`] with the

@@ -9,8 +9,9 @@ core_settings! {
     /// Settings for a store in Redis or at Upstash.
     impl[S: RedisStoreConfig] for S;
 
-    /// Sets the prefix of the keys in Redis. Default: `rateguard`. Guards with the same prefix and the same Redis
-    /// database share their counts, so give each application its own prefix.
+    /// Sets the prefix of the keys in Redis, which is usually the name of the application. There is no default, because
+    /// guards with the same prefix and the same Redis database share their counts. Without a prefix,
+    /// [`build`](Self::build) returns an error.
     prefix(prefix: impl Into<String>);
 
     /// Sets the format in which Redis stores the times of the requests that

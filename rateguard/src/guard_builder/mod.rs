@@ -7,6 +7,7 @@ mod failure_settings;
 #[cfg(any(feature = "redis", feature = "upstash"))]
 mod key_layout;
 mod memory;
+mod missing_features;
 #[cfg(feature = "config")]
 mod policies_file;
 mod rate_guard_builder;

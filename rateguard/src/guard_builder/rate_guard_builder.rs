@@ -1,13 +1,15 @@
 //! The builder of a guard. It contains the builder of the core crate and the settings for HTTP.
 
-use std::fmt;
+use std::{fmt, panic::Location};
 
 use actix_rateguard_core as core;
 
 use crate::{
     BuildError, RateGuard,
     builder::{InMemory, StoreConfig},
+    inventory::{attribute_policies, register_attributes},
     settings::HttpSettings,
+    worker_guards,
 };
 
 /// Builds a [`RateGuard`]. To create the builder, call [`RateGuard::builder`], [`RateGuard::redis`], or the
@@ -35,26 +37,25 @@ impl<S: StoreConfig> RateGuardBuilder<S> {
     ///
     /// # Errors
     ///
-    /// [`BuildError`] if a setting is invalid, if the guard cannot apply the policies file, or if the system cannot
-    /// start a thread.
+    /// [`BuildError`] if a setting is invalid, if the guard cannot apply the policies file, if the guard lacks a policy
+    /// that a macro attribute of the program uses, if two macro attributes of the program have the same name and
+    /// different settings, or if the system cannot start a thread.
+    #[track_caller]
     pub fn build(self) -> Result<RateGuard, BuildError> {
-        #[cfg_attr(
-            not(any(feature = "macros", feature = "config")),
-            allow(unused_mut, reason = "only these features change it")
-        )]
         let Self { mut core, mut http } = self;
-        #[cfg(feature = "macros")]
         if http.is_for_attributes {
-            core = core.attribute_policies(crate::inventory::attribute_policies());
+            core = core.attribute_policies(attribute_policies());
         }
         #[cfg(feature = "config")]
         {
             core = core.key_recipes(crate::key::recipe);
         }
         let core = core.build()?;
+        worker_guards::record(Location::caller());
         http.apply(core.http_settings());
         http.validate()?;
         let guard = RateGuard::with_settings(core.clone(), http.with_secret(core.key_secret()));
+        register_attributes(&guard)?;
         warn_of_allowed_proxies(&guard);
         Ok(guard)
     }

@@ -21,20 +21,21 @@ impl RateGuard {
     /// [prefix](RateGuardBuilder::prefix) share their counts on that server. If the URL is invalid,
     /// [`build`](RateGuardBuilder::build) returns an error.
     ///
-    /// The URL has one of these forms:
+    /// The URL has one of these forms, where `login` is `:password` or `user:password`:
     ///
-    /// - `redis://[user][:password@]host[:port][/database]`
-    /// - `redis+cluster://[user][:password@]host[:port],host[:port]`, with the addresses of some nodes of a Redis
-    ///   Cluster
-    /// - `redis+sentinel://[user][:password@]host[:port],host[:port]/service[/database]`, with the addresses of the
-    ///   sentinels that monitor the service. If the sentinels require a password, add
-    ///   `?sentinel_user=…&sentinel_password=…`.
+    /// - `redis://[login@]host[:port][/database]`
+    /// - `redis+cluster://[login@]host[:port],host[:port]`, with the addresses of some nodes of a Redis Cluster
+    /// - `redis+sentinel://[login@]host[:port],host[:port]/service[/database]`, with the addresses of the sentinels that
+    ///   monitor the service. If the sentinels require a password, add `?sentinel_user=…&sentinel_password=…`.
     /// - for TLS (feature `tls`), each of the forms above with `rediss` in place of `redis`
-    /// - `redis+unix:///path[?db=database]`
+    /// - `redis+unix:///path`, with the query parameters `db`, `user` and `pass`
+    ///
+    /// The default port is 6379, and 26379 for sentinels. The query parameter `protocol=3` selects the protocol RESP3;
+    /// the default is 2. Users and passwords are percent-encoded. Every other part of a URL is an error.
     ///
     /// ```no_run
     /// # use actix_rateguard::RateGuard;
-    /// let guard = RateGuard::redis("redis://127.0.0.1:6379").build()?;
+    /// let guard = RateGuard::redis("redis://127.0.0.1:6379").prefix("shop").build()?;
     /// # Ok::<(), actix_rateguard::BuildError>(())
     /// ```
     pub fn redis(url: impl Into<String>) -> RateGuardBuilder<Redis> {

@@ -6,7 +6,7 @@ use actix_rateguard_headers::HeaderDialect;
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::RateGuardBuilder;
-use crate::{AccessList, ClientAddress, Decision, RejectionBody};
+use crate::{AccessList, ClientAddress, Rejection, RejectionBody};
 
 /// Settings for HTTP requests and responses.
 impl<S> RateGuardBuilder<S> {
@@ -56,27 +56,53 @@ impl<S> RateGuardBuilder<S> {
         self
     }
 
-    /// Replaces the response to denied requests. RateGuard adds header fields to your response: the fields that
-    /// report the decision, `Retry-After`, and `Cache-Control: no-store`. Default: status 429 with the body that
-    /// [`rejection_body`](Self::rejection_body) sets.
+    /// Replaces the response to rejected requests. If the function returns `None`, RateGuard sends its own response.
+    /// Default: the function returns `None` for all requests.
+    ///
+    /// | [`Rejection`] | Default status | The request is rejected because |
+    /// |---|---|---|
+    /// | [`Denied`](Rejection::Denied) | 429 | a limit has no room for it, or the client is banned |
+    /// | [`Forbidden`](Rejection::Forbidden) | 403 | an access list denies the client, or the limit requires a key ([`MissingKey::Deny`](crate::MissingKey::Deny)) |
+    /// | [`Unavailable`](Rejection::Unavailable) | 503 | the store failed, and the limit fails closed |
+    /// | [`Misconfigured`](Rejection::Misconfigured) | 500 | a policy, plan or guard is missing, or two limits have one name |
+    ///
+    /// RateGuard adds header fields to your response: `Cache-Control: no-store`; the fields that report the
+    /// decision, if there is one; and `Retry-After`, if the client may retry. If a key or plan function of yours
+    /// returns an error, the response is that of the error, and RateGuard does not call this function.
+    ///
+    /// A limit can have its own function: [`Limit::on_reject`](crate::Limit::on_reject), or `on_reject` in the macro
+    /// attribute. If it returns `None`, RateGuard calls the function of the guard.
     ///
     /// ```
-    /// # use actix_web::{HttpRequest, HttpResponse};
-    /// # use actix_rateguard::{Decision, RateGuard};
-    /// let guard = RateGuard::builder().on_denied(|_: &HttpRequest, decision: &Decision| {
-    ///     HttpResponse::TooManyRequests().body(format!("The limit is {}.", decision.limit()))
+    /// # use actix_web::HttpResponse;
+    /// # use actix_rateguard::RateGuard;
+    /// // A body for denials. All other rejections have the response of RateGuard.
+    /// let denials = RateGuard::builder().on_reject(|_, rejection| {
+    ///     let decision = rejection.decision()?;
+    ///     let body = format!("The limit is {}.", decision.limit());
+    ///     Some(HttpResponse::build(rejection.status()).body(body))
+    /// });
+    ///
+    /// // A body for all rejections.
+    /// let all = RateGuard::builder().on_reject(|request, rejection| {
+    ///     let body = format!("{} is not available for you now.", request.path());
+    ///     Some(HttpResponse::build(rejection.status()).body(body))
     /// });
     /// ```
-    pub fn on_denied(
+    pub fn on_reject(
         mut self,
-        response: impl Fn(&HttpRequest, &Decision) -> HttpResponse + Send + Sync + 'static,
+        response: impl Fn(&HttpRequest, &Rejection) -> Option<HttpResponse> + Send + Sync + 'static,
     ) -> Self {
-        self.http.on_denied = Some(Arc::new(response));
+        self.http.on_reject = Some(Arc::new(response));
         self
     }
 
-    /// Sets whether macro attributes use this guard. Macro attributes find their guard in the application's data. If
-    /// `false`, the guard does not need the policies that macro attributes use. Default: `true`.
+    /// Sets whether macro attributes use this guard. Macro attributes find their guard in the application's data.
+    /// Default: `true`.
+    ///
+    /// If `true`, the guard needs the policies that the macro attributes of the program use, and no limit or policy of
+    /// this guard may have the name of a macro attribute and different settings. If a program has several guards, set
+    /// `false` for each guard that serves no handler with a macro attribute.
     pub fn for_attributes(mut self, is_for_attributes: bool) -> Self {
         self.http.is_for_attributes = is_for_attributes;
         self

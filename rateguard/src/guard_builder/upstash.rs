@@ -28,7 +28,7 @@ impl RateGuard {
     /// # use actix_rateguard::RateGuard;
     /// let url = std::env::var("UPSTASH_REDIS_REST_URL")?;
     /// let token = std::env::var("UPSTASH_REDIS_REST_TOKEN")?;
-    /// let guard = RateGuard::upstash(url, token).build()?;
+    /// let guard = RateGuard::upstash(url, token).prefix("shop").build()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn upstash(url: impl Into<String>, token: impl Into<String>) -> RateGuardBuilder<Upstash> {

@@ -1,15 +1,18 @@
 //! The limits of handlers that have the macro attribute. The linker collects these limits, so the guard can list
 //! these limits before the first request.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::{ptr, sync::atomic::Ordering::Relaxed};
 
 use actix_rateguard_core::adapter::{AttributePolicy, PolicySet};
 use actix_web::HttpRequest;
 use futures_util::future::LocalBoxFuture;
 
-use super::limit_info::{LimitDefinition, LimitInfo, LimitKind};
+use super::{
+    FUNCTION,
+    limit_info::{LimitDefinition, LimitInfo, LimitKind},
+};
 use crate::{
-    Policy, RateGuard,
+    BuildError, Policy, RateGuard,
     attribute::{HandlerLimit, LimitInputs, PolicySource},
     limit_context::{LimitContext, Purpose},
 };
@@ -53,12 +56,35 @@ pub struct PolicyUse {
 inventory::collect!(PolicyUse);
 
 /// Returns the policies that the macro attributes of the program use.
-#[must_use]
-pub fn attribute_policies() -> Vec<AttributePolicy> {
+pub(crate) fn attribute_policies() -> Vec<AttributePolicy> {
     let attributes = inventory::iter::<PolicyUse>.into_iter();
     attributes
         .map(|it| AttributePolicy { name: it.name, location: it.location, cost: it.cost })
         .collect()
+}
+
+/// Registers the names of all macro attributes that use this guard, so that conflicts appear before the first request.
+/// The guard must be new.
+///
+/// # Errors
+///
+/// [`BuildError`] if a macro attribute uses a policy that the guard does not have, or if two limits have the same name
+/// and different settings. In this case, no name is registered.
+pub(crate) fn register_attributes(guard: &RateGuard) -> Result<(), BuildError> {
+    if !guard.http().is_for_attributes {
+        return Ok(());
+    }
+    let policy_set = guard.policy_set();
+    for PolicyUse { name, location, .. } in inventory::iter::<PolicyUse> {
+        if policy_set.peek_policy(name).is_none() {
+            let available = policy_set.policy_names().into_iter().map(str::to_owned).collect();
+            let (name, location) = ((*name).to_owned(), (*location).to_owned());
+            return Err(BuildError::UnknownPolicy { name, location, available });
+        }
+    }
+    let attributes = AttributeLimit::of(guard).into_iter();
+    let registrations = attributes.filter_map(|it| (it.limit)().name_registration().ok());
+    guard.register_names(registrations).map_err(BuildError::NameConflict)
 }
 
 impl AttributeLimit {
@@ -104,6 +130,12 @@ impl HandlerLimit {
             PolicySource::Fixed(policy) | PolicySource::PerRequest(policy) => policy.name(),
             PolicySource::Named(name) => name,
         }
+    }
+
+    /// Returns the key in the notation of the macro attribute, or `function` if a function reads the key.
+    pub(crate) fn key_notation(&self) -> &'static str {
+        let mut all = inventory::iter::<AttributeLimit>.into_iter();
+        all.find(|it| ptr::eq((it.limit)(), self)).map_or(FUNCTION, |it| it.key)
     }
 
     /// Returns whether a function chooses the quotas for each request.

@@ -4,6 +4,7 @@ use std::{fmt, panic::Location};
 
 use actix_rateguard_core::adapter::{PolicySet, RouteOverrides};
 
+use super::FUNCTION;
 use crate::{Ban, Count, MissingKey, OnError, Policy, Quotas, applicability::LimitScope};
 
 /// The description of a limit. It contains the values that are currently in effect, including values that the
@@ -38,9 +39,10 @@ pub struct LimitInfo {
     pub missing_key: MissingKey,
     /// The cost of a request in units. `None` if a function determines the cost.
     pub cost: Option<u32>,
-    /// Determines which responses make a request count.
-    pub count: Count,
-    /// The methods that the limit applies to. If the list is empty, the limit applies to all methods.
+    /// Determines which responses make a request count. `None` if a function determines them.
+    pub count: Option<Count>,
+    /// The methods that the limit applies to, as the program or the policies file lists them. `GET` includes `HEAD`.
+    /// If the list is empty, the limit applies to all methods.
     pub methods: Vec<String>,
     /// Whether the limit has a `skip` function, which can exempt requests.
     pub has_skip: bool,
@@ -118,7 +120,7 @@ impl LimitDefinition<'_> {
             key: overrides.key.as_ref().map_or_else(|| self.key.to_owned(), |key| key.notation()),
             missing_key: overrides.missing.unwrap_or(self.scope.missing),
             cost: overrides.cost.or(self.cost),
-            count: overrides.count.unwrap_or(self.scope.count),
+            count: overrides.count.or(self.scope.count.setting()),
             methods,
             has_skip: self.has_skip,
             ban: policy.and_then(Policy::own_ban),
@@ -145,15 +147,10 @@ impl LimitInfo {
         }
     }
 
-    /// Returns the setting `count` as text, in the notation of the macro attribute.
+    /// Returns the setting `count` as text, in the notation of the macro attribute. The text is `function` if a
+    /// function determines which responses count.
     pub(crate) fn count_text(&self) -> String {
-        match self.count {
-            Count::Success => "success".to_owned(),
-            Count::Failure => "failure".to_owned(),
-            Count::Status(status) => format!("status:{status}"),
-            Count::Class(class) => format!("status:{class}xx"),
-            _ => "all".to_owned(),
-        }
+        self.count.map_or_else(|| FUNCTION.to_owned(), |count| count.to_string())
     }
 }
 

@@ -23,6 +23,8 @@ pub(crate) struct MiddlewareRegistry {
 struct RegistryState {
     limits: Vec<Arc<RegisteredLimit>>,
     omitted: usize,
+    /// The source locations and names of the limits for which the guard has logged that several places share them.
+    reported_as_shared: Vec<(&'static Location<'static>, String)>,
 }
 
 /// One limit in the registry. A worker has started the middleware of this limit, but the worker may have stopped
@@ -40,7 +42,6 @@ pub(crate) struct RegisteredLimit {
     /// would never be freed.
     limits: Weak<Vec<MiddlewareLimit>>,
     access: Weak<AccessList>,
-    counts_preflights: bool,
 }
 
 /// One limit of a middleware that a worker is running.
@@ -48,7 +49,6 @@ pub(crate) struct ActiveLimit {
     limits: Arc<Vec<MiddlewareLimit>>,
     index: usize,
     pub(crate) access: Arc<AccessList>,
-    pub(crate) counts_preflights: bool,
 }
 
 impl ActiveLimit {
@@ -61,7 +61,6 @@ impl ActiveLimit {
 pub(crate) struct ActiveMiddleware<'a> {
     pub(crate) limits: &'a Arc<Vec<MiddlewareLimit>>,
     pub(crate) access: &'a Arc<AccessList>,
-    pub(crate) counts_preflights: bool,
 }
 
 impl MiddlewareRegistry {
@@ -81,7 +80,6 @@ impl MiddlewareRegistry {
                 index,
                 limits: Arc::downgrade(middleware.limits),
                 access: Arc::downgrade(middleware.access),
-                counts_preflights: middleware.counts_preflights,
             });
             let mut state = self.lock();
             let is_same = |other: &Arc<RegisteredLimit>| {
@@ -93,6 +91,21 @@ impl MiddlewareRegistry {
                 None => state.omitted += 1,
             }
         }
+    }
+
+    /// Records that the guard has logged that several places share a limit. Returns `false` if this has already been
+    /// recorded.
+    pub(crate) fn report_as_shared(
+        &self,
+        location: &'static Location<'static>,
+        name: &str,
+    ) -> bool {
+        let reported = &mut self.lock().reported_as_shared;
+        let is_new = !reported.iter().any(|(at, other)| (*at, &**other) == (location, name));
+        if is_new {
+            reported.push((location, name.to_owned()));
+        }
+        is_new
     }
 
     pub(super) fn registered(&self) -> Vec<Arc<RegisteredLimit>> {
@@ -116,7 +129,6 @@ impl RegisteredLimit {
             limits: self.limits.upgrade()?,
             index: self.index,
             access: self.access.upgrade()?,
-            counts_preflights: self.counts_preflights,
         })
     }
 

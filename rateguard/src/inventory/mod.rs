@@ -2,13 +2,17 @@
 
 #[cfg(feature = "macros")]
 mod attribute;
+#[cfg(not(feature = "macros"))]
+#[path = "attribute_noop.rs"]
+mod attribute;
 mod limit_info;
 mod list;
 mod middlewares;
 
 #[cfg(feature = "macros")]
 #[doc(hidden)]
-pub use attribute::{AttributeLimit, PolicyUse, attribute_policies};
+pub use attribute::{AttributeLimit, PolicyUse};
+pub(crate) use attribute::{attribute_policies, register_attributes};
 pub use limit_info::{LimitInfo, LimitKind};
 pub(crate) use limit_info::{missing_key_name, on_error_name};
 pub use list::Inventory;

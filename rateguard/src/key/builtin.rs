@@ -21,7 +21,7 @@ pub struct BuiltinKey {
 /// The address is the address of the TCP peer, or the address that a trusted proxy reports
 /// ([`ClientAddress`](crate::ClientAddress)). All IPv6 addresses of one /64 network have the same key. The guard
 /// can set a prefix length other than 64. An IPv6 address that embeds an IPv4 address (IPv4-mapped, NAT64, 6to4,
-/// Teredo) has the key of that IPv4 address.
+/// Teredo) has the key of that IPv4 address. Each link-local IPv6 address (`fe80::/10`) has its own key.
 #[must_use]
 pub fn ip() -> BuiltinKey {
     PartSource::Ip(None).into()
@@ -238,6 +238,17 @@ impl BuiltinKey {
     pub(crate) fn to_notation(&self) -> String {
         let parts: Vec<_> = self.sources.iter().map(|source| source.part().to_string()).collect();
         parts.join("+")
+    }
+
+    /// Returns the parts of the key that this request lacks.
+    pub(crate) fn missing_parts(&self, request: &HttpRequest) -> Vec<KeyPart> {
+        let sources = self.sources.iter();
+        let is_missing = |source: &&PartSource| match source {
+            // Each request has these parts.
+            PartSource::Ip(_) | PartSource::Global => false,
+            source => source.read(request).is_none(),
+        };
+        sources.filter(is_missing).map(PartSource::part).collect()
     }
 
     /// Reads the key of a request.

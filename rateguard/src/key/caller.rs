@@ -11,8 +11,8 @@ use crate::{
 ///
 /// Instead of a `Caller`, a key function may return a value that converts into a `Caller`. A value that converts
 /// into a [`Key`] (text, bytes, a number, an address, or a tuple of such values) becomes [`Known`](Self::Known),
-/// and `None` becomes [`Unknown`](Self::Unknown). If the function returns an `Err`, the error becomes the response
-/// to the request.
+/// and `None` becomes [`Unknown`](Self::Unknown). Text, a number and an address have different keys, even if they
+/// look the same. If the function returns an `Err`, the error becomes the response to the request.
 ///
 /// ```
 /// # use actix_web::HttpRequest;

@@ -1,10 +1,11 @@
 //! Builds a key from the values that an operator sends.
 
-use std::net::IpAddr;
+use std::{fmt, net::IpAddr};
 
 use actix_rateguard_grammar::{KeyNotation, KeyPart};
 
 use actix_rateguard_core::adapter::Network;
+use serde::{Deserialize, Serialize};
 
 use super::source::PartSource;
 use crate::{Key, inventory::FUNCTION};
@@ -13,11 +14,42 @@ use crate::{Key, inventory::FUNCTION};
 pub(crate) struct OperatorKey<'a> {
     /// The key type. It is a key in the notation of the macro attribute, or [`VALUE`], [`PARTS`] or [`NO_KEY`].
     pub(crate) by: &'a str,
-    pub(crate) values: &'a [String],
+    pub(crate) values: &'a [KeyValue],
     pub(crate) address: Option<&'a str>,
 }
 
-/// The key type for a key that a key function creates with `Key::from` from text, an address or a tuple.
+/// One value that an operator sends. A key function may return text or a number, and these have different keys.
+#[derive(Deserialize, Serialize)]
+#[serde(untagged, expecting = "`key`: expected text, a whole number, or a list of them")]
+pub(crate) enum KeyValue {
+    Text(String),
+    Natural(u64),
+    Whole(i64),
+}
+
+impl KeyValue {
+    fn key(&self) -> Key {
+        match self {
+            Self::Text(text) => Key::from(text),
+            Self::Natural(number) => Key::from(*number),
+            Self::Whole(number) => Key::from(*number),
+        }
+    }
+}
+
+/// Returns the text of the value. Requests contain only text, so a part of a key notation takes a number as its
+/// decimal text.
+impl fmt::Display for KeyValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Natural(number) => number.fmt(f),
+            Self::Whole(number) => number.fmt(f),
+        }
+    }
+}
+
+/// The key type for a key that a key function creates with `Key::from` from text, a number, an address or a tuple.
 pub(crate) const VALUE: &str = "value";
 /// The key type for a key that a key function creates with `Key::from_parts`.
 pub(crate) const PARTS: &str = "parts";
@@ -41,7 +73,7 @@ pub(crate) fn operator_key(
                 Err("`by` is \"parts\": expected a list of texts in `key`, and no `address`"
                     .to_owned())
             }
-            (parts, None) => Ok(Key::from_parts(parts)),
+            (parts, None) => Ok(Key::from_parts(parts.iter().map(ToString::to_string))),
         },
         NO_KEY => match (input.values, address) {
             ([], Some(address)) => Ok(network_of(address, None).key("no key")),
@@ -55,15 +87,15 @@ fn parse(address: &str) -> Result<IpAddr, String> {
     address.parse().map_err(|_| "`address`: expected an IPv4 or IPv6 address".to_owned())
 }
 
-fn key_of_values(values: &[String], address: Option<IpAddr>) -> Result<Key, String> {
+fn key_of_values(values: &[KeyValue], address: Option<IpAddr>) -> Result<Key, String> {
     match (values, address) {
         ([], Some(address)) => Ok(Key::from(address)),
-        ([value], None) => Ok(Key::from(value)),
+        ([value], None) => Ok(value.key()),
         (values @ [_, _] | values @ [_, _, _] | values @ [_, _, _, _], None) => {
-            Ok(Key::combined(&values.iter().map(Key::from).collect::<Vec<_>>()))
+            Ok(Key::combined(&values.iter().map(KeyValue::key).collect::<Vec<_>>()))
         }
         (values, address) => Err(format!(
-            "expected one text in `key`, a list of 2 to 4 texts, or an `address`; found {}",
+            "expected one value in `key`, a list of 2 to 4 values, or an `address`; found {}",
             found(values.len(), address.is_some())
         )),
     }
@@ -74,7 +106,7 @@ fn key_of_values(values: &[String], address: Option<IpAddr>) -> Result<Key, Stri
 /// contains only the values of the other parts.
 fn key_of_notation(
     notation: &str,
-    values: &[String],
+    values: &[KeyValue],
     address: Option<IpAddr>,
     network_of: &NetworkOf<'_>,
 ) -> Result<Key, String> {
@@ -98,10 +130,11 @@ fn key_of_notation(
             found(values.len(), address.is_some())
         ));
     }
-    let (mut values, address) = (values.iter(), address.map(|it| it.to_string()));
+    let mut values = values.iter().map(ToString::to_string);
+    let address = address.map(|it| it.to_string());
     let keys = sources.iter().map(|source| {
-        let value = address.as_ref().filter(|_| is_address(source)).or_else(|| values.next());
-        value.and_then(|value| source.key_of(value, network_of)).ok_or_else(|| match source {
+        let value = address.clone().filter(|_| is_address(source)).or_else(|| values.next());
+        value.and_then(|value| source.key_of(&value, network_of)).ok_or_else(|| match source {
             PartSource::Ip(_) => {
                 format!("`{}` of `{notation}`: expected an IPv4 or IPv6 address", source.part())
             }

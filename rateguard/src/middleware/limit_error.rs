@@ -16,8 +16,11 @@ pub struct LimitError {
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum LimitProblem {
     Setting(InvalidSetting),
-    /// The limit uses a policy by name, and the guard has no policy with this name.
-    UnknownPolicy,
+    /// The limit uses a policy by name, and the guard has no policy with this name. The text contains the names of the
+    /// policies that the guard has.
+    UnknownPolicy {
+        expected: String,
+    },
     /// Another limit of the same middleware already has this name.
     DuplicateName,
     /// Each request has the same cost, and this cost is above the maximum cost that the quotas can ever allow.
@@ -28,7 +31,7 @@ pub(super) enum LimitProblem {
     /// Each request has the cost 0, so the limit would allow every request.
     NoCost,
     /// Another limit of the guard has the same name. The text is the message of the
-    /// [`NameConflict`](actix_rateguard_core::adapter::NameConflict).
+    /// [`NameConflict`](crate::error::NameConflict).
     NameConflict(String),
 }
 
@@ -62,9 +65,9 @@ impl fmt::Display for LimitError {
             LimitProblem::Setting(InvalidSetting { setting: Some(setting), message }) => {
                 write!(f, "`{setting}` of limit `{limit}`: {message}")
             }
-            LimitProblem::UnknownPolicy => write!(
+            LimitProblem::UnknownPolicy { expected } => write!(
                 f,
-                "the guard has no policy named `{limit}`; add it with `RateGuard::builder().policy(…)`"
+                "the guard has no policy named `{limit}`; {expected}. Add the policy with `RateGuard::builder().policy(…)`"
             ),
             LimitProblem::DuplicateName => write!(
                 f,

@@ -3,8 +3,9 @@
 use std::{borrow::Cow, panic::Location, sync::Arc};
 
 use actix_rateguard_core::adapter::{
-    NameRegistration, PLACEHOLDER_QUOTA, PolicySet, RouteOverrides,
+    LimitOrigin, NameRegistration, PLACEHOLDER_QUOTA, PolicySet, RouteOverrides,
 };
+use actix_rateguard_grammar::expected_one_of;
 use actix_web::HttpRequest;
 
 use super::{
@@ -12,8 +13,14 @@ use super::{
     limit_error::{InvalidSetting, LimitError, LimitProblem},
 };
 use crate::{
-    Caller, Plan, Policy, RateGuard, RequestCost, applicability::LimitScope,
-    limit_check::LimitCheck, limit_context::LimitContext, not_checked::NotChecked,
+    Caller, Plan, Policy, RateGuard, RequestCost,
+    applicability::LimitScope,
+    inventory::FUNCTION,
+    key_probe::KeyProbe,
+    limit_check::LimitCheck,
+    limit_context::LimitContext,
+    missing_key_warning::{ProbedLimit, record_key},
+    not_checked::NotChecked,
     per_request::RequestResolver,
 };
 
@@ -38,6 +45,8 @@ pub(crate) struct MiddlewareLimit {
     pub(crate) location: &'static Location<'static>,
     /// Whether the program has set a name for the limit.
     has_name: bool,
+    /// The probe that all workers use for this limit.
+    key_probe: Arc<KeyProbe>,
 }
 
 impl MiddlewareLimit {
@@ -69,8 +78,10 @@ impl MiddlewareLimit {
             QuotaSource::Fixed(quotas) => (own(quotas)?, false, None),
             QuotaSource::Plan(plan) => (own(PLACEHOLDER_QUOTA.into())?, false, Some(plan)),
             QuotaSource::Policy(name) => {
-                let named = policy_set.policy(&name);
-                let named = named.ok_or_else(|| error(LimitProblem::UnknownPolicy))?;
+                let named = policy_set.policy(&name).ok_or_else(|| {
+                    let expected = expected_one_of("policy", &name, &policy_set.policy_names());
+                    error(LimitProblem::UnknownPolicy { expected })
+                })?;
                 (named.policy.clone(), true, None)
             }
         };
@@ -84,6 +95,7 @@ impl MiddlewareLimit {
             scope: limit.scope,
             location,
             has_name,
+            key_probe: guard.http().key_probes.of(location, &name),
         };
         limit.validate_cost(&policy_set).map_err(error)?;
         if let Some(conflict) = limit.registration().and_then(|it| guard.name_conflict(&it)) {
@@ -99,7 +111,7 @@ impl MiddlewareLimit {
         (!self.is_of_guard).then(|| NameRegistration {
             policy: &self.policy,
             is_fixed: self.plan.is_none(),
-            unnamed_at: (!self.has_name).then_some(self.location),
+            origin: LimitOrigin { location: self.location, has_name: self.has_name },
         })
     }
 
@@ -121,6 +133,15 @@ impl MiddlewareLimit {
             Some(key) => crate::key::read(&**key, request),
             None => self.key.resolve(request).await.map_err(NotChecked::Failed)?,
         };
+        record_key(context, &self.key_probe, &caller, request, || ProbedLimit {
+            name: self.policy.name(),
+            location: self.location,
+            key: match &overrides.key {
+                Some(key) => key.notation().into(),
+                None => self.key_notation.as_deref().unwrap_or(FUNCTION).into(),
+            },
+            missing: overrides.missing.unwrap_or(self.scope.missing),
+        });
         // The access lists are applied before the plan. So if an access list denies the key, the request is
         // rejected even if the client's plan is unlimited.
         let key = self.scope.key(context, overrides, caller, request)?;

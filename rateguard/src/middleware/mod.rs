@@ -1,5 +1,6 @@
 //! The middleware: the limits that it checks, the settings of these limits, and the actix-web service.
 
+mod count;
 mod limit;
 mod limit_error;
 mod methods;
@@ -8,9 +9,9 @@ mod policy_settings;
 mod rate_limit;
 mod service;
 mod settings;
+mod shared_limits;
 
 pub use limit::Limit;
 pub use limit_error::LimitError;
 pub(crate) use middleware_limit::MiddlewareLimit;
 pub use rate_limit::RateLimit;
-pub(crate) use service::check_middleware;

@@ -28,13 +28,16 @@ const DEFAULT_NAME: &str = "app";
 /// A denied request gets a response with status 429. The middleware returns a response instead of an error, so that
 /// outer middlewares such as actix-cors can process the response. In actix-web, the middleware that is registered
 /// last is the outermost middleware and runs first.
+///
+/// Wrap actix-cors after this middleware. It then responds to CORS preflights before the limits, and scripts in
+/// browsers can read rejections. A preflight that reaches the limits counts like any request, because it may reach a
+/// handler. If a CORS middleware inside the limits has responded to it, the guard refunds its units.
 #[derive(Clone)]
 pub struct RateLimit {
     pub(super) guard: RateGuard,
     /// The list of limits, which is never empty.
     pub(crate) limits: Arc<Vec<MiddlewareLimit>>,
     pub(crate) access: Arc<AccessList>,
-    pub(crate) counts_preflights: bool,
 }
 
 impl RateLimit {
@@ -72,20 +75,15 @@ impl RateLimit {
     /// - The limit uses a policy of the guard, and sets a value that this policy already sets.
     /// - The limit has a constant cost that is above its quotas, so every request would be denied.
     /// - The guard has a policy with the limit's name but with a different quota, ban or shadow setting.
-    /// - A limit of a middleware that has already started, or of a macro attribute that has handled a request, has
-    ///   the same name but a different quota, ban or shadow setting.
+    /// - A limit of a macro attribute that this guard serves, or of a middleware that has already started, has the same
+    ///   name but a different quota, ban or shadow setting.
     ///
     /// Two middlewares that have not started yet cannot compare their limits, so some errors appear only at
     /// startup. The application panics at startup in two cases: two limits have the same name and different
     /// settings, or the program has set no name for two limits.
     #[track_caller]
     pub fn try_new(guard: &RateGuard, limit: impl Into<Limit>) -> Result<Self, LimitError> {
-        let empty = Self {
-            guard: guard.clone(),
-            limits: Arc::default(),
-            access: Arc::default(),
-            counts_preflights: false,
-        };
+        let empty = Self { guard: guard.clone(), limits: Arc::default(), access: Arc::default() };
         empty.try_and(limit)
     }
 
@@ -138,18 +136,6 @@ impl RateLimit {
     #[must_use]
     pub fn access(mut self, list: AccessList) -> Self {
         self.access = Arc::new(list);
-        self
-    }
-
-    /// Applies the limits also to CORS preflights.
-    ///
-    /// By default, preflights pass and do not count, because a browser sends preflights by itself, and a script
-    /// cannot read the response to a denied preflight. A request looks like a preflight if its method is `OPTIONS`
-    /// and it has the headers `Origin` and `Access-Control-Request-Method`. Any client can send such a request, so
-    /// call this method if your handlers do work for `OPTIONS` requests.
-    #[must_use]
-    pub fn count_preflights(mut self) -> Self {
-        self.counts_preflights = true;
         self
     }
 }

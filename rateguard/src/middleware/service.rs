@@ -1,33 +1,29 @@
 //! The implementation of actix-web's traits `Transform` and `Service` for the middleware.
 
-use std::rc::Rc;
+use std::{cell::Cell, rc::Rc};
 
 use actix_rateguard_core::adapter::PolicySet;
 use actix_web::{
-    Error, HttpRequest,
+    Error, HttpRequest, HttpResponse,
     body::{EitherBody, MessageBody},
     dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
-    http::{
-        Method,
-        header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN},
-    },
 };
 use futures_util::future::{LocalBoxFuture, Ready, ready};
 
-use super::{middleware_limit::MiddlewareLimit, rate_limit::RateLimit};
+use super::{middleware_limit::MiddlewareLimit, rate_limit::RateLimit, shared_limits};
 #[cfg(feature = "test-util")]
 use crate::route_probe::RouteProbe;
 use crate::{
-    client,
+    client, cors,
     enforce::{Admission, enforce},
     expect_valid::expect_valid,
     inventory::ActiveMiddleware,
     limit_check::LimitChecks,
     limit_context::{LimitContext, Purpose},
-    not_checked::{Exemption, NotChecked},
     request_policies::policy_set,
     request_state::write_headers,
-    response::{LimitedError, Rejection},
+    response::{EarlyResponse, add_headers},
+    unnamed_limits,
 };
 
 /// # Panics
@@ -54,21 +50,22 @@ where
 
     fn new_transform(&self, service: S) -> Self::Future {
         for registration in self.limits.iter().filter_map(MiddlewareLimit::registration) {
+            let (name, origin) = (registration.policy.name(), registration.origin);
             expect_valid(self.guard.register_name(registration));
+            if !origin.has_name {
+                unnamed_limits::record(&self.guard, name, origin.location);
+            }
         }
         let policy_set = self.guard.policy_set();
         self.guard.middlewares().register(
             &self.guard,
             &policy_set,
-            ActiveMiddleware {
-                limits: &self.limits,
-                access: &self.access,
-                counts_preflights: self.counts_preflights,
-            },
+            ActiveMiddleware { limits: &self.limits, access: &self.access },
         );
         ready(Ok(RateLimitMiddleware {
             service: Rc::new(service),
             middleware: Rc::new(self.clone()),
+            has_had_request: Cell::new(false),
         }))
     }
 }
@@ -78,6 +75,7 @@ where
 pub struct RateLimitMiddleware<S> {
     service: Rc<S>,
     middleware: Rc<RateLimit>,
+    has_had_request: Cell<bool>,
 }
 
 impl<S, B> Service<ServiceRequest> for RateLimitMiddleware<S>
@@ -94,6 +92,9 @@ where
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let service = Rc::clone(&self.service);
         let middleware = Rc::clone(&self.middleware);
+        if !self.has_had_request.replace(true) {
+            shared_limits::register(&middleware, request.request());
+        }
         Box::pin(async move {
             let policy_set = policy_set(&middleware.guard, request.request());
             #[cfg(feature = "test-util")]
@@ -109,10 +110,9 @@ where
             }
             let mut admission = match admit(&middleware, &policy_set, request.request()).await {
                 Ok(admission) => admission,
-                Err(rejection) => {
-                    let rejection =
-                        rejection.into_response(middleware.guard.http(), request.request());
-                    let mut response = request.into_response(rejection).map_into_right_body();
+                Err(early) => {
+                    let early = early.into_response(middleware.guard.http(), request.request());
+                    let mut response = request.into_response(early).map_into_right_body();
                     write_response_headers(&middleware, &mut response);
                     return Ok(response);
                 }
@@ -121,32 +121,27 @@ where
             // code has no clone of the request here.
             match service.call(request).await {
                 Ok(response) => {
-                    let mut response = response.map_into_left_body();
-                    admission.on_response(response.status()).await;
+                    let (request, response) = response.into_parts();
+                    let response = admission.on_response(response).await;
+                    let mut response = ServiceResponse::new(request, response).map_into_left_body();
                     write_response_headers(&middleware, &mut response);
                     Ok(response)
                 }
                 Err(error) if admission.is_not_limited() => {
                     // No limit has decided, so there are no headers to write, and only the status of the response
                     // is needed. actix-web creates the response after this middleware has returned the error.
-                    admission.on_response(error.as_response_error().status_code()).await;
+                    let status = error.as_response_error().status_code();
+                    let _ = admission.on_response(HttpResponse::new(status)).await;
                     Err(error)
                 }
-                Err(error) => {
+                Err(mut error) => {
                     // The status of the response determines whether the request counts, so the response is created
-                    // now. `LimitedError` stores this response, because some errors can create their response only
-                    // once.
-                    let response = error.error_response();
-                    admission.on_response(response.status()).await;
-                    // The error contains the decision, so that outer middlewares can combine this decision with
-                    // their decisions.
-                    match admission.decision() {
-                        Some(decision) => {
-                            let guard = middleware.guard.clone();
-                            Err(LimitedError::new(error, response, decision, guard).into())
-                        }
-                        None => Err(error),
+                    // now.
+                    let response = admission.on_response(error.error_response()).await;
+                    if let Some(decision) = admission.combined_decision() {
+                        add_headers(&mut error, response, decision, middleware.guard.clone());
                     }
+                    Err(error)
                 }
             }
         })
@@ -157,48 +152,27 @@ async fn admit<'a>(
     middleware: &'a RateLimit,
     policy_set: &'a PolicySet,
     request: &HttpRequest,
-) -> Result<Admission<'a>, Rejection> {
-    let RateLimit { guard, limits, access, counts_preflights } = middleware;
+) -> Result<Admission<'a>, EarlyResponse<'a>> {
+    let RateLimit { guard, limits, access } = middleware;
     client::resolve(guard.http(), request);
     let (middleware_access, purpose) = (Some(&**access), Purpose::Enforce);
     let context = LimitContext { guard, policy_set, middleware_access, purpose };
-    if let Err(not_checked) = check_middleware(&context, *counts_preflights, request) {
-        not_checked.admit_if_exempt()?;
+    if let Err(not_checked) = context.check_address(request) {
+        // The access list rejects the request for all limits, so the first function of a limit responds.
+        let on_reject = limits.iter().find_map(|limit| limit.scope.on_reject.as_deref());
+        not_checked.admit_if_exempt(request, on_reject)?;
         return Ok(Admission::not_limited(guard));
     }
     let mut checks = LimitChecks::new();
     for limit in &**limits {
         match limit.check(&context, request).await {
             Ok(check) => checks.push(check),
-            Err(not_checked) => not_checked.admit_if_exempt()?,
+            Err(not_checked) => {
+                not_checked.admit_if_exempt(request, limit.scope.on_reject.as_deref())?;
+            }
         }
     }
-    enforce(guard, policy_set, checks, request).await
-}
-
-/// Applies the rules that are the same for all limits of a middleware: the access lists for addresses, and the rule
-/// for CORS preflights.
-///
-/// # Errors
-///
-/// [`NotChecked`] if a rule exempts or rejects the request.
-pub(crate) fn check_middleware(
-    context: &LimitContext<'_>,
-    counts_preflights: bool,
-    request: &HttpRequest,
-) -> Result<(), NotChecked> {
-    context.check_address(request)?;
-    match !counts_preflights && is_preflight(request) {
-        true => Err(NotChecked::Exempt(Exemption::Preflight)),
-        false => Ok(()),
-    }
-}
-
-/// Returns whether the request looks like a CORS preflight (Fetch standard, section 3.2.2). A browser sends
-/// preflights by itself, before it sends the request of a script.
-fn is_preflight(request: &HttpRequest) -> bool {
-    let has = |name| request.headers().contains_key(name);
-    *request.method() == Method::OPTIONS && has(ORIGIN) && has(ACCESS_CONTROL_REQUEST_METHOD)
+    enforce(guard, policy_set, checks, cors::is_preflight(request), request).await
 }
 
 /// Writes header fields into a response. The fields report the decisions on the request.

@@ -5,8 +5,8 @@ use std::{borrow::Cow, convert::Infallible, fmt::Display, sync::Arc};
 use actix_rateguard_grammar::check_name;
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::{limit::Limit, methods::IntoMethods};
-use crate::{Ban, Count, Decision, MissingKey, OnError, Quotas, RequestCost, key::IntoKey};
+use super::{count::IntoCount, limit::Limit, methods::IntoMethods};
+use crate::{Ban, MissingKey, OnError, Quotas, Rejection, RequestCost, key::IntoKey};
 
 /// The settings of a limit. The macro attribute and the policies file have settings with the same names.
 impl Limit {
@@ -48,8 +48,10 @@ impl Limit {
     }
 
     /// Sets the name of the limit, which appears in logs and in the keys of the store. Default: `app`, or `app#2`
-    /// for the second limit of a middleware. Limits of one guard with the same name share their counts. If a guard
-    /// has two or more limits, give each limit its own name.
+    /// for the second limit of a middleware. Limits of one guard with the same name share their counts, and count a
+    /// request once for each key, even if the request passes several of them. If a guard has two or more limits,
+    /// give each limit its own name. A function that creates a limit for several scopes needs the name as an
+    /// argument: without a name, the scopes share one count, and the guard logs a warning.
     ///
     /// A name has 1 to 200 bytes, and contains only letters, digits and ASCII punctuation without braces.
     pub fn name(self, name: impl Into<Cow<'static, str>>) -> Self {
@@ -69,22 +71,33 @@ impl Limit {
         self
     }
 
-    /// Sets which responses make a request count. The value is a [`Count`], or text such as `"failure"` or
-    /// `"status:401"`. Default: `"all"`.
+    /// Sets which responses make a request count. Default: `"all"`. The value is one of these:
+    ///
+    /// - text such as `"failure"`, `"status:401,403"` or `"status:!5xx"`, or a [`Count`](crate::Count);
+    /// - a closure or function over `&HttpResponse<()>` that returns `true` if the request counts. If a handler has
+    ///   returned an error, [`HttpResponse::error`] returns this error.
+    ///
+    /// ```
+    /// # use actix_web::HttpResponse;
+    /// # use actix_rateguard::Limit;
+    /// let limit = Limit::new("5/minute")
+    ///     .count(|response: &HttpResponse<()>| response.headers().contains_key("X-Login-Failed"));
+    /// ```
     ///
     /// If the value is not `"all"`, the guard counts each request before the handler runs, so concurrent requests
     /// cannot exceed the limit. After the response, the guard refunds the units of a request that does not count.
-    /// If the client disconnects before the response, the request counts.
-    pub fn count<C>(self, count: C) -> Self
-    where
-        C: TryInto<Count, Error: Display>,
-    {
-        self.set(Some("count"), count.try_into(), |limit, count| limit.scope.count = count)
+    /// If actix-web drops a request because its client has disconnected, there is no response, so the request counts
+    /// until its window ends. Otherwise, a client could avoid its limit by closing connections.
+    pub fn count<Kind>(self, count: impl IntoCount<Kind>) -> Self {
+        self.set(Some("count"), count.into_rule(), |limit, count| limit.scope.count = count)
     }
 
     /// Applies the limit only to requests with one of these methods. The value is text such as `"POST, PUT"`, or an
     /// iterator of [`Method`](actix_web::http::Method)s. Default: all methods. The limit counts all requests with
     /// the same key in one bucket, even if their methods differ.
+    ///
+    /// `GET` includes `HEAD`, because a `HEAD` request makes the handler do the same work. `HEAD` alone does not
+    /// include `GET`. To exempt `HEAD` requests, use [`skip`](Self::skip).
     pub fn methods<Kind>(self, methods: impl IntoMethods<Kind>) -> Self {
         self.set(Some("methods"), methods.into_methods(), |limit, methods| {
             limit.scope.methods = methods;
@@ -151,14 +164,17 @@ impl Limit {
         })
     }
 
-    /// Replaces the response to requests that this limit denies. Default: the response of
-    /// [`RateGuardBuilder::on_denied`](crate::RateGuardBuilder::on_denied), whose documentation describes the
-    /// headers that RateGuard adds.
-    pub fn on_denied(
+    /// Replaces the response to requests that this limit rejects. If the function returns `None`, RateGuard responds
+    /// as it does without the function. [`RateGuardBuilder::on_reject`](crate::RateGuardBuilder::on_reject) lists
+    /// the rejections and the headers that RateGuard adds.
+    ///
+    /// If an access list denies the client's address, or the store fails, the request is rejected for all limits of
+    /// the middleware. The first limit that has a function then responds.
+    pub fn on_reject(
         mut self,
-        response: impl Fn(&HttpRequest, &Decision) -> HttpResponse + Send + Sync + 'static,
+        response: impl Fn(&HttpRequest, &Rejection) -> Option<HttpResponse> + Send + Sync + 'static,
     ) -> Self {
-        self.scope.on_denied = Some(Arc::new(response));
+        self.scope.on_reject = Some(Arc::new(response));
         self
     }
 }

@@ -33,7 +33,8 @@
 //! A body selects a key with the field `policy`, which is the name of a limit or policy, and with one or both of
 //! these fields:
 //!
-//! - `key`: text or a whole number, or a list of such values if the key has several parts;
+//! - `key`: text or a whole number of up to 64 bits, or a list of such values if the key has several parts. If a key
+//!   function returns a number, send a number: the number 7 and the text `"7"` are different keys;
 //! - `address`: the address of the client, if the limit counts by address.
 //!
 //! A body has one value for each part of the limit's key, in the order of the parts. The inventory shows the key.
@@ -44,7 +45,7 @@
 //! also useful for a policy that background tasks use without HTTP. The value of `by` is one of
 //!
 //! - a key in the notation of the macro attribute, such as `user+ip`;
-//! - `value`, for a key that the program creates from text, an address or a tuple with `Key::from`;
+//! - `value`, for a key that the program creates from text, a number, an address or a tuple with `Key::from`;
 //! - `parts`, for a key that the program creates with `Key::from_parts`;
 //! - `no_key`, for the client's `address`. If a request lacks the limit's key, the limit counts the request by this
 //!   address. If no limit with this name has the key `ip`, the value `ip` means the same as `no_key`.

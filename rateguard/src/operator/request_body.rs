@@ -3,6 +3,7 @@
 use std::{cell::Cell, net::IpAddr};
 
 use actix_rateguard_core::adapter::Network;
+use actix_rateguard_grammar::suggest;
 use actix_web::{HttpRequest, http::header::CONTENT_TYPE, web};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 use super::{key_type::key_type, problem::Problem};
 use crate::{
     Key, Policy, RateGuard, client,
-    key::operator_key::{OperatorKey, operator_key},
+    key::operator_key::{KeyValue, OperatorKey, operator_key},
 };
 
 /// The maximum size of a request body in bytes.
@@ -39,26 +40,8 @@ pub(super) struct BanBody {
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "`key`: expected text, a whole number, or a list of them")]
 pub(super) enum Values {
-    One(Part),
-    Several(Vec<Part>),
-}
-
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "`key`: expected text, a whole number, or a list of them")]
-pub(super) enum Part {
-    Text(String),
-    Natural(u64),
-    Whole(i64),
-}
-
-impl Part {
-    fn into_text(self) -> String {
-        match self {
-            Self::Text(text) => text,
-            Self::Natural(number) => number.to_string(),
-            Self::Whole(number) => number.to_string(),
-        }
-    }
+    One(KeyValue),
+    Several(Vec<KeyValue>),
 }
 
 /// The key that a request body selects, and the policy for this key.
@@ -111,15 +94,11 @@ impl KeySelector {
     /// not form a key of this limit or policy.
     pub(super) fn select(self, guard: &RateGuard) -> Result<SelectedKey, Problem> {
         let Self { policy: name, key, address, by } = self;
-        let policy = guard.policy_of_limit(&name).ok_or_else(|| {
-            Problem::unknown(
-                "`policy`: expected the name of a limit or policy; `GET inventory` and `GET policies` list them",
-            )
-        })?;
-        let values: Vec<String> = match key {
+        let policy = guard.policy_of_limit(&name).ok_or_else(|| unknown_policy(guard, &name))?;
+        let values = match key {
             None => Vec::new(),
-            Some(Values::One(part)) => vec![part.into_text()],
-            Some(Values::Several(parts)) => parts.into_iter().map(Part::into_text).collect(),
+            Some(Values::One(value)) => vec![value],
+            Some(Values::Several(values)) => values,
         };
         let by = key_type(guard, &name, by)?;
         let input = OperatorKey { by: &by, values: &values, address: address.as_deref() };
@@ -134,4 +113,16 @@ impl KeySelector {
         let echo = json!({ "policy": name, "by": by, "key": values, "address": address });
         Ok(SelectedKey { policy, key, is_shared: is_shared.get(), address: client, echo })
     }
+}
+
+/// Returns the error for a name that no limit and no policy of the guard has.
+fn unknown_policy(guard: &RateGuard, name: &str) -> Problem {
+    let (inventory, policies) = (guard.inventory(), guard.current_policies());
+    let limits = inventory.limits().iter().map(|limit| limit.name.as_str());
+    let names = limits.chain(policies.iter().map(Policy::name));
+    let suggestion =
+        suggest(name, names).map_or(String::new(), |name| format!("did you mean `{name}`? "));
+    Problem::unknown(format!(
+        "`policy`: {suggestion}expected the name of a limit or policy; `GET inventory` and `GET policies` list them"
+    ))
 }

@@ -1,13 +1,12 @@
 //! Creates the headers that report a decision, and the responses to rejected requests.
 
-mod error_response;
+mod early_response;
+mod error_headers;
 mod headers;
 mod rejection;
 
-#[cfg(feature = "macros")]
-pub(crate) use self::rejection::misconfigured;
 pub(crate) use self::{
-    error_response::LimitedError,
+    early_response::EarlyResponse,
+    error_headers::add_headers,
     headers::{jitter, write_decision},
-    rejection::Rejection,
 };

@@ -1,12 +1,13 @@
-//! Creates the responses to rejected requests.
+//! Creates the default responses to rejected requests.
 //!
 //! Every client can receive these responses, so the bodies must not reveal internal data. The texts are constant,
 //! except for the public names of policies.
 
-use std::{rc::Rc, time::Duration};
+use std::time::Duration;
 
+use actix_rateguard_headers::encode_policy_name;
 use actix_web::{
-    Error, HttpRequest, HttpResponse,
+    HttpRequest, HttpResponse,
     http::{
         StatusCode,
         header::{ACCEPT, Accept, ContentType, Header, HeaderValue, Quality},
@@ -14,83 +15,44 @@ use actix_web::{
 };
 use serde_json::json;
 
-use super::headers::{jitter, write_no_store, write_retry_after};
-use crate::{
-    Decision, QuotaStatus, RejectionBody, bounds, on_denied::OnDenied, request_state::RequestState,
-    settings::HttpSettings,
-};
+use crate::{Decision, QuotaStatus, Rejection, RejectionBody, bounds, settings::HttpSettings};
 
 /// The value of `Retry-After` while the store does not answer. After the store has recovered, the guard needs about
 /// this time to detect the recovery.
-const STORE_RETRY_AFTER: Duration = Duration::from_secs(1);
+pub(super) const STORE_RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// The reason why a request was rejected.
-pub(crate) enum Rejection {
-    /// The response has status 429, because a limit has denied the request.
-    ///
-    /// `state` is the state of the request, and `index` is the index of the decision in this state. The middleware
-    /// or macro attribute adds the header fields that report the decision to the response.
-    Denied { state: Rc<RequestState>, index: usize, on_denied: Option<OnDenied> },
-    /// The response has status 503, because the store did not answer and the limit fails closed.
-    Unavailable,
-    /// The response has status 403, because the request lacks a required key, or an access list denies the client.
-    Forbidden,
-    /// A function of the application returned an error, which becomes the response.
-    Error(Error),
-    /// The response has status 500, because the application is misconfigured. The log message has the details.
-    Misconfigured,
+/// Creates the response that a rejected request gets if the application does not create one.
+pub(super) fn default_response(
+    rejection: &Rejection,
+    settings: &HttpSettings,
+    request: &HttpRequest,
+) -> HttpResponse {
+    let text = match rejection {
+        Rejection::Denied(banned) if banned.banned_for().is_some() => BANNED,
+        Rejection::Denied(costly) if costly.is_too_costly() => TOO_COSTLY,
+        Rejection::Denied(_) => DENIED,
+        Rejection::Forbidden(_) => FORBIDDEN,
+        Rejection::Unavailable(_) => UNAVAILABLE,
+        Rejection::Misconfigured(_) => MISCONFIGURED,
+    };
+    let is_problem = match settings.body {
+        RejectionBody::ProblemDetails => true,
+        RejectionBody::Text => false,
+        _ => accepts_problem_json(request),
+    };
+    let status = rejection.status();
+    if is_problem { text.problem(status, rejection.decision()) } else { text.text(status) }
 }
 
-impl Rejection {
-    /// Creates the response to the rejected request.
-    pub(crate) fn into_response(
-        self,
-        settings: &HttpSettings,
-        request: &HttpRequest,
-    ) -> HttpResponse {
-        let mut response = match self {
-            Self::Denied { state, index, on_denied } => {
-                let decision = state.get(index);
-                match (on_denied.as_ref().or(settings.on_denied.as_ref()), &decision) {
-                    (Some(on_denied), Some(decision)) => on_denied(request, decision),
-                    _ => denied(decision.as_ref(), settings, request),
-                }
-            }
-            Self::Unavailable => {
-                let mut response = UNAVAILABLE.response(None, settings, request);
-                let jitter = jitter(settings, request);
-                write_retry_after(STORE_RETRY_AFTER, jitter, response.headers_mut());
-                response
-            }
-            Self::Forbidden => FORBIDDEN.response(None, settings, request),
-            // The application sets `Cache-Control` for its own errors, so RateGuard does not change this response.
-            Self::Error(error) => return HttpResponse::from_error(error),
-            Self::Misconfigured => return misconfigured(),
-        };
-        write_no_store(response.headers_mut());
-        response
-    }
-}
-
-/// Creates the response with status 500. The function has no guard as an argument, because the application may have
-/// no guard.
-pub(crate) fn misconfigured() -> HttpResponse {
-    let mut response = MISCONFIGURED.text();
-    write_no_store(response.headers_mut());
-    response
-}
-
-/// The status and the texts of a rejection. If the problem type is not `about:blank`,
+/// The texts of a rejection. If the problem type is not `about:blank`,
 /// draft-ietf-httpapi-ratelimit-headers-11 registers the problem type and its title.
 struct RejectionText {
-    status: StatusCode,
     text: &'static str,
     problem: &'static str,
     title: &'static str,
 }
 
 const DENIED: RejectionText = RejectionText {
-    status: StatusCode::TOO_MANY_REQUESTS,
     text: "Too many requests. Please retry later.\n",
     problem: "https://iana.org/assignments/http-problem-types#quota-exceeded",
     title: "Request cannot be satisfied as assigned quota has been exceeded",
@@ -106,77 +68,45 @@ const BANNED: RejectionText = RejectionText {
 };
 
 const UNAVAILABLE: RejectionText = RejectionText {
-    status: StatusCode::SERVICE_UNAVAILABLE,
     text: "Service unavailable. Please retry later.\n",
     problem: "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity",
     title: "Request cannot be satisfied due to temporary server capacity constraints",
 };
 
-const FORBIDDEN: RejectionText = RejectionText {
-    status: StatusCode::FORBIDDEN,
-    text: "Forbidden.\n",
-    problem: "about:blank",
-    title: "Forbidden",
-};
+const FORBIDDEN: RejectionText =
+    RejectionText { text: "Forbidden.\n", problem: "about:blank", title: "Forbidden" };
 
 const MISCONFIGURED: RejectionText = RejectionText {
-    status: StatusCode::INTERNAL_SERVER_ERROR,
     text: "Internal server error.\n",
     problem: "about:blank",
     title: "Internal Server Error",
 };
 
-fn denied(
-    decision: Option<&Decision>,
-    settings: &HttpSettings,
-    request: &HttpRequest,
-) -> HttpResponse {
-    let text = match decision {
-        Some(banned) if banned.banned_for().is_some() => BANNED,
-        Some(costly) if costly.is_too_costly() => TOO_COSTLY,
-        _ => DENIED,
-    };
-    text.response(decision, settings, request)
-}
-
 impl RejectionText {
-    fn response(
-        &self,
-        decision: Option<&Decision>,
-        settings: &HttpSettings,
-        request: &HttpRequest,
-    ) -> HttpResponse {
-        let is_problem = match settings.body {
-            RejectionBody::ProblemDetails => true,
-            RejectionBody::Text => false,
-            _ => accepts_problem_json(request),
-        };
-        if is_problem { self.problem(decision) } else { self.text() }
-    }
-
-    fn text(&self) -> HttpResponse {
-        HttpResponse::build(self.status).content_type(ContentType::plaintext()).body(self.text)
+    fn text(&self, status: StatusCode) -> HttpResponse {
+        HttpResponse::build(status).content_type(ContentType::plaintext()).body(self.text)
     }
 
     /// Creates a response whose body has problem details (RFC 9457).
-    fn problem(&self, decision: Option<&Decision>) -> HttpResponse {
+    fn problem(&self, status: StatusCode, decision: Option<&Decision>) -> HttpResponse {
         let mut problem = json!({
             "type": self.problem,
             "title": self.title,
-            "status": self.status.as_u16(),
+            "status": status.as_u16(),
             "detail": self.text.trim_end(),
         });
         if let Some(decision) = decision {
             problem["violated-policies"] = violated_policies(decision).into();
         }
-        HttpResponse::build(self.status)
+        HttpResponse::build(status)
             .content_type("application/problem+json")
             .body(problem.to_string())
     }
 }
 
-/// Returns the public names of the quotas that denied the request. If the client is banned, returns only the quota
-/// of the policy that banned the client.
+/// Returns the public names of the quotas that denied the request, encoded as in the field `RateLimit`, so that a
+/// client can find the quotas in this field. If the client is banned, returns only the quota of the policy that banned
+/// the client.
 fn violated_policies(decision: &Decision) -> Vec<String> {
     let tightest = decision.tightest_index();
     let is_violated = |(index, status): &(usize, &QuotaStatus)| match decision.banned_for() {
@@ -184,7 +114,8 @@ fn violated_policies(decision: &Decision) -> Vec<String> {
         None => status.retry_after() != Some(Duration::ZERO),
     };
     let statuses = decision.statuses().iter().enumerate().zip(decision.public_names());
-    statuses.filter(|(status, _)| is_violated(status)).map(|(_, name)| name).collect()
+    let violated = statuses.filter(|(status, _)| is_violated(status));
+    violated.map(|(_, name)| encode_policy_name(&name)).collect()
 }
 
 /// Returns whether the client prefers JSON to text. This is the case if `Accept` contains a JSON type whose quality

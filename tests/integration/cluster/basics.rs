@@ -106,10 +106,10 @@ async fn mismatched_cluster_url_reports_the_cause() {
     let plain = RedisServer::start();
     let policy = Policy::new("p", "5/hour").unwrap();
     for (port, expected) in
-        [(plain.port(), StoreError::NotReady), (free_port(), StoreError::Unreachable(None))]
+        [(plain.port(), StoreError::WrongServerKind), (free_port(), StoreError::Unreachable(None))]
     {
         let url = url(port).replace("redis://", "redis+cluster://");
-        let guard = RateGuard::redis(url).deadline(TEST_TIMEOUT).build().unwrap();
+        let guard = RateGuard::redis(url).prefix("test").deadline(TEST_TIMEOUT).build().unwrap();
         let unavailable = guard.check(&policy, &Key::global()).await.unwrap_err();
         assert_eq!(unavailable.cause(), expected);
         assert_eq!(guard.health().cause(), Some(expected));

@@ -73,7 +73,10 @@ async fn cluster_without_slots_is_unhealthy() {
     fs::create_dir(&folder).unwrap();
     let args = ["--dir", folder.to_str().unwrap(), "--cluster-enabled", "yes"];
     let server = RedisServer::start_with(&args);
-    let guard = RateGuard::redis(server.url().replace("redis:", "redis+cluster:")).build().unwrap();
+    let guard = RateGuard::redis(server.url().replace("redis:", "redis+cluster:"))
+        .prefix("test")
+        .build()
+        .unwrap();
     // Until the guard has read the cluster map, its health reports a cause other than `NotReady`.
     eventually("the guard reads the map", || {
         assert!(!guard.health().is_good());

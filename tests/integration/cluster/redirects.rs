@@ -53,7 +53,7 @@ fn node_line(port: u16) -> String {
 
 fn guard(port: u16) -> RateGuard {
     let url = format!("redis+cluster://user:hunter2@127.0.0.1:{port}");
-    let settings = RateGuard::redis(url).deadline(TEST_TIMEOUT);
+    let settings = RateGuard::redis(url).prefix("test").deadline(TEST_TIMEOUT);
     settings.denial_cache_ttl(Duration::ZERO).build().unwrap()
 }
 

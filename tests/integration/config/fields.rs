@@ -50,7 +50,7 @@ const GUARD: &[(&str, Location)] = &[
     ("headers", In(&["guard.headers"])),
     ("retry_jitter", In(&["guard.retry_jitter"])),
     ("rejection_body", In(&["guard.rejection_body"])),
-    ("on_denied", Code(FUNCTION)),
+    ("on_reject", Code(FUNCTION)),
 ];
 
 const MIDDLEWARE: &[(&str, Location)] = &[
@@ -59,7 +59,6 @@ const MIDDLEWARE: &[(&str, Location)] = &[
     ("and", Code(SHAPE)),
     ("try_and", Code(SHAPE)),
     ("access", Code("it has no name; the guard's list is in the file")),
-    ("count_preflights", Code(SHAPE)),
 ];
 
 const LIMIT: &[(&str, Location)] = &[
@@ -77,7 +76,7 @@ const LIMIT: &[(&str, Location)] = &[
     ("shadow", In(&["policies.*.shadow"])),
     ("candidate", In(&["policies.*.candidate"])),
     ("rollout", In(&["policies.*.rollout"])),
-    ("on_denied", Code(FUNCTION)),
+    ("on_reject", Code(FUNCTION)),
     ("on_error", In(&["policies.*.on_error"])),
 ];
 
@@ -101,7 +100,7 @@ const ATTRIBUTE: &[(&str, Location)] = &[
     ("rollout", In(&["policies.*.rollout"])),
     ("name", In(&["policies"])),
     ("on_error", In(&["policies.*.on_error"])),
-    ("on_denied", Code(FUNCTION)),
+    ("on_reject", Code(FUNCTION)),
     ("limiter", Code(SHAPE)),
     ("crate", Code(SHAPE)),
 ];

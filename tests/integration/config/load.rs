@@ -16,7 +16,9 @@ use actix_web::{Responder, get, web};
 
 use super::with_polling;
 use crate::support::{
-    TEST_TIMEOUT, eventually,
+    TEST_TIMEOUT,
+    app::{attribute_guard, set_attribute_guard},
+    eventually,
     folder::Folder,
     redis_server::RedisServer,
     server::{Server, agent, try_get},
@@ -35,7 +37,7 @@ fn file(limit: u32, algorithm: &str) -> String {
 }
 
 #[get("/attribute")]
-#[rate_limit(policy = "search", key = "ip")]
+#[rate_limit(policy = "search", limiter = attribute_guard(), key = "ip")]
 async fn attribute() -> impl Responder {
     "ok"
 }
@@ -92,6 +94,7 @@ fn change_under_load(guard: RateGuard, folder: &Folder, path: &str) {
             let limit = RateLimit::new(&guard, Limit::policy("search"));
             let ok = web::get().to(async || "ok");
             let resource = web::resource("/middleware").wrap(limit).route(ok);
+            set_attribute_guard(&guard);
             app.app_data(guard.clone()).service(attribute).service(resource);
         }
     });
@@ -142,6 +145,7 @@ fn redis_limit_is_exact_during_file_changes() {
     let (folder, redis) = (Folder::new(), RedisServer::start());
     let path = folder.file("rateguard.toml", &file(1, ""));
     let guard = RateGuard::redis(redis.url())
+        .prefix("test")
         .policies_file(&path)
         .policies_file_interval(Duration::from_millis(20))
         .for_attributes(false)

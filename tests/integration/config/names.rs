@@ -3,19 +3,13 @@
 
 use std::fs;
 
-use actix_rateguard::{BuildError, Limit, Plan, Policy, RateGuard, RateLimit, key, rate_limit};
-use actix_web::{App, HttpRequest, Responder, test::init_service, web};
+use actix_rateguard::{Limit, Plan, Policy, RateGuard, RateLimit, key};
+use actix_web::{App, HttpRequest, test::init_service, web};
 
 use super::without_polling;
 use crate::support::{app::get, folder::Folder};
 
 const FILE: &str = "# limits\n[policies]\nlogin.rate = \"50/minute\"\nsearch.rate = \"5/minute\"\n[plans]\nfree = \"1/minute\"\n";
-
-#[allow(dead_code, reason = "the test needs only its attribute")]
-#[rate_limit(policy = "search", key = "ip", cost = 3)]
-async fn search() -> impl Responder {
-    "ok"
-}
 
 /// A guard, and its policies file. A test replaces this file.
 struct Reloader {
@@ -28,12 +22,6 @@ impl Reloader {
         let folder = Folder::new();
         let guard = without_polling(folder.file("rateguard.toml", FILE)).build().unwrap();
         Self { folder, guard }
-    }
-
-    /// Returns a second guard, which also applies to the rate limit attributes of this test program.
-    fn guard_for_attributes(&self) -> RateGuard {
-        let path = self.folder.file("rateguard.toml", FILE);
-        without_polling(path).for_attributes(true).build().unwrap()
     }
 
     /// Replaces the file and reloads it. Returns the error messages of the reload.
@@ -110,26 +98,6 @@ async fn plan_used_by_a_request_cannot_be_removed() {
     assert_eq!(get(&app, 1, "/").await.status, 429);
 }
 
-#[test]
-fn policy_used_by_an_attribute_is_required_at_start() {
-    let folder = Folder::new();
-    let path = folder.file("rateguard.toml", &FILE.replace("search", "searhc"));
-    let error = without_polling(&path).for_attributes(true).build().unwrap_err();
-    let BuildError::PoliciesFile(error) = error else { panic!("{error}") };
-    let message = error.diagnostics()[0].to_string();
-    assert!(
-        message.starts_with("2:1: unknown policy `search`, used by the attribute at tests/"),
-        "{message}"
-    );
-    assert!(message.contains("; did you mean `searhc`? expected one of "), "{message}");
-    // The guard must report all errors together. If a policy is invalid, the guard must not also report that this
-    // policy is missing.
-    let path = folder.file("rateguard.toml", "[policies]\nlogin.rate = 5\nsearch.rate = 5\n");
-    let error = without_polling(&path).for_attributes(true).build().unwrap_err().to_string();
-    assert_eq!(error.matches("expected a rate in quotes").count(), 2, "{error}");
-    assert_eq!(error.lines().count(), 2, "{error}");
-}
-
 #[actix_web::test]
 async fn quota_below_a_fixed_cost_is_rejected() {
     let reloader = Reloader::new();
@@ -147,11 +115,6 @@ async fn quota_below_a_fixed_cost_is_rejected() {
         reloader.reload(&FILE.replace("50/minute\"", "19/minute\"\nlogin.cost = 1")),
         [""; 0]
     );
-    // The cost of an attribute is fixed at compile time, so the file cannot override it.
-    let reloader = Reloader { guard: reloader.guard_for_attributes(), ..reloader };
-    let messages = reloader.reload(&FILE.replace("5/minute\"\n[", "2/minute\"\n["));
-    assert_eq!(messages.len(), 1, "{messages:?}");
-    assert!(messages[0].starts_with("4:1: policy `search` admits at most 2 units"));
 }
 
 #[actix_web::test]
@@ -161,12 +124,12 @@ async fn policy_conflicting_with_a_named_limit_is_rejected() {
     let _app = init_service(App::new().wrap(limit("5/minute"))).await;
     let file_with = |rate| format!("{FILE}[policies.api]\nrate = \"{rate}\"\n");
     assert_eq!(reloader.reload(&file_with("5/minute")), [""; 0], "equal quotas share their counts");
-    assert_eq!(
-        reloader.reload(&file_with("6/minute")),
-        [
-            "7:11: two limits are named `api` and have different quotas, 5/minute and 6/minute; give each a name of its own"
-        ]
-    );
+    let messages = reloader.reload(&file_with("6/minute"));
+    assert_eq!(messages.len(), 1, "{messages:?}");
+    let start = "7:11: two limits are named `api` and have different quotas, 5/minute and 6/minute, at tests/integration/config/names.rs:";
+    assert!(messages[0].starts_with(start), "{messages:?}");
+    let end = " and in the policies of the guard; give each a name of its own";
+    assert!(messages[0].ends_with(end), "{messages:?}");
     assert_eq!(reloader.reload(FILE), [""; 0]);
 }
 

@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, Responder, get, test::TestRequest, web};
 
 use super::without_polling;
 use crate::support::{
-    app::{from_client, get, send, statuses},
+    app::{attribute_guard, from_client, get, send, statuses},
     folder::Folder,
 };
 
@@ -23,13 +23,13 @@ fn unused_key(_: &HttpRequest) -> Caller {
 }
 
 #[get("/attribute")]
-#[rate_limit(policy = "search", key = unused_key, cost = |_: &HttpRequest| 100, count = "failure", methods = "PATCH", missing_key = "deny")]
+#[rate_limit(policy = "search", limiter = attribute_guard(), key = unused_key, cost = |_: &HttpRequest| 100, count = "failure", methods = "PATCH", missing_key = "deny")]
 async fn attribute() -> impl Responder {
     "ok"
 }
 
 #[get("/plain")]
-#[rate_limit(policy = "search", key = "header:X-User", cost = 2)]
+#[rate_limit(policy = "search", limiter = attribute_guard(), key = "header:X-User", cost = 2)]
 async fn plain() -> impl Responder {
     "ok"
 }

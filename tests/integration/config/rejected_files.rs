@@ -97,6 +97,10 @@ pub(super) const INVALID_FILES: &[(&str, &[Expected])] = &[
     ("[policies.login]\nrate = \"5/s\"\ncost = 6\n", &[(3, 8, "expected a cost of at most 5")]),
     ("[policies.login]\nrate = \"5/s\"\ncount = \"4xx\"\n", &[(3, 9, "expected one of \"all\"")]),
     (
+        "[policies.login]\nrate = \"5/s\"\ncount = \"status:4xx,!4xx\"\n",
+        &[(3, 9, "expected a list with at least one status that is not excluded")],
+    ),
+    (
         "[policies.login]\nrate = \"5/s\"\nmethods = \"post\"\n",
         &[(3, 11, "expected methods in capital letters")],
     ),

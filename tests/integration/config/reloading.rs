@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use super::{with_polling, without_polling};
 use crate::support::{
-    app::{get, statuses},
+    app::{attribute_guard, get, set_attribute_guard, statuses},
     eventually,
     folder::Folder,
     log_lines,
@@ -24,7 +24,7 @@ fn file(rate: &str) -> String {
 }
 
 #[get("/attribute")]
-#[rate_limit(policy = "search", key = "global")]
+#[rate_limit(policy = "search", limiter = attribute_guard(), key = "global")]
 async fn attribute() -> impl Responder {
     "ok"
 }
@@ -85,6 +85,7 @@ async fn reload_never_refills_a_full_limit() {
     let server = RedisServer::start();
     let path = folder.file("rateguard.toml", &file("100/365d"));
     let guard = RateGuard::redis(server.url())
+        .prefix("test")
         .deadline(crate::support::TEST_TIMEOUT)
         .policies_file(&path)
         .policies_file_interval(Duration::ZERO)
@@ -98,6 +99,7 @@ async fn request_in_flight_uses_its_initial_policies() {
     let folder = Folder::new();
     let path = folder.file("rateguard.toml", &file("5/minute"));
     let guard = without_polling(&path).build().unwrap();
+    set_attribute_guard(&guard);
     let (arrived, resume) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let wait = {
         let (arrived, resume) = (Arc::clone(&arrived), Arc::clone(&resume));

@@ -25,6 +25,7 @@ const NOT_IN_SCHEMA: &[&str] = &[
     "expected a key of one part",
     "from 1 millisecond to 60 seconds",
     "up to 1 hour",
+    "at least one status that is not excluded",
 ];
 
 pub(super) fn schema() -> Value {
@@ -106,6 +107,9 @@ const VALUES: &[&str] = &[
     "count = \"failure\"",
     "count = \"status:401\"",
     "count = \"status:4xx\"",
+    "count = \"status:401,403\"",
+    "count = \"status: 4xx , !404\"",
+    "count = \"status:!5xx\"",
     "methods = \"POST\"",
     "methods = \" POST , M-SEARCH\"",
     "ban = \"10/hour for 15m\"",

@@ -127,7 +127,7 @@ async fn silent_server_costs_at_most_the_deadline() {
         std::thread::sleep(TEST_TIMEOUT);
         drop(stream);
     });
-    let checks = Checks::with_short_deadline(RateGuard::redis(silent));
+    let checks = Checks::with_short_deadline(RateGuard::redis(silent).prefix("test"));
     let start = Instant::now();
     assert_eq!(checks.check_global().await.err(), Some(StoreError::Timeout));
     // The connection attempt has a longer timeout than the check. The check must not wait for it.

@@ -112,7 +112,7 @@ async fn malformed_replies_are_invalid_reply_errors() {
         "$4 good",
         VALID,
     ];
-    let settings = RateGuard::redis(server_with_replies(REPLIES));
+    let settings = RateGuard::redis(server_with_replies(REPLIES)).prefix("test");
     let checks = Checks::new(settings, LONG_DEADLINE, "10/minute");
     for (number, reply) in REPLIES.iter().enumerate() {
         let result = checks.check_global().await;
@@ -134,7 +134,7 @@ async fn protocol_error_closes_connection_and_next_one_is_used() {
         "#1700000000000000 1 7 60000000 0",
         "*5 :99999999999999999999 :1 :7 :60000000 :0",
     ];
-    let settings = RateGuard::redis(server_with_replies(REPLIES));
+    let settings = RateGuard::redis(server_with_replies(REPLIES)).prefix("test");
     let checks = Checks::new(settings, LONG_DEADLINE, "10/minute");
     for remaining in [9, 8, 7, 9, 8, 7] {
         assert_eq!(checks.wait_for_decision().await.remaining(), remaining);
@@ -150,7 +150,7 @@ async fn check_found_late_after_clock_step_is_retried_once() {
         "#1700003600000000 -1",
         "#1700003600000100 1 8 60000000 0",
     ];
-    let settings = RateGuard::redis(server_with_replies(REPLIES));
+    let settings = RateGuard::redis(server_with_replies(REPLIES)).prefix("test");
     let checks = Checks::new(settings, LONG_DEADLINE, "10/minute");
     for remaining in [9, 8, 9, 8] {
         assert_eq!(checks.wait_for_decision().await.remaining(), remaining);
@@ -160,7 +160,7 @@ async fn check_found_late_after_clock_step_is_retried_once() {
 #[tokio::test]
 async fn server_that_finds_every_check_late_is_retried_once() {
     let url = server_with_replies(&["#1700003600000000 -1"]);
-    let guard = RateGuard::redis(url).deadline(MAX_WAIT).build().unwrap();
+    let guard = RateGuard::redis(url).prefix("test").deadline(MAX_WAIT).build().unwrap();
     let (policy, key) = (Policy::new("p", "10/minute").unwrap(), Key::global());
     let start = Instant::now();
     // Both results are correct: a decision in memory if the guard considers the server reachable, and otherwise an
@@ -189,7 +189,7 @@ async fn broken_servers_are_reconnected_with_backoff() {
     for (address, connections) in
         [custom_server(close), custom_server(other_protocol), custom_server(slow)]
     {
-        Checks::with_short_deadline(RateGuard::redis(address))
+        Checks::with_short_deadline(RateGuard::redis(address).prefix("test"))
             .assert_undecided_for(Duration::from_secs(2))
             .await;
         let made = connections.load(SeqCst);

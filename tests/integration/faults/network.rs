@@ -24,14 +24,14 @@ impl Network {
     }
 
     fn checks(&self) -> Checks {
-        Checks::with_short_deadline(RateGuard::redis(self.proxy.url()))
+        Checks::with_short_deadline(RateGuard::redis(self.proxy.url()).prefix("test"))
     }
 }
 
 #[tokio::test]
 async fn slow_network_within_deadline_enforces_exact_limit() {
     let network = Network::new();
-    let settings = RateGuard::redis(network.proxy.url());
+    let settings = RateGuard::redis(network.proxy.url()).prefix("test");
     let checks = Checks::new(settings, LONG_DEADLINE, "100/day");
     // The first check sends the long source of the script. The checks after it send much less data, so they are fast
     // enough for the slow network.

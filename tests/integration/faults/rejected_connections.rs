@@ -150,7 +150,7 @@ async fn changed_password_is_retried_with_backoff_until_restored() {
     let _: () = run(&mut client, "CONFIG SET requirepass first");
     let _: () = run(&mut client, "AUTH first");
     let url = format!("redis://:first@127.0.0.1:{}", redis.port());
-    let checks = Checks::with_short_deadline(RateGuard::redis(url));
+    let checks = Checks::with_short_deadline(RateGuard::redis(url).prefix("test"));
     checks.wait_for_decision().await;
     let _: () = run(&mut client, "CONFIG SET requirepass second");
     // The server still accepts commands on the existing connection.
@@ -172,7 +172,7 @@ async fn revoked_permissions_reuse_the_connection_until_restored() {
     let mut client = redis.client();
     let _: () = run(&mut client, "ACL SETUSER limiter on >secret ~* +@all");
     let url = format!("redis://limiter:secret@127.0.0.1:{}", redis.port());
-    let checks = Checks::with_short_deadline(RateGuard::redis(url));
+    let checks = Checks::with_short_deadline(RateGuard::redis(url).prefix("test"));
     // Each of these changes removes a permission: to call scripts, to write in a script, or to access the keys.
     for (begin, end) in [("-evalsha", "+evalsha"), ("-set", "+set"), ("resetkeys", "~*")] {
         let [begin, end] = [begin, end].map(|rule| format!("ACL SETUSER limiter {rule}"));

@@ -73,7 +73,7 @@ async fn new_primary_is_found_although_old_one_still_replies() {
     let (old, new) = (primary(), primary());
     make_replica(&new, old.port());
     let proxy = Proxy::to(old.port());
-    let checks = Checks::with_short_deadline(RateGuard::redis(proxy.url()));
+    let checks = Checks::with_short_deadline(RateGuard::redis(proxy.url()).prefix("test"));
     let first = checks.wait_for_decision().await.remaining();
     wait_for_replication(&old);
     promote(&new);
@@ -130,7 +130,7 @@ fn checks_of_every_algorithm(url: &str) -> Vec<(Checks, Key)> {
     Algorithm::NAMES
         .into_iter()
         .map(|(_, name)| {
-            let settings = RateGuard::redis(url);
+            let settings = RateGuard::redis(url).prefix("test");
             (Checks::new(settings, LONG_DEADLINE, &format!("10/365d {name}")), Key::from(name))
         })
         .collect()

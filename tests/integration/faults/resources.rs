@@ -57,7 +57,8 @@ fn process_without_file_descriptors_answers_and_reconnects_later() {
 
 #[tokio::test]
 async fn unknown_host_name_is_an_unreachable_server() {
-    let checks = Checks::with_short_deadline(RateGuard::redis("redis://redis.invalid:6379"));
+    let checks =
+        Checks::with_short_deadline(RateGuard::redis("redis://redis.invalid:6379").prefix("test"));
     checks.wait_for_error(StoreError::Unreachable(None)).await;
     checks.assert_undecided_for(Duration::from_millis(500)).await;
 }

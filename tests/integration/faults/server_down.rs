@@ -25,7 +25,7 @@ use crate::support::{
 #[test]
 fn server_starts_without_redis_and_connects_later() {
     let port = free_port();
-    let guard = RateGuard::redis(url(port)).deadline(LONG_DEADLINE).build().unwrap();
+    let guard = RateGuard::redis(url(port)).prefix("test").deadline(LONG_DEADLINE).build().unwrap();
     let site = Site::start(guard.clone());
     site.assert_open(20);
     assert_eq!(guard.failures().open, 20);

@@ -21,13 +21,18 @@ fn each_store_error_has_its_own_label() {
         (StoreError::NotReady, "not_ready"),
         (StoreError::Busy, "busy"),
         (StoreError::OutOfMemory, "out_of_memory"),
+        (StoreError::UnknownCommand, "unknown_command"),
+        (StoreError::Database, "database"),
         (StoreError::Cluster, "cluster"),
+        (StoreError::WrongServerKind, "wrong_server_kind"),
         (StoreError::CrossSlot, "cross_slot"),
         (StoreError::Overloaded, "overloaded"),
         (StoreError::Throttled, "throttled"),
         (StoreError::InvalidReply, "invalid_reply"),
         (StoreError::NoPrimary, "no_primary"),
         (StoreError::Closed, "closed"),
+        (StoreError::Forked, "forked"),
+        (StoreError::PausedClock, "paused_clock"),
         (StoreError::Other("the table is locked"), "other"),
     ];
     for (cause, name) in all {

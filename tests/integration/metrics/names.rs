@@ -18,8 +18,11 @@ use crate::support::{
 pub(super) fn with_all_metrics(action: impl Fn(&Recorder)) {
     let redis = RedisServer::start();
     Recorder::record(async |recorder| {
-        let unreachable =
-            RateGuard::redis(url(free_port())).deadline(TEST_TIMEOUT).build().unwrap();
+        let unreachable = RateGuard::redis(url(free_port()))
+            .prefix("test")
+            .deadline(TEST_TIMEOUT)
+            .build()
+            .unwrap();
         for guard in [redis.guard("metrics"), unreachable, RateGuard::in_memory()] {
             let policy = Policy::new("app", "2/hour").unwrap();
             let _ = guard.check(&policy, &Key::from("ann")).await;

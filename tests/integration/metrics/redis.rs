@@ -74,7 +74,7 @@ fn record_without_redis(on_error: OnError, assert: impl Fn(&Recorder)) {
 
 /// Returns settings of a guard whose Redis server does not exist.
 fn unreachable() -> RateGuardBuilder<Redis> {
-    RateGuard::redis(url(free_port())).deadline(TEST_TIMEOUT)
+    RateGuard::redis(url(free_port())).prefix("test").deadline(TEST_TIMEOUT)
 }
 
 #[test]

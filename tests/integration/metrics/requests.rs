@@ -19,8 +19,8 @@ async fn one() -> impl Responder {
 }
 
 #[get("/two")]
-#[rate_limit(rate = "9/hour", key = "ip", name = "outer")]
-#[rate_limit(rate = "1/day", key = "header:X-User", name = "inner")]
+#[rate_limit(rate = "9/hour", key = "ip", name = "metrics-outer")]
+#[rate_limit(rate = "1/day", key = "header:X-User", name = "metrics-inner")]
 async fn two() -> impl Responder {
     "ok"
 }
@@ -28,7 +28,7 @@ async fn two() -> impl Responder {
 /// This limit counts a request only if the response has a certain status. Therefore the guard may refund the request
 /// after the handler.
 #[get("/login")]
-#[rate_limit(rate = "2/hour", key = "ip", name = "login", count = "status:401")]
+#[rate_limit(rate = "2/hour", key = "ip", name = "metrics-login", count = "status:401")]
 async fn login() -> impl Responder {
     HttpResponse::new(StatusCode::UNAUTHORIZED)
 }
@@ -58,10 +58,10 @@ fn middleware_and_attribute_decisions_are_labeled_by_name() {
         let counted = expected([
             ("one|2/hour|allowed|store", 2),
             ("one|2/hour|denied|store", 1),
-            ("inner|1/day|allowed|store", 1),
-            ("inner|1/day|denied|store", 1),
-            ("login|2/hour|allowed|store", 2),
-            ("login|2/hour|denied|store", 1),
+            ("metrics-inner|1/day|allowed|store", 1),
+            ("metrics-inner|1/day|denied|store", 1),
+            ("metrics-login|2/hour|allowed|store", 2),
+            ("metrics-login|2/hour|denied|store", 1),
             ("search|1/minute|allowed|store", 1),
             ("search|1/minute|denied|store", 1),
             ("api|3/day|allowed|store", 3),

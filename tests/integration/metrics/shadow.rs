@@ -14,7 +14,7 @@ use crate::support::{
 };
 
 #[get("/search")]
-#[rate_limit(rate = "10/365d", candidate = "8/365d", key = "ip", name = "search")]
+#[rate_limit(rate = "10/365d", candidate = "8/365d", key = "ip", name = "metrics-search")]
 async fn search() -> impl Responder {
     "ok"
 }
@@ -74,9 +74,9 @@ fn candidate_denials_are_counted_while_requests_are_allowed() {
         }
         // Each request is counted twice: once for the enforced quota, and once for the candidate.
         let counted = expected([
-            ("search|10/365 days|allowed|store", 200),
-            ("search|8/365 days|allowed|shadow", 160),
-            ("search|8/365 days|denied|shadow", 40),
+            ("metrics-search|10/365 days|allowed|store", 200),
+            ("metrics-search|8/365 days|allowed|shadow", 160),
+            ("metrics-search|8/365 days|denied|shadow", 40),
             ("wrapped|10/365 days|allowed|store", 200),
             ("wrapped|8/365 days|allowed|shadow", 160),
             ("wrapped|8/365 days|denied|shadow", 40),
@@ -87,7 +87,10 @@ fn candidate_denials_are_counted_while_requests_are_allowed() {
         let counted = wait_for_decisions(recorder, 802).await;
         let count = |text: &str| counted[expected([(text, 0)]).keys().next().unwrap()];
         assert_eq!(
-            [count("search|10/365 days|denied|store"), count("search|8/365 days|denied|shadow")],
+            [
+                count("metrics-search|10/365 days|denied|store"),
+                count("metrics-search|8/365 days|denied|shadow")
+            ],
             [1, 41]
         );
         assert_eq!(counted.values().sum::<u64>(), 802);

@@ -144,6 +144,7 @@ async fn explanation_matches_the_next_request_in_memory() {
 async fn explanation_matches_the_next_request_in_redis() {
     let redis = RedisServer::start();
     let guard = RateGuard::redis(redis.url())
+        .prefix("test")
         .deadline(crate::support::TEST_TIMEOUT)
         .client_address(trusted_proxies())
         .denial_cache_ttl(Duration::ZERO)

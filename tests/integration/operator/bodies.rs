@@ -57,7 +57,10 @@ async fn key_in_body_selects_the_bucket_of_the_limit() {
         (json!({"policy": "op-plain", "key": "ann"}), Key::from("ann")),
         (json!({"policy": "op-plain", "key": 42}), Key::from(42)),
         (json!({"policy": "op-plain", "key": -42}), Key::from(-42)),
-        (json!({"policy": "op-plain", "key": ["a", 7]}), Key::from(("a", "7"))),
+        (json!({"policy": "op-plain", "key": "42"}), Key::from("42")),
+        (json!({"policy": "op-plain", "key": ["a", 7]}), Key::from(("a", 7))),
+        (json!({"policy": "op-plain", "key": [7, "7"]}), Key::from((7, "7"))),
+        (json!({"policy": "op-plain", "key": 42, "by": "user"}), key::user().key_of("42").unwrap()),
         (
             json!({"policy": "op-plain", "key": ["a", "7"], "by": "parts"}),
             Key::from_parts(["a", "7"]),
@@ -111,6 +114,7 @@ async fn invalid_body_is_rejected_with_the_accepted_values() {
     let app = app!(guard);
     for (endpoint, body, status, expected) in [
         ("explain", json!({"policy": "unregistered", "key": "ann"}), 404, "GET inventory"),
+        ("explain", json!({"policy": "op-pain", "key": "ann"}), 404, "did you mean `op-plain`?"),
         (
             "reset",
             json!({"policy": "op-plain", "user": "ann"}),
@@ -118,7 +122,7 @@ async fn invalid_body_is_rejected_with_the_accepted_values() {
             "`policy`, `key`, `address`, `by`",
         ),
         ("reset", json!({"key": "ann"}), 400, "missing field `policy`"),
-        ("reset", json!({"policy": "op-plain"}), 400, "one text in `key`"),
+        ("reset", json!({"policy": "op-plain"}), 400, "one value in `key`"),
         ("reset", json!({"policy": "op-plain", "key": 1.5}), 400, "text, a whole number"),
         ("reset", json!({"policy": "op-plain", "key": {"a": 1}}), 400, "text, a whole number"),
         (
@@ -206,7 +210,7 @@ async fn invalid_body_is_rejected_with_the_accepted_values() {
         ),
         ("unban", json!({"policy": "op-plain", "key": "ann"}), 409, "expected a policy with a ban"),
         ("explain", json!({}), 400, "missing field `policy`"),
-        ("explain", json!({"policy": "op-plain"}), 400, "one text in `key`"),
+        ("explain", json!({"policy": "op-plain"}), 400, "one value in `key`"),
         (
             "explain",
             json!({"policy": "op-plain", "key": "a", "request": {"path": "/"}}),

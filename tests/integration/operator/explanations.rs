@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::{endpoints, explain_json, explanation_of, post_json};
 use crate::support::{
-    app::{from_client, get as send_get},
+    app::from_client,
     redis_server::RedisServer,
     server::{self, Server},
 };
@@ -91,24 +91,6 @@ async fn over_a_socket() -> &'static str {
     "ok"
 }
 
-#[get("/op-later")]
-#[rate_limit(rate = "2/minute", name = "op-later")]
-async fn later() -> &'static str {
-    "ok"
-}
-
-#[get("/op-twice-a")]
-#[rate_limit(rate = "2/minute", name = "op-twice")]
-async fn conflicting_a() -> &'static str {
-    "ok"
-}
-
-#[get("/op-twice-b")]
-#[rate_limit(rate = "3/minute", name = "op-twice")]
-async fn conflicting_b() -> &'static str {
-    "ok"
-}
-
 async fn explain(guard: &RateGuard, request: TestRequest, name: &str) -> Explanation {
     guard.explain_request(&from_client(1, request).to_http_request(), &[name]).await
 }
@@ -164,31 +146,6 @@ async fn explanation_names_the_reason_of_exemption_or_rejection() {
 }
 
 #[actix_web::test]
-async fn second_limit_of_one_name_is_explained_as_name_conflict() {
-    let guard = RateGuard::in_memory();
-    let app = init_service(
-        App::new().app_data(guard.clone()).service(conflicting_a).service(conflicting_b),
-    )
-    .await;
-    let outcomes = async || {
-        let explanation = explain(&guard, uri("/"), "op-twice").await;
-        assert_eq!(explanation.limits().len(), 2, "{explanation}");
-        let mut outcomes: Vec<_> =
-            explanation.limits().iter().map(|it| (it.limit.line, it.outcome.clone())).collect();
-        outcomes.sort_by_key(|(line, _)| *line);
-        outcomes.into_iter().map(|(_, outcome)| outcome).collect::<Vec<_>>()
-    };
-    // Two limits have the same name. The first request to one of them reserves the name for this limit. An explanation
-    // must not reserve the name, so both limits pass.
-    assert!(outcomes().await.iter().all(|it| it.passes() == Some(true)));
-    assert_eq!(send_get(&app, 1, "/op-twice-b").await.status, 200);
-    assert_eq!(send_get(&app, 1, "/op-twice-a").await.status, 500);
-    let [outcome_a, outcome_b] = &outcomes().await[..] else { panic!("there are two") };
-    assert_eq!(*outcome_a, Outcome::Rejected(RejectReason::NameConflict));
-    assert_eq!(outcome_b.decision().unwrap().remaining(), 2);
-}
-
-#[actix_web::test]
 async fn explanation_covers_more_limits_than_max_in_flight() {
     let server = RedisServer::start();
     let settings = server.settings("op").max_in_flight(16).for_attributes(false);
@@ -212,7 +169,7 @@ async fn explanation_covers_more_limits_than_max_in_flight() {
 }
 
 #[actix_web::test]
-async fn explanation_reports_access_lists_and_preflights() {
+async fn explanation_reports_access_lists() {
     let list = AccessList::new()
         .allow_addresses(["192.0.2.1"])
         .and_then(|list| list.deny_addresses(["192.0.2.2"]))
@@ -249,14 +206,6 @@ async fn explanation_reports_access_lists_and_preflights() {
         let explanation = post_json(&operator, "explain", &body).await;
         assert_eq!((&explanation["outcome"], &explanation["because"]), (&json!(outcome), &because));
     }
-
-    let preflight = TestRequest::with_uri("/")
-        .method(actix_web::http::Method::OPTIONS)
-        .insert_header(("Origin", "x"))
-        .insert_header(("Access-Control-Request-Method", "GET"));
-    let request = from_client(3, preflight).to_http_request();
-    let explanation = guard.explain_request(&request, &[]).await;
-    assert_eq!(explanation.limits()[0].outcome, Outcome::Exempt(Exemption::Preflight));
 }
 
 #[actix_web::test]
@@ -350,18 +299,6 @@ async fn explanation_without_names_covers_all_limits_despite_a_panic() {
     .await;
     let explanation = explain_json(&guard, from_client(1, uri("/?panic")), &[]).await;
     assert_eq!(explanation["limits"].as_array().unwrap().len(), guard.inventory().limits().len());
-}
-
-#[actix_web::test]
-async fn explanation_registers_no_name() {
-    let guard = RateGuard::in_memory();
-    let app = init_service(App::new().app_data(guard.clone()).service(later)).await;
-    assert_eq!(outcome(&guard, uri("/"), "op-later").await.passes(), Some(true));
-    // The middleware has the same name as the attribute, but its quotas are different. The application can still start,
-    // because no request has registered the name for the attribute.
-    let limit = RateLimit::new(&guard, Limit::new("9/minute").name("op-later"));
-    let _other = init_service(App::new().wrap(limit)).await;
-    assert_eq!(send_get(&app, 1, "/op-later").await.status, 500);
 }
 
 #[test]

@@ -127,7 +127,7 @@ async fn inventory_and_explanation_follow_reload_of_the_file() {
         assert_eq!(limit.quotas, Some("7/hour token_bucket; 9/day".parse().unwrap()));
         assert_eq!(&*limit.key, "ip/48+header:x-other");
         assert_eq!((limit.missing_key, limit.cost), (MissingKey::Deny, Some(2)));
-        assert_eq!((limit.count, limit.on_error), (Count::Failure, OnError::Closed));
+        assert_eq!((limit.count, limit.on_error), (Some(Count::Failure), OnError::Closed));
         assert_eq!(limit.methods, ["GET", "DELETE"]);
         assert_eq!(limit.ban, Some("3/hour for 15m".parse().unwrap()));
         assert!(!limit.is_in_shadow);

@@ -9,7 +9,7 @@ use actix_web::{App, HttpResponse, Responder, get, test::init_service, web};
 
 use super::report;
 use crate::support::{
-    app::{get, statuses},
+    app::{attribute_guard, get, statuses},
     folder::Folder,
 };
 
@@ -62,7 +62,7 @@ async fn login(status: web::Path<u16>) -> HttpResponse {
 }
 
 #[get("/policy")]
-#[rate_limit(policy = "search")]
+#[rate_limit(policy = "search", limiter = attribute_guard())]
 async fn by_name() -> impl Responder {
     "ok"
 }

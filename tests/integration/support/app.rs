@@ -1,7 +1,8 @@
 //! Sends requests to an actix-web application without a socket.
 
-use std::net::SocketAddr;
+use std::{cell::RefCell, net::SocketAddr};
 
+use actix_rateguard::RateGuard;
 use actix_web::{
     Error,
     body::{MessageBody, to_bytes},
@@ -12,9 +13,28 @@ use actix_web::{
 
 /// Creates and initializes an application with this guard and these services.
 macro_rules! app {
-    ($guard:expr, $($service:expr),* $(,)?) => {
-        actix_web::test::init_service(actix_web::App::new().app_data($guard.clone())$(.service($service))*).await
-    };
+    ($guard:expr, $($service:expr),* $(,)?) => {{
+        let guard: actix_rateguard::RateGuard = $guard.clone();
+        crate::support::app::set_attribute_guard(&guard);
+        actix_web::test::init_service(actix_web::App::new().app_data(guard)$(.service($service))*).await
+    }};
+}
+
+thread_local! {
+    static ATTRIBUTE_GUARD: RefCell<Option<RateGuard>> = const { RefCell::new(None) };
+}
+
+/// Sets the guard that [`attribute_guard`] returns on this thread.
+pub fn set_attribute_guard(guard: &RateGuard) {
+    ATTRIBUTE_GUARD.set(Some(guard.clone()));
+}
+
+/// Returns the guard of an attribute with `limiter = attribute_guard()`.
+///
+/// All guards of this test program validate the attributes without a `limiter`. So an attribute needs this `limiter` if
+/// it uses a policy, or if it has the name of another limit.
+pub fn attribute_guard() -> RateGuard {
+    ATTRIBUTE_GUARD.with_borrow(|guard| guard.clone().expect("the test has set the guard"))
 }
 
 /// A response of an application, including the whole body.

@@ -1,4 +1,4 @@
-//! Starts child processes: the load generator, the history recorder, and the quickstart example.
+//! Starts child processes: the load generator, the history recorder, a forked worker, and the quickstart example.
 
 use std::{
     ffi::OsStr,
@@ -117,6 +117,16 @@ impl HistoryRecorder {
     }
 }
 
+/// Runs a process that builds a guard on this server, forks, and checks a key in the child process. Returns the output of
+/// the child process.
+pub fn output_of_forked_worker(wrapper: &[String], url: &str) -> String {
+    let mut command = command(wrapper, env!("CARGO_BIN_EXE_forked_worker").as_ref());
+    // The child process inherits the pipe, so the output ends when both processes have ended.
+    let output = command.arg(url).output().unwrap();
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).unwrap()
+}
+
 /// A process that runs the quickstart example, on a port that the system chooses.
 pub struct Quickstart {
     child: Child,
@@ -133,7 +143,7 @@ impl Quickstart {
         let mut command = command(wrapper, example("quickstart").as_ref());
         command
             .env("PORT", "0")
-            .env("RUST_LOG", "info")
+            .env_remove("RUST_LOG")
             .env_remove("REDIS_URL")
             .stdout(Stdio::null())
             .stderr(Stdio::piped());

@@ -108,6 +108,11 @@ impl RedisServer {
         connect(&self.location.host, self.port).expect("the test's server accepts connections")
     }
 
+    /// Opens a new connection to this server. The result is `None` if the server does not accept it or closes it.
+    pub fn try_client(&self) -> Option<Connection> {
+        connect(&self.location.host, self.port).ok()
+    }
+
     /// Kills the server with the signal SIGKILL.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();

@@ -17,6 +17,9 @@ pub struct Clock(Shim);
 /// A DNS resolver that a test can make hang.
 pub struct Resolver(Shim);
 
+/// A system library in which the query of the parent's process id forks the process.
+pub struct Fork(Shim);
+
 struct Shim {
     library: &'static Path,
     /// The path of a file with three 64-bit numbers. The library maps this file into memory, and each function of the
@@ -77,6 +80,19 @@ impl Resolver {
         let mut number = [0; 8];
         File::open(&self.0.control).unwrap().read_exact_at(&mut number, 16).unwrap();
         i64::from_ne_bytes(number)
+    }
+}
+
+impl Fork {
+    /// Compiles the library. If there is no C compiler, reports that the test is skipped, and returns `None`.
+    pub fn new() -> Option<Self> {
+        static BUILT: OnceLock<Option<PathBuf>> = OnceLock::new();
+        Shim::new("fork", include_str!("fork.c"), &BUILT).map(Self)
+    }
+
+    /// Returns the wrapper command that runs a program with this library.
+    pub fn wrapper(&self) -> Vec<String> {
+        self.0.wrapper()
     }
 }
 

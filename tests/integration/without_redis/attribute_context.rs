@@ -7,7 +7,7 @@ use actix_rateguard::{RateGuard, rate_limit};
 use actix_web::{App, HttpRequest, get, test::init_service, web};
 
 use crate::support::{
-    app::{get, statuses},
+    app::{attribute_guard, get, statuses},
     log_lines,
 };
 
@@ -88,16 +88,65 @@ async fn guard_of_a_scope_overrides_that_of_the_application() {
     assert_eq!(statuses(&app, 1, "/inner/below", 2).await, [200, 429]);
 }
 
+#[actix_web::test]
+async fn guard_in_web_data_of_a_scope_overrides_that_of_the_application() {
+    let data = || web::Data::new(RateGuard::in_memory());
+    let inner = web::scope("/inner").app_data(data()).service(below);
+    let app = init_service(App::new().app_data(data()).service(inner).service(below)).await;
+    assert_eq!(statuses(&app, 1, "/below", 2).await, [200, 429]);
+    assert_eq!(statuses(&app, 1, "/inner/below", 2).await, [200, 429]);
+}
+
+#[actix_web::test]
+async fn one_guard_in_both_forms_is_used() {
+    let guard = RateGuard::in_memory();
+    let inner = web::scope("/inner").app_data(web::Data::new(guard.clone())).service(below);
+    let app = app!(guard, inner, below);
+    assert_eq!(statuses(&app, 1, "/below", 1).await, [200]);
+    assert_eq!(statuses(&app, 1, "/inner/below", 1).await, [429]);
+}
+
+#[get("/two-forms")]
+#[rate_limit(rate = "1/minute", name = "two-forms")]
+async fn two_forms() -> &'static str {
+    "must not be reached"
+}
+
+#[actix_web::test]
+async fn different_guards_in_both_forms_return_500_and_log_an_error() {
+    log_lines::collect();
+    let guard = RateGuard::in_memory;
+    let data = || web::Data::new(RateGuard::in_memory());
+    let inner_data = web::scope("/inner").app_data(data()).service(two_forms);
+    let app = app!(guard(), inner_data);
+    assert_eq!(statuses(&app, 1, "/inner/two-forms", 3).await, [500; 3]);
+    let inner_guard = web::scope("/inner").app_data(guard()).service(two_forms);
+    let app = init_service(App::new().app_data(data()).service(inner_guard)).await;
+    assert_eq!(statuses(&app, 1, "/inner/two-forms", 3).await, [500; 3]);
+    let lines = log_lines::with(
+        "attribute_context::two_forms` is rate-limited, but the application's data",
+    );
+    assert!(!lines.is_empty() && lines[0].starts_with("ERROR"), "{lines:?}");
+}
+
 #[get("/unguarded")]
 #[rate_limit(rate = "1/minute", name = "forgotten")]
 async fn unguarded() -> &'static str {
     "must not be reached"
 }
 
+#[get("/unguarded-custom")]
+#[rate_limit(rate = "1/minute", on_reject = |_, rejection| {
+    Some(actix_web::HttpResponse::ImATeapot().body(format!("{rejection:?}")))
+})]
+async fn unguarded_custom() -> &'static str {
+    "must not be reached"
+}
+
 #[actix_web::test]
 async fn attribute_without_a_guard_returns_500_and_logs_once() {
     log_lines::collect();
-    let app = init_service(App::new().service(unguarded)).await;
+    let app = init_service(App::new().service(unguarded).service(unguarded_custom)).await;
     for _ in 0..20 {
         let response = get(&app, 1, "/unguarded").await;
         assert_eq!((response.status, &*response.body), (500, "Internal server error.\n"));
@@ -108,16 +157,19 @@ async fn attribute_without_a_guard_returns_500_and_logs_once() {
     );
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0].starts_with("ERROR"));
+    // There is no guard, so only the function of the attribute can respond.
+    let custom = get(&app, 1, "/unguarded-custom").await;
+    assert_eq!((custom.status, &*custom.body), (418, "Misconfigured(NoGuard)"));
 }
 
 #[get("/clash/3-an-hour")]
-#[rate_limit(rate = "3/hour", name = "clash")]
+#[rate_limit(rate = "3/hour", name = "clash", limiter = attribute_guard())]
 async fn clash_hour() -> &'static str {
     "ok"
 }
 
 #[get("/clash/9-a-second")]
-#[rate_limit(rate = "9/second", name = "clash")]
+#[rate_limit(rate = "9/second", name = "clash", limiter = attribute_guard())]
 async fn clash_second() -> &'static str {
     "must not be reached"
 }
@@ -187,7 +239,7 @@ async fn expansion_does_not_shadow_names_in_handlers() {
 
 /// Items whose names the expansion of the attribute could use too, and items that need a type or `Self`.
 mod user_names {
-    use actix_rateguard::{Decision, rate_limit};
+    use actix_rateguard::{Rejection, rate_limit};
     use actix_web::{HttpRequest, HttpResponse};
 
     pub const LIMIT: usize = 9_000;
@@ -217,7 +269,7 @@ mod user_names {
         name = "names-2",
         key = |request| limit(request) + 1,
         skip = |request| request.uri().path().len() > LIMIT,
-        on_denied = |_, _| HttpResponse::Conflict().body(LIMIT.to_string()),
+        on_reject = |_, _| Some(HttpResponse::Conflict().body(LIMIT.to_string())),
     )]
     pub async fn in_closures() -> &'static str {
         "ok"
@@ -227,11 +279,11 @@ mod user_names {
         std::any::type_name::<T>() == "never"
     }
 
-    fn response_of<T: 'static>(_: &HttpRequest, _: &Decision) -> HttpResponse {
-        HttpResponse::Conflict().body(std::any::type_name::<T>())
+    fn response_of<T: 'static>(_: &HttpRequest, _: &Rejection) -> Option<HttpResponse> {
+        Some(HttpResponse::Conflict().body(std::any::type_name::<T>()))
     }
 
-    #[rate_limit(rate = "1/minute", name = "names-3", skip = of_type::<T>, on_denied = response_of::<T>)]
+    #[rate_limit(rate = "1/minute", name = "names-3", skip = of_type::<T>, on_reject = response_of::<T>)]
     pub async fn generic<T: 'static>() -> &'static str {
         std::any::type_name::<T>()
     }

@@ -13,7 +13,7 @@ use crate::support::{
     rate = "10/hour",
     key = "header:X-Client",
     cost = |req| BodyCost::per_bytes(1_024).cost(req),
-    name = "attribute"
+    name = "body-cost"
 )]
 async fn attribute(body: web::Bytes) -> String {
     body.len().to_string()

@@ -1,9 +1,7 @@
-//! Tests exemptions and denials that do not depend on counts: skip functions, methods, access lists, and CORS
-//! preflights.
+//! Tests exemptions and denials that do not depend on counts: skip functions, methods, and access lists.
 
 use std::net::SocketAddr;
 
-use actix_cors::Cors;
 use actix_rateguard::{
     AccessList, ClientAddress, Limit, Plan, RateGuard, RateLimit, client_address::StopReason, key,
     rate_limit,
@@ -98,6 +96,46 @@ async fn only_configured_methods_are_limited_with_one_count() {
         ] {
             assert_eq!(status_of(method.clone()).await, status, "{path} {method}");
         }
+    }
+}
+
+#[rate_limit(rate = "1/minute", methods = "GET", name = "get-only")]
+#[route("/get-only", method = "GET", method = "HEAD", method = "POST")]
+async fn get_only() -> impl Responder {
+    "ok"
+}
+
+#[rate_limit(rate = "1/minute", methods = "HEAD", name = "head-only")]
+#[route("/head-only", method = "GET", method = "HEAD", method = "POST")]
+async fn head_only() -> impl Responder {
+    "ok"
+}
+
+#[actix_web::test]
+async fn get_includes_head_and_head_does_not_include_get() {
+    let guard = RateGuard::in_memory();
+    let limit =
+        |name, method| RateLimit::new(&guard, Limit::new("1/minute").name(name).methods([method]));
+    let app = init_service(
+        App::new()
+            .app_data(guard.clone())
+            .service((get_only, head_only))
+            .service(web::resource("/get").wrap(limit("get", Method::GET)).to(async || "ok"))
+            .service(web::resource("/head").wrap(limit("head", Method::HEAD)).to(async || "ok")),
+    )
+    .await;
+    for (path, expected) in [
+        ("/get-only", [200, 429, 429, 200]),
+        ("/get", [200, 429, 429, 200]),
+        ("/head-only", [200, 429, 200, 200]),
+        ("/head", [200, 429, 200, 200]),
+    ] {
+        let mut statuses = Vec::new();
+        for method in [Method::HEAD, Method::HEAD, Method::GET, Method::POST] {
+            let request = TestRequest::with_uri(path).method(method);
+            statuses.push(send(&app, from_client(1, request)).await.status);
+        }
+        assert_eq!(statuses, expected, "{path}");
     }
 }
 
@@ -376,87 +414,13 @@ async fn access_list_denial_overrides_exemptions() {
     let limit = RateLimit::new(&guard, limit);
     let app =
         init_service(App::new().service(web::resource("/").wrap(limit).to(async || "ok"))).await;
-    assert_eq!(send(&app, from_client(1, preflight("/"))).await.status, 403);
+    let preflight = TestRequest::with_uri("/")
+        .method(Method::OPTIONS)
+        .insert_header(("Origin", "https://shop.example"))
+        .insert_header(("Access-Control-Request-Method", "PUT"));
+    assert_eq!(send(&app, from_client(1, preflight)).await.status, 403);
     let request_by =
         |user| from_client(2, TestRequest::get().uri("/").insert_header(("X-User", user)));
     assert_eq!(send(&app, request_by("mallory")).await.status, 403);
     assert_eq!(send(&app, request_by("ann")).await.status, 200);
-}
-
-fn preflight(path: &str) -> TestRequest {
-    TestRequest::with_uri(path)
-        .method(Method::OPTIONS)
-        .insert_header(("Origin", "https://shop.example"))
-        .insert_header(("Access-Control-Request-Method", "PUT"))
-}
-
-#[actix_web::test]
-async fn preflights_are_counted_only_with_count_preflights() {
-    let guard = RateGuard::in_memory();
-    let limit = |name| RateLimit::new(&guard, Limit::new("1/minute").name(name));
-    let app = init_service(
-        App::new().service(web::resource("/free").wrap(limit("free")).to(async || "ok")).service(
-            web::resource("/counted").wrap(limit("counted").count_preflights()).to(async || "ok"),
-        ),
-    )
-    .await;
-    let status_of = async |request| send(&app, from_client(1, request)).await.status;
-    for _ in 0..3 {
-        assert_eq!(status_of(preflight("/free")).await, 200);
-    }
-    assert_eq!(
-        [status_of(preflight("/counted")).await, status_of(preflight("/counted")).await],
-        [200, 429]
-    );
-    // The limit counts all requests except preflights. An OPTIONS request without all headers of a preflight is not
-    // a preflight, so it is counted too.
-    let options = || TestRequest::with_uri("/free").method(Method::OPTIONS);
-    assert_eq!([status_of(options()).await, status_of(options()).await], [200, 429]);
-    let without_requested_method = options().insert_header(("Origin", "https://shop.example"));
-    assert_eq!(status_of(without_requested_method).await, 429);
-    let get_request =
-        TestRequest::get().uri("/free").insert_header(("Access-Control-Request-Method", "GET"));
-    assert_eq!(status_of(get_request.insert_header(("Origin", "https://shop.example"))).await, 429);
-}
-
-#[actix_web::test]
-async fn cross_origin_scripts_can_read_rejections_and_headers() {
-    let guard = RateGuard::in_memory();
-    // The limit must admit preflights in both cases: if it wraps the CORS middleware, and if the CORS middleware
-    // wraps the limit.
-    for is_outermost in [true, false] {
-        let cors = || {
-            Cors::default()
-                .allowed_origin("https://shop.example")
-                .allow_any_method()
-                .expose_headers(guard.header_names())
-        };
-        let name = if is_outermost { "outermost" } else { "inner" };
-        let limit = RateLimit::new(&guard, Limit::new("1/minute").name(name));
-        let send_to_new_app = async |request| {
-            let request = from_client(1, request);
-            let app = App::new().route("/", web::put().to(async || "ok"));
-            if is_outermost {
-                send(&init_service(app.wrap(cors()).wrap(limit.clone())).await, request).await
-            } else {
-                send(&init_service(app.wrap(limit.clone()).wrap(cors())).await, request).await
-            }
-        };
-        let put = || TestRequest::put().uri("/").insert_header(("Origin", "https://shop.example"));
-        for _ in 0..3 {
-            assert_eq!(send_to_new_app(preflight("/")).await.status, 200);
-        }
-        assert_eq!(send_to_new_app(put()).await.status, 200);
-        let denied = send_to_new_app(put()).await;
-        assert_eq!((denied.status, denied.header("retry-after")), (429, Some("60")));
-        if !is_outermost {
-            assert_eq!(denied.header("access-control-allow-origin"), Some("https://shop.example"));
-            let exposed = denied.header("access-control-expose-headers").unwrap().to_lowercase();
-            for name in
-                ["retry-after", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"]
-            {
-                assert!(exposed.contains(name), "{exposed}");
-            }
-        }
-    }
 }

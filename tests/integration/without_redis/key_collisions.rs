@@ -117,8 +117,13 @@ fn million_different_values_have_different_keys() {
         }
         add(Key::from(&v4.octets()[..]), &v4.octets());
         add(Key::from(&v6.octets()[..]), &v6.octets());
-        add(Key::from(u64::from(number) + 1_000), &number);
-        add(Key::from(-i64::from(number) - 1_000), &number);
+        for number in [i64::from(number), -i64::from(number)] {
+            add(Key::from(number), &number);
+            let text = number.to_string();
+            if !PARTS.contains(&text.as_bytes()) {
+                add(Key::from(&text), &text);
+            }
+        }
     }
     add(Key::from(u128::MAX), &u128::MAX);
     add(Key::from(i128::MIN), &i128::MIN);

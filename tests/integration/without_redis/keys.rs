@@ -38,6 +38,10 @@ handlers! {
     by_closure "/closure" |req: &HttpRequest| tenant_of(req);
     by_borrowing_closure "/borrowing" |req| req.headers().get("X-Tenant").and_then(|it| it.to_str().ok());
     by_number "/number" |_| 7_u64;
+    by_number_or_text "/number-or-text" |req: &HttpRequest| match tenant_of(req) {
+        Some(tenant) => Key::from(tenant),
+        None => Key::from(7_u64),
+    };
     by_parts "/parts" |req: &HttpRequest| Key::from_parts([req.path(), "x"]);
 }
 
@@ -66,7 +70,7 @@ async fn share_bucket(one: TestRequest, other: TestRequest) -> bool {
             .wrap(from_fn(authenticate))
             .service((by_ip, by_user, by_header, by_cookie, by_path, by_global))
             .service((by_function, by_path_of_function, by_closure, by_borrowing_closure))
-            .service((by_number, by_parts)),
+            .service((by_number, by_number_or_text, by_parts)),
     )
     .await;
     assert_eq!(send(&app, one).await.status, 200);
@@ -168,6 +172,15 @@ async fn each_key_type_separates_its_values() {
             "{path}"
         );
     }
+}
+
+#[actix_web::test]
+async fn number_and_its_text_have_separate_buckets() {
+    let number = || from_client(1, get_request("/number-or-text"));
+    let text = || number().insert_header(("X-Tenant", "7"));
+    assert!(share_bucket(number(), number()).await);
+    assert!(share_bucket(text(), text()).await);
+    assert!(!share_bucket(number(), text()).await);
 }
 
 #[actix_web::test]

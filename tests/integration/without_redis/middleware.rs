@@ -5,10 +5,11 @@ use std::time::Duration;
 use actix_cors::Cors;
 use actix_rateguard::{Limit, OnError, Quota, RateGuard, RateLimit, rate_limit, test_util};
 use actix_web::{
-    App, Error, HttpResponse,
+    App, Error, HttpResponse, ResponseError,
     body::MessageBody,
-    dev::{ServiceRequest, ServiceResponse},
+    dev::{Service, ServiceRequest, ServiceResponse},
     error::ErrorForbidden,
+    http::StatusCode,
     middleware::{Next, from_fn},
     test::{TestRequest, init_service},
     web,
@@ -165,6 +166,70 @@ async fn error_of_an_inner_middleware_gets_headers() {
         assert_eq!(response.numbers().unwrap()[..2], [2, remaining]);
     }
     assert_eq!(get(&app, 1, "/tight/").await.status, 429);
+}
+
+#[derive(Debug)]
+struct NoTenant;
+
+impl std::fmt::Display for NoTenant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("no tenant")
+    }
+}
+
+impl ResponseError for NoTenant {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::PAYMENT_REQUIRED
+    }
+}
+
+async fn require_tenant(
+    _: ServiceRequest,
+    _: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    Err::<ServiceResponse<String>, _>(NoTenant.into())
+}
+
+#[actix_web::test]
+async fn error_of_an_inner_service_keeps_its_type() {
+    #[rate_limit(rate = "9/minute")]
+    async fn limited() -> Result<&'static str, NoTenant> {
+        Err(NoTenant)
+    }
+
+    let guard = RateGuard::in_memory();
+    let app = init_service(
+        App::new()
+            .app_data(guard.clone())
+            .service(
+                web::resource("/middleware")
+                    .wrap(from_fn(require_tenant))
+                    .wrap(Cors::default().allowed_origin("https://app.example"))
+                    .wrap(RateLimit::new(&guard, Limit::new("2/minute").name("inner")))
+                    .route(web::get().to(ok)),
+            )
+            .route("/handler", web::get().to(limited))
+            .wrap(RateLimit::new(&guard, "9/minute")),
+    )
+    .await;
+    let request = |path| {
+        let request = TestRequest::get().uri(path).insert_header(("Origin", "https://app.example"));
+        from_client(1, request).to_request()
+    };
+    let error = app.call(request("/middleware")).await.unwrap_err();
+    assert!(error.as_error::<NoTenant>().is_some(), "{error:?}");
+    // An outer middleware may create the response more than once.
+    for _ in 0..2 {
+        let response = error.error_response();
+        assert_eq!(response.status(), 402);
+        let header = |name| response.headers().get(name).unwrap();
+        assert_eq!(header("X-RateLimit-Limit"), "2");
+        assert_eq!(header("X-RateLimit-Remaining"), "1");
+        assert_eq!(header("Access-Control-Allow-Origin"), "https://app.example");
+    }
+    let response = app.call(request("/handler")).await.unwrap();
+    let error = response.response().error().unwrap();
+    assert!(error.as_error::<NoTenant>().is_some(), "{error:?}");
 }
 
 #[actix_web::test]

@@ -122,6 +122,15 @@ async fn nat64_clients_are_counted_by_ipv4_address() {
 }
 
 #[actix_web::test]
+async fn link_local_clients_are_counted_by_full_address() {
+    let link = "fe80::".parse::<Ipv6Addr>().unwrap().to_bits();
+    assert_eq!(admitted(rule(), (1..=100).map(|host| link | host)).await, 100);
+    assert_eq!(admitted(rule(), [link | 1, link | 1].into_iter()).await, 1);
+    // One host can invent addresses, so a link has as many keys as a /48: 1,024 own and 256 shared ones.
+    assert!(admitted(rule(), (1..=10_000).map(|host| link | host)).await <= 1_280);
+}
+
+#[actix_web::test]
 async fn addresses_of_one_6to4_site_share_one_bucket() {
     let site = "2002:c000:207::".parse::<Ipv6Addr>().unwrap().to_bits();
     assert_eq!(admitted(rule(), (0..100).map(|subnet| site | subnet << 64)).await, 1);

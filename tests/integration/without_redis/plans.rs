@@ -13,7 +13,9 @@ use actix_web::{
     web,
 };
 
-use crate::support::app::{Response, from_client, send, statuses};
+use crate::support::app::{
+    Response, attribute_guard, from_client, send, set_attribute_guard, statuses,
+};
 
 static FREE: LazyLock<Plan> = LazyLock::new(|| Plan::of("2/minute; 100/day"));
 static PRO: LazyLock<Plan> = LazyLock::new(|| Plan::of("4/minute"));
@@ -58,14 +60,15 @@ handlers! {
     by_closure "/closure" (plan = |req: &HttpRequest| plan_of(req), key = "header:X-User");
     by_async_closure "/async-closure" (plan = async |req: &HttpRequest| plan_from_database(req).await, key = "header:X-User");
     by_quota "/quota" (plan = quota_of, key = "header:X-User");
-    by_policy "/policy" (policy = "search", key = "header:X-User");
-    by_same_policy "/same-policy" (policy = "search", key = "header:X-User");
+    by_policy "/policy" (policy = "search", limiter = attribute_guard(), key = "header:X-User");
+    by_same_policy "/same-policy" (policy = "search", limiter = attribute_guard(), key = "header:X-User");
 }
 
-/// Creates an application. Its guard has all policies that the attributes in this test program use.
+/// Creates an application. Its guard has the policy that the attributes use.
 macro_rules! app {
     () => {{
         let guard = guard();
+        set_attribute_guard(&guard);
         let named = |limit: Limit, name| limit.key(key::header("X-User")).name(name);
         let ok = || web::get().to(async || "ok");
         init_service(
@@ -197,17 +200,7 @@ async fn limits_of_one_policy_share_counts() {
 }
 
 #[test]
-fn unregistered_attribute_policy_fails_the_build_of_the_guard() {
-    let other = Policy::new("searhc", "3/minute").unwrap();
-    let error = RateGuard::builder().policy(other).build().unwrap_err().to_string();
-    assert!(error.contains("the attribute at tests/integration/"), "{error}");
-    assert!(error.contains("expected one of `searhc`"), "{error}");
-    // A guard without policies is not used for attributes, and neither is a guard with `for_attributes(false)`.
-    // Therefore these two guards need not have the policies that the attributes use.
-    assert!(RateGuard::builder().build().is_ok());
-    let admin = Policy::new("admin", "3/minute").unwrap();
-    assert!(RateGuard::builder().policy(admin).for_attributes(false).build().is_ok());
-
+fn two_policies_of_one_name_fail_the_build() {
     let twice = || Policy::new("search", "3/minute").unwrap();
     let error = RateGuard::builder().policy(twice()).policy(twice()).build().unwrap_err();
     assert_eq!(error.to_string(), "two policies are named `search`; rename one of them");
@@ -231,7 +224,8 @@ async fn limit_with_the_name_of_a_policy_panics() {
 #[actix_web::test]
 async fn attribute_with_an_unregistered_policy_returns_500() {
     crate::support::log_lines::collect();
-    let app = init_service(App::new().app_data(RateGuard::in_memory()).service(by_policy)).await;
+    set_attribute_guard(&RateGuard::in_memory());
+    let app = init_service(App::new().service(by_policy)).await;
     assert_eq!(statuses(&app, 1, "/policy", 2).await, [500, 500]);
     let lines = crate::support::log_lines::with(
         "names the policy `search`, but its guard has no policy of this name",

@@ -96,3 +96,82 @@ async fn unconfigured_proxy_is_logged() {
     let lines = log_lines::with("no proxy is trusted");
     assert!(!lines.is_empty() && !lines[0].contains("198.51.100.1"), "{lines:?}");
 }
+
+/// Sends requests from this peer, each with these headers, and returns the log lines that contain the peer's address.
+async fn warnings(
+    rule: ClientAddress,
+    peer: [u8; 4],
+    headers: &[(&'static str, &'static str)],
+    requests: usize,
+) -> Vec<String> {
+    log_lines::collect();
+    let app = app!(RateGuard::builder().client_address(rule).build().unwrap(), attribute);
+    for _ in 0..requests {
+        let request = TestRequest::get().uri("/attribute").peer_addr(SocketAddr::from((peer, 1)));
+        let request = headers.iter().fold(request, |it, header| it.insert_header(*header));
+        send(&app, request).await;
+    }
+    log_lines::with(&SocketAddr::from((peer, 1)).ip().to_string())
+}
+
+#[actix_web::test]
+async fn warning_about_a_proxy_names_its_header_and_the_setting() {
+    for (peer, header, setting) in [
+        ([10, 77, 0, 1], "X-Forwarded-For", r#"ClientAddress::behind(["10.77.0.1"])?)`"#),
+        (
+            [10, 77, 0, 2],
+            "Forwarded",
+            r#"ClientAddress::behind(["10.77.0.2"])?.header("Forwarded")?)`"#,
+        ),
+        (
+            [10, 77, 0, 3],
+            "CF-Connecting-IP",
+            r#"ClientAddress::behind(["10.77.0.3"])?.header("CF-Connecting-IP")?)`"#,
+        ),
+        (
+            [127, 77, 0, 4],
+            "X-Real-IP",
+            r#"ClientAddress::behind(["127.77.0.4"])?.header("X-Real-IP")?)`"#,
+        ),
+    ] {
+        let lines = warnings(ClientAddress::peer(), peer, &[(header, "198.51.100.1")], 200).await;
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines[0].starts_with("WARN") && lines[0].contains(&format!("`{header}`")));
+        assert!(lines[0].contains(setting), "{lines:?}");
+        assert!(!lines[0].contains("198.51.100.1"), "{lines:?}");
+    }
+}
+
+#[actix_web::test]
+async fn proxy_is_found_after_any_number_of_health_checks() {
+    log_lines::collect();
+    let app = app!(RateGuard::in_memory(), attribute);
+    let send_from = async |peer: [u8; 4], is_forwarded: bool| {
+        let request = TestRequest::get().uri("/attribute").peer_addr(SocketAddr::from((peer, 1)));
+        let header = ("X-Forwarded-For", "198.51.100.1");
+        send(&app, if is_forwarded { request.insert_header(header) } else { request }).await;
+    };
+    for _ in 0..5_000 {
+        send_from([127, 77, 0, 5], false).await;
+    }
+    assert_eq!(log_lines::with("127.77.0.5"), [""; 0]);
+    for _ in 0..100 {
+        send_from([10, 77, 0, 6], true).await;
+    }
+    assert_eq!(log_lines::with("10.77.0.6").len(), 1);
+}
+
+#[actix_web::test]
+async fn no_proxy_is_logged_for_health_checks_and_correct_rules() {
+    let rule = || ClientAddress::behind(["10.77.1.0/24"]).unwrap();
+    let header = [("X-Forwarded-For", "198.51.100.1")];
+    for (rule, peer, headers) in [
+        (ClientAddress::peer(), [127, 77, 1, 1], &[][..]),
+        (ClientAddress::peer(), [10, 77, 2, 2], &[]),
+        (rule(), [10, 77, 1, 3], &[]),
+        (rule(), [10, 77, 1, 4], &header),
+        (rule(), [127, 77, 1, 5], &[]),
+    ] {
+        assert_eq!(warnings(rule, peer, headers, 200).await, [""; 0]);
+    }
+}

@@ -3,15 +3,14 @@
 use std::time::{Duration, SystemTime};
 
 use actix_rateguard::{
-    AccessList, BuildError, Count, Decision, Limit, MemoryStore, MissingKey, OnError, RateGuard,
+    AccessList, BuildError, Count, Limit, MemoryStore, MissingKey, OnError, RateGuard,
     RateGuardBuilder, RateLimit, RejectionBody, StoreError,
     headers::{HeaderDialect, RateLimits, unix_ceil_secs},
     key, rate_limit,
     test_util::{FaultyStore, ManualClock},
 };
 use actix_web::{
-    App, HttpRequest, HttpResponse, Responder, get,
-    http::StatusCode,
+    App, Responder, get,
     test::{TestRequest, init_service},
     web,
 };
@@ -19,7 +18,7 @@ use actix_web::{
 use crate::support::app::{Response, from_client, get, send};
 
 #[get("/limited")]
-#[rate_limit(rate = "2/10s; 100/day", name = "search")]
+#[rate_limit(rate = "2/10s; 100/day", name = "query")]
 async fn limited() -> impl Responder {
     "ok"
 }
@@ -30,31 +29,10 @@ async fn unnamed() -> impl Responder {
     "ok"
 }
 
-#[get("/own")]
-#[rate_limit(rate = "1/minute", on_denied = custom_response)]
-async fn own() -> impl Responder {
-    "ok"
-}
-
-#[get("/own-closure")]
-#[rate_limit(rate = "1/minute", on_denied = |_, decision| {
-    HttpResponse::build(StatusCode::IM_A_TEAPOT).body(decision.limit().to_string())
-})]
-async fn own_closure() -> impl Responder {
-    "ok"
-}
-
 #[get("/costly")]
 #[rate_limit(rate = "2/minute", name = "costly", cost = |_| 3)]
 async fn costly() -> impl Responder {
     "ok"
-}
-
-fn custom_response(request: &HttpRequest, decision: &Decision) -> HttpResponse {
-    HttpResponse::build(StatusCode::IM_A_TEAPOT)
-        .insert_header(("Cache-Control", "private, no-store"))
-        .insert_header(("Retry-After", "7"))
-        .body(format!("{} {}", request.path(), decision.limit()))
 }
 
 fn builder() -> RateGuardBuilder {
@@ -63,14 +41,7 @@ fn builder() -> RateGuardBuilder {
 
 macro_rules! app {
     ($guard:expr) => {
-        init_service(App::new().app_data($guard.clone()).service((
-            limited,
-            unnamed,
-            own,
-            own_closure,
-            costly,
-        )))
-        .await
+        init_service(App::new().app_data($guard.clone()).service((limited, unnamed, costly))).await
     };
 }
 
@@ -110,9 +81,8 @@ fn expected_fields(dialect: HeaderDialect) -> [Vec<(&'static str, Expected)>; 2]
         HeaderDialect::XRateLimit => numbers(x_names, Text("10")),
         HeaderDialect::XRateLimitEpoch => numbers(x_names, UnixTime(10)),
         HeaderDialect::Draft => {
-            let statuses =
-                [r#""search";r=1;t=10, "search{2}";r=99;t=86400"#, r#""search";r=0;t=10"#];
-            let policies = Text(r#""search";q=2;w=10, "search{2}";q=100;w=86400"#);
+            let statuses = [r#""query";r=1;t=10, "query{2}";r=99;t=86400"#, r#""query";r=0;t=10"#];
+            let policies = Text(r#""query";q=2;w=10, "query{2}";q=100;w=86400"#);
             statuses.map(|status| vec![("ratelimit", Text(status)), ("ratelimit-policy", policies)])
         }
         // The enum is non-exhaustive, so the compiler requires this arm. If a dialect has no arm in this function,
@@ -175,11 +145,11 @@ async fn header_reader_parses_all_dialects_together() {
     let [short, long, epoch] = limits.limits() else { panic!("{limits:?}") };
     assert_eq!(
         (short.policy(), short.quota(), short.remaining()),
-        (Some("search"), Some(2), Some(1))
+        (Some("query"), Some(2), Some(1))
     );
     assert_eq!(
         (long.policy(), long.window()),
-        (Some("search{2}"), Some(Duration::from_secs(86_400)))
+        (Some("query{2}"), Some(Duration::from_secs(86_400)))
     );
     // The reset header contains whole seconds, and a new second may begin during the test. Therefore the duration may
     // differ from 10 seconds by one or two seconds.
@@ -214,7 +184,7 @@ async fn jitter_only_increases_retry_after() {
 }
 
 #[get("/inner")]
-#[rate_limit(rate = "1/minute", name = "inner")]
+#[rate_limit(rate = "1/minute", name = "refused-inner")]
 async fn inner() -> impl Responder {
     "ok"
 }
@@ -229,7 +199,7 @@ async fn refunded_outer_limit_does_not_extend_retry_after() {
     for _ in 0..3 {
         let denied = get(&app, 1, "/inner").await;
         assert_eq!((denied.status, denied.header("retry-after")), (429, Some("60")));
-        assert_eq!(denied.header("ratelimit"), Some(r#""inner";r=0;t=60"#));
+        assert_eq!(denied.header("ratelimit"), Some(r#""refused-inner";r=0;t=60"#));
     }
 }
 
@@ -283,7 +253,7 @@ async fn rejection_is_problem_json_if_the_client_accepts_json() {
         get(&app, 1, "/limited").await;
     }
     get(&app, 1, "/unnamed").await;
-    for (path, policy) in [("/limited", "search"), ("/unnamed", "unnamed"), ("/costly", "costly")] {
+    for (path, policy) in [("/limited", "query"), ("/unnamed", "unnamed"), ("/costly", "costly")] {
         let expected = (429, format!("{PROBLEM}#quota-exceeded").into(), vec![policy].into());
         assert_eq!(problem(json(path)).await, expected);
     }
@@ -321,52 +291,5 @@ async fn configured_body_format_overrides_the_accept_header() {
         }
         let denied = send(&app, request_accepting(accept, "/limited")).await;
         assert_eq!((denied.status, denied.header("content-type")), (429, Some(content_type)));
-    }
-}
-
-#[actix_web::test]
-async fn custom_rejection_gets_rate_limit_headers_and_no_store() {
-    let guard = builder()
-        .on_denied(|_, decision| {
-            HttpResponse::Conflict().body(format!("guard {}", decision.limit()))
-        })
-        .build()
-        .unwrap();
-    let limit = RateLimit::new(
-        &guard,
-        Limit::new("1/minute").name("middleware").on_denied(custom_response),
-    );
-    let two = RateLimit::new(
-        &guard,
-        Limit::new("5/minute")
-            .name("loose")
-            .on_denied(|_, _| panic!("the limit `loose` did not deny")),
-    )
-    .and(Limit::new("1/minute").name("tight").on_denied(custom_response));
-    let ok = || web::get().to(async || "ok");
-    let app = init_service(
-        App::new()
-            .app_data(guard.clone())
-            .service((limited, own, own_closure))
-            .service(web::resource("/middleware").wrap(limit).route(ok()))
-            .service(web::resource("/two").wrap(two).route(ok())),
-    )
-    .await;
-    for path in ["/limited", "/limited", "/own", "/own-closure", "/middleware", "/two"] {
-        assert_eq!(get(&app, 1, path).await.status, 200);
-    }
-    for (path, status, body, cache, wait) in [
-        ("/limited", 409, "guard 2", "no-store", "10"),
-        ("/own", 418, "/own 1", "private, no-store", "60"),
-        ("/own-closure", 418, "1", "no-store", "60"),
-        ("/middleware", 418, "/middleware 1", "private, no-store", "60"),
-        ("/two", 418, "/two 1", "private, no-store", "60"),
-    ] {
-        let response = get(&app, 1, path).await;
-        assert_eq!((response.status, &*response.body), (status, body), "{path}");
-        assert_eq!(response.header("cache-control"), Some(cache), "{path}");
-        // The limit must replace the header `Retry-After` of the custom response with its own value.
-        assert_eq!(response.header("retry-after"), Some(wait), "{path}");
-        assert_eq!(response.numbers().map(|[_, remaining, _]| remaining), Some(0), "{path}");
     }
 }

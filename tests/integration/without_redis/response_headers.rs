@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use actix_rateguard::{CheckResult, Limit, OnError, RateGuard, RateLimit, rate_limit, test_util};
+use actix_rateguard::{
+    CheckResult, HeaderDialect, Limit, OnError, RateGuard, RateLimit, RejectionBody, rate_limit,
+    test_util,
+};
 use actix_web::{App, HttpResponse, Responder, get, http::header, test::init_service, web};
 
 use crate::support::{
@@ -137,9 +140,9 @@ async fn handlers_can_read_the_tightest_decision() {
     .await;
     assert_eq!(get(&app, 1, "/attribute").await.body, "4 of 5");
     assert_eq!(get(&app, 1, "/both/").await.body, "2 of 3");
-    assert_eq!(get(&app, 1, "/exempt").await.body, "NotLimited");
+    assert_eq!(get(&app, 1, "/exempt").await.body, "Exempt(Method)");
     assert_eq!(get(&app, 1, "/shadow").await.body, "Shadow");
-    assert_eq!(get(&app, 1, "/unlimited").await.body, "NotLimited");
+    assert_eq!(get(&app, 1, "/unlimited").await.body, "NoLimit");
 }
 
 #[get("/open")]
@@ -163,7 +166,7 @@ async fn closed() -> &'static str {
 #[actix_web::test]
 async fn unreachable_store_applies_on_error_without_headers() {
     let unreachable = url(free_port());
-    let guard = RateGuard::redis(&*unreachable).build().unwrap();
+    let guard = RateGuard::redis(&*unreachable).prefix("test").build().unwrap();
     let app = init_service(
         App::new()
             .app_data(guard.clone())
@@ -196,7 +199,25 @@ async fn unreachable_store_applies_on_error_without_headers() {
 #[actix_web::test]
 async fn on_error_of_the_guard_is_the_default_of_policies() {
     let unreachable = url(free_port());
-    let guard = RateGuard::redis(unreachable).on_error(OnError::Closed).build().unwrap();
+    let guard =
+        RateGuard::redis(unreachable).prefix("test").on_error(OnError::Closed).build().unwrap();
     let app = init_service(App::new().app_data(guard).service(open)).await;
     assert_eq!(get(&app, 1, "/open").await.status, 503);
+}
+
+#[actix_web::test]
+async fn violated_policies_have_the_names_of_the_draft_field() {
+    let guard = RateGuard::builder()
+        .headers([HeaderDialect::Draft])
+        .rejection_body(RejectionBody::ProblemDetails)
+        .build()
+        .unwrap();
+    let limit = RateLimit::new(&guard, Limit::new("1/minute").name("größe_50%"));
+    let app = init_service(App::new().wrap(limit)).await;
+    get(&app, 1, "/").await;
+    let denied = get(&app, 1, "/").await;
+    let field = denied.header("RateLimit").unwrap();
+    assert!(field.starts_with(r#""gr%C3%B6%C3%9Fe_50%25";r=0;"#), "{field}");
+    let problem: serde_json::Value = serde_json::from_str(&denied.body).unwrap();
+    assert_eq!(problem["violated-policies"], serde_json::json!(["gr%C3%B6%C3%9Fe_50%25"]));
 }

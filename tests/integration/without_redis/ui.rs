@@ -55,7 +55,7 @@ fn normalize(messages: &str) -> String {
 /// Normalizes one message. Because some line numbers are removed, the margin becomes as narrow as the remaining line
 /// numbers permit.
 fn normalize_message(message: &str) -> String {
-    let arrow = |line: &str| line.trim_start().starts_with("--> ");
+    let arrow = |line: &str| ["--> ", "::: "].iter().any(|it| line.trim_start().starts_with(it));
     let Some(margin) = message.lines().find(|line| arrow(line)).and_then(|line| line.find("--> "))
     else {
         return message.to_owned();
@@ -67,12 +67,13 @@ fn normalize_message(message: &str) -> String {
         .lines()
         .map(|line| {
             if arrow(line) {
-                let path = line[margin..].trim_start_matches("--> ").split(':').next().unwrap();
+                let (arrow, path) = line[margin..].split_at(4);
+                let path = path.split(':').next().unwrap();
                 is_foreign_file = !path.starts_with("ui/");
                 if is_foreign_file {
                     let path = Path::new(path);
                     let path = path.strip_prefix(workspace()).unwrap_or(path).display();
-                    return format!("{:margin$}--> $WORKSPACE/{path}", "");
+                    return format!("{:margin$}{arrow}$WORKSPACE/{path}", "");
                 }
             }
             match is_foreign_file && has_margin(line) {

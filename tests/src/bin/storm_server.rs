@@ -24,7 +24,7 @@ use std::{
 };
 
 use actix_rateguard::{
-    CheckResult, Count, Limit, OnError, Policy, RateGuard, RateLimit, StoreError, key, rate_limit,
+    CheckResult, Limit, OnError, Policy, RateGuard, RateLimit, StoreError, key, rate_limit,
     store::{BucketRequest, Operation, Store, StoreFuture, Verdict},
 };
 use actix_web::{
@@ -58,7 +58,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let log =
         Arc::new(Log { records, requests: AtomicU64::new(1), store_replies: AtomicU64::new(0) });
 
-    let redis = RateGuard::redis(url).prefix(prefix).deadline(deadline).build()?;
+    let redis = RateGuard::redis(url).prefix(prefix).deadline(deadline);
+    let redis = redis.for_attributes(false).build()?;
     let mut guard = RateGuard::builder()
         .store(RecordingStore { redis, log: Arc::clone(&log) })
         .deadline(deadline)
@@ -125,7 +126,7 @@ fn register(config: &mut web::ServiceConfig, guard: &RateGuard) {
         let resource = web::resource(*path);
         match (*path, *policies) {
             ("/refund", [policy]) => {
-                let limit = by(*policy).cost(cost).count(Count::Status(200));
+                let limit = by(*policy).cost(cost).count("status:200");
                 config.service(resource.to(page).wrap(limited(limit)))
             }
             ("/both", [each, all]) => {

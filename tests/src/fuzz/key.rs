@@ -39,6 +39,7 @@ const NAMES: [&str; 6] = ["a", "app", "shop::cart#2", "größe", ":", "a:b"];
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Value {
     Alone(Text),
+    Number(u64),
     Address(IpAddr),
     Parts(Vec<Text>),
     Tuple(Vec<Value>),
@@ -47,7 +48,7 @@ pub(super) enum Value {
 
 impl Value {
     fn any(random: &mut Random, depth: usize) -> Self {
-        match random.below(if depth < 2 { 10 } else { 6 }) {
+        match random.below(if depth < 2 { 11 } else { 7 }) {
             0 => Self::Global,
             1 => Self::Address(match random.below(3) {
                 0 => IpAddr::from(random.bytes::<4>()),
@@ -61,6 +62,7 @@ impl Value {
                 random.list(4, |random| Text(digest(&Self::Alone(bytes(random)).key()).to_vec())),
             ),
             4 | 5 => Self::Alone(bytes(random)),
+            6 => Self::Number(random.number()),
             _ => Self::Tuple(
                 (0..2 + random.below(3)).map(|_| Self::any(random, depth + 1)).collect(),
             ),
@@ -70,6 +72,7 @@ impl Value {
     fn key(&self) -> Key {
         match self {
             Self::Alone(bytes) => Key::from(&*bytes.0),
+            Self::Number(number) => Key::from(*number),
             Self::Address(address) => Key::from(*address),
             Self::Parts(parts) => Key::from_parts(parts.iter().map(|part| &part.0)),
             Self::Tuple(values) => match &values[..] {
@@ -87,12 +90,10 @@ impl Value {
     fn key_of_another_type(&self) -> Key {
         match self {
             Self::Alone(Text(bytes)) => match String::from_utf8(bytes.clone()) {
-                Ok(text) => match text.parse::<u128>() {
-                    Ok(number) if number.to_string() == text => Key::from(number),
-                    _ => Key::from(text),
-                },
+                Ok(text) => Key::from(text),
                 Err(_) => Key::from(bytes.clone()),
             },
+            Self::Number(number) => Key::from(i128::from(*number)),
             Self::Address(IpAddr::V4(v4)) => Key::from(IpAddr::V6(v4.to_ipv6_mapped())),
             Self::Tuple(values) if values.len() == 2 => {
                 (values[0].key_of_another_type(), values[1].key_of_another_type()).into()

@@ -70,11 +70,13 @@ async fn main() -> BenchResult {
             serve!(app => app.wrap(limit.clone()))
         }
         "rateguard-redis" => {
-            let limit = rate_limit(&on_redis(RateGuard::redis(url))?, (limit, window))?;
+            let limit =
+                rate_limit(&on_redis(RateGuard::redis(url).prefix("rateguard"))?, (limit, window))?;
             serve!(app => app.wrap(limit.clone()))
         }
         "rateguard-redis-no-cache" => {
-            let settings = RateGuard::redis(url).denial_cache_ttl(Duration::ZERO);
+            let settings =
+                RateGuard::redis(url).prefix("rateguard").denial_cache_ttl(Duration::ZERO);
             let limit = rate_limit(&on_redis(settings)?, (limit, window))?;
             serve!(app => app.wrap(limit.clone()))
         }

@@ -18,33 +18,31 @@ pub trait RedisStoreConfig: FallibleStoreConfig {
 }
 
 /// The form of keys and values in Redis.
+#[derive(Default)]
 pub struct KeyLayout {
-    pub(super) prefix: String,
+    prefix: Option<String>,
     pub(super) log_encoding: LogEncoding,
 }
 
-impl Default for KeyLayout {
-    fn default() -> Self {
-        Self { prefix: "rateguard".to_owned(), log_encoding: LogEncoding::default() }
-    }
-}
-
 impl KeyLayout {
-    /// Returns an error if the prefix is not a valid name.
-    pub(super) fn validate(&self) -> Result<(), BuildError> {
-        check_name(&self.prefix).map_err(BuildError::Prefix)
+    /// Returns the prefix of the keys. Returns an error if there is no prefix, or if the prefix is not a valid name.
+    pub(super) fn prefix(&mut self) -> Result<String, BuildError> {
+        let prefix = self.prefix.take().ok_or(BuildError::NoPrefix)?;
+        check_name(&prefix).map_err(BuildError::Prefix)?;
+        Ok(prefix)
     }
 }
 
 /// Settings for guards that count in Redis or Upstash.
 impl<S: RedisStoreConfig> RateGuardBuilder<S> {
-    /// Sets the prefix of the keys in Redis. Default: `rateguard`. Guards with the same prefix and Redis database
-    /// share their counts, so give each application a different prefix.
+    /// Sets the prefix of the keys in Redis, which is usually the name of the application. There is no default, because
+    /// guards with the same prefix and Redis database share their counts. Without a prefix, [`build`](Self::build)
+    /// returns an error.
     ///
     /// A prefix has the form of a policy name: from 1 to 200 bytes, only letters, digits and ASCII punctuation without
     /// braces. [`build`](Self::build) returns an error for an invalid prefix.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.store.key_layout().prefix = prefix.into();
+        self.store.key_layout().prefix = Some(prefix.into());
         self
     }
 

@@ -42,8 +42,7 @@ impl<S> RateGuardBuilder<S> {
         self
     }
 
-    /// Sets the policies that macro attributes in the program use. If the guard has at least one policy, it must have
-    /// all policies that these attributes use.
+    /// Sets the policies that macro attributes in the program use. The guard must have all of them.
     #[doc(hidden)]
     pub fn attribute_policies(mut self, attributes: Vec<AttributePolicy>) -> Self {
         self.settings.attributes = attributes;

@@ -49,7 +49,7 @@ impl RateGuard {
     /// # use actix_rateguard_core::RateGuard;
     /// let pool = deadpool_redis::Config::from_url("redis://127.0.0.1:6379")
     ///     .create_pool(Some(deadpool_redis::Runtime::Tokio1))?;
-    /// let guard = RateGuard::redis_pool(pool.clone()).build()?;
+    /// let guard = RateGuard::redis_pool(pool.clone()).prefix("shop").build()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn redis_pool(pool: deadpool_redis::Pool) -> RateGuardBuilder<RedisPool> {

@@ -36,9 +36,9 @@ impl OpenStore for Upstash {
     const DENIAL_CACHE_TTL: Duration = DEFAULT_DENIAL_CACHE_TTL;
 
     fn open(self, deadline: Duration) -> Result<Box<dyn Store>, BuildError> {
-        let Self { account, layout } = self;
-        layout.validate()?;
-        let store = UpstashStore::open(&account, layout.prefix, layout.log_encoding, deadline)?;
+        let Self { account, mut layout } = self;
+        let prefix = layout.prefix()?;
+        let store = UpstashStore::open(&account, prefix, layout.log_encoding, deadline)?;
         Ok(Box::new(store))
     }
 }
@@ -66,7 +66,7 @@ impl RateGuard {
     /// # use actix_rateguard_core::RateGuard;
     /// let url = std::env::var("UPSTASH_REDIS_REST_URL")?;
     /// let token = std::env::var("UPSTASH_REDIS_REST_TOKEN")?;
-    /// let guard = RateGuard::upstash(url, token).build()?;
+    /// let guard = RateGuard::upstash(url, token).prefix("shop").build()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn upstash(url: impl Into<String>, token: impl Into<String>) -> RateGuardBuilder<Upstash> {

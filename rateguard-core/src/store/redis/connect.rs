@@ -8,7 +8,7 @@ use redis::{
 };
 
 use super::error::classify;
-use crate::store::StoreError;
+use crate::store::{StoreError, connection::reason::is_closed_by_server};
 
 /// The maximum time to open a connection, log in and select the database.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -37,9 +37,9 @@ pub(super) async fn connect_with(
 
 pub(super) fn connect_error(error: &RedisError) -> StoreError {
     match classify(error) {
-        // The connection was not open yet, so a timeout and a disconnection both mean that the server cannot be
-        // reached.
+        // The connection was not open yet, so a timeout and most other errors mean that the server cannot be reached.
         StoreError::Timeout => StoreError::Unreachable(Some(ErrorKind::TimedOut.into())),
+        cause if is_closed_by_server(cause) => cause,
         StoreError::Disconnected(cause) => StoreError::Unreachable(cause),
         cause => cause,
     }

@@ -5,8 +5,8 @@ use std::{future, io};
 
 use redis::{Client, ConnectionInfo, aio::MultiplexedConnection};
 
-use super::{connect::connect_with, connection_log::ServerLabel, sentinel::Sentinels};
-use crate::store::StoreError;
+use super::{connect::connect_with, sentinel::Sentinels};
+use crate::store::{StoreError, connection::ServerLabel};
 
 pub(super) enum Source {
     /// Connects to a server whose address is given.
@@ -29,7 +29,7 @@ impl Source {
         match self {
             Self::Server(client) => ServerLabel::of(client.get_connection_info()),
             #[cfg(feature = "deadpool")]
-            Self::FromAppPool(_) => ServerLabel::of_pool(),
+            Self::FromAppPool(pool) => ServerLabel::of_pool(pool),
             Self::Sentinel(sentinels) => sentinels.label(),
         }
     }

@@ -17,6 +17,8 @@ pub(super) fn classify(error: &RedisError) -> StoreError {
         ErrorKind::Io if error.is_connection_refusal() => StoreError::Unreachable(io_cause(error)),
         ErrorKind::Io => StoreError::Disconnected(io_cause(error)),
         ErrorKind::AuthenticationFailed => StoreError::Authentication,
+        // The server does not have the command `HELLO`.
+        ErrorKind::RESP3NotSupported => StoreError::UnknownCommand,
         _ => match error.code() {
             Some(code) => cause(code, error.detail()),
             None => StoreError::InvalidReply,
@@ -39,17 +41,22 @@ pub(super) fn needs_reconnect(cause: StoreError) -> bool {
         | StoreError::Disconnected(_)
         | StoreError::Authentication
         | StoreError::NotReady
+        | StoreError::Database
+        | StoreError::WrongServerKind
         | StoreError::NoPrimary => true,
         StoreError::Timeout
         | StoreError::Permission
         | StoreError::Busy
         | StoreError::OutOfMemory
+        | StoreError::UnknownCommand
         | StoreError::Cluster
         | StoreError::CrossSlot
         | StoreError::Overloaded
         | StoreError::Throttled
         | StoreError::InvalidReply
         | StoreError::Closed
+        | StoreError::Forked
+        | StoreError::PausedClock
         | StoreError::Other(_) => false,
     }
 }
@@ -111,7 +118,28 @@ mod tests {
             ("MOVED 3999 127.0.0.1:6381", StoreError::Cluster),
             ("CROSSSLOT Keys in request don't hash to the same slot", StoreError::CrossSlot),
             ("WRONGTYPE Operation against a key", StoreError::InvalidReply),
-            ("ERR unknown command", StoreError::InvalidReply),
+            (
+                "ERR unknown command 'EVALSHA', with args beginning with: 'abc' '0' ",
+                StoreError::UnknownCommand,
+            ),
+            ("ERR unknown command `EVALSHA`", StoreError::UnknownCommand),
+            (
+                "ERR Unknown Redis command called from script script: aee2, on @user_script:58.",
+                StoreError::UnknownCommand,
+            ),
+            (
+                "ERR Error running script (call to f_0): @user_script:58: @user_script: 58: Unknown Redis command called from Lua script",
+                StoreError::UnknownCommand,
+            ),
+            (
+                "ERR Unknown command called from script script: aee2, on @user_script:58.",
+                StoreError::UnknownCommand,
+            ),
+            ("ERR DB index is out of range", StoreError::Database),
+            ("ERR SELECT is not allowed in cluster mode", StoreError::Cluster),
+            ("ERR This instance has cluster support disabled", StoreError::WrongServerKind),
+            ("DENIED Redis is running in protected mode", StoreError::Authentication),
+            ("ERR syntax error", StoreError::InvalidReply),
             ("ERR", StoreError::InvalidReply),
         ] {
             assert_eq!(cause_of(line), expected, "{line}");

@@ -5,9 +5,9 @@ mod app_pool;
 mod batch_queue;
 mod cluster;
 mod connect;
-mod connection_log;
 mod connector;
 mod destination;
+mod diagnosis;
 mod dispatcher;
 mod error;
 mod fair_queue;
@@ -23,6 +23,7 @@ mod router;
 mod script_error;
 mod script_runner;
 mod sentinel;
+mod server_label;
 mod target;
 #[cfg(feature = "tls")]
 mod tls;
@@ -49,7 +50,7 @@ use self::{
     script_runner::{ScriptRunner, invalid_reply},
 };
 use super::{
-    BucketRequest, Operation, StoreError,
+    BucketRequest, Keyspace, Operation, StoreError,
     script::{BatchOutcome, ScriptStore, Transport},
 };
 use crate::{
@@ -81,9 +82,10 @@ impl RedisStore {
     ) -> Result<Self, BuildError> {
         let io_thread = IoThread::start("rateguard-redis").map_err(BuildError::Thread)?;
         let script = Arc::new(ScriptRunner::new());
-        let router = server.router(deadline, &script, io_thread.handle())?;
+        let (router, label) = server.router(deadline, &script, io_thread.handle())?;
         let transport = RedisTransport { router, script, io_thread };
-        Ok(Self::new(transport, prefix, log, deadline))
+        let keyspace = Keyspace { server: label.text, prefix, pool: label.pool };
+        Ok(Self::new(transport, keyspace, log, deadline))
     }
 }
 

@@ -4,21 +4,26 @@
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use futures_util::future::{Either, join, select};
-use redis::{Value, aio::MultiplexedConnection};
+use redis::Value;
 use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout},
 };
 
 use super::{
-    connection_log::ConnectionLog,
     connector::Source,
+    diagnosis::diagnose,
     error::{classify, needs_reconnect},
     health_reports::HealthReports,
     heartbeat::HEARTBEAT_INTERVAL,
     link_state::{ActiveConnection, LinkState},
 };
-use crate::store::{StoreError, io_thread::CONNECT_BACKOFF, server_clock::ServerClock};
+use crate::store::{
+    StoreError,
+    connection::{ConnectionLog, ServerLabel},
+    io_thread::CONNECT_BACKOFF,
+    server_clock::ServerClock,
+};
 
 /// If there was no failure for this time, the next backoff starts again with the initial delay.
 const BACKOFF_RESET_AFTER: Duration = Duration::from_secs(1);
@@ -39,8 +44,10 @@ impl ConnectionManager {
         let mut backoff = CONNECT_BACKOFF;
         let mut last_failure = Instant::now();
         for generation in 1.. {
-            let cause = match self.source.connect().await {
-                Ok(connection) => self.serve(connection, generation, &mut log).await,
+            let opened = self.open(generation).await;
+            let was_rejected = opened.is_err();
+            let cause = match opened {
+                Ok(live) => self.serve(live, &mut log).await,
                 Err(cause) => cause,
             };
             let was_stable = last_failure.elapsed() >= BACKOFF_RESET_AFTER;
@@ -52,28 +59,30 @@ impl ConnectionManager {
                 self.state.send_replace(LinkState::Connecting);
             } else {
                 self.state.send_replace(LinkState::Down(cause));
-                // The message may need a DNS query, which runs during the backoff. The query is fast, because it follows a
-                // query that did not time out.
-                join(sleep(backoff.next_delay()), log.failed(cause)).await;
+                // The message may need a DNS query and a new connection, which run during the backoff. The query is fast,
+                // because it follows a query that did not time out.
+                let diagnosis = async |server: &ServerLabel| {
+                    if was_rejected { diagnose(cause, server).await } else { None }
+                };
+                join(sleep(backoff.next_delay()), log.failed(cause, diagnosis)).await;
             }
             last_failure = Instant::now();
         }
     }
 
-    /// Lets checks use the connection until it is broken. Returns the reason why it is broken.
-    async fn serve(
-        &self,
-        connection: MultiplexedConnection,
-        generation: u64,
-        log: &mut ConnectionLog,
-    ) -> StoreError {
+    /// Opens a connection and sends the first heartbeat.
+    async fn open(&self, generation: u64) -> Result<ActiveConnection, StoreError> {
+        let connection = self.source.connect().await?;
         let clock = Arc::new(ServerClock::new());
         let live = ActiveConnection { connection, clock, generation };
         // Send a heartbeat before any check uses the connection, because the server may be a replica. A replica would
         // return denials instead of an error, because the script writes nothing for a denial.
-        if let Err(cause) = self.heartbeat(&live).await {
-            return cause;
-        }
+        self.heartbeat(&live).await?;
+        Ok(live)
+    }
+
+    /// Lets checks use the connection until it is broken. Returns the reason why it is broken.
+    async fn serve(&self, live: ActiveConnection, log: &mut ConnectionLog) -> StoreError {
         log.connected();
         self.state.send_replace(LinkState::Up(live.clone()));
         match select(pin!(self.monitor(&live)), pin!(self.source.primary_changed())).await {
@@ -97,7 +106,7 @@ impl ConnectionManager {
         }
     }
 
-    /// Tests that the server replies and that it is a primary, and records the time of the server. The user may have
+    /// Tests that the server replies and that it is a primary and no sentinel, and records the time of the server. The user may have
     /// no permission for these commands, so most error replies are also accepted. The test fails only for an error
     /// that needs a new connection.
     async fn heartbeat(&self, live: &ActiveConnection) -> Result<(), StoreError> {
@@ -115,7 +124,12 @@ impl ConnectionManager {
         let replies = replies.map_err(|error| classify(&error))?;
         for reply in replies {
             match reply.extract_error() {
-                Ok(role) if is_replica(&role) => return Err(StoreError::NotReady),
+                Ok(role) if has_role(&role, &["slave", "replica"]) => {
+                    return Err(StoreError::NotReady);
+                }
+                Ok(role) if has_role(&role, &["sentinel"]) => {
+                    return Err(StoreError::WrongServerKind);
+                }
                 Ok(time) => {
                     if let Some(now) = parse_time(&time) {
                         live.clock.record_reply(now, sent, false);
@@ -133,14 +147,15 @@ impl ConnectionManager {
     }
 }
 
-fn is_replica(role: &Value) -> bool {
-    let Value::Array(role) = role else { return false };
-    let name = match role.first() {
+/// Returns true if the reply to the command `ROLE` begins with one of these names.
+fn has_role(reply: &Value, names: &[&str]) -> bool {
+    let Value::Array(reply) = reply else { return false };
+    let name = match reply.first() {
         Some(Value::BulkString(name)) => name.as_slice(),
         Some(Value::SimpleString(name)) => name.as_bytes(),
         _ => b"",
     };
-    [b"slave".as_slice(), b"replica"].contains(&name)
+    names.iter().any(|it| it.as_bytes() == name)
 }
 
 /// Converts the reply to the command `TIME` into microseconds since 1970.
@@ -161,9 +176,11 @@ mod tests {
 
     #[test]
     fn heartbeat_replies_are_parsed() {
-        assert!(is_replica(&texts(&["slave", "127.0.0.1"])));
-        assert!(!is_replica(&texts(&["master", "0"])));
-        assert!(!is_replica(&Value::Nil));
+        let replica = ["slave", "replica"];
+        assert!(has_role(&texts(&["slave", "127.0.0.1"]), &replica));
+        assert!(!has_role(&texts(&["master", "0"]), &replica));
+        assert!(has_role(&texts(&["sentinel"]), &["sentinel"]));
+        assert!(!has_role(&Value::Nil, &replica));
         assert_eq!(parse_time(&texts(&["1700000000", "42"])), Some(1_700_000_000_000_042));
         assert_eq!(parse_time(&texts(&["master", "0"])), None);
         assert_eq!(parse_time(&Value::Nil), None);

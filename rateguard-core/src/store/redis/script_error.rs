@@ -2,7 +2,7 @@
 
 use crate::store::{
     StoreError,
-    server_error::{ACL_ERRORS, cause},
+    server_error::{ACL_ERRORS, cause, cause_without_code},
 };
 
 /// Returns the [`StoreError`] for an error that the script has caught and returned as a text. Before Redis 7, such a
@@ -14,6 +14,9 @@ pub(super) fn cause_of_text(text: &str) -> StoreError {
     };
     if ACL_ERRORS.iter().any(|text| error.contains(text)) {
         return StoreError::Permission;
+    }
+    if let Some(cause) = cause_without_code(error) {
+        return cause;
     }
     let (code, rest) = error.split_once(' ').unwrap_or((error, ""));
     cause(code, Some(rest))
@@ -42,6 +45,11 @@ mod tests {
                 StoreError::Permission,
             ),
             ("READONLY You can't write against a read only replica.", StoreError::NotReady),
+            (
+                "@user_script: 7: Unknown Redis command called from Lua script",
+                StoreError::UnknownCommand,
+            ),
+            ("ERR Unknown Redis command called from script", StoreError::UnknownCommand),
             ("", StoreError::InvalidReply),
         ] {
             assert_eq!(cause_of_text(text), expected, "{text}");

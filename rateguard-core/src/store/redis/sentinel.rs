@@ -13,11 +13,10 @@ use tokio::time::{sleep, timeout};
 
 use super::{
     connect::{at, connect},
-    connection_log::ServerLabel,
     error::classify,
     heartbeat::HEARTBEAT_INTERVAL,
 };
-use crate::store::StoreError;
+use crate::store::{StoreError, connection::ServerLabel};
 
 /// The maximum time in which a sentinel must reply. The time to connect to the sentinel is included.
 const REPLY_TIMEOUT: Duration = Duration::from_millis(300);
@@ -130,6 +129,8 @@ impl Sentinel {
         command.arg("MASTER").arg(service);
         let reply = command.query_async::<HashMap<String, String>>(&mut connection).await;
         let reply = reply.map_err(|error| match classify(&error) {
+            // The server is not a sentinel.
+            StoreError::UnknownCommand => StoreError::WrongServerKind,
             // The error text is `ERR No such master with that name`.
             StoreError::InvalidReply if error.code() == Some("ERR") => StoreError::NoPrimary,
             cause => cause,

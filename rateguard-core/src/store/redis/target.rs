@@ -14,7 +14,7 @@ use super::{
     tls::{self, TlsSettings},
     url::{self, Target},
 };
-use crate::BuildError;
+use crate::{BuildError, store::connection::ServerLabel};
 
 /// The Redis server, the cluster or the service that a guard uses.
 pub(crate) enum Server {
@@ -28,16 +28,19 @@ pub(crate) enum Server {
 }
 
 impl Server {
-    /// Starts to connect on the runtime `runtime`. Returns the router, which selects the connection for each request.
+    /// Starts to connect on the runtime `runtime`. Returns the router, which selects the connection for each request,
+    /// and the description of the server.
     pub(super) fn router(
         self,
         deadline: Duration,
         script: &Arc<ScriptRunner>,
         runtime: &Handle,
-    ) -> Result<Router, BuildError> {
+    ) -> Result<(Router, ServerLabel), BuildError> {
         let one = |source: io::Result<Source>| {
             let source = source.map_err(BuildError::Thread)?;
-            Ok(Router::One(Arc::new(Link::open(source, deadline, Arc::clone(script), runtime))))
+            let label = source.label();
+            let link = Link::open(source, deadline, Arc::clone(script), runtime);
+            Ok((Router::One(Arc::new(link)), label))
         };
         let target = match self {
             #[cfg(feature = "deadpool")]
@@ -51,7 +54,8 @@ impl Server {
                 one(Ok(Source::Sentinel(Box::new(sentinels))))
             }
             Target::Cluster(seeds) => {
-                Ok(Router::Cluster(Cluster::open(seeds, deadline, script, runtime)))
+                let label = ServerLabel::of_cluster(&seeds);
+                Ok((Router::Cluster(Cluster::open(seeds, deadline, script, runtime)), label))
             }
         }
     }

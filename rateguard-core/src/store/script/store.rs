@@ -2,12 +2,13 @@
 //! connections.
 
 use std::{
+    process,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use super::{BatchOutcome, BucketRequest, Operation};
-use crate::store::{Store, StoreError, StoreFuture, Verdict, log_encoding::LogEncoding};
+use crate::store::{Keyspace, Store, StoreError, StoreFuture, Verdict, log_encoding::LogEncoding};
 
 /// Sends requests to the servers that run the script.
 pub(crate) trait Transport: Send + Sync {
@@ -47,21 +48,30 @@ pub(crate) trait Transport: Send + Sync {
 
 /// A store whose servers run the Lua script.
 pub(crate) struct ScriptStore<T> {
-    prefix: String,
+    keyspace: Keyspace,
     log: LogEncoding,
     /// The deadline for an operation if the caller sets no deadline.
     deadline: Duration,
     transport: T,
+    /// The id of the process that created the store. Only this process has the thread for the connections.
+    process: u32,
 }
 
 impl<T: Transport> ScriptStore<T> {
     pub(in crate::store) fn new(
         transport: T,
-        prefix: String,
+        keyspace: Keyspace,
         log: LogEncoding,
         deadline: Duration,
     ) -> Self {
-        Self { prefix, log, deadline, transport }
+        Self { keyspace, log, deadline, transport, process: process::id() }
+    }
+
+    /// Returns true if this process is a fork of the process that created the store. The query of the process id is a
+    /// system call, so operations that succeed do not call this
+    /// function.
+    fn is_forked(&self) -> bool {
+        process::id() != self.process
     }
 
     async fn decide(
@@ -71,11 +81,13 @@ impl<T: Transport> ScriptStore<T> {
         requests: &[BucketRequest<'_>],
     ) -> Result<Verdict, StoreError> {
         let deadline = Instant::now() + deadline;
-        let request = Arc::new(T::request(&self.prefix, self.log, operation, requests));
+        let request = Arc::new(T::request(&self.keyspace.prefix, self.log, operation, requests));
         // After the clock of the server was set forward, the script rejects requests as late although they are not
         // late. The reply has corrected the estimate of the server's clock, so send the request a second time.
         for _ in 0..2 {
-            match self.transport.send(requests, &request, deadline).await? {
+            let outcome = self.transport.send(requests, &request, deadline).await;
+            let cause = |cause| if self.is_forked() { StoreError::Forked } else { cause };
+            match outcome.map_err(cause)? {
                 BatchOutcome::Decided(verdict) => return Ok(verdict),
                 BatchOutcome::Failed(cause) => return Err(cause),
                 BatchOutcome::DeadlineExceeded => {}
@@ -104,7 +116,7 @@ impl<T: Transport> Store for ScriptStore<T> {
     }
 
     fn health(&self) -> Result<(), StoreError> {
-        self.transport.health()
+        if self.is_forked() { Err(StoreError::Forked) } else { self.transport.health() }
     }
 
     fn server(&self, requests: &[BucketRequest<'_>]) -> usize {
@@ -112,7 +124,9 @@ impl<T: Transport> Store for ScriptStore<T> {
     }
 
     fn timeout_cause(&self, requests: &[BucketRequest<'_>]) -> StoreError {
-        if self.transport.is_congested(requests) {
+        if self.is_forked() {
+            StoreError::Forked
+        } else if self.transport.is_congested(requests) {
             StoreError::Overloaded
         } else {
             StoreError::Timeout
@@ -121,5 +135,9 @@ impl<T: Transport> Store for ScriptStore<T> {
 
     fn close(&self) {
         self.transport.close();
+    }
+
+    fn keyspace(&self) -> Option<&Keyspace> {
+        Some(&self.keyspace)
     }
 }

@@ -6,7 +6,10 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use hyper::{Uri, header::HeaderValue, http::uri::Authority};
 use rustls::pki_types::ServerName;
 
-use crate::UpstashError;
+use crate::{
+    UpstashError,
+    store::connection::{Advice, ServerLabel},
+};
 
 /// The address of an Upstash server, and the values of the headers for each request to it.
 pub(super) struct Endpoint {
@@ -27,9 +30,15 @@ impl Endpoint {
             Some("http") => false,
             _ => return Err(UpstashError::Scheme),
         };
+        // The URL library ignores a fragment.
+        let has_fragment = url.contains('#');
         let url: Uri = url.parse().map_err(|_| UpstashError::Malformed)?;
         let authority = url.authority().ok_or(UpstashError::Malformed)?;
-        if !is_host_and_port(authority) || url.path() != "/" || url.query().is_some() {
+        if !is_host_and_port(authority)
+            || url.path() != "/"
+            || url.query().is_some()
+            || has_fragment
+        {
             return Err(UpstashError::Malformed);
         }
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
@@ -46,14 +55,32 @@ impl Endpoint {
             authorization: authorization(token)?,
         })
     }
+
+    /// Describes the server in log messages.
+    pub(super) fn label(&self) -> ServerLabel {
+        let (host, port) = (&self.host, self.port);
+        ServerLabel {
+            text: format!("Upstash at {host}:{port}"),
+            advice: &ADVICE,
+            has_tls: self.tls.is_some(),
+            addresses: vec![(host.clone(), port)],
+            pool: 0,
+        }
+    }
 }
+
+static ADVICE: Advice = Advice {
+    closed: "the server closed the connection; check that the URL is UPSTASH_REDIS_REST_URL",
+    authentication: "the server rejected the token; check that it is UPSTASH_REDIS_REST_TOKEN of the same database",
+    invalid_reply: "the server has no REST interface of Upstash; check that the URL is UPSTASH_REDIS_REST_URL",
+};
 
 /// Returns true if the authority of the URL consists only of a host and an optional valid port. For example, a URL
 /// with a password is not valid.
 fn is_host_and_port(authority: &Authority) -> bool {
-    match authority.port() {
+    match authority.port().map(|port| port.as_u16()) {
         None => authority.as_str() == authority.host(),
-        Some(port) => authority.as_str() == format!("{}:{}", authority.host(), port.as_u16()),
+        Some(port) => port != 0 && authority.as_str() == format!("{}:{port}", authority.host()),
     }
 }
 
@@ -119,6 +146,13 @@ mod tests {
             ("https://sentinel@eu1.upstash.io", UpstashError::Malformed),
             ("https://eu1.upstash.io/sentinel", UpstashError::Malformed),
             ("https://eu1.upstash.io?_token=sentinel", UpstashError::Malformed),
+            ("https://eu1.upstash.io?", UpstashError::Malformed),
+            ("https://eu1.upstash.io#sentinel", UpstashError::Malformed),
+            ("https://eu1.upstash.io/#sentinel", UpstashError::Malformed),
+            ("https://eu1.upstash.io//", UpstashError::Malformed),
+            ("https://eu1.upstash.io:0", UpstashError::Malformed),
+            ("https://eu1.upstash.io,eu2.upstash.io", UpstashError::Malformed),
+            ("HTTPS://eu1.upstash.io", UpstashError::Scheme),
             ("https://eu1.upstash.io\n", UpstashError::Malformed),
             ("https://eu1 sentinel.upstash.io", UpstashError::Malformed),
             ("https://sentinel_$.upstash.io", UpstashError::Malformed),

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::store::{
     StoreError,
+    connection::{ConnectionLog, ServerLabel},
     io_thread::{IoThread, Task},
 };
 
@@ -31,19 +32,33 @@ pub(super) struct Client {
     start: Instant,
     /// The time of the last reply, in milliseconds since `start`. It is 0 if there was no reply.
     last_reply: AtomicU64,
+    _log: Task,
     _pool: Task,
 }
 
+/// Logs each change of the pool's health.
+async fn log_changes(mut health: watch::Receiver<Option<StoreError>>, server: ServerLabel) {
+    let mut log = ConnectionLog::new(server);
+    while health.changed().await.is_ok() {
+        let cause = *health.borrow_and_update();
+        match cause {
+            None => log.connected(),
+            Some(cause) => log.failed(cause, async |_| None).await,
+        }
+    }
+}
+
 impl Client {
-    pub(super) fn open(server: RestServer) -> io::Result<Self> {
+    pub(super) fn open(server: RestServer, label: ServerLabel) -> io::Result<Self> {
         let (events, event_receiver) = unbounded_channel();
         // The initial value is an error, because the store is unhealthy until the first connection is open.
         let (health_sender, health) = watch::channel(Some(StoreError::Unreachable(None)));
         let pool = Pool::new(server, events.clone(), health_sender);
         let io_thread = IoThread::start("rateguard-upstash")?;
+        let log = Task::spawn(io_thread.handle(), log_changes(health.clone(), label));
         let pool = Task::spawn(io_thread.handle(), pool.run(event_receiver));
         let (start, last_reply) = (Instant::now(), AtomicU64::new(0));
-        Ok(Self { events, health, io_thread, start, last_reply, _pool: pool })
+        Ok(Self { events, health, io_thread, start, last_reply, _log: log, _pool: pool })
     }
 
     /// Sends a command and waits for the reply. If this future is dropped, the pool cancels the command. However, the

@@ -3,7 +3,7 @@
 use std::{
     error::Error as _,
     io::{self, ErrorKind},
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::{Either, select};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
     Method, Request,
@@ -40,6 +41,9 @@ const READY_TIMEOUT: Duration = Duration::from_secs(1);
 /// smaller.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
 const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// A command without a name and without arguments.
+const EMPTY_COMMAND: Bytes = Bytes::from_static(b"[]");
 
 /// An Upstash server, and the TLS configuration for its connections.
 pub(super) struct RestServer {
@@ -86,10 +90,46 @@ pub(super) enum ExchangeOutcome {
 }
 
 impl RestServer {
-    pub(super) async fn connect(&self) -> Result<(Connection, Driver), StoreError> {
-        timeout(CONNECT_TIMEOUT, self.open())
+    /// Opens a connection. If `verify` is true, also verifies that the server accepts the token.
+    pub(super) async fn connect(&self, verify: bool) -> Result<(Connection, Driver), StoreError> {
+        let connect = async {
+            let (connection, driver) = self.open().await?;
+            if verify { self.verify(connection, driver).await } else { Ok((connection, driver)) }
+        };
+        timeout(CONNECT_TIMEOUT, connect)
             .await
             .unwrap_or_else(|_| Err(unreachable(ErrorKind::TimedOut)))
+    }
+
+    /// Sends an empty command, which the server rejects. The HTTP status shows whether the server accepts the token.
+    /// Upstash bills commands, and an empty command runs nothing.
+    async fn verify(
+        &self,
+        connection: Connection,
+        mut driver: Driver,
+    ) -> Result<(Connection, Driver), StoreError> {
+        let verified = pin!(async {
+            match self.exchange(EMPTY_COMMAND, connection).await {
+                ExchangeOutcome::Replied(reply, connection) => {
+                    reply.accepts_token()?;
+                    Ok(connection.ready().await)
+                }
+                ExchangeOutcome::Unsent => Err(unreachable(ErrorKind::ConnectionReset)),
+                ExchangeOutcome::Failed(cause) => Err(cause),
+            }
+        });
+        let connection = match select(verified, &mut driver).await {
+            Either::Left((connection, _)) => connection?,
+            Either::Right(((), verified)) => {
+                verified.await?;
+                None
+            }
+        };
+        match connection {
+            Some(connection) => Ok((connection, driver)),
+            // The server closes its connections after each reply.
+            None => self.open().await,
+        }
     }
 
     async fn open(&self) -> Result<(Connection, Driver), StoreError> {

@@ -17,7 +17,7 @@ use hyper::body::Bytes;
 
 use self::{address::Endpoint, client::Client, connection::RestServer, reply::Failure};
 use super::{
-    BucketRequest, Operation, StoreError,
+    BucketRequest, Keyspace, Operation, StoreError,
     script::{
         Argument, Batch, BatchOutcome, BatchReply, ScriptBy, ScriptCommand, ScriptRequest,
         ScriptStore, Transport,
@@ -61,14 +61,17 @@ impl UpstashStore {
             Endpoint::parse(&account.url, &account.token).map_err(BuildError::Upstash)?;
         let no_authorities = BuildError::Upstash(UpstashError::Certificates);
         let tls = Arc::new(account.tls.client_config().ok_or(no_authorities)?);
-        let client = Client::open(RestServer { endpoint, tls }).map_err(BuildError::Thread)?;
+        let label = endpoint.label();
+        let keyspace = Keyspace { server: label.text.clone(), prefix, pool: label.pool };
+        let server = RestServer { endpoint, tls };
+        let client = Client::open(server, label).map_err(BuildError::Thread)?;
         let transport = UpstashTransport {
             client,
             command: ScriptCommand::new(),
             clock: ServerClock::new(),
             max_silence: deadline * 9 / 10,
         };
-        Ok(Self::new(transport, prefix, log, deadline))
+        Ok(Self::new(transport, keyspace, log, deadline))
     }
 }
 

@@ -229,8 +229,10 @@ impl Pool {
             }
             self.connecting += 1;
             let (server, events) = (Arc::clone(&self.server), self.events.clone());
+            // While the store is healthy, the server has accepted the token, so there is nothing to verify.
+            let verify = self.health.borrow().is_some();
             spawn(async move {
-                let _ = events.send(match server.connect().await {
+                let _ = events.send(match server.connect(verify).await {
                     Ok((connection, driver)) => Event::Connected(connection, driver),
                     Err(cause) => Event::ConnectFailed(cause),
                 });

@@ -23,27 +23,45 @@ impl RestReply {
     /// Returns the integers in the result of the script. An error does not contain the error text, because servers
     /// quote arguments in error texts.
     pub(super) fn integers(&self) -> Result<Vec<i64>, Failure> {
-        match self.status.as_u16() {
-            200 | 400 => self.result(),
-            401 => Err(Failure::Store(StoreError::Authentication)),
-            403 => Err(Failure::Store(StoreError::Permission)),
-            429 => Err(Failure::Store(StoreError::Throttled)),
-            500..=599 => Err(Failure::Store(StoreError::NotReady)),
-            // Every status that is not listed above is an error, for example a redirect. The client does not follow
-            // redirects, because it must not send the token to another server.
-            _ => Err(Failure::Store(StoreError::InvalidReply)),
-        }
-    }
-
-    fn result(&self) -> Result<Vec<i64>, Failure> {
         let invalid = Failure::Store(StoreError::InvalidReply);
-        let reply: Map<String, Value> = serde_json::from_slice(&self.body).map_err(|_| invalid)?;
+        let reply = self.json().map_err(Failure::Store)?;
         match (reply.get("error"), reply.get("result")) {
             (Some(Value::String(error)), None) => Err(failure(error)),
             (None, Some(Value::Array(numbers))) if self.status == StatusCode::OK => {
                 numbers.iter().map(Value::as_i64).collect::<Option<_>>().ok_or(invalid)
             }
             _ => Err(invalid),
+        }
+    }
+
+    /// Returns an error if the reply to an empty command shows that the server does not accept the token, or that it
+    /// has no REST interface of Upstash. Any error text about the command itself is fine.
+    pub(super) fn accepts_token(&self) -> Result<(), StoreError> {
+        let reply = self.json()?;
+        match reply.get("error") {
+            Some(Value::String(error))
+                if failure(error) == Failure::Store(StoreError::Authentication) =>
+            {
+                Err(StoreError::Authentication)
+            }
+            Some(Value::String(_)) => Ok(()),
+            _ if reply.contains_key("result") => Ok(()),
+            _ => Err(StoreError::InvalidReply),
+        }
+    }
+
+    /// Returns the JSON object in the body. Returns an error if the HTTP status says that the command did not reach
+    /// Redis.
+    fn json(&self) -> Result<Map<String, Value>, StoreError> {
+        match self.status.as_u16() {
+            200 | 400 => serde_json::from_slice(&self.body).map_err(|_| StoreError::InvalidReply),
+            401 => Err(StoreError::Authentication),
+            403 => Err(StoreError::Permission),
+            429 => Err(StoreError::Throttled),
+            500..=599 => Err(StoreError::NotReady),
+            // Every status that is not listed above is an error, for example a redirect. The client does not follow
+            // redirects, because it must not send the token to another server.
+            _ => Err(StoreError::InvalidReply),
         }
     }
 }
@@ -105,6 +123,25 @@ mod tests {
     }
 
     #[test]
+    fn reply_to_empty_command_shows_whether_the_token_is_accepted() {
+        for (status, body, expected) in [
+            (400, r#"{"error":"ERR failed to parse command"}"#, Ok(())),
+            (200, r#"{"result":null}"#, Ok(())),
+            (401, r#"{"error":"Unauthorized"}"#, Err(StoreError::Authentication)),
+            (400, r#"{"error":"WRONGPASS invalid password"}"#, Err(StoreError::Authentication)),
+            (503, "", Err(StoreError::NotReady)),
+            (429, "", Err(StoreError::Throttled)),
+            (404, "<html>", Err(StoreError::InvalidReply)),
+            (200, "<html>", Err(StoreError::InvalidReply)),
+            (200, "{}", Err(StoreError::InvalidReply)),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            let reply = RestReply { status, body: Bytes::copy_from_slice(body.as_bytes()) };
+            assert_eq!(reply.accepts_token(), expected, "{status} {body}");
+        }
+    }
+
+    #[test]
     fn error_replies_are_classified() {
         for (status, text, expected) in [
             (400, "WRONGPASS invalid password", StoreError::Authentication),
@@ -139,6 +176,8 @@ mod tests {
             (500, "", StoreError::NotReady),
             (503, "NOSCRIPT", StoreError::NotReady),
             (400, "ERR wrong number of arguments", StoreError::InvalidReply),
+            (400, "ERR Command is not available: 'EVALSHA'.", StoreError::UnknownCommand),
+            (400, "ERR unknown command 'EVALSHA'", StoreError::UnknownCommand),
             (400, "", StoreError::InvalidReply),
         ] {
             let body = serde_json::json!({ "error": text }).to_string();

@@ -46,11 +46,7 @@ impl Topology {
             nodes = reply.and_then(|it| Ok(from_redis_value(it)?)).unwrap_or_default();
             replies.into_iter().map(Value::extract_error).collect::<RedisResult<Vec<_>>>()
         });
-        let replies = replies.map_err(|error| match classify(&error) {
-            // A server that does not belong to a cluster rejects the command.
-            StoreError::InvalidReply => StoreError::NotReady,
-            cause => cause,
-        })?;
+        let replies = replies.map_err(|error| classify(&error))?;
         let parse = |replies| {
             let [info, slots] = <[Value; 2]>::try_from(replies).ok()?;
             Self::parse(&from_redis_value::<String>(info).ok()?, &slots, &nodes, host)

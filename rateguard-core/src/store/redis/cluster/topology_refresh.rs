@@ -17,10 +17,8 @@ use crate::{
     jitter::jittered,
     store::{
         StoreError,
-        redis::{
-            connect::{CONNECT_TIMEOUT, connect, host},
-            connection_log::{ConnectionLog, ServerLabel},
-        },
+        connection::{ConnectionLog, ServerLabel},
+        redis::connect::{CONNECT_TIMEOUT, connect, host},
     },
 };
 
@@ -48,7 +46,7 @@ pub(super) async fn run(nodes: Arc<Nodes>, seeds: Vec<ConnectionInfo>) {
                 nodes.update(topology);
             }
             Err(cause) => {
-                log.failed(cause).await;
+                log.failed(cause, async |_| None).await;
                 nodes.record_failure(cause);
             }
         }

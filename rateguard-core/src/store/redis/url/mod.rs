@@ -1,20 +1,23 @@
-//! Parses Redis URLs. The errors never quote the URL, because the URL may contain a password.
+//! Parses Redis URLs. Each part of a URL is either valid or an error, and no part is ignored. The errors never quote the
+//! URL, because the URL may contain a password.
 
-mod multi_host;
+mod parts;
+mod percent;
+mod query;
+mod server;
 
-use std::time::Duration;
+use redis::{ConnectionAddr, ConnectionInfo};
 
-use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, io::tcp::socket2::TcpKeepalive};
-
+use self::{
+    parts::{Login, Parts, parse_database},
+    percent::decode,
+    query::Query,
+    server::{Session, server, tcp},
+};
 use crate::RedisUrlError;
 
 /// True if the cargo feature `tls` is enabled, so that connections can use TLS.
 const HAS_TLS: bool = cfg!(feature = "tls");
-/// If no data arrives for this time, TCP sends keepalive probes. Heartbeats are more frequent, so TCP sends these
-/// probes only if the connection is dead.
-const KEEPALIVE: Duration = Duration::from_secs(15);
-/// The time after which the operating system closes a connection whose server does not acknowledge the sent data.
-const USER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The servers to which a Redis URL refers.
 #[derive(Debug)]
@@ -31,16 +34,18 @@ pub(super) enum Target {
     },
 }
 
-/// Parses a URL of one of these forms:
+/// Parses a URL of one of these forms, where `login` is `:password` or `user:password`:
 ///
-/// - `redis://[user][:password@]host[:port][/database]` or `rediss://…`
-/// - `redis+unix:///path[?db=database]`
-/// - `redis+cluster://[user][:password@]host[:port],host[:port],…` or `rediss+cluster://…`
-/// - `redis+sentinel://[user][:password@]host[:port],host[:port],…/service[/database]` or `rediss+sentinel://…`, with
-///   `?sentinel_user=user` and `sentinel_password=password` if the sentinels require them
+/// - `redis://[login@]host[:port][/database]` or `rediss://…`
+/// - `redis+unix:///path`, with the query parameters `db`, `user` and `pass`
+/// - `redis+cluster://[login@]host[:port],host[:port],…` or `rediss+cluster://…`
+/// - `redis+sentinel://[login@]host[:port],host[:port],…/service[/database]` or `rediss+sentinel://…`, with the query
+///   parameters `sentinel_user` and `sentinel_password` if the sentinels require them
+///
+/// Each form also has the query parameter `protocol`, which is `2`, `resp2`, `3` or `resp3`. Users, passwords and the
+/// path of a socket are percent-encoded.
 pub(super) fn parse(url: &str) -> Result<Target, RedisUrlError> {
-    // Reject these characters, because the URL library removes tabs and line ends. A URL such as `#inse<tab>cure`
-    // would otherwise pass the test for `#insecure` below.
+    // Such a character is probably a mistake, for example the line end of a file with the URL.
     if url.chars().any(|it| it.is_control() || it.is_whitespace()) {
         return Err(RedisUrlError::Characters);
     }
@@ -55,50 +60,79 @@ pub(super) fn parse(url: &str) -> Result<Target, RedisUrlError> {
     if url.contains("#insecure") {
         return Err(RedisUrlError::Insecure);
     }
-    // Reject all other fragments too, although the URL library would ignore them. A fragment is probably the second
-    // part of a password in which the `#` is not percent-encoded.
+    // A fragment has no meaning. It is probably the second part of a password in which the `#` is not percent-encoded.
     if url.contains('#') {
         return Err(RedisUrlError::Malformed);
     }
+    let has_tls = plain == "rediss";
     match kind {
-        "cluster" => multi_host::cluster(plain, rest),
-        "sentinel" => multi_host::sentinel(plain, rest),
-        _ => one(url).map(Target::One),
+        "unix" => unix(rest),
+        "cluster" => cluster(has_tls, rest),
+        "sentinel" => sentinel(has_tls, rest),
+        _ => one(has_tls, rest),
     }
 }
 
-/// Parses a URL that has only one host.
-fn one(url: &str) -> Result<ConnectionInfo, RedisUrlError> {
-    let allowed: &[&str] = match url.starts_with("redis+unix:") {
-        true => &["protocol", "db", "user", "pass"],
-        false => &["protocol"],
-    };
-    let query = url.split_once('?').map_or("", |(_, query)| query);
-    let mut parameters = query.split('&').filter(|pair| !pair.is_empty());
-    let name_of = |pair| str::split_once(pair, '=').map_or(pair, |(name, _)| name);
-    if !parameters.all(|pair| allowed.contains(&name_of(pair))) {
-        return Err(RedisUrlError::Parameter);
+fn one(has_tls: bool, rest: &str) -> Result<Target, RedisUrlError> {
+    let Parts { login, hosts, path, query } = Parts::parse(rest, 6379)?;
+    let protocol = Query::parse(query, &["protocol"])?.protocol()?;
+    let session = Session { login, database: parse_database(path)?, protocol };
+    let [host] = <[_; 1]>::try_from(hosts).map_err(|_| RedisUrlError::Hosts)?;
+    server(tcp(has_tls, host), &session).map(Target::One)
+}
+
+fn unix(rest: &str) -> Result<Target, RedisUrlError> {
+    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+    // A host or a login in front of the path, or a path without a file name.
+    if !path.starts_with('/') || path.ends_with('/') {
+        return Err(RedisUrlError::Socket);
     }
-    // Do not return the error of the library, because it may quote the URL with the password.
-    let info = url.into_connection_info().map_err(|_| RedisUrlError::Malformed)?;
-    match info.addr() {
-        ConnectionAddr::TcpTls { insecure: true, .. } => Err(RedisUrlError::Insecure),
-        ConnectionAddr::Tcp(..) | ConnectionAddr::TcpTls { .. } => {
-            let tcp = info.tcp_settings().clone();
-            // Disable Nagle's algorithm, because it would delay small batches.
-            let tcp = tcp.set_nodelay(true);
-            let tcp = tcp.set_keepalive(TcpKeepalive::new().with_time(KEEPALIVE));
-            #[cfg(target_os = "linux")]
-            let tcp = tcp.set_user_timeout(USER_TIMEOUT);
-            Ok(info.set_tcp_settings(tcp))
-        }
-        ConnectionAddr::Unix(_) => Ok(info),
-        _ => Err(RedisUrlError::Scheme),
+    let query = Query::parse(query, &["protocol", "db", "user", "pass"])?;
+    let login = Login::of_query(&query, "user", "pass")?;
+    let database = parse_database(query.get("db").unwrap_or_default())?;
+    let session = Session { login, database, protocol: query.protocol()? };
+    server(ConnectionAddr::Unix(decode(path)?.into()), &session).map(Target::One)
+}
+
+fn cluster(has_tls: bool, rest: &str) -> Result<Target, RedisUrlError> {
+    let Parts { login, hosts, path, query } = Parts::parse(rest, 6379)?;
+    if !matches!(path, "" | "0") {
+        return Err(RedisUrlError::Database);
     }
+    let protocol = Query::parse(query, &["protocol"])?.protocol()?;
+    let session = Session { login, database: 0, protocol };
+    let node = |host| server(tcp(has_tls, host), &session);
+    Ok(Target::Cluster(hosts.into_iter().map(node).collect::<Result<_, _>>()?))
+}
+
+fn sentinel(has_tls: bool, rest: &str) -> Result<Target, RedisUrlError> {
+    let Parts { login, hosts, path, query } = Parts::parse(rest, 26379)?;
+    let query = Query::parse(query, &["protocol", "sentinel_user", "sentinel_password"])?;
+    let (service, database) = path.split_once('/').unwrap_or((path, ""));
+    // These are the characters that Sentinel allows in the name of a service.
+    let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    if service.is_empty() || !service.bytes().all(is_valid) {
+        return Err(RedisUrlError::Service);
+    }
+    let session =
+        Session { login, database: parse_database(database)?, protocol: query.protocol()? };
+    let login = Login::of_query(&query, "sentinel_user", "sentinel_password")?;
+    let of_sentinels = Session { login, ..Session::default() };
+    let sentinel = |host| server(tcp(has_tls, host), &of_sentinels);
+    // This address is only a placeholder, because the sentinels report the address of the primary. Names in `.invalid`
+    // never resolve (RFC 2606).
+    let placeholder = ("primary.invalid".to_owned(), 6379);
+    Ok(Target::Sentinel {
+        sentinels: hosts.into_iter().map(sentinel).collect::<Result<_, _>>()?,
+        service: service.to_owned(),
+        primary: server(tcp(has_tls, placeholder), &session)?,
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use redis::ProtocolVersion;
+
     use super::*;
 
     #[test]
@@ -150,10 +184,20 @@ mod tests {
         let url = "redis://:a%20b%09%23insecure@localhost/?protocol=resp3";
         let Target::One(info) = parse(url).unwrap() else { panic!("expected one server") };
         assert_eq!(info.redis_settings().password(), Some("a b\t#insecure"));
+        assert_eq!(info.redis_settings().protocol(), ProtocolVersion::RESP3);
         let url = "redis+unix:///redis.sock?db=2&user=u&pass=p&protocol=2";
         let Target::One(info) = parse(url).unwrap() else { panic!("expected one server") };
         assert_eq!(info.redis_settings().db(), 2);
-        assert!(parse("redis+sentinel://a/main?protocol=resp3&sentinel_user=s").is_ok());
+        assert_eq!(info.redis_settings().username(), Some("u"));
+        assert_eq!(info.redis_settings().password(), Some("p"));
+        let url = "redis+unix:///run/my%20redis.sock?pass=a+b%26c";
+        let Target::One(info) = parse(url).unwrap() else { panic!("expected one server") };
+        assert_eq!(info.addr(), &ConnectionAddr::Unix("/run/my redis.sock".into()));
+        assert_eq!(info.redis_settings().password(), Some("a+b&c"));
+        assert!(
+            parse("redis+sentinel://a/main/?protocol=resp3&sentinel_user=s&sentinel_password=p")
+                .is_ok()
+        );
         assert!(parse("redis+cluster://a,b?protocol=resp3").is_ok());
     }
 
@@ -190,7 +234,7 @@ mod tests {
             ("redis://:hun#ter2@localhost/", RedisUrlError::Malformed),
             ("redis://:hunter2@localhost/?tls=true", RedisUrlError::Parameter),
             ("redis://:hunter2@localhost/?protocol=resp3&db", RedisUrlError::Parameter),
-            ("redis://:hunter2@localhost/?protocol=resp4", RedisUrlError::Malformed),
+            ("redis://:hunter2@localhost/?protocol=resp4", RedisUrlError::Parameter),
             ("redis+unix:///redis.sock?pass=hunter2&password=hunter2", RedisUrlError::Parameter),
             ("redis+cluster://:hunter2@a,b?db=1", RedisUrlError::Parameter),
             ("redis+sentinel://:hunter2@a/main?pass=hunter2", RedisUrlError::Parameter),
@@ -205,6 +249,58 @@ mod tests {
             ("redis+sentinel://:hunter2@a,b/", RedisUrlError::Service),
             ("redis+sentinel://:hun/ter2@a/main", RedisUrlError::Malformed),
             ("redis+sentinel://:hunter2@a/main/two", RedisUrlError::Malformed),
+            ("redis+sentinel://:hunter2@a//main", RedisUrlError::Service),
+            ("redis+sentinel://:hunter2@a/my%20service", RedisUrlError::Service),
+            ("redis+sentinel://:hunter2@a/main/2/", RedisUrlError::Malformed),
+            ("redis+sentinel://a/main?sentinel_user=hunter2", RedisUrlError::Login),
+            ("redis+sentinel://a/main?sentinel_password=", RedisUrlError::Parameter),
+            // Parts that the URL library ignored, changed or repaired.
+            ("redis://:hunter2@localhost?db=3", RedisUrlError::Parameter),
+            ("redis://localhost?user=hunter2", RedisUrlError::Parameter),
+            ("redis://localhost?protocol=2&protocol=3", RedisUrlError::Parameter),
+            ("redis://localhost?protocol=", RedisUrlError::Parameter),
+            ("redis+unix:///redis.sock?db=1&db=2", RedisUrlError::Parameter),
+            ("redis://hunter2@localhost", RedisUrlError::Login),
+            ("redis://hunter2:@localhost", RedisUrlError::Login),
+            ("redis://:@localhost", RedisUrlError::Login),
+            ("redis://@localhost", RedisUrlError::Login),
+            ("redis+cluster://hunter2@a,b", RedisUrlError::Login),
+            ("redis+unix:///redis.sock?user=hunter2", RedisUrlError::Login),
+            ("redis://:hun@ter2@localhost", RedisUrlError::Malformed),
+            ("redis+cluster://u:hunter2@a,u:hunter2@b", RedisUrlError::Malformed),
+            ("redis://:hunter2%@localhost", RedisUrlError::Malformed),
+            ("redis://:hunter2%zz@localhost", RedisUrlError::Malformed),
+            ("redis://:hunter2%ff@localhost", RedisUrlError::Malformed),
+            ("redis://u:hun/ter2@localhost", RedisUrlError::Malformed),
+            ("redis://u:1/hunter2@localhost", RedisUrlError::Malformed),
+            ("redis://a,b", RedisUrlError::Hosts),
+            ("redis://a,b:6380/1", RedisUrlError::Hosts),
+            ("redis://localhost:", RedisUrlError::Malformed),
+            ("redis://localhost:0", RedisUrlError::Malformed),
+            ("redis://localhost:+1", RedisUrlError::Malformed),
+            ("redis://localhost:65536", RedisUrlError::Malformed),
+            ("redis://[::1", RedisUrlError::Malformed),
+            ("redis://[::1]6379", RedisUrlError::Malformed),
+            ("redis://::1", RedisUrlError::Malformed),
+            ("redis://0.0.0.0", RedisUrlError::Malformed),
+            ("redis://[::]:6379", RedisUrlError::Malformed),
+            ("redis://h%6fst", RedisUrlError::Malformed),
+            ("redis://h\u{f6}st", RedisUrlError::Malformed),
+            ("redis://localhost//3", RedisUrlError::Malformed),
+            ("redis://localhost/3/", RedisUrlError::Malformed),
+            ("redis://localhost/x/../3", RedisUrlError::Malformed),
+            ("redis://localhost/-1", RedisUrlError::Malformed),
+            ("redis://localhost/+1", RedisUrlError::Malformed),
+            ("redis://localhost/2147483648", RedisUrlError::Malformed),
+            ("redis+unix:///redis.sock?db=-1", RedisUrlError::Malformed),
+            ("redis+unix://localhost/redis.sock", RedisUrlError::Socket),
+            ("redis+unix://:hunter2@/redis.sock", RedisUrlError::Socket),
+            ("redis+unix://redis.sock", RedisUrlError::Socket),
+            ("redis+unix:///run/", RedisUrlError::Socket),
+            ("redis+unix://", RedisUrlError::Socket),
+            ("redis+cluster://a/0/", RedisUrlError::Database),
+            ("redis+cluster://a:", RedisUrlError::Malformed),
+            ("REDIS://localhost", RedisUrlError::Scheme),
             ("redis+tls://:hunter2@a", RedisUrlError::Scheme),
             ("rediss+unix:///hunter2", RedisUrlError::Scheme),
         ] {

@@ -1,13 +1,24 @@
-//! Suggests a valid name when a name is misspelled.
+//! Writes the messages for unknown names, and suggests a valid name when a name is misspelled.
 
 /// The maximum length in bytes of a name that gets a suggestion. The maximum bounds the duration of a comparison.
 const MAX_BYTES: usize = 60;
 
+/// Returns the end of an error message about an unknown name. The text contains all valid names, and suggests the most
+/// similar of them if there is one. `kind` is the kind of thing that has the name, such as `policy`; the text contains
+/// it if there is no valid name.
+#[must_use]
+pub fn expected_one_of(kind: &str, unknown: &str, names: &[&str]) -> String {
+    if names.is_empty() {
+        return format!("expected a {kind} of this name, found none");
+    }
+    let suggestion = suggest(unknown, names.iter().copied())
+        .map_or(String::new(), |name| format!("did you mean `{name}`? "));
+    format!("{suggestion}expected one of `{}`", names.join("`, `"))
+}
+
 /// Returns the most similar of the valid names, or `None` if no valid name is similar enough.
-pub(super) fn suggest<'w>(
-    unknown: &str,
-    names: impl IntoIterator<Item = &'w str>,
-) -> Option<&'w str> {
+#[must_use]
+pub fn suggest<'w>(unknown: &str, names: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
     if unknown.len() > MAX_BYTES {
         return None;
     }
@@ -57,6 +68,17 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(suggest(unknown, names), expected, "{unknown}");
+        }
+    }
+
+    #[test]
+    fn message_lists_the_valid_names_and_suggests_a_similar_one() {
+        for (names, expected) in [
+            (&["login", "search"][..], "did you mean `search`? expected one of `login`, `search`"),
+            (&["login"], "expected one of `login`"),
+            (&[], "expected a policy of this name, found none"),
+        ] {
+            assert_eq!(expected_one_of("policy", "serach", names), expected);
         }
     }
 }

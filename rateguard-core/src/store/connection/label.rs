@@ -1,0 +1,46 @@
+//! Describes a server in log messages.
+
+use std::{net::IpAddr, time::Duration};
+
+use tokio::{net::lookup_host, time::timeout};
+
+/// The maximum time for the DNS queries of one message.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The description of a server in log messages. It contains no user and no password.
+pub(in crate::store) struct ServerLabel {
+    /// For example `Redis at 127.0.0.1:6379` or `Redis at 127.0.0.1:6379, database 3`.
+    pub(in crate::store) text: String,
+    pub(in crate::store) advice: &'static Advice,
+    pub(in crate::store) has_tls: bool,
+    /// The host and the port of the server, or of each server in the URL.
+    pub(in crate::store) addresses: Vec<(String, u16)>,
+    /// The address in memory of the application's connection pool, or 0 if there is none.
+    pub(in crate::store) pool: usize,
+}
+
+/// What an operator may have to change if a server rejects connections. Each kind of server has its own advice.
+pub(in crate::store) struct Advice {
+    /// The server closes the connection.
+    pub(in crate::store) closed: &'static str,
+    /// The server rejects the credentials.
+    pub(in crate::store) authentication: &'static str,
+    /// The server sends no valid reply.
+    pub(in crate::store) invalid_reply: &'static str,
+}
+
+impl ServerLabel {
+    /// Returns a host that is a name and cannot be resolved now.
+    pub(super) async fn unknown_name(&self) -> Option<&str> {
+        let unknown_name = async {
+            for (host, port) in &self.addresses {
+                let is_name = host.parse::<IpAddr>().is_err();
+                if is_name && lookup_host((host.as_str(), *port)).await.is_err() {
+                    return Some(host.as_str());
+                }
+            }
+            None
+        };
+        timeout(LOOKUP_TIMEOUT, unknown_name).await.unwrap_or_default()
+    }
+}

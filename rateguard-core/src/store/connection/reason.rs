@@ -1,0 +1,81 @@
+//! Describes why the guard cannot connect, and what an operator may have to change.
+
+use std::{error::Error, io::ErrorKind};
+
+use super::label::ServerLabel;
+use crate::{IoCause, StoreError};
+
+/// Returns the kind of the I/O error that caused this error.
+pub(super) fn io_kind(cause: StoreError) -> Option<ErrorKind> {
+    cause.source()?.downcast_ref::<IoCause>().map(|it| it.kind())
+}
+
+/// Returns true if the server has accepted the connection and then closed it.
+pub(in crate::store) fn is_closed_by_server(cause: StoreError) -> bool {
+    let closed = [ErrorKind::UnexpectedEof, ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
+    match cause {
+        StoreError::Unreachable(_) | StoreError::Disconnected(_) => {
+            io_kind(cause).is_some_and(|kind| closed.contains(&kind))
+        }
+        _ => false,
+    }
+}
+
+/// Returns a text that describes the cause, and what the operator may have to change.
+pub(super) fn reason(cause: StoreError, server: &ServerLabel) -> String {
+    let text = match (cause, io_kind(cause)) {
+        (_, Some(ErrorKind::ConnectionRefused)) => {
+            "connection refused; check that the server runs and that the port is right"
+        }
+        (_, Some(ErrorKind::TimedOut)) => {
+            "timed out; check the address, the DNS, and firewalls between this process and the server"
+        }
+        (StoreError::Unreachable(_), Some(ErrorKind::InvalidData)) if server.has_tls => {
+            "the TLS handshake failed; check that the certificate is valid for this host and that its authority is trusted (`RedisTls`)"
+        }
+        _ if is_closed_by_server(cause) => server.advice.closed,
+        (StoreError::Authentication, _) => server.advice.authentication,
+        (StoreError::InvalidReply, _) => server.advice.invalid_reply,
+        (_, Some(kind)) => return format!("{cause} ({})", IoCause::from(kind)),
+        (_, None) => return cause.to_string(),
+    };
+    text.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use crate::store::connection::Advice;
+
+    #[test]
+    fn reasons_name_the_cause_and_the_next_step() {
+        static ADVICE: Advice = Advice {
+            closed: "closed; check the port",
+            authentication: "rejected; check the password",
+            invalid_reply: "rejected; check the server",
+        };
+        let unreachable = |kind: ErrorKind| StoreError::Unreachable(Some(kind.into()));
+        let closed = StoreError::Disconnected(Some(ErrorKind::BrokenPipe.into()));
+        for (cause, has_tls, expected) in [
+            (unreachable(ErrorKind::ConnectionRefused), false, "connection refused"),
+            (unreachable(ErrorKind::TimedOut), false, "timed out"),
+            (unreachable(ErrorKind::InvalidData), true, "the TLS handshake failed"),
+            (unreachable(ErrorKind::UnexpectedEof), false, "check the port"),
+            (closed, false, "check the port"),
+            (StoreError::Authentication, false, "check the password"),
+            (StoreError::NotReady, false, "accepts no writes"),
+            (StoreError::WrongServerKind, false, "use redis:// for a single server"),
+            (StoreError::UnknownCommand, false, "enable EVALSHA"),
+            (StoreError::Database, false, "no database"),
+            (StoreError::InvalidReply, false, "check the server"),
+            (unreachable(ErrorKind::NetworkUnreachable), false, "(network unreachable)"),
+        ] {
+            let text = String::new();
+            let addresses = Vec::new();
+            let server = ServerLabel { text, advice: &ADVICE, has_tls, addresses, pool: 0 };
+            let reason = reason(cause, &server);
+            assert!(reason.contains(expected), "{reason}");
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Describes Redis servers in log messages.
+
+use redis::{ConnectionAddr, ConnectionInfo};
+
+use crate::store::connection::{Advice, ServerLabel};
+
+static ADVICE: Advice = Advice {
+    closed: "the server closed the connection; check that the port speaks the Redis protocol, and whether it expects TLS (rediss://)",
+    authentication: "the server rejected the user or the password; in a URL, percent-encode characters such as @ : / in a password, and omit the password if the server has none",
+    invalid_reply: "the server rejected the connection; check that it is a Redis server",
+};
+
+impl ServerLabel {
+    pub(super) fn of(server: &ConnectionInfo) -> Self {
+        let database = match server.redis_settings().db() {
+            0 => String::new(),
+            database => format!(", database {database}"),
+        };
+        // A host of a cluster comes from the network, so it may have control characters.
+        let address = server.addr().to_string();
+        Self::new(format!("Redis at {}{database}", address.escape_debug()), [server])
+    }
+
+    /// Describes a server that is not at one fixed address. `nodes` are the nodes in the URL.
+    pub(super) fn of_nodes<'a>(
+        description: &str,
+        nodes: impl IntoIterator<Item = &'a ConnectionInfo> + Clone,
+    ) -> Self {
+        let addresses: Vec<_> =
+            nodes.clone().into_iter().map(|node| node.addr().to_string()).collect();
+        Self::new(format!("Redis at {description} {}", addresses.join(", ")), nodes)
+    }
+
+    /// Describes a cluster. `seeds` are the nodes in the URL.
+    pub(super) fn of_cluster(seeds: &[ConnectionInfo]) -> Self {
+        Self::of_nodes("the cluster with the nodes", seeds)
+    }
+
+    /// Describes the server of the application's pool. The address is not available.
+    #[cfg(feature = "deadpool")]
+    pub(super) fn of_pool(pool: &deadpool_redis::Pool) -> Self {
+        let label = Self::new("Redis at the address of the application's pool".to_owned(), []);
+        // All clones of a pool share its manager.
+        Self { pool: std::ptr::from_ref(pool.manager()).addr(), ..label }
+    }
+
+    fn new<'a>(text: String, servers: impl IntoIterator<Item = &'a ConnectionInfo>) -> Self {
+        let (mut addresses, mut has_tls) = (Vec::new(), false);
+        for server in servers {
+            match server.addr() {
+                ConnectionAddr::Tcp(host, port) => addresses.push((host.clone(), *port)),
+                ConnectionAddr::TcpTls { host, port, .. } => {
+                    addresses.push((host.clone(), *port));
+                    has_tls = true;
+                }
+                _ => {}
+            }
+        }
+        Self { text, advice: &ADVICE, has_tls, addresses, pool: 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::IntoConnectionInfo;
+
+    use super::*;
+
+    #[test]
+    fn label_has_the_address_and_no_credentials() {
+        for (url, expected) in [
+            ("redis://user:hunter2@10.0.0.7:6380/3", "Redis at 10.0.0.7:6380, database 3"),
+            ("redis://:hunter2@localhost", "Redis at localhost:6379"),
+            ("redis+unix:///run/redis.sock?pass=hunter2", "Redis at /run/redis.sock"),
+        ] {
+            let label = ServerLabel::of(&url.into_connection_info().unwrap());
+            assert_eq!(label.text, expected);
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Calls the handler of the application as actix-web does.
+
+use actix_web::{FromRequest, HttpRequest, HttpResponse, Responder, web};
+
+/// A function that actix-web accepts as a handler. It is actix-web's trait `Handler` with another error message. The
+/// compiler infers `Args`, the tuple of the types that the function extracts from the request.
+#[diagnostic::on_unimplemented(
+    message = "expected an `async fn` below `#[rate_limit]`, found `{Self}`",
+    label = "a macro below `#[rate_limit]` has replaced the function",
+    note = "write this macro above `#[rate_limit]`; only the route macros of actix-web may be below, under their own names"
+)]
+pub trait HandlerFunction<Args>: 'static {
+    /// The response, before its conversion.
+    type Output;
+
+    /// Calls the function.
+    #[allow(async_fn_in_trait, reason = "the future is awaited on the thread of the request")]
+    async fn call(&self, args: Args) -> Self::Output;
+}
+
+macro_rules! functions {
+    ($($argument:ident)*) => {
+        impl<F, Fut, $($argument),*> HandlerFunction<($($argument,)*)> for F
+        where
+            F: Fn($($argument),*) -> Fut + 'static,
+            Fut: Future,
+        {
+            type Output = Fut::Output;
+
+            #[allow(non_snake_case, reason = "the names of the types are also the names of the values")]
+            async fn call(&self, ($($argument,)*): ($($argument,)*)) -> Fut::Output {
+                self($($argument),*).await
+            }
+        }
+    };
+}
+
+functions!();
+functions!(A);
+functions!(A B);
+functions!(A B C);
+functions!(A B C D);
+functions!(A B C D E);
+functions!(A B C D E G);
+functions!(A B C D E G H);
+functions!(A B C D E G H I);
+functions!(A B C D E G H I J);
+functions!(A B C D E G H I J K);
+functions!(A B C D E G H I J K L);
+functions!(A B C D E G H I J K L M);
+functions!(A B C D E G H I J K L M N);
+functions!(A B C D E G H I J K L M N O);
+functions!(A B C D E G H I J K L M N O P);
+functions!(A B C D E G H I J K L M N O P Q);
+
+/// A handler of the application that a macro attribute limits.
+pub trait LimitedHandler<Args>: 'static {
+    /// Extracts the arguments of the handler, and calls the handler.
+    #[allow(async_fn_in_trait, reason = "the future is awaited on the thread of the request")]
+    async fn respond(&self, request: &HttpRequest, payload: web::Payload) -> HttpResponse;
+}
+
+impl<H, Args> LimitedHandler<Args> for H
+where
+    H: HandlerFunction<Args, Output: Responder<Body: 'static>>,
+    Args: FromRequest,
+{
+    async fn respond(&self, request: &HttpRequest, payload: web::Payload) -> HttpResponse {
+        match Args::from_request(request, &mut payload.into_inner()).await {
+            Ok(arguments) => self.call(arguments).await.respond_to(request).map_into_boxed_body(),
+            Err(error) => HttpResponse::from_error(error),
+        }
+    }
+}
+
+/// Returns the handler. If the function is not a handler, the compiler reports it only here, because the result has the
+/// trait in any case.
+pub fn handler<H, Args>(handler: H) -> impl LimitedHandler<Args>
+where
+    H: HandlerFunction<Args, Output: Responder<Body: 'static>>,
+    Args: FromRequest,
+{
+    handler
+}

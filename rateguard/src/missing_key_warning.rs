@@ -1,0 +1,136 @@
+//! Logs a warning about a limit if no request has the limit's key, which is most likely a mistake of the application.
+
+use std::{borrow::Cow, fmt, panic::Location};
+
+use actix_rateguard_grammar::KeyPart;
+use actix_web::HttpRequest;
+
+use crate::{
+    Caller, MissingKey,
+    key::BuiltinKey,
+    key_probe::KeyProbe,
+    limit_context::{LimitContext, Purpose},
+};
+
+/// The properties of a limit that the warning contains.
+pub(crate) struct ProbedLimit<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) location: &'static Location<'static>,
+    /// The key in the notation of the macro attribute, or another text if a function reads the key.
+    pub(crate) key: Cow<'a, str>,
+    pub(crate) missing: MissingKey,
+}
+
+/// Records whether a request has the limit's key. Logs at most one warning for each limit. Does nothing for an
+/// explanation.
+///
+/// The function logs the warning if none of the first 100 requests had the key. It logs the warning earlier if the
+/// limit can never read the key of a request to the route of this request.
+pub(crate) fn record_key<'a>(
+    context: &LimitContext<'_>,
+    probe: &KeyProbe,
+    caller: &Caller,
+    request: &HttpRequest,
+    limit: impl FnOnce() -> ProbedLimit<'a>,
+) {
+    if context.purpose == Purpose::Explain {
+        return;
+    }
+    let count = match caller {
+        Caller::Known(_) => {
+            probe.end();
+            None
+        }
+        // The limit does not apply to this client, so the client needs no key.
+        Caller::Exempt => None,
+        Caller::Unknown => probe.count_keyless(),
+    };
+    let Some(count) = count else { return };
+    let limit = limit();
+    let missing: Vec<KeyPart> =
+        limit.key.parse::<BuiltinKey>().map_or(Vec::new(), |key| key.missing_parts(request));
+    if let Some(mistake) = missing.iter().find_map(|part| mistake_in_path(part, request)) {
+        if probe.end() {
+            log::warn!(target: "rateguard", "{limit}: {mistake}. {}", consequence(limit.missing));
+        }
+    } else if count == KeyProbe::MAX_KEYLESS {
+        log::warn!(
+            target: "rateguard",
+            "{limit}: none of its first {count} requests had the key. {}. {}",
+            consequence(limit.missing),
+            advice(missing.first()),
+        );
+    }
+}
+
+/// Returns the mistake if `part` is a route parameter that the limit cannot know for any request to this route.
+fn mistake_in_path(part: &KeyPart, request: &HttpRequest) -> Option<String> {
+    let KeyPart::Path(name) = part else { return None };
+    let parameters = request.match_info();
+    // A parameter with an empty value is no key, but the application has not made a mistake.
+    if parameters.get(name).is_some() {
+        return None;
+    }
+    let pattern = request.match_pattern()?;
+    let declarations = [format!("{{{name}}}"), format!("{{{name}:")];
+    let has_parameter = declarations.iter().any(|declaration| pattern.contains(declaration));
+    // actix-web has selected the route of the request if it has processed the whole path.
+    match (has_parameter, parameters.unprocessed().is_empty()) {
+        (true, false) => Some(format!(
+            "it runs before actix-web reads the parameter `{name}` of the route `{pattern}`. Wrap the scope or the resource whose own path has the parameter, or add `#[rate_limit]` to the handler"
+        )),
+        (false, true) => {
+            Some(format!("the route `{pattern}` has no parameter `{name}`. Check the name"))
+        }
+        _ => None,
+    }
+}
+
+/// Describes how the limit treats requests without the key.
+fn consequence(missing: MissingKey) -> &'static str {
+    match missing {
+        MissingKey::Deny => "Requests without the key are rejected with 403",
+        MissingKey::Skip => "Requests without the key are not limited",
+        _ => "Requests without the key are counted by address",
+    }
+}
+
+/// Returns what to check if requests lack a part of a key. `None` means that a function reads the key.
+fn advice(part: Option<&KeyPart>) -> Cow<'static, str> {
+    match part {
+        Some(KeyPart::User) => {
+            "If users are authenticated, register the authentication after the limit, so that it runs first, and let it insert a `UserId` into the extensions of the request".into()
+        }
+        Some(KeyPart::Identity) => {
+            "If users are authenticated, register the middlewares of actix-identity after the limit, so that they run first".into()
+        }
+        Some(KeyPart::Session(name)) => format!(
+            "Register the middleware of actix-session after the limit, so that it runs first, and check the name `{name}`"
+        )
+        .into(),
+        Some(KeyPart::Bearer) => {
+            "Check whether clients send `Authorization: Bearer`, and whether a proxy removes it".into()
+        }
+        Some(KeyPart::Header(name)) => format!(
+            "Check the name of the header `{name}`, whether clients send it, and whether a proxy removes it"
+        )
+        .into(),
+        Some(KeyPart::Cookie(name)) => {
+            format!("Check the name of the cookie `{name}`, and whether clients send it").into()
+        }
+        Some(KeyPart::Path(name)) => format!(
+            "Check the name of the route parameter `{name}`. A limit around an application runs before actix-web reads route parameters"
+        )
+        .into(),
+        Some(KeyPart::Ip | KeyPart::IpNetwork(_) | KeyPart::Global) | None => {
+            "Check why the key function returns no key. If it depends on another middleware, register that middleware after the limit, so that it runs first".into()
+        }
+    }
+}
+
+impl fmt::Display for ProbedLimit<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, location, key, .. } = self;
+        write!(f, "limit `{name}` with key `{key}` ({}:{})", location.file(), location.line())
+    }
+}

@@ -1,0 +1,224 @@
+//! Determines what a single request shows about proxies that the rule for client addresses does not know.
+
+use std::net::IpAddr;
+
+use actix_rateguard_core::adapter::ResolvedClient;
+use actix_web::http::header::{FORWARDED, HeaderMap, HeaderName};
+
+use crate::ClientAddress;
+
+/// The headers in which proxies send the address of a client, with the names for the warning. If a request has
+/// several of them, the warning names the first one. Proxies usually append to the first two headers. A proxy may
+/// pass on the others unchanged, so a client may have written them.
+static FORWARDING_HEADERS: [(HeaderName, &str); 6] = [
+    (HeaderName::from_static("x-forwarded-for"), "X-Forwarded-For"),
+    (FORWARDED, "Forwarded"),
+    (HeaderName::from_static("x-real-ip"), "X-Real-IP"),
+    (HeaderName::from_static("cf-connecting-ip"), "CF-Connecting-IP"),
+    (HeaderName::from_static("true-client-ip"), "True-Client-IP"),
+    (HeaderName::from_static("fly-client-ip"), "Fly-Client-IP"),
+];
+
+/// What a request shows about unknown proxies.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Evidence<'a> {
+    /// The request has a forwarding header, but is counted by the address of a proxy because of this mistake.
+    Hidden(Mistake<'a>),
+    /// The request is counted by the address of its client.
+    Known,
+    /// The request has a private address and no forwarding header. It may come through a proxy without a header, but
+    /// also from a health check, a developer, or another service.
+    None,
+}
+
+/// A mistake in the rule for client addresses, with the name of the forwarding header that the request has.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Mistake<'a> {
+    /// The rule trusts no proxy.
+    NoProxies(&'a str),
+    /// The rule trusts proxies, but not the peer of this request.
+    OtherProxies(&'a str),
+    /// The rule reads another header, which the request does not have.
+    OtherHeader(&'a str),
+}
+
+impl<'a> Evidence<'a> {
+    /// Returns the evidence of a request with these headers. `client` returns the client that the rule determines.
+    pub(super) fn of(
+        rule: &'a ClientAddress,
+        peer: Option<IpAddr>,
+        client: impl FnOnce() -> ResolvedClient,
+        headers: &HeaderMap,
+    ) -> Self {
+        let header = FORWARDING_HEADERS.iter().find(|(name, _)| headers.contains_key(name));
+        let header = header.map(|(_, name)| *name);
+        let is_public = peer.is_some_and(|peer| !is_private(peer));
+        if rule.is_peer() {
+            return match header {
+                Some(header) => Self::Hidden(Mistake::NoProxies(header)),
+                None if is_public => Self::Known,
+                None => Self::None,
+            };
+        }
+        let read_header = Some(rule.header_name()).filter(|name| headers.contains_key(*name));
+        let client = client();
+        let mistake = if client.is_proxy {
+            // If the proxy sends the header of the rule, the rule is correct, and this request has no other client.
+            header.filter(|_| read_header.is_none()).map(Mistake::OtherHeader)
+        } else if client.address != peer || is_public {
+            // A client that connects directly can send any header, but it has a public address.
+            return Self::Known;
+        } else {
+            header.or(read_header).map(Mistake::OtherProxies)
+        };
+        mistake.map_or(Self::None, Self::Hidden)
+    }
+}
+
+impl Mistake<'_> {
+    /// Returns the warning, with the setting that corrects the mistake. The warning contains the address of the peer
+    /// only if the address is private, because a public address may be that of a client.
+    pub(super) fn message(&self, rule: &ClientAddress, peer: Option<IpAddr>) -> String {
+        let private = peer.filter(|peer| is_private(*peer)).map(|peer| peer.to_string());
+        let from = private.as_ref().map_or(String::new(), |it| format!(" from {it}"));
+        let proxies = private.as_ref().map_or("[…]".to_owned(), |it| format!("[\"{it}\"]"));
+        let trusting = match peer {
+            Some(_) => format!("ClientAddress::behind({proxies})?"),
+            None => "ClientAddress::peer().trust_unix_sockets()".to_owned(),
+        };
+        let reading = |header: &str| match header {
+            "X-Forwarded-For" => String::new(),
+            header => format!(".header(\"{header}\")?"),
+        };
+        match self {
+            Self::NoProxies(header) => format!(
+                "a request{from} has the header `{header}`, but no proxy is trusted, so all clients behind a proxy are limited as one client. If a proxy sets this header, configure it with `RateGuard::builder().client_address({trusting}{})`",
+                reading(header)
+            ),
+            Self::OtherProxies(header) => {
+                let (peer, setting) = match &private {
+                    Some(peer) => (&**peer, format!("add `\"{peer}\"` to `ClientAddress::behind`")),
+                    None => ("a Unix socket", "call `.trust_unix_sockets()`".to_owned()),
+                };
+                format!(
+                    "nearly all requests have the header `{header}` and come from a peer that is not a trusted proxy ({peer}), so all clients behind the peer are limited as one client. If the peer is a proxy that sets this header, trust it: {setting}"
+                )
+            }
+            Self::OtherHeader(header) => format!(
+                "nearly all requests come from a trusted proxy without the header `{}`, but with `{header}`, so all clients behind the proxy are limited as one client. If the proxy sets this header, read it: `.header(\"{header}\")?`",
+                rule.header_name()
+            ),
+        }
+    }
+}
+
+/// Returns whether the address is not routed on the Internet: a private, shared, unique local, link-local or loopback
+/// address.
+fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => {
+            // 100.64.0.0/10 is the shared address space (RFC 6598), which cloud networks use for load balancers.
+            let is_shared = matches!(v4.octets(), [100, 64..128, ..]);
+            v4.is_private() || v4.is_loopback() || v4.is_link_local() || is_shared
+        }
+        IpAddr::V6(v6) => v6.is_unique_local() || v6.is_loopback() || v6.is_unicast_link_local(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::HeaderValue;
+
+    use super::*;
+
+    fn headers(names: &[&'static str]) -> HeaderMap {
+        let header =
+            |name: &&'static str| (HeaderName::from_static(name), "198.51.100.1".parse().unwrap());
+        names.iter().map(header).collect()
+    }
+
+    /// Returns the evidence of a request, whose client is determined by the rule.
+    fn evidence<'a>(rule: &'a ClientAddress, peer: &str, names: &[&'static str]) -> Evidence<'a> {
+        let (peer, headers) = (peer.parse().ok(), headers(names));
+        let lines = headers.get_all(rule.header_name()).map(HeaderValue::as_bytes);
+        let client = rule.trace_address(peer, lines.collect::<Vec<_>>(), &mut ());
+        Evidence::of(rule, peer, || client, &headers)
+    }
+
+    #[test]
+    fn request_without_forwarding_header_shows_nothing_from_a_private_address() {
+        let proxies = ClientAddress::behind(["10.0.0.7"]).unwrap();
+        for rule in [ClientAddress::peer(), proxies] {
+            for peer in ["127.0.0.1", "::1", "10.0.0.7", "10.0.0.8", "fd00::1", "fe80::1", ""] {
+                assert_eq!(evidence(&rule, peer, &[]), Evidence::None, "{peer}");
+            }
+            assert_eq!(evidence(&rule, "192.0.2.1", &[]), Evidence::Known);
+            assert_eq!(evidence(&rule, "2001:db8::1", &[]), Evidence::Known);
+        }
+    }
+
+    #[test]
+    fn header_hides_the_client_if_no_proxy_is_trusted() {
+        for peer in ["127.0.0.1", "172.17.0.1", "100.64.0.1", "192.0.2.1", ""] {
+            for (name, shown) in &FORWARDING_HEADERS {
+                let names = [&*name.as_str().to_owned().leak()];
+                let expected = Evidence::Hidden(Mistake::NoProxies(shown));
+                assert_eq!(evidence(&ClientAddress::peer(), peer, &names), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn header_hides_the_client_if_the_rule_trusts_another_proxy_or_reads_another_header() {
+        let rule = ClientAddress::behind(["10.0.0.7"]).unwrap().header("X-Client").unwrap();
+        let other_proxy = Evidence::Hidden(Mistake::OtherProxies("Forwarded"));
+        let custom_header = Evidence::Hidden(Mistake::OtherProxies("x-client"));
+        let other_header = Evidence::Hidden(Mistake::OtherHeader("Forwarded"));
+        for (peer, names, expected) in [
+            ("10.0.0.8", &["forwarded"][..], &other_proxy),
+            ("10.0.0.8", &["forwarded", "x-client"], &other_proxy),
+            ("10.0.0.8", &["x-client"], &custom_header),
+            ("", &["forwarded"], &other_proxy),
+            ("10.0.0.7", &["forwarded"], &other_header),
+            ("10.0.0.7", &["x-client"], &Evidence::Known),
+            ("10.0.0.7", &["forwarded", "x-client"], &Evidence::Known),
+            // A client with a public address may have forged the header.
+            ("192.0.2.1", &["forwarded"], &Evidence::Known),
+        ] {
+            assert_eq!(evidence(&rule, peer, names), *expected, "{peer} {names:?}");
+        }
+    }
+
+    #[test]
+    fn message_names_header_and_setting_but_no_public_address() {
+        let rule = ClientAddress::behind(["10.0.0.7"]).unwrap().header("X-Client").unwrap();
+        for (mistake, peer, part) in [
+            (
+                Mistake::NoProxies("X-Forwarded-For"),
+                "10.0.0.8",
+                r#"`RateGuard::builder().client_address(ClientAddress::behind(["10.0.0.8"])?)`"#,
+            ),
+            (
+                Mistake::NoProxies("CF-Connecting-IP"),
+                "192.0.2.1",
+                r#"(ClientAddress::behind([…])?.header("CF-Connecting-IP")?)"#,
+            ),
+            (
+                Mistake::NoProxies("Forwarded"),
+                "",
+                "peer().trust_unix_sockets().header(\"Forwarded\")?",
+            ),
+            (
+                Mistake::OtherProxies("Forwarded"),
+                "fd00::1",
+                r#"add `"fd00::1"` to `ClientAddress::behind`"#,
+            ),
+            (Mistake::OtherHeader("Forwarded"), "10.0.0.7", "without the header `x-client`"),
+            (Mistake::OtherHeader("Forwarded"), "10.0.0.7", r#"`.header("Forwarded")?`"#),
+        ] {
+            let message = mistake.message(&rule, peer.parse().ok());
+            assert!(message.contains(part), "{message}");
+            assert!(!message.contains("192.0.2.1"), "{message}");
+        }
+    }
+}

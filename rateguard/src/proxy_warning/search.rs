@@ -1,0 +1,207 @@
+//! Searches the requests of a guard for a proxy that the guard's rule for client addresses does not know.
+
+use std::{
+    cell::Cell,
+    net::IpAddr,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use actix_rateguard_core::adapter::{ResolvedClient, canonical};
+use actix_web::HttpRequest;
+
+use super::evidence::Evidence;
+use crate::ClientAddress;
+
+/// Searches the requests of a guard for a proxy that the guard's rule for client addresses does not know. Logs at
+/// most one warning.
+#[derive(Default)]
+pub(crate) struct ProxyWarning {
+    is_done: AtomicBool,
+    /// The number of requests that were counted by the address of an unknown proxy.
+    hidden: AtomicU32,
+    /// The number of requests that were counted by the address of their client.
+    known: AtomicU32,
+    /// The number of requests without evidence since the last request with evidence, at most
+    /// [`MAX_UNCLEAR`](Self::MAX_UNCLEAR).
+    unclear: AtomicU32,
+    /// The time of the first request with evidence.
+    start: OnceLock<Instant>,
+}
+
+impl ProxyWarning {
+    /// The minimum number of requests with evidence for a conclusion about a rule that trusts proxies.
+    const MIN_REQUESTS: u32 = 100;
+    /// The minimum time for a conclusion about a rule that trusts proxies.
+    const MIN_TIME: Duration = Duration::from_secs(60);
+    /// After this number of requests of clients that connect directly, the guard that trusts no proxies stops the
+    /// search, because a proxy would have added its header to the requests.
+    const MAX_DIRECT: u32 = 1_000;
+    /// After this number of requests without evidence, such as health checks, the guard examines only one in
+    /// [`SAMPLED`](Self::SAMPLED) requests of each worker, because the search for headers takes time.
+    const MAX_UNCLEAR: u32 = 1_000;
+    ///
+    /// The number is prime. If each request passes several guards, which share the counter of a worker, the counter
+    /// therefore selects each guard equally often.
+    const SAMPLED: u32 = 61;
+
+    /// Examines a request, and logs the warning if there is enough evidence. `client` returns the client that `rule`
+    /// determines.
+    pub(crate) fn examine(
+        &self,
+        rule: &ClientAddress,
+        request: &HttpRequest,
+        client: impl FnOnce() -> ResolvedClient,
+    ) {
+        if self.is_done.load(Relaxed) || !self.is_selected() {
+            return;
+        }
+        let peer = request.peer_addr().map(|peer| canonical(peer.ip()));
+        let evidence = Evidence::of(rule, peer, client, request.headers());
+        if let Some(message) = self.conclude(&evidence, rule, peer, Instant::now) {
+            log::warn!(target: "rateguard", "{message}");
+        }
+    }
+
+    /// Returns whether the guard should examine the current request.
+    fn is_selected(&self) -> bool {
+        thread_local! {
+            static REQUESTS: Cell<u32> = const { Cell::new(0) };
+        }
+        self.unclear.load(Relaxed) < Self::MAX_UNCLEAR || {
+            REQUESTS.set(REQUESTS.get().wrapping_add(1));
+            REQUESTS.get().is_multiple_of(Self::SAMPLED)
+        }
+    }
+
+    /// Counts the evidence of a request, and returns the warning if there is enough evidence.
+    fn conclude(
+        &self,
+        evidence: &Evidence<'_>,
+        rule: &ClientAddress,
+        peer: Option<IpAddr>,
+        now: impl FnOnce() -> Instant,
+    ) -> Option<String> {
+        let counter = match evidence {
+            Evidence::Hidden(_) => &self.hidden,
+            Evidence::Known => &self.known,
+            Evidence::None => {
+                if self.unclear.load(Relaxed) < Self::MAX_UNCLEAR {
+                    self.unclear.fetch_add(1, Relaxed);
+                }
+                return None;
+            }
+        };
+        counter.fetch_add(1, Relaxed);
+        self.unclear.store(0, Relaxed);
+        let (hidden, known) = (self.hidden.load(Relaxed), self.known.load(Relaxed));
+        let (is_hidden, is_enough) = if rule.is_peer() {
+            (hidden > 0, hidden > 0 || known >= Self::MAX_DIRECT)
+        } else {
+            // Any client that connects directly can send the header of a proxy. So a few such requests show nothing,
+            // but 19 of 20 requests do.
+            let now = now();
+            let time = now.duration_since(*self.start.get_or_init(|| now));
+            let is_enough = hidden + known >= Self::MIN_REQUESTS && time >= Self::MIN_TIME;
+            (hidden / 19 >= known, is_enough)
+        };
+        let mistake = match evidence {
+            Evidence::Hidden(mistake) if is_hidden => Some(mistake),
+            // The next request that is counted by the address of a proxy logs the warning.
+            _ if is_hidden => return None,
+            _ => None,
+        };
+        // If several workers have enough evidence at the same time, only one of them logs the warning.
+        if !is_enough || self.is_done.swap(true, Relaxed) {
+            return None;
+        }
+        mistake.map(|mistake| mistake.message(rule, peer))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::evidence::Mistake, *};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn peer() -> Option<IpAddr> {
+        "10.0.0.8".parse().ok()
+    }
+
+    fn hidden(mistake: fn(&'static str) -> Mistake<'static>) -> Evidence<'static> {
+        Evidence::Hidden(mistake("X-Forwarded-For"))
+    }
+
+    fn rule() -> ClientAddress {
+        ClientAddress::behind(["10.0.0.7"]).unwrap()
+    }
+
+    /// Passes a request each second to a new warning, and returns the seconds at which it was logged.
+    fn logged(rule: &ClientAddress, requests: impl Iterator<Item = Evidence<'static>>) -> Vec<u32> {
+        let (warning, start) = (ProxyWarning::default(), Instant::now());
+        let seconds = (0..).zip(requests);
+        let is_logged = |(second, evidence): &(u32, Evidence<'_>)| {
+            warning.conclude(evidence, rule, peer(), || start + *second * SECOND).is_some()
+        };
+        seconds.filter(is_logged).map(|(second, _)| second).collect()
+    }
+
+    #[test]
+    fn warning_needs_one_header_if_no_proxy_is_trusted() {
+        let rule = ClientAddress::peer();
+        let header = || hidden(Mistake::NoProxies);
+        assert_eq!(logged(&rule, [Evidence::None, header(), header()].into_iter()), [1]);
+        // 1,000 clients with public addresses and without a header show that there is no proxy. Any number of health
+        // checks does not.
+        let known = (0..1_000).map(|_| Evidence::Known);
+        assert_eq!(logged(&rule, known.chain([header()])), [0; 0]);
+        let health_checks = (0..5_000).map(|_| Evidence::None);
+        assert_eq!(logged(&rule, health_checks.chain([header()])), [5_000]);
+    }
+
+    #[test]
+    fn warning_about_trusted_proxies_needs_a_minute_and_100_requests() {
+        let header = || hidden(Mistake::OtherProxies);
+        assert_eq!(logged(&rule(), (0..200).map(|_| header())), [99]);
+        let warning = ProxyWarning::default();
+        let start = Instant::now();
+        let at =
+            |second: u32| warning.conclude(&header(), &rule(), peer(), || start + second * SECOND);
+        assert!((0..1_000).all(|number| at(number % 60).is_none()));
+        assert!(at(60).is_some());
+        assert!(at(61).is_none());
+    }
+
+    #[test]
+    fn warning_about_trusted_proxies_needs_nearly_all_requests() {
+        let with_known = |one_in| {
+            (1..400).map(move |number| match number % one_in {
+                0 => Evidence::Known,
+                _ => hidden(Mistake::OtherProxies),
+            })
+        };
+        assert_eq!(logged(&rule(), with_known(20)).len(), 1);
+        assert_eq!(logged(&rule(), with_known(10)).len(), 0);
+        let health_checks = (0..400).map(|number| match number % 2 {
+            0 => Evidence::None,
+            _ => hidden(Mistake::OtherProxies),
+        });
+        assert_eq!(logged(&rule(), health_checks).len(), 1);
+        assert_eq!(logged(&rule(), (0..400).map(|_| Evidence::None)).len(), 0);
+    }
+
+    #[test]
+    fn only_a_sample_is_examined_after_many_requests_without_evidence() {
+        let warning = ProxyWarning::default();
+        let none = || warning.conclude(&Evidence::None, &rule(), peer(), Instant::now);
+        assert!((0..1_000).all(|_| warning.is_selected() && none().is_none()));
+        assert_eq!((0..610).filter(|_| warning.is_selected()).count(), 10);
+        // A request with evidence ends the sampling.
+        warning.conclude(&Evidence::Known, &rule(), peer(), Instant::now);
+        assert!((0..61).all(|_| warning.is_selected()));
+    }
+}

@@ -1,0 +1,55 @@
+//! Tests the warning about a guard that each worker of a server builds.
+
+use std::{collections::BTreeSet, thread};
+
+use actix_rateguard::RateGuard;
+use actix_web::web::ServiceConfig;
+
+use crate::support::{
+    log_lines,
+    server::{Server, get},
+};
+
+/// Starts a server with two workers, and waits until both have called `configure`.
+fn start(configure: impl Fn(&mut ServiceConfig) + Clone + Send + 'static) -> Server {
+    let server = Server::start(configure);
+    // The server accepts connections only after all of its workers have started.
+    assert_eq!(get(&server.url("/")).status, 404);
+    server
+}
+
+/// Returns the warnings about guards that this file builds.
+fn warnings() -> Vec<String> {
+    let all =
+        log_lines::with("WARN each worker of the server builds a guard of its own at").into_iter();
+    all.filter(|line| line.contains("worker_guards.rs:")).collect()
+}
+
+#[test]
+fn only_a_guard_that_each_worker_builds_is_warned_about_once() {
+    log_lines::collect();
+    let guard = RateGuard::in_memory();
+    let _servers = [(); 2].map(|()| {
+        let guard = guard.clone();
+        start(move |app| {
+            app.app_data(guard.clone());
+        })
+    });
+    let threads = [(); 2].map(|()| thread::spawn(|| drop(RateGuard::in_memory())));
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    assert_eq!(warnings(), Vec::<String>::new());
+
+    // The second server makes the same mistake at the same place.
+    let _servers = [(); 2].map(|()| {
+        start(|app| {
+            app.app_data(RateGuard::in_memory());
+        })
+    });
+    let _server = start(|app| {
+        app.app_data(RateGuard::builder().build().unwrap());
+    });
+    let found = warnings();
+    let places: BTreeSet<_> = found.iter().collect();
+    assert_eq!((found.len(), places.len()), (2, 2), "{found:?}");
+    assert!(found[0].contains("Build the guard before `HttpServer::new`"), "{found:?}");
+}
