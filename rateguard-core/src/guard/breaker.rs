@@ -181,8 +181,7 @@ impl Drop for BreakerPermit<'_> {
     }
 }
 
-/// Whether an error with this cause does not show that the store has failed. Its cause is the check, the guard or the
-/// runtime of the caller.
+/// Returns whether the check, the guard or the runtime of the caller is the cause, so that the store may be healthy.
 pub(super) fn is_request_specific(cause: StoreError) -> bool {
     matches!(
         cause,

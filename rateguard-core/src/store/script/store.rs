@@ -68,8 +68,7 @@ impl<T: Transport> ScriptStore<T> {
     }
 
     /// Returns true if this process is a fork of the process that created the store. The query of the process id is a
-    /// system call, so operations that succeed do not call this
-    /// function.
+    /// system call, so operations that succeed do not call this function.
     fn is_forked(&self) -> bool {
         process::id() != self.process
     }
