@@ -63,8 +63,8 @@ def look(answer, policies, dialects):
 
 
 def denying(answer):
-    """The names that `RateLimit` tells, which of a denial are those that denied."""
-    return list(limits(answer.headers["RateLimit"], ["r", "t"]))
+    """The names in `RateLimit`, still percent-encoded. In a denial, they are those of the limits that denied."""
+    return [name for name, _ in http_sf.parse(answer.headers["RateLimit"].encode("ascii"), tltype="list")]
 
 
 def problem(answer, kind, violated):
@@ -74,7 +74,9 @@ def problem(answer, kind, violated):
     assert told["type"] == PROBLEMS + kind, told
     assert told["title"] and type(told["title"]) is str, told
     assert told["status"] == answer.status, told
-    assert told.get("violated-policies") == violated, told
+    names = told.get("violated-policies")
+    decoded = names and [urllib.parse.unquote(name, errors="strict") for name in names]
+    assert decoded == violated, told
     if violated is not None:
-        assert violated == denying(answer), f"{violated}, and RateLimit has {denying(answer)}"
+        assert names == denying(answer), f"{names}, and RateLimit has {denying(answer)}"
     return f"{kind}, status {told['status']}, violated-policies {violated}"
