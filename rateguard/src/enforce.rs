@@ -60,29 +60,33 @@ pub(crate) async fn enforce<'a>(
     checks.iter_mut().for_each(|it| it.key = guard.hashed_key(&it.key));
     let state = RequestState::of(request);
     let repeated = state.applied.split_repeated(guard, &mut checks);
-    let state = Some(state);
-    let admission = Admission { is_preflight, repeated, state, ..Admission::not_limited(guard) };
+    let admission = Admission {
+        is_preflight,
+        repeated,
+        state: Some(Rc::clone(&state)),
+        ..Admission::not_limited(guard)
+    };
     if checks.is_empty() {
         return Ok(admission);
     }
     if checks.iter().all(|it| it.policy.is_in_shadow()) {
         // A limit in shadow mode does not affect the response, so the request does not wait for the store.
         let holds = build_request(guard, policy_set, &checks).check_shadow_only();
-        return Ok(admission.in_shadow(checks, holds));
+        return Ok(admission.in_shadow(&state, checks, holds));
     }
     if let [check] = &*checks
         && check.counts_always()
         && !is_preflight
         && let Some(decision) = guard.check_fast(&check.policy, &check.key, check.cost)
     {
-        return admission.decided(checks, decision, None);
+        return admission.decided(&state, checks, decision, None);
     }
     // A request that `check_fast` decides does not need this large future. So the future is boxed, which keeps the
     // future of `enforce` small.
     match Box::pin(check_via_store(guard, policy_set, &checks, is_preflight)).await {
-        Ok((decision, reservation)) => admission.decided(checks, decision, reservation),
+        Ok((decision, reservation)) => admission.decided(&state, checks, decision, reservation),
         Err(unavailable) if unavailable.lets_pass() => {
-            RequestState::of(request).add_undecided(UndecidedReason::StoreUnavailable);
+            state.add_undecided(UndecidedReason::StoreUnavailable);
             Ok(admission)
         }
         Err(unavailable) => {
@@ -160,32 +164,35 @@ impl<'a> Admission<'a> {
     }
 
     /// Admits a request whose limits are all in shadow mode.
-    fn in_shadow(mut self, checks: LimitChecks<'a>, holds: Option<ShadowHolds>) -> Self {
-        if let Some(state) = &self.state {
-            state.add_undecided(UndecidedReason::Shadow);
-            self.first_applied = state.applied.add(self.guard, &checks);
-        }
-        Self { checks, shadow_holds: holds, ..self }
+    fn in_shadow(
+        self,
+        state: &RequestState,
+        checks: LimitChecks<'a>,
+        shadow_holds: Option<ShadowHolds>,
+    ) -> Self {
+        state.add_undecided(UndecidedReason::Shadow);
+        let first_applied = state.applied.add(self.guard, &checks);
+        Self { checks, first_applied, shadow_holds, ..self }
     }
 
     /// Stores a decision in the state of the request. Admits the request if the decision allows the request, and
     /// otherwise rejects the request.
     fn decided(
-        mut self,
+        self,
+        state: &RequestState,
         checks: LimitChecks<'a>,
         decision: Decision,
         reservation: Option<Box<Reservation>>,
     ) -> Result<Self, EarlyResponse<'a>> {
-        let Some(state) = &self.state else { return Ok(self) };
         if !decision.is_allowed() {
             let denied_by = checks.iter().find(|it| it.policy.name() == decision.policy());
             let on_reject = denied_by.and_then(|it| it.on_reject);
             state.push(decision.clone());
             return Err(EarlyResponse::rejection(Rejection::Denied(decision), on_reject));
         }
-        self.decision = Some(state.push(decision));
-        self.first_applied = state.applied.add(self.guard, &checks);
-        Ok(Self { checks, reservation, ..self })
+        let decision = Some(state.push(decision));
+        let first_applied = state.applied.add(self.guard, &checks);
+        Ok(Self { checks, first_applied, decision, reservation, ..self })
     }
 
     /// Returns whether none of the limits has decided on the request, apart from repeated checks.

@@ -20,7 +20,8 @@ use crate::{
 /// responses.
 ///
 /// A clone is cheap and shares all state with the original, so build one guard for each application and pass clones
-/// of it. Build it before `HttpServer::new`: each worker calls the closure, and a guard that is built there counts alone.
+/// of it. Build it before `HttpServer::new`: each worker calls the closure, and a guard that is built there counts
+/// alone in memory, and opens connections of its own on Redis.
 ///
 /// This type dereferences to the type [`RateGuard`](core::RateGuard) of `actix-rateguard-core`, which does not
 /// depend on HTTP. Handlers, background tasks and queue consumers can call the methods of that type to check, reset

@@ -56,7 +56,7 @@ impl FailureCounters {
         };
         counter.count.fetch_add(1, Relaxed);
         if let Some(requests) = counter.logs[cause.index()].try_emit() {
-            let server = keyspace.map(|it| format!(" ({})", it.server)).unwrap_or_default();
+            let server = server_suffix(keyspace);
             let detail = cause.source().map(|it| format!(" ({it})")).unwrap_or_default();
             let plural = if requests == 1 { "" } else { "s" };
             log::warn!(
@@ -121,6 +121,11 @@ impl ThrottledLog {
                 .is_ok();
         is_emitted.then(|| self.suppressed.swap(0, Relaxed))
     }
+}
+
+/// Returns the server in parentheses for a log message, or an empty text if the store has no server.
+pub(super) fn server_suffix(keyspace: Option<&Keyspace>) -> String {
+    keyspace.map(|it| format!(" ({})", it.server)).unwrap_or_default()
 }
 
 #[cfg(test)]

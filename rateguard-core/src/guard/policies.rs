@@ -24,11 +24,7 @@ impl Policies {
     /// [`BuildError::UnknownPolicy`] if a macro attribute uses a policy that is not in the set.
     pub(super) fn fixed(policy_set: PolicySet) -> Result<Self, BuildError> {
         if let Some(unknown) = policy_set.missing_for_attributes().next() {
-            return Err(BuildError::UnknownPolicy {
-                name: unknown.name.to_owned(),
-                location: unknown.location.to_owned(),
-                available: policy_set.policy_names().into_iter().map(str::to_owned).collect(),
-            });
+            return Err(policy_set.unknown_policy(unknown.name, unknown.location));
         }
         Ok(Self::Fixed(Box::new(policy_set)))
     }

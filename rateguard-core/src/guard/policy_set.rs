@@ -181,6 +181,15 @@ impl PolicySet {
     pub fn missing_for_attributes(&self) -> impl Iterator<Item = &AttributePolicy> {
         self.attributes.iter().filter(|attribute| !self.policies.contains_key(attribute.name))
     }
+
+    /// Returns the error for a macro attribute at `location` that uses the policy `name`, which is missing from this set.
+    pub fn unknown_policy(&self, name: &str, location: &str) -> BuildError {
+        BuildError::UnknownPolicy {
+            name: name.to_owned(),
+            location: location.to_owned(),
+            available: self.policy_names().into_iter().map(str::to_owned).collect(),
+        }
+    }
 }
 
 /// Methods for a policy set that replaces an earlier policy set.

@@ -11,9 +11,16 @@ use std::{
 
 use super::{
     Failures, HttpSettings, NameConflict, NameRegistration, NameRegistry, PolicySetRef,
-    ThrottledLog, concurrency_limit::InFlight, denial_cache::DenialCache,
-    failure_log::FailureCounters, local_fallback::LocalFallback, policies::Policies,
-    server_state::ServerStates, settings::Settings, shadow::ShadowRunner, wait_queue::WaitQueues,
+    ThrottledLog,
+    concurrency_limit::InFlight,
+    denial_cache::DenialCache,
+    failure_log::{FailureCounters, server_suffix},
+    local_fallback::LocalFallback,
+    policies::Policies,
+    server_state::ServerStates,
+    settings::Settings,
+    shadow::ShadowRunner,
+    wait_queue::WaitQueues,
 };
 use crate::{
     Key, MemoryStore, OnError, Policy, StoreError,
@@ -174,7 +181,7 @@ impl RateGuard {
         self.record_store_error(cause);
         static LOG: ThrottledLog = ThrottledLog::new();
         if let Some(denials) = LOG.try_emit() {
-            let server = self.keyspace().map(|it| format!(" ({})", it.server)).unwrap_or_default();
+            let server = server_suffix(self.keyspace());
             log::warn!(
                 target: "rateguard",
                 "failed to count denials for a ban{server}: {cause}; {denials} denials since the last message of this kind"

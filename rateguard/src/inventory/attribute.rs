@@ -77,9 +77,7 @@ pub(crate) fn register_attributes(guard: &RateGuard) -> Result<(), BuildError> {
     let policy_set = guard.policy_set();
     for PolicyUse { name, location, .. } in inventory::iter::<PolicyUse> {
         if policy_set.peek_policy(name).is_none() {
-            let available = policy_set.policy_names().into_iter().map(str::to_owned).collect();
-            let (name, location) = ((*name).to_owned(), (*location).to_owned());
-            return Err(BuildError::UnknownPolicy { name, location, available });
+            return Err(policy_set.unknown_policy(name, location));
         }
     }
     let attributes = AttributeLimit::of(guard).into_iter();

@@ -1,21 +1,22 @@
 //! Decodes percent-encoded texts.
 
+use percent_encoding::percent_decode_str;
+
 use crate::RedisUrlError;
 
 /// Decodes a percent-encoded text. A `+` stays a `+`. Returns an error for a `%` without two hexadecimal digits, which
 /// is probably a character of a password that is not percent-encoded.
 pub(super) fn decode(text: &str) -> Result<String, RedisUrlError> {
-    let mut parts = text.split('%');
-    let mut decoded = parts.next().unwrap_or_default().as_bytes().to_vec();
-    for part in parts {
-        let (digits, rest) = part.split_at_checked(2).ok_or(RedisUrlError::Malformed)?;
-        if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(RedisUrlError::Malformed);
-        }
-        decoded.push(u8::from_str_radix(digits, 16).map_err(|_| RedisUrlError::Malformed)?);
-        decoded.extend_from_slice(rest.as_bytes());
+    let begins_with_digits = |part: &str| {
+        let digits = part.as_bytes().get(..2);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    // The library would return such a `%` unchanged.
+    if !text.split('%').skip(1).all(begins_with_digits) {
+        return Err(RedisUrlError::Malformed);
     }
-    String::from_utf8(decoded).map_err(|_| RedisUrlError::Malformed)
+    let decoded = percent_decode_str(text).decode_utf8().map_err(|_| RedisUrlError::Malformed)?;
+    Ok(decoded.into_owned())
 }
 
 #[cfg(test)]
