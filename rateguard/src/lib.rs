@@ -92,8 +92,3 @@ pub mod error {
 #[doc(hidden)]
 #[path = "expansion.rs"]
 pub mod __private;
-
-/// Compiles the code blocks in `docs/under-attack.md` as doctests.
-#[cfg(doctest)]
-#[doc = include_str!("../../docs/under-attack.md")]
-mod under_attack {}
