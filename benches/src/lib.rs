@@ -1,5 +1,6 @@
 //! The library of the benchmark programs in `bin/`.
 
+pub mod bars;
 pub mod clients;
 pub mod contenders;
 pub mod cpu;

@@ -12,8 +12,8 @@ const RIGHT: f64 = 630.0;
 const TOP: f64 = 46.0;
 const BOTTOM: f64 = 244.0;
 /// Colours of text and lines that are readable on white and on black.
-const TEXT: &str = "#7f858c";
-const LINES: [&str; 4] = ["#1f83e0", "#e07a10", "#2a9d62", "#d0508f"];
+pub(crate) const TEXT: &str = "#7f858c";
+pub(crate) const LINES: [&str; 4] = ["#1f83e0", "#e07a10", "#2a9d62", "#d0508f"];
 const FONT: &str = "ui-sans-serif, system-ui, sans-serif";
 
 /// A chart of several curves.
@@ -112,12 +112,9 @@ impl Chart {
 #[must_use]
 pub fn svg(charts: &[Chart]) -> String {
     let height = HEIGHT * charts.len() as f64;
-    let mut text = format!(
-        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" "#
-    );
-    // Writing to a `String` cannot fail.
-    let _ = writeln!(text, r#"font-family="{FONT}" font-size="12" fill="{TEXT}">"#);
+    let mut text = start(WIDTH, height);
     for (number, chart) in charts.iter().enumerate() {
+        // Writing to a `String` cannot fail.
         let _ = writeln!(text, r#"<g transform="translate(0 {})">"#, HEIGHT * number as f64);
         let _ = chart.draw(&mut text);
         text.push_str("</g>\n");
@@ -125,7 +122,15 @@ pub fn svg(charts: &[Chart]) -> String {
     text + "</svg>\n"
 }
 
-fn label(to: &mut String, (x, y): (f64, f64), anchor: &str, text: &str) -> fmt::Result {
+/// The start tag of a picture.
+pub(crate) fn start(width: f64, height: f64) -> String {
+    format!(
+        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" font-family="{FONT}" font-size="12" fill="{TEXT}">
+"#
+    )
+}
+
+pub(crate) fn label(to: &mut String, (x, y): (f64, f64), anchor: &str, text: &str) -> fmt::Result {
     writeln!(to, r#"<text x="{x:.1}" y="{y:.1}" text-anchor="{anchor}">{text}</text>"#)
 }
 

@@ -3,7 +3,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is a command")]
 
 use std::{
-    env,
+    env, fs,
     io::{BufRead, BufReader},
     net::SocketAddr,
     process::{Child, ExitCode, Stdio},
@@ -12,6 +12,7 @@ use std::{
 
 use rateguard_benches::{
     BenchResult, MEASURED_CORE, OTHER_CORE, address,
+    bars::{self, Bar},
     contenders::{self, Contender, PAIRS, Scenario},
     cpu::{self, Stopwatch},
     cpu_pinning,
@@ -23,6 +24,8 @@ use rateguard_benches::{
 
 /// The time before the measurement, in which connections are opened and limits are reached.
 const WARM_UP: Duration = Duration::from_millis(500);
+
+const PICTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/http.svg");
 
 /// The figures of one server in one round.
 struct Measurement {
@@ -53,6 +56,10 @@ fn main() -> BenchResult<ExitCode> {
     }
     print_all(&contenders, &rounds);
     print_pairs(&contenders, &rounds);
+    if settings.only.is_empty() {
+        fs::write(PICTURE, picture(&contenders, &rounds))?;
+        println!("benches/http.svg shows the CPU time of the servers.");
+    }
     Ok(if report_errors(&contenders, &rounds) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
@@ -155,6 +162,22 @@ fn print_all(contenders: &[Contender], rounds: &[Vec<Measurement>]) {
         "response bytes",
     ];
     println!("{}", table(&heads, &rows));
+}
+
+/// Draws the CPU time of a request, without the scenarios of many keys, which are close to those of one key.
+fn picture(contenders: &[Contender], rounds: &[Vec<Measurement>]) -> String {
+    let bars = contenders.iter().zip(rounds).filter(|(it, _)| it.scenario != Scenario::ManyKeys);
+    let bar = |(contender, rounds): (&Contender, &Vec<Measurement>)| Bar {
+        label: format!("{}: {}", contender.label.replace("**", ""), contender.scenario.name()),
+        figures: column(rounds, |it| it.cpu_us),
+        is_highlighted: contender.label.starts_with("**"),
+    };
+    let bars: Vec<_> = bars.map(bar).collect();
+    bars::svg(
+        "CPU time of the server for each request",
+        "in µs, including actix-web; less is better; the lines are the minimum and the maximum of the rounds",
+        &bars,
+    )
 }
 
 fn print_pairs(contenders: &[Contender], rounds: &[Vec<Measurement>]) {

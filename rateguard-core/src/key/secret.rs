@@ -1,14 +1,19 @@
 //! Computes the digests of keys with a secret.
 
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
 use super::key::Key;
+
+/// The number of bytes that SHA-256 processes at a time.
+const BLOCK_BYTES: usize = 64;
 
 /// A secret on which the digests of keys depend. An attacker who can read the store, but does not have the secret,
 /// cannot find the address or user id of a key by trying all values.
 pub struct KeySecret {
-    hmac: Hmac<Sha256>,
+    /// The state of the inner and of the outer hash of HMAC after the secret. Both hashes begin with the secret, so
+    /// that it is hashed once and not for each key.
+    inner: Sha256,
+    outer: Sha256,
 }
 
 impl KeySecret {
@@ -20,20 +25,48 @@ impl KeySecret {
         if secret.len() < Self::MIN_BYTES {
             return None;
         }
-        Some(Self { hmac: Hmac::new_from_slice(secret).ok()? })
+        let mut block = [0; BLOCK_BYTES];
+        if let Some(start) = block.get_mut(..secret.len()) {
+            start.copy_from_slice(secret);
+        } else {
+            let digest = Sha256::digest(secret);
+            block[..digest.len()].copy_from_slice(&digest);
+        }
+        let state = |pad: u8| Sha256::new_with_prefix(block.map(|byte| byte ^ pad));
+        Some(Self { inner: state(0x36), outer: state(0x5c) })
     }
 
     /// Returns the key that the store receives. It is the first 128 bits of the HMAC-SHA-256 (RFC 2104) of the
     /// key's digest.
     pub fn seal(&self, key: &Key) -> Key {
-        let sealed = self.hmac.clone().chain_update(key.digest()).finalize().into_bytes();
-        Key::of_digest(&sealed).in_network(key.network())
+        Key::of_digest(&self.hmac(key.digest())).in_network(key.network())
+    }
+
+    /// Returns the HMAC-SHA-256 (RFC 2104) of a message.
+    fn hmac(&self, message: impl AsRef<[u8]>) -> [u8; 32] {
+        let inner = self.inner.clone().chain_update(message).finalize();
+        self.outer.clone().chain_update(inner).finalize().into()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use hmac::{Hmac, KeyInit, Mac};
+
     use super::*;
+
+    #[test]
+    fn hmac_matches_the_library() {
+        for length in [16, 31, 32, 63, 64, 65, 200] {
+            let secret: Vec<u8> = (0..length).collect();
+            for message in [&b""[..], b"user-42", &[7; 100]] {
+                let mut expected = Hmac::<Sha256>::new_from_slice(&secret).unwrap();
+                expected.update(message);
+                let expected: [u8; 32] = expected.finalize().into_bytes().into();
+                assert_eq!(KeySecret::new(&secret).unwrap().hmac(message), expected, "{length}");
+            }
+        }
+    }
 
     #[test]
     fn sealed_key_depends_on_key_and_secret() {

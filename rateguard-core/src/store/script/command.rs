@@ -1,6 +1,6 @@
 //! Creates the Redis command that runs the script.
 
-use sha1_smol::Sha1;
+use sha1::{Digest, Sha1};
 
 use super::{Argument, Batch, ScriptRequest, batch::RequestIds};
 use crate::algorithm::SCRIPT;
@@ -24,7 +24,7 @@ pub(in crate::store) enum ScriptBy {
 
 impl ScriptCommand {
     pub(in crate::store) fn new() -> Self {
-        Self { ids: RequestIds::new(), hash: Sha1::from(SCRIPT).digest().to_string() }
+        Self { ids: RequestIds::new(), hash: sha1_hex(SCRIPT) }
     }
 
     /// Creates a batch. `requests` has each request with its deadline on the clock of the server.
@@ -49,4 +49,9 @@ impl ScriptCommand {
         argument(Argument::Text(script));
         batch.write(encoding, argument);
     }
+}
+
+/// Returns the SHA-1 hash of a text in hexadecimal digits.
+fn sha1_hex(text: &str) -> String {
+    Sha1::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
