@@ -10,5 +10,12 @@ macro_rules! documents {
 }
 
 documents! {
+    algorithms: "algorithms.md",
+    attribute_and_middleware: "attribute-and-middleware.md",
+    costs: "costs.md",
+    getting_started: "getting-started.md",
+    glossary: "glossary.md",
+    keys: "keys.md",
+    stores: "stores.md",
     under_attack: "under-attack.md",
 }
