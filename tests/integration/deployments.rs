@@ -10,7 +10,7 @@ use crate::support::{
     redis_server::{RedisServer, total_connections},
 };
 
-/// The README lists these Redis commands: the Redis user of the guard needs the permission to run them.
+/// docs/redis.md lists these Redis commands: the Redis user of the guard needs the permission to run them.
 pub const COMMANDS: &[&str] = &[
     "evalsha", "eval", "time", "type", "del", "pexpire", "pttl", "append", "getrange", "set",
     "setrange", "strlen", "hget", "hmget", "hset", "role",

@@ -1,6 +1,6 @@
 //! Measures how much a fault delays checks, and how long it takes until the store decides again.
 //!
-//! The command `scripts/test fault_figures -- --nocapture` prints the figures for the README. The assertions only
+//! The command `scripts/test fault_figures -- --nocapture` prints the figures of docs/redis-failures.md. The assertions only
 //! check the order of magnitude.
 
 #![allow(clippy::print_stdout, reason = "it prints figures")]

@@ -1,6 +1,6 @@
 //! Measures how much memory Redis uses for a key.
 //!
-//! The command `scripts/test memory_figures -- --nocapture` prints the table for the README. The assertions only
+//! The command `scripts/test memory_figures -- --nocapture` prints the table of docs/algorithms.md. The assertions only
 //! check the order of magnitude.
 
 #![allow(clippy::print_stdout, reason = "it prints figures")]

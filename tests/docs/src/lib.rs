@@ -12,10 +12,17 @@ macro_rules! documents {
 documents! {
     algorithms: "algorithms.md",
     attribute_and_middleware: "attribute-and-middleware.md",
+    bans: "bans.md",
     costs: "costs.md",
+    exemptions: "exemptions.md",
     getting_started: "getting-started.md",
     glossary: "glossary.md",
     keys: "keys.md",
+    plans: "plans.md",
+    policies_file: "policies-file.md",
+    responses: "responses.md",
+    shadow_mode: "shadow-mode.md",
     stores: "stores.md",
+    testing: "testing.md",
     under_attack: "under-attack.md",
 }

@@ -1,5 +1,5 @@
 //! Measures how much `sliding_window_counter` differs from the exact sliding window, for several kinds of traffic.
-//! The README contains the results.
+//! docs/algorithms.md contains the results.
 //!
 //! The command `scripts/test counter_error -- --nocapture` prints the results.
 

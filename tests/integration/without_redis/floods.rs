@@ -11,7 +11,7 @@ use std::{collections::HashMap, process::Command};
 
 use actix_rateguard::Algorithm;
 
-/// The maximum memory in bytes for each key, as documented in the README.
+/// The maximum memory in bytes for each key, as documented in docs/stores.md.
 const BYTES_PER_KEY: u64 = 390;
 
 /// Runs the program `flood` and returns its figures. The program is a separate process, so the memory of other tests
