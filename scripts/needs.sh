@@ -78,6 +78,19 @@ need_server() {
   say "Redis: $("$REDIS_SERVER" --version)"
 }
 
+# Sets the variable `NGINX` to the nginx for the tests of proxies, unless it is already set. Installs one if necessary.
+# Without it, these tests are skipped.
+need_nginx() {
+  # Debian installs nginx into a folder that is only on the PATH of root.
+  local PATH=$PATH:/usr/sbin:/sbin
+  if [ -z "${NGINX:-}" ] && ! NGINX=$(command -v nginx); then
+    say "nginx is not installed: installing it"
+    install nginx nginx nginx nginx nginx && NGINX=$(command -v nginx) || return
+  fi
+  export NGINX
+  say "nginx: $("$NGINX" -v 2>&1)"
+}
+
 # Sets the variable `python` to a Python with pip. Installs one if necessary.
 need_pip() {
   local attempt

@@ -1,13 +1,13 @@
 //! Tests the quickstart example of the README over real connections.
 
 use crate::support::{
-    process::Quickstart,
+    process::ExampleServer,
     redis_server::{RedisServer, free_port, url},
     server::get,
 };
 
 /// Sends six requests to these servers in turn, and asserts that the sixth request is rejected.
-fn assert_sixth_is_rejected(servers: &[&Quickstart]) {
+fn assert_sixth_is_rejected(servers: &[&ExampleServer]) {
     for request in 0..6_u64 {
         let server = servers[request as usize % servers.len()];
         let response = get(&server.url("/search?q=rust"));
@@ -27,7 +27,7 @@ fn assert_sixth_is_rejected(servers: &[&Quickstart]) {
 
 #[test]
 fn sixth_search_per_minute_is_rejected() {
-    let server = Quickstart::start(None);
+    let server = ExampleServer::quickstart(None);
     let index = get(&server.url("/"));
     assert_eq!(index.status, 200);
     assert!(index.body.contains(&format!("curl -i '{}'", server.url("/search?q=rust"))));
@@ -40,13 +40,13 @@ fn sixth_search_per_minute_is_rejected() {
 #[test]
 fn two_servers_on_one_redis_share_the_limit() {
     let redis = RedisServer::start();
-    let servers = [0, 1].map(|_| Quickstart::start(Some(&redis.url())));
+    let servers = [0, 1].map(|_| ExampleServer::quickstart(Some(&redis.url())));
     assert_sixth_is_rejected(&[&servers[0], &servers[1]]);
 }
 
 #[test]
 fn unreachable_redis_fails_open_and_throttles_the_log() {
-    let server = Quickstart::start(Some(&url(free_port())));
+    let server = ExampleServer::quickstart(Some(&url(free_port())));
     for _ in 0..200 {
         let response = get(&server.url("/search?q=rust"));
         assert_eq!((response.status, response.header("x-ratelimit-limit")), (200, None));

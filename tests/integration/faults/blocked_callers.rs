@@ -15,7 +15,7 @@ use tokio::{io::AsyncWriteExt, net::TcpSocket};
 use super::checks::Checks;
 use crate::support::{
     TEST_TIMEOUT, eventually,
-    process::Quickstart,
+    process::ExampleServer,
     proxy::{NetworkFaults, Proxy},
     redis_server::{RedisServer, packed_log_len, run},
     server::{self, Server},
@@ -118,7 +118,7 @@ fn connections_to(address: SocketAddr) -> usize {
 fn server_shutdown_is_prompt_even_if_redis_is_frozen() {
     for is_frozen in [false, true] {
         let redis = RedisServer::start();
-        let mut server = Quickstart::start(Some(&redis.url()));
+        let mut server = ExampleServer::quickstart(Some(&redis.url()));
         let url = server.url("/search?q=rust");
         assert_eq!(server::get(&url).status, 200);
         if is_frozen {

@@ -7,14 +7,14 @@ use actix_rateguard::{RateGuard, StoreError};
 use super::checks::{Checks, MAX_WAIT};
 use crate::support::{
     eventually,
-    process::Quickstart,
+    process::ExampleServer,
     redis_server::RedisServer,
     server::{Response, agent, try_get},
     shim::Resolver,
 };
 
 /// Sends a request on a keep-alive connection, and asserts that the response arrives in time.
-fn send(agent: &ureq::Agent, server: &Quickstart) -> Response {
+fn send(agent: &ureq::Agent, server: &ExampleServer) -> Response {
     let start = std::time::Instant::now();
     let response = try_get(agent, &server.url("/search?q=rust")).unwrap();
     assert!(start.elapsed() < MAX_WAIT, "{:?}", start.elapsed());
@@ -32,7 +32,7 @@ fn process_without_file_descriptors_answers_and_reconnects_later() {
     // actix-web starts one worker for each processor core, and each worker needs a few file descriptors.
     let files = 100 + 20 * thread::available_parallelism().unwrap().get();
     let wrapper = ["sh".into(), "-c".into(), format!("ulimit -n {files}; exec \"$0\"")];
-    let server = Quickstart::start_wrapped(&wrapper, Some(&redis.url()));
+    let server = ExampleServer::quickstart_wrapped(&wrapper, Some(&redis.url()));
     let agent = agent();
     eventually("the server limits requests", || is_limited(&send(&agent, &server)).then_some(()));
     redis.kill();
@@ -69,7 +69,7 @@ fn blocked_resolver_costs_at_most_deadline_and_recovers() {
     let redis = RedisServer::start();
     resolver.set_hanging(true);
     let url = format!("redis://localhost:{}", redis.port());
-    let server = Quickstart::start_wrapped(&resolver.wrapper(), Some(&url));
+    let server = ExampleServer::quickstart_wrapped(&resolver.wrapper(), Some(&url));
     let agent = agent();
     eventually("the guard resolves the name more than once", || {
         assert!(!is_limited(&send(&agent, &server)));

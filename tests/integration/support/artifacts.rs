@@ -28,7 +28,8 @@ fn artifacts() -> &'static [Value] {
             cargo.env_remove(name);
         }
         let output = cargo
-            .args(["build", "--quiet", "--locked", "--workspace", "--example", "quickstart"])
+            .args(["build", "--quiet", "--locked", "--workspace"])
+            .args(["--example", "quickstart", "--example", "behind_nginx"])
             .arg("--message-format=json-render-diagnostics")
             .stderr(Stdio::inherit())
             .output()

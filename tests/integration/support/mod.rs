@@ -12,6 +12,7 @@ pub mod http_server;
 pub mod log_lines;
 pub mod lua;
 pub mod namespace;
+pub mod nginx;
 pub mod process;
 pub mod proxy;
 pub mod rates;

@@ -1,9 +1,10 @@
-//! Starts child processes: the load generator, the history recorder, a forked worker, and the quickstart example.
+//! Starts child processes: the load generator, the history recorder, a forked worker, and examples.
 
 use std::{
     ffi::OsStr,
     fs,
     io::{BufRead, BufReader, Read, Write},
+    net::SocketAddr,
     process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio},
 };
 
@@ -127,32 +128,45 @@ pub fn output_of_forked_worker(wrapper: &[String], url: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// A process that runs the quickstart example, on a port that the system chooses.
-pub struct Quickstart {
+/// A process that runs an example, on a port that the system chooses.
+pub struct ExampleServer {
     child: Child,
     address: String,
 }
 
-impl Quickstart {
-    pub fn start(redis_url: Option<&str>) -> Self {
-        Self::start_wrapped(&[], redis_url)
+impl ExampleServer {
+    /// Starts an example, which reads its settings from these environment variables.
+    pub fn start(name: &str, variables: &[(&str, &str)]) -> Self {
+        Self::start_wrapped(&[], name, variables)
     }
 
-    /// Starts the example with a wrapper, which is a program that runs the example.
-    pub fn start_wrapped(wrapper: &[String], redis_url: Option<&str>) -> Self {
-        let mut command = command(wrapper, example("quickstart").as_ref());
-        command
-            .env("PORT", "0")
+    /// Starts the quickstart example.
+    pub fn quickstart(redis_url: Option<&str>) -> Self {
+        Self::quickstart_wrapped(&[], redis_url)
+    }
+
+    /// Starts the quickstart example with a wrapper, which is a program that runs the example.
+    pub fn quickstart_wrapped(wrapper: &[String], redis_url: Option<&str>) -> Self {
+        let variable = redis_url.map(|url| ("REDIS_URL", url));
+        Self::start_wrapped(wrapper, "quickstart", variable.as_slice())
+    }
+
+    fn start_wrapped(wrapper: &[String], name: &str, variables: &[(&str, &str)]) -> Self {
+        let mut child = command(wrapper, example(name).as_ref())
             .env_remove("RUST_LOG")
             .env_remove("REDIS_URL")
+            .env("PORT", "0")
+            .envs(variables.iter().copied())
             .stdout(Stdio::null())
-            .stderr(Stdio::piped());
-        if let Some(url) = redis_url {
-            command.env("REDIS_URL", url);
-        }
-        let mut child = command.spawn().unwrap();
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let address = listening_on(child.stderr.as_mut().unwrap());
         Self { child, address }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address.parse().unwrap()
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -180,7 +194,7 @@ impl Quickstart {
     }
 }
 
-impl Drop for Quickstart {
+impl Drop for ExampleServer {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -49,3 +49,48 @@ pub fn read_response(stream: &mut TcpStream) -> WireResponse {
     }
     WireResponse::Status(head["http/1.1 ".len()..][..3].parse().unwrap())
 }
+
+/// A response without its body. The body is still on the connection.
+#[derive(Debug)]
+pub struct Head {
+    pub status: u16,
+    text: String,
+}
+
+impl Head {
+    pub fn read(stream: &mut TcpStream) -> Self {
+        let mut text = Vec::new();
+        let mut byte = [0];
+        while !text.ends_with(b"\r\n\r\n") {
+            assert_eq!(stream.read(&mut byte).unwrap(), 1, "the server closed the connection");
+            text.push(byte[0]);
+        }
+        let text = String::from_utf8(text).unwrap().to_lowercase();
+        Self { status: text["http/1.1 ".len()..][..3].parse().unwrap(), text }
+    }
+
+    /// Returns the value of a header. `name` must be in lower case, and so is the value.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    }
+}
+
+/// Sends the head of a request on a new connection, and reads the head of the response.
+pub fn open(server: SocketAddr, request: &str) -> (TcpStream, Head) {
+    let mut stream = connect(server);
+    write!(stream, "{request}\r\nHost: test\r\n\r\n").unwrap();
+    let head = Head::read(&mut stream);
+    (stream, head)
+}
+
+/// Reads from a stream until the text has arrived.
+pub fn read_until(stream: &mut TcpStream, text: &str) -> String {
+    let mut received = String::new();
+    let mut part = [0; 1_024];
+    while !received.contains(text) {
+        let read = stream.read(&mut part).unwrap();
+        assert!(read > 0, "the server closed the connection after {received:?}");
+        received.push_str(&String::from_utf8_lossy(&part[..read]));
+    }
+    received
+}
