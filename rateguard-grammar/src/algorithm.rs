@@ -78,11 +78,11 @@ impl Algorithm {
         }
     }
 
-    /// Returns whether a bucket counts in the fractions of a unit that [`Quota::token`](crate::Quota::token) defines.
-    /// A full bucket must then have fewer than [`Quota::MAX_DEBT`](crate::Quota::MAX_DEBT) fractions, so such a quota
-    /// may be invalid, even if it has no burst.
+    /// Returns whether a bucket counts in the parts of a token that [`Quota::token`](crate::Quota::token) defines. A
+    /// full bucket must then have fewer than [`Quota::MAX_DEBT`](crate::Quota::MAX_DEBT) parts, so such a quota may be
+    /// invalid, even if it has no burst.
     #[must_use]
-    pub const fn counts_fractions(self) -> bool {
+    pub const fn counts_parts(self) -> bool {
         match self {
             Self::TokenBucket => true,
             Self::SlidingWindow | Self::SlidingWindowCounter | Self::FixedWindow => false,

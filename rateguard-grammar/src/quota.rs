@@ -22,12 +22,12 @@ use crate::Algorithm;
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Quota {
-    // Every check copies a quota, so the fields are small. A token bucket counts in fractions of tokens, so the
-    // limit and the window are stored as a reduced fraction. `units` is the window in microseconds divided by
-    // `common`, `refill` is the limit divided by `common`, and `common` is the greatest common divisor of the window
-    // and the limit.
-    units: u64,
-    refill: u32,
+    // A token bucket divides a token into equal parts, so that it regains a whole number of parts in each microsecond.
+    // So the quota stores the ratio of window and limit in lowest terms: `parts_per_token` is the window in
+    // microseconds divided by `common`, `parts_per_micro` is the limit divided by `common`, and `common` is the
+    // greatest common divisor of both. Every check copies a quota, so the fields are small.
+    parts_per_token: u64,
+    parts_per_micro: u32,
     common: u32,
     capacity: u32,
     algorithm: Algorithm,
@@ -40,8 +40,8 @@ impl Quota {
     pub const MIN_WINDOW: Duration = Duration::from_millis(1);
     /// The maximum window: 365 days.
     pub const MAX_WINDOW: Duration = Duration::from_secs(365 * 86_400);
-    /// The maximum debt of a token bucket, which is the part of its capacity that is missing until it is full: 2^52
-    /// of the fractions that [`token`](Self::token) defines. Numbers in Lua scripts are exact only below 2^53.
+    /// The maximum debt of a token bucket, which is what is missing until the bucket is full: 2^52 of the parts of a
+    /// token that [`token`](Self::token) defines. Numbers in Lua scripts are exact only below 2^53.
     pub const MAX_DEBT: u64 = 1 << 52;
 
     /// The maximum cost of one request with [`Algorithm::SlidingWindow`]: 10,000 units. The sliding-window log has an
@@ -69,8 +69,8 @@ impl Quota {
         // The greatest common divisor is at most the limit, so it fits into 32 bits.
         let common = greatest_common_divisor(micros, limit as u64) as u32;
         Ok(Self {
-            units: micros / common as u64,
-            refill: limit / common,
+            parts_per_token: micros / common as u64,
+            parts_per_micro: limit / common,
             common,
             capacity: limit,
             algorithm: Algorithm::SlidingWindow,
@@ -82,13 +82,13 @@ impl Quota {
     ///
     /// # Errors
     ///
-    /// [`QuotaError::Precision`] if the algorithm counts in fractions and cannot count the quota exactly.
+    /// [`QuotaError::Precision`] if the algorithm counts in parts of a token and cannot count the quota exactly.
     pub const fn with_algorithm(self, algorithm: Algorithm) -> Result<Self, QuotaError> {
         Self { algorithm, capacity: self.limit(), ..self }.validate_precision()
     }
 
-    /// Returns the same token bucket with a capacity of `burst` tokens. If no requests arrive for long enough, the
-    /// bucket becomes full and then admits `burst` requests at one moment.
+    /// Returns a quota with the same limit and window, whose token bucket has a capacity of `burst` tokens. If no
+    /// requests arrive for long enough, the bucket becomes full and then admits `burst` requests at one moment.
     ///
     /// # Errors
     ///
@@ -102,8 +102,8 @@ impl Quota {
     }
 
     const fn validate_precision(self) -> Result<Self, QuotaError> {
-        if self.algorithm.counts_fractions()
-            && self.units.saturating_mul(self.capacity as u64) >= Self::MAX_DEBT
+        if self.algorithm.counts_parts()
+            && self.parts_per_token.saturating_mul(self.capacity as u64) >= Self::MAX_DEBT
         {
             return Err(QuotaError::Precision);
         }
@@ -114,7 +114,7 @@ impl Quota {
     /// tokens that the bucket regains in a window.
     #[must_use]
     pub const fn limit(&self) -> u32 {
-        self.refill * self.common
+        self.parts_per_micro * self.common
     }
 
     /// Returns the window, in whole microseconds.
@@ -126,7 +126,7 @@ impl Quota {
     /// Returns the window in microseconds, which is less than 2^45.
     #[must_use]
     pub const fn window_micros(&self) -> u64 {
-        self.units * self.common as u64
+        self.parts_per_token * self.common as u64
     }
 
     /// Returns the algorithm that counts requests.
@@ -135,15 +135,17 @@ impl Quota {
         self.algorithm
     }
 
-    /// Returns the maximum number of requests in a burst. For a token bucket, this is the burst. For every other
-    /// algorithm, this is the limit.
+    /// Returns the maximum number of requests that the quota admits at one moment. For a token bucket, this is the
+    /// number of tokens in a full bucket, which [`with_burst`](Self::with_burst) sets. For every other algorithm, this
+    /// is the limit.
     #[must_use]
     pub const fn capacity(&self) -> u32 {
         self.capacity
     }
 
-    /// Returns the maximum cost of one request in units. This is the [`capacity`](Self::capacity), but with
-    /// [`Algorithm::SlidingWindow`] at most [`MAX_LOG_COST`](Self::MAX_LOG_COST).
+    /// Returns the maximum cost of one request, in units; most requests cost one unit. This is the
+    /// [`capacity`](Self::capacity), but with [`Algorithm::SlidingWindow`] at most
+    /// [`MAX_LOG_COST`](Self::MAX_LOG_COST).
     #[must_use]
     pub const fn max_cost(&self) -> u32 {
         if self.algorithm.is_log() && self.capacity > Self::MAX_LOG_COST {
@@ -153,11 +155,11 @@ impl Quota {
         }
     }
 
-    /// Returns two numbers: how many fractions one token has, and how many fractions a token bucket regains in one
-    /// microsecond. Both numbers are whole, so the bucket counts without rounding.
+    /// Returns two numbers: into how many equal parts a token bucket divides a token, and how many of these parts the
+    /// bucket regains in one microsecond. Both numbers are whole, so the bucket counts without rounding.
     #[must_use]
     pub const fn token(&self) -> (u64, u64) {
-        (self.units, self.refill as u64)
+        (self.parts_per_token, self.parts_per_micro as u64)
     }
 }
 
@@ -189,9 +191,9 @@ pub enum QuotaError {
     Window,
     /// The burst is not a whole number from 1 to 2147483648, or the algorithm is not [`Algorithm::TokenBucket`].
     Burst,
-    /// A token bucket cannot count the quota exactly, because a full bucket has too many fractions of tokens. The
-    /// number of fractions is the burst times the window in microseconds, divided by the greatest common divisor of
-    /// the limit and that window. It must be less than 2^52.
+    /// A token bucket cannot count the quota exactly, because a full bucket has too many parts of a token. The number
+    /// of parts is the burst times the window in microseconds, divided by the greatest common divisor of the limit and
+    /// that window. It must be less than 2^52.
     Precision,
 }
 
@@ -244,11 +246,11 @@ mod tests {
     }
 
     #[test]
-    fn algorithms_that_count_fractions_reject_inexact_quotas() {
+    fn algorithms_that_count_parts_of_a_token_reject_inexact_quotas() {
         for (algorithm, name) in Algorithm::NAMES {
-            // The limit is a prime number that does not divide the window, so a unit has 31,536,000,000,000 fractions.
+            // The limit is a prime number that does not divide the window, so a token has 31,536,000,000,000 parts.
             let quota = format!("2147483647/365d {name}").parse::<Quota>();
-            let expected = match algorithm.counts_fractions() {
+            let expected = match algorithm.counts_parts() {
                 true => Err(RateError::Quota(QuotaError::Precision)),
                 false => Ok(algorithm),
             };
@@ -263,7 +265,7 @@ mod tests {
         for (algorithm, name) in Algorithm::NAMES {
             assert_eq!(burst.contains(&format!("\"{name}\"")), algorithm.has_burst(), "{burst}");
             let is_named = precision.contains(&name.replace('_', " "));
-            assert_eq!(is_named, algorithm.counts_fractions(), "{name}: {precision}");
+            assert_eq!(is_named, algorithm.counts_parts(), "{name}: {precision}");
         }
     }
 

@@ -4,9 +4,9 @@ use std::fmt;
 
 /// A set of response statuses, such as those of `"status:401,403"`, `"status:4xx,!404"` and `"status:!5xx"`.
 ///
-/// A [`Count`](crate::Count) parses this value. The list after `status:` has 1 to 8 items, separated by commas. An item
-/// is a status from 100 to 599, or a class such as `4xx`. The set does not contain the items after `!`. If all items
-/// are after `!`, the set contains all other statuses.
+/// [`Count`](crate::Count) parses the list after `status:` into this set. The list has 1 to 8 items, separated by
+/// commas. An item is a status from 100 to 599, or a class such as `4xx`. A `!` in front of an item excludes the item
+/// from the set. If every item has a `!`, the set contains all statuses that no item excludes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Statuses {
     /// The items in the order of the list. `None` follows the last item.
@@ -20,15 +20,16 @@ pub(crate) enum StatusesError {
     Item,
     /// The list has more than [`Statuses::MAX_ITEMS`] items.
     TooMany { found: usize },
-    /// The set would contain no status.
+    /// The items exclude every status, so no response would count.
     Empty,
 }
 
-/// A status or a class of statuses: the first and the last status, which are equal for a single status.
+/// An item of the list: the range of statuses from `first` to `last`. For a single status, both are equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Item {
     first: u16,
     last: u16,
+    /// Whether the item has a `!`.
     is_excluded: bool,
 }
 

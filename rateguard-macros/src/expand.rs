@@ -245,11 +245,11 @@ fn caller(key: &Key, request: &Ident) -> TokenStream {
             quote!(::core::result::Result::Ok({
                 static __RATEGUARD_KEY: ::std::sync::LazyLock<::actix_rateguard::key::BuiltinKey> =
                     ::std::sync::LazyLock::new(|| ::actix_rateguard::key::notation(#notation));
-                ::actix_rateguard::__private::builtin_key(&__RATEGUARD_KEY, #request)
+                ::actix_rateguard::__private::key_of_notation(&__RATEGUARD_KEY, #request)
             }))
         }
         Key::Function(function) => quote_spanned! {function.span()=>
-            ::actix_rateguard::__private::caller(#request, #function).await
+            ::actix_rateguard::__private::key_of_function(#request, #function).await
         },
     }
 }

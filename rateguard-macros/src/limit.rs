@@ -115,13 +115,13 @@ fn constant_quota_expr(quota: &ConstantQuota, cost: Option<&Expr>) -> TokenStrea
     let limit = match limit {
         Number::Literal(limit) => quote!(#limit),
         Number::Constant(limit) => {
-            quote_spanned!(limit.span()=> ::actix_rateguard::__private::limit(#limit))
+            quote_spanned!(limit.span()=> ::actix_rateguard::__private::validated_limit(#limit))
         }
     };
     let window = match window {
         Number::Literal(window) => duration(*window),
         Number::Constant(seconds) => {
-            quote_spanned!(seconds.span()=> ::actix_rateguard::__private::window(#seconds))
+            quote_spanned!(seconds.span()=> ::actix_rateguard::__private::validated_window(#seconds))
         }
     };
     let burst = option(burst.as_ref().map(|burst| match burst {

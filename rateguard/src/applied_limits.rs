@@ -15,29 +15,33 @@ use crate::{
 /// The limits that have been applied to a request.
 ///
 /// A request can pass the same limit several times, for example if an application and one of its scopes use the same
-/// policy. The first check, of the outermost middleware, counts the request. A repeated check uses the first decision,
-/// and only counts the units by which its cost is higher.
+/// policy. The first check, of the outermost middleware, counts the request. A repeated check uses the first decision.
+/// If the repeated check has a higher cost than all earlier checks of the limit have counted together, it counts only
+/// the difference.
 #[derive(Default)]
 pub(crate) struct AppliedLimits {
+    /// A limit has one entry for each check that has counted units, so it has several entries if the cost of a repeated
+    /// check was higher.
     limits: RefCell<SmallVec<[AppliedLimit; 1]>>,
 }
 
-/// A limit that has been applied to the request.
+/// The units of a limit that one check has counted.
 struct AppliedLimit {
-    guard: u64,
+    guard_id: u64,
     policy: Policy,
     key: Key,
+    /// The units that this check has counted.
     cost: u32,
-    changes: Changes,
+    corrections: Corrections,
 }
 
-/// What repeated checks ask the first check of a limit to change. The middleware of the first check makes the changes,
-/// because it can refund the units.
+/// The corrections of repeated checks, which the middleware of the first check makes after the response. It has the
+/// reservation of the units, so only this middleware can refund them.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Changes {
+pub(crate) struct Corrections {
     /// Whether the response makes the request count under the rule of a repeated check.
-    pub(crate) counts: bool,
-    /// Whether the response is an offence under the rule of a repeated check.
+    pub(crate) counts_request: bool,
+    /// Whether the response counts towards a ban under the rule of a repeated check.
     pub(crate) is_offence: bool,
     /// The extra units that a handler has added after a repeated check.
     pub(crate) penalty: u32,
@@ -45,16 +49,31 @@ pub(crate) struct Changes {
 
 /// A repeated check of a limit that has already been applied to the request.
 pub(crate) struct RepeatedCheck<'a> {
-    /// The index of the applied limit.
-    applied: usize,
+    /// The index of the first entry of the limit.
+    applied_index: usize,
     count: CountRuleRef<'a>,
-    /// Whether the repeated check counts units, because its cost is higher than the cost of the applied limit.
-    has_cost: bool,
+    /// Whether the repeated check counts units itself, because its cost is higher than the sum of all earlier entries
+    /// of the limit.
+    has_extra_cost: bool,
+}
+
+impl<'a> RepeatedCheck<'a> {
+    /// Returns the rule that determines which responses count.
+    pub(crate) fn count(&self) -> CountRuleRef<'a> {
+        self.count
+    }
+
+    /// Records that the extra cost of this check has not been counted, because the store failed and the limit fails
+    /// open.
+    pub(crate) fn drop_extra_cost(&mut self) {
+        self.has_extra_cost = false;
+    }
 }
 
 impl AppliedLimits {
-    /// Removes the checks of limits that have already been applied, and returns them as repeated checks. If a check
-    /// has a higher cost than the applied limit, it also remains in the list, with the difference as its cost.
+    /// Removes the checks of limits that have already been applied, and returns them as repeated checks. If the cost of
+    /// a check is higher than the sum of all entries of the limit, the check also remains in the list, with the
+    /// difference as its cost.
     pub(crate) fn split_repeated<'a>(
         &self,
         guard: &RateGuard,
@@ -67,62 +86,66 @@ impl AppliedLimits {
         }
         for mut check in mem::take(checks) {
             let is_same = |it: &AppliedLimit| {
-                // Plans may give limits of one name different quotas. Then the stricter quotas must apply, too.
-                it.guard == guard.id()
+                // Plans may give limits of one name different quotas. Then each of these quotas must apply, so the
+                // check is no repeated check.
+                it.guard_id == guard.id()
                     && it.key == check.key
                     && it.policy.shared_name() == check.policy.shared_name()
                     && it.policy.quotas() == check.policy.quotas()
             };
-            let Some(applied) = limits.iter().position(is_same) else {
+            let Some(applied_index) = limits.iter().position(is_same) else {
                 checks.push(check);
                 continue;
             };
-            // A cost above the maximum stays as it is, so that the guard denies it without a time to retry.
+            // A cost above the maximum can never be allowed. It is not reduced, because the guard would then deny the
+            // request only for a time, and the response would have a `Retry-After`.
             if check.cost <= check.policy.max_cost() {
                 let costs = limits.iter().filter(|it| is_same(it)).map(|it| it.cost);
                 check.cost = check.cost.saturating_sub(costs.fold(0, u32::saturating_add));
             }
-            let has_cost = check.cost > 0;
-            repeated.push(RepeatedCheck { applied, count: check.count, has_cost });
-            if has_cost {
+            let has_extra_cost = check.cost > 0;
+            repeated.push(RepeatedCheck { applied_index, count: check.count, has_extra_cost });
+            if has_extra_cost {
                 checks.push(check);
             }
         }
         repeated
     }
 
-    /// Adds the limits of these checks. Returns the index of the first added limit.
+    /// Adds an entry for each of these checks. Returns the index of the first added entry.
     pub(crate) fn add(&self, guard: &RateGuard, checks: &[LimitCheck<'_>]) -> usize {
         let mut limits = self.limits.borrow_mut();
         let first = limits.len();
         limits.extend(checks.iter().map(|check| AppliedLimit {
-            guard: guard.id(),
+            guard_id: guard.id(),
             policy: Policy::clone(&check.policy),
             key: check.key,
             cost: check.cost,
-            changes: Changes::default(),
+            corrections: Corrections::default(),
         }));
         first
     }
 
-    /// Returns the changes that repeated checks have asked for, for the limit with this index.
-    pub(crate) fn changes(&self, index: usize) -> Changes {
-        self.limits.borrow().get(index).map_or_else(Changes::default, |limit| limit.changes)
+    /// Returns the corrections that repeated checks have recorded for the entry with this index.
+    pub(crate) fn corrections(&self, index: usize) -> Corrections {
+        self.limits.borrow().get(index).map_or_else(Corrections::default, |it| it.corrections)
     }
 
-    /// Asks the first check for the changes of a repeated check, after the response. `penalty` is in units.
-    pub(crate) fn ask_for_changes(
+    /// Records the corrections of a repeated check, after the response. `penalty` is in units.
+    pub(crate) fn record_corrections(
         &self,
         repeated: &RepeatedCheck<'_>,
         response: &HttpResponse<()>,
         penalty: u32,
     ) {
-        let counts = repeated.count.counts(response);
-        if let Some(limit) = self.limits.borrow_mut().get_mut(repeated.applied) {
-            limit.changes.counts |= counts;
-            limit.changes.is_offence |= counts && !repeated.count.counts_always();
-            if !repeated.has_cost {
-                limit.changes.penalty = limit.changes.penalty.saturating_add(penalty);
+        let counts_request = repeated.count.counts(response);
+        if let Some(limit) = self.limits.borrow_mut().get_mut(repeated.applied_index) {
+            let corrections = &mut limit.corrections;
+            corrections.counts_request |= counts_request;
+            corrections.is_offence |= counts_request && !repeated.count.counts_always();
+            // A repeated check with an extra cost has an entry of its own, and its middleware charges the penalty.
+            if !repeated.has_extra_cost {
+                corrections.penalty = corrections.penalty.saturating_add(penalty);
             }
         }
     }

@@ -23,11 +23,15 @@ pub(crate) fn is_preflight(request: &HttpRequest) -> bool {
         && headers.get(ACCESS_CONTROL_REQUEST_METHOD).is_some_and(is_method)
 }
 
-/// Returns whether a CORS middleware has sent this response to a preflight, so that the preflight has reached no
+/// Returns whether this response to a preflight is that of a CORS middleware, so that the preflight has reached no
 /// handler.
 ///
 /// actix-cors writes both header fields only in this case. One of them is not sufficient: an application may add
 /// `Access-Control-Allow-Methods` to all responses, and actix-cors adds this `Vary` to responses of handlers.
+///
+/// A handler for `OPTIONS` may itself write both header fields, for example behind `Cors::disable_preflight()`. Its
+/// responses cannot be distinguished from those of a CORS middleware, so the limit does not count them either. Such a
+/// handler does the work of a CORS middleware: it answers the browser, and not the script.
 pub(crate) fn is_sent_by_cors(response: &HttpResponse<()>) -> bool {
     let name = ACCESS_CONTROL_REQUEST_METHOD.as_str().as_bytes();
     let has_name = |value: &HeaderValue| {

@@ -56,6 +56,11 @@ impl CountRuleRef<'_> {
         matches!(self, Self::Status(Count::All))
     }
 
+    /// Returns whether the rule reads more of the response than its status.
+    pub(crate) fn reads_response(self) -> bool {
+        matches!(self, Self::Function(_))
+    }
+
     /// Returns whether this response makes the request count.
     pub(crate) fn counts(self, response: &HttpResponse<()>) -> bool {
         match self {

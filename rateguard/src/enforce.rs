@@ -13,6 +13,7 @@ use crate::{
     Decision, Rejection, Request, Reservation, Unavailable, UndecidedReason,
     applied_limits::RepeatedCheck,
     cors,
+    count_rule::CountRuleRef,
     decision_update::{DecisionUpdate, PENALTY_FAILURE, REFUND_FAILURE},
     limit_check::{LimitCheck, LimitChecks},
     request_state::RequestState,
@@ -60,7 +61,7 @@ pub(crate) async fn enforce<'a>(
     checks.iter_mut().for_each(|it| it.key = guard.hashed_key(&it.key));
     let state = RequestState::of(request);
     let repeated = state.applied.split_repeated(guard, &mut checks);
-    let admission = Admission {
+    let mut admission = Admission {
         is_preflight,
         repeated,
         state: Some(Rc::clone(&state)),
@@ -87,10 +88,14 @@ pub(crate) async fn enforce<'a>(
         Ok((decision, reservation)) => admission.decided(&state, checks, decision, reservation),
         Err(unavailable) if unavailable.lets_pass() => {
             state.add_undecided(UndecidedReason::StoreUnavailable);
+            // This middleware has counted nothing, so it will not charge a penalty. The middlewares that have applied
+            // the limits charge it.
+            admission.repeated.iter_mut().for_each(RepeatedCheck::drop_extra_cost);
             Ok(admission)
         }
         Err(unavailable) => {
-            // The store has failed for all limits of the request, so the first function of a limit responds.
+            // The store has failed for all limits of the request. The first limit that has an `on_reject` function
+            // creates the response.
             let on_reject = checks.iter().find_map(|check| check.on_reject);
             Err(EarlyResponse::rejection(Rejection::Unavailable(unavailable), on_reject))
         }
@@ -195,9 +200,29 @@ impl<'a> Admission<'a> {
         Ok(Self { checks, first_applied, decision, reservation, ..self })
     }
 
-    /// Returns whether none of the limits has decided on the request, apart from repeated checks.
-    pub(crate) fn is_not_limited(&self) -> bool {
-        self.decision.is_none()
+    /// Returns whether [`on_response`](Self::on_response) needs the response that an error creates, or whether the
+    /// status of the error is sufficient.
+    ///
+    /// The response is needed in these cases:
+    ///
+    /// - A limit has decided, so the response reports the decision.
+    /// - A function of the application, or the detection of CORS, reads the header fields of the response.
+    /// - The middleware of an inner limit has stored the response in the error. The error may then return another
+    ///   status.
+    pub(crate) fn needs_error_response(&self) -> bool {
+        let repeated = self.repeated.iter().map(RepeatedCheck::count);
+        let mut rules = self.checks.iter().map(|it| it.count).chain(repeated);
+        self.combined_decision().is_some()
+            || self.is_preflight
+            || rules.any(CountRuleRef::reads_response)
+            || self.state.as_ref().is_some_and(|state| state.has_stored_response.get())
+    }
+
+    /// Records that the middleware has stored the response in the error of an inner middleware.
+    pub(crate) fn record_stored_response(&self) {
+        if let Some(state) = &self.state {
+            state.has_stored_response.set(true);
+        }
     }
 
     /// Refunds or charges units after the handler has responded, when the response is final. Returns the unchanged
@@ -232,8 +257,8 @@ impl<'a> Admission<'a> {
         response.set_body(body)
     }
 
-    /// Determines the effect of the response on each limit. The outer middlewares of repeated checks get the changes
-    /// that their limits need.
+    /// Determines the effect of the response on each limit. For repeated checks, records the
+    /// corrections that the outer middlewares make later.
     fn effects(&self, state: &RequestState, response: &HttpResponse<()>) -> ResponseEffects {
         let is_sent_by_cors = self.is_preflight && cors::is_sent_by_cors(response);
         if is_sent_by_cors {
@@ -246,17 +271,17 @@ impl<'a> Admission<'a> {
         };
         if !is_sent_by_cors {
             for repeated in &self.repeated {
-                state.applied.ask_for_changes(repeated, response, penalty);
+                state.applied.record_corrections(repeated, response, penalty);
             }
         }
         let effect = |(index, check): (usize, &LimitCheck<'_>)| {
-            let changes = state.applied.changes(self.first_applied + index);
+            let corrections = state.applied.corrections(self.first_applied + index);
             let counts = !is_sent_by_cors && check.count.counts(response);
-            let is_offence = changes.is_offence || (counts && !check.counts_always());
+            let is_offence = corrections.is_offence || (counts && !check.counts_always());
             ResponseEffect {
-                counts: counts || changes.counts,
+                counts: counts || corrections.counts_request,
                 is_offence: is_offence && !check.is_shared,
-                penalty: penalty.saturating_add(changes.penalty),
+                penalty: penalty.saturating_add(corrections.penalty),
             }
         };
         self.checks.iter().enumerate().map(effect).collect()

@@ -57,8 +57,9 @@ impl RateGuard {
     #[must_use]
     #[track_caller]
     pub fn in_memory() -> Self {
-        worker_guards::record(Location::caller());
-        Self::from(core::RateGuard::in_memory())
+        let guard = Self::from(core::RateGuard::in_memory());
+        worker_guards::record(guard.middlewares_in_use(), Location::caller());
+        guard
     }
 
     pub(crate) fn with_settings(core: core::RateGuard, http: HttpSettings) -> Self {

@@ -25,7 +25,8 @@ pub(crate) struct ProbedLimit<'a> {
 /// explanation.
 ///
 /// The function logs the warning if none of the first 100 requests had the key. It logs the warning earlier if the
-/// limit can never read the key of a request to the route of this request.
+/// route of this request has the parameter of the key, but the limit runs before actix-web reads it. A route without
+/// the parameter is no reason for an earlier warning, because another route of the same limit may have it.
 pub(crate) fn record_key<'a>(
     context: &LimitContext<'_>,
     probe: &KeyProbe,
@@ -49,7 +50,7 @@ pub(crate) fn record_key<'a>(
     let limit = limit();
     let missing: Vec<KeyPart> =
         limit.key.parse::<BuiltinKey>().map_or(Vec::new(), |key| key.missing_parts(request));
-    if let Some(mistake) = missing.iter().find_map(|part| mistake_in_path(part, request)) {
+    if let Some(mistake) = missing.iter().find_map(|part| read_too_early(part, request)) {
         if probe.end() {
             log::warn!(target: "rateguard", "{limit}: {mistake}. {}", consequence(limit.missing));
         }
@@ -58,32 +59,28 @@ pub(crate) fn record_key<'a>(
             target: "rateguard",
             "{limit}: none of its first {count} requests had the key. {}. {}",
             consequence(limit.missing),
-            advice(missing.first()),
+            advice(missing.first(), request),
         );
     }
 }
 
-/// Returns the mistake if `part` is a route parameter that the limit cannot know for any request to this route.
-fn mistake_in_path(part: &KeyPart, request: &HttpRequest) -> Option<String> {
+/// Returns the mistake if `part` is a parameter of the request's route that actix-web reads after the limit has run.
+fn read_too_early(part: &KeyPart, request: &HttpRequest) -> Option<String> {
     let KeyPart::Path(name) = part else { return None };
-    let parameters = request.match_info();
-    // A parameter with an empty value is no key, but the application has not made a mistake.
-    if parameters.get(name).is_some() {
-        return None;
-    }
     let pattern = request.match_pattern()?;
+    // If actix-web has processed the whole path, the limit runs after actix-web has read the parameters. A parameter
+    // with an empty value is no key, but then the application has made no mistake.
+    let is_too_early =
+        has_parameter(&pattern, name) && !request.match_info().unprocessed().is_empty();
+    (is_too_early && request.match_info().get(name).is_none()).then(|| format!(
+        "it runs before actix-web reads the parameter `{name}` of the route `{pattern}`. Wrap the scope or the resource whose own path has the parameter, or add `#[rate_limit]` to the handler"
+    ))
+}
+
+/// Returns whether the pattern of a route has a parameter with this name.
+fn has_parameter(pattern: &str, name: &str) -> bool {
     let declarations = [format!("{{{name}}}"), format!("{{{name}:")];
-    let has_parameter = declarations.iter().any(|declaration| pattern.contains(declaration));
-    // actix-web has selected the route of the request if it has processed the whole path.
-    match (has_parameter, parameters.unprocessed().is_empty()) {
-        (true, false) => Some(format!(
-            "it runs before actix-web reads the parameter `{name}` of the route `{pattern}`. Wrap the scope or the resource whose own path has the parameter, or add `#[rate_limit]` to the handler"
-        )),
-        (false, true) => {
-            Some(format!("the route `{pattern}` has no parameter `{name}`. Check the name"))
-        }
-        _ => None,
-    }
+    declarations.iter().any(|declaration| pattern.contains(declaration))
 }
 
 /// Describes how the limit treats requests without the key.
@@ -95,8 +92,9 @@ fn consequence(missing: MissingKey) -> &'static str {
     }
 }
 
-/// Returns what to check if requests lack a part of a key. `None` means that a function reads the key.
-fn advice(part: Option<&KeyPart>) -> Cow<'static, str> {
+/// Returns what to check if requests lack a part of a key. `None` means that a function reads the key. `request` is the
+/// last of these requests.
+fn advice(part: Option<&KeyPart>, request: &HttpRequest) -> Cow<'static, str> {
     match part {
         Some(KeyPart::User) => {
             "If users are authenticated, register the authentication after the limit, so that it runs first, and let it insert a `UserId` into the extensions of the request".into()
@@ -118,10 +116,19 @@ fn advice(part: Option<&KeyPart>) -> Cow<'static, str> {
         Some(KeyPart::Cookie(name)) => {
             format!("Check the name of the cookie `{name}`, and whether clients send it").into()
         }
-        Some(KeyPart::Path(name)) => format!(
-            "Check the name of the route parameter `{name}`. A limit around an application runs before actix-web reads route parameters"
-        )
-        .into(),
+        Some(KeyPart::Path(name)) => {
+            let pattern = request.match_pattern();
+            let route = match pattern.filter(|pattern| !has_parameter(pattern, name)) {
+                Some(pattern) => {
+                    format!("; the route `{pattern}` of the last request has no such parameter")
+                }
+                None => String::new(),
+            };
+            format!(
+                "Check the name of the route parameter `{name}`{route}. A limit around an application runs before actix-web reads route parameters"
+            )
+            .into()
+        }
         Some(KeyPart::Ip | KeyPart::IpNetwork(_) | KeyPart::Global) | None => {
             "Check why the key function returns no key. If it depends on another middleware, register that middleware after the limit, so that it runs first".into()
         }

@@ -27,6 +27,8 @@ pub(crate) struct RequestState {
     pub(crate) applied: AppliedLimits,
     /// The extra units that the handler has added and that the guard has not charged yet.
     pub(crate) penalty: Cell<u32>,
+    /// Whether a middleware has stored the response in the error of an inner middleware.
+    pub(crate) has_stored_response: Cell<bool>,
     /// If `decisions` is empty, the reason why no limit has decided.
     undecided: Cell<UndecidedReason>,
 }
@@ -122,7 +124,7 @@ impl UndecidedReason {
 
 /// Writes the header fields that report the decisions on a request. `headers` contains the headers of the response
 /// to this request.
-pub(crate) fn write_headers(
+pub(crate) fn write_request_decisions(
     settings: &HttpSettings,
     request: &HttpRequest,
     headers: &mut HeaderMap,

@@ -1,47 +1,65 @@
-//! Detects guards that the workers of a server build. In memory, each of these guards counts alone, so a server with four
-//! workers admits four times the limit.
+//! Warns if each worker of a server builds a guard of its own. In memory, each of these guards counts only the requests
+//! of its own worker, so a server with four workers admits four times the limit.
 
 use std::{
     panic::Location,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, PoisonError, Weak},
     thread::{self, ThreadId},
 };
 
-/// The beginnings of the names of actix-web's worker threads, with and without an actix system (`actix_web::main` and
-/// `tokio::main`). Only these threads call the closure that `HttpServer::new` gets.
-const WORKER_NAMES: [&str; 2] = ["actix-rt|system:", "actix-server worker "];
+use crate::inventory::MiddlewareRegistry;
 
-/// The places that have built a guard on a worker thread.
+/// The beginnings of the names of actix-web's worker threads, with and without an actix system (`actix_web::main` and
+/// `tokio::main`). Only worker threads call the closure that `HttpServer::new` gets. The threads of the application's
+/// own `Arbiter`s have such names, too, so the warning mentions them.
+const WORKER_NAME_PREFIXES: [&str; 2] = ["actix-rt|system:", "actix-server worker "];
+
+/// The places in the source that have built a guard on a worker thread.
 static PLACES: Mutex<Vec<Place>> = Mutex::new(Vec::new());
 
+/// A place in the source that builds guards.
 struct Place {
     location: &'static Location<'static>,
-    /// The first worker that built a guard at this place.
+    /// The worker that has built a guard at this place first.
     worker: ThreadId,
+    /// Can be upgraded as long as the guard of this worker exists.
+    guard_in_use: Weak<MiddlewareRegistry>,
     has_warned: bool,
 }
 
-/// Records that this thread builds a guard. If a second worker builds a guard at the same place, logs one warning. A
-/// server with one worker gets no warning, because it counts correctly.
-pub(crate) fn record(location: &'static Location<'static>) {
+/// Records that this thread has built a guard, if it is a worker thread. Logs one warning for each place in the source
+/// at which two workers have built guards that exist at the same time. A server with one worker gets no warning,
+/// because it counts correctly. A worker that replaces a crashed worker also gets none, because the guard of the
+/// crashed worker no longer exists. `guard_in_use` can be upgraded as long as the guard exists.
+pub(crate) fn record(guard_in_use: Weak<MiddlewareRegistry>, location: &'static Location<'static>) {
     let thread = thread::current();
-    let is_worker = |name: &str| WORKER_NAMES.iter().any(|beginning| name.starts_with(beginning));
-    if thread.name().is_some_and(is_worker) && is_second_worker(location, thread.id()) {
+    let is_worker_name =
+        |name: &str| WORKER_NAME_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    if thread.name().is_some_and(is_worker_name) && should_warn(guard_in_use, location, thread.id())
+    {
         log::warn!(
             target: "rateguard",
-            "each worker of the server builds a guard of its own at {location}. In memory, each guard counts alone, so N workers admit N times the limit. Build the guard before `HttpServer::new`, and move a clone of it into the closure"
+            "several workers of a server (or `Arbiter`s) have each built a guard of their own at {location}. In memory, each guard counts only the requests of its own worker, so N workers admit N times the limit. Build the guard before `HttpServer::new`, and move a clone of it into the closure"
         );
     }
 }
 
-/// Returns true at the first guard that another worker than the first one builds at this place.
-fn is_second_worker(location: &'static Location<'static>, worker: ThreadId) -> bool {
+/// Records the guard of a worker. Returns true once for each place, when a second worker builds a guard there.
+fn should_warn(
+    guard_in_use: Weak<MiddlewareRegistry>,
+    location: &'static Location<'static>,
+    worker: ThreadId,
+) -> bool {
     // Code under this lock cannot leave the list in an inconsistent state, so it is safe to use a poisoned lock.
     let mut places = PLACES.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(place) = places.iter_mut().find(|place| place.location == location) else {
-        places.push(Place { location, worker, has_warned: false });
+        places.push(Place { location, worker, guard_in_use, has_warned: false });
         return false;
     };
+    if place.guard_in_use.strong_count() == 0 {
+        place.worker = worker;
+        place.guard_in_use = guard_in_use;
+    }
     let is_second = place.worker != worker && !place.has_warned;
     place.has_warned |= is_second;
     is_second

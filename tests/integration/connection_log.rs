@@ -6,9 +6,10 @@ use std::{
     net::TcpListener,
     sync::Arc,
     thread,
+    time::{Duration, Instant},
 };
 
-use actix_rateguard::{RateGuard, StoreError, builder::RedisTls};
+use actix_rateguard::{Key, Policy, RateGuard, StoreError, builder::RedisTls};
 use rustls::{
     ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
@@ -56,7 +57,7 @@ fn failed_connection_is_logged_at_start_with_address_and_cause() {
     ] {
         let guard = RateGuard::redis(url).prefix("test").build().unwrap();
         let line = line_with(&[address, cause]);
-        assert!(line.starts_with("ERROR failed to connect to Redis at "), "{line}");
+        assert!(line.starts_with("ERROR connection to Redis at "), "{line}");
         assert!(!line.contains("Zx9-wrong") && !line.contains("hunter2"), "{line}");
         drop(guard);
     }
@@ -70,7 +71,7 @@ fn outage_is_logged_once_and_so_is_its_end() {
     let _guard = redis.settings("connection-log").build().unwrap();
     line_with(&[&address, "INFO connected to Redis at "]);
     redis.kill();
-    line_with(&[&address, "ERROR failed to connect to Redis at ", "connection refused"]);
+    line_with(&[&address, "ERROR connection to Redis at ", "connection refused"]);
     redis.restart();
     eventually("the end of the outage is logged", || {
         (log_lines::with(&address).len() >= 3).then_some(())
@@ -80,6 +81,30 @@ fn outage_is_logged_once_and_so_is_its_end() {
         .map(|line| line.split(' ').next().unwrap().to_owned())
         .collect();
     assert_eq!(levels, ["INFO", "ERROR", "INFO"]);
+}
+
+#[tokio::test]
+async fn connection_that_flaps_logs_one_pair_and_its_last_state() {
+    log_lines::collect();
+    let redis = RedisServer::start();
+    let address = format!("127.0.0.1:{}", redis.port());
+    let guard = redis.settings("connection-log").build().unwrap();
+    line_with(&[&address, "INFO connected to Redis at "]);
+    let mut client = redis.client();
+    let policy = Policy::new("p", "1000000/hour").unwrap();
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(4) {
+        run::<()>(&mut client, "CLIENT KILL TYPE normal SKIPME yes");
+        // The check detects that the connection is closed.
+        let _ = guard.check(&policy, &Key::global()).await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    eventually("the guard has connected", || guard.health().is_good().then_some(()));
+    let mut lines = log_lines::with(&address);
+    lines.retain(|line| !line.starts_with("WARN store check failed"));
+    let levels: Vec<_> = lines.iter().map(|line| line.split(' ').next().unwrap()).collect();
+    assert_eq!(levels, ["INFO", "ERROR", "INFO"], "{lines:?}");
+    assert!(lines[1].starts_with(&format!("ERROR connection to Redis at {address} failed: ")));
 }
 
 /// Starts a server that replies to `PING`, and closes the connection at every other command, as some proxies do. Returns
@@ -104,7 +129,7 @@ fn server_that_closes_connections_is_diagnosed() {
     log_lines::collect();
     let proxy = start_closing_proxy();
     let guard = RateGuard::redis(format!("redis://{proxy}")).prefix("test").build().unwrap();
-    line_with(&[&proxy, "ERROR failed to connect to Redis at ", "if it is a proxy, connect to"]);
+    line_with(&[&proxy, "ERROR connection to Redis at ", "if a proxy is in front of Redis"]);
     assert_eq!(guard.health().cause(), Some(StoreError::Disconnected(None)));
 
     let full = RedisServer::start();
@@ -112,11 +137,7 @@ fn server_that_closes_connections_is_diagnosed() {
     let mut client = full.client();
     run::<()>(&mut client, "CONFIG SET maxclients 1");
     let _guard = full.settings("test").build().unwrap();
-    line_with(&[
-        &address,
-        "ERROR failed to connect to Redis at ",
-        "increase its setting `maxclients`",
-    ]);
+    line_with(&[&address, "ERROR connection to Redis at ", "increase its setting `maxclients`"]);
 }
 
 /// Starts an HTTPS server that has no REST interface of Upstash. Returns the server and the certificate authority that
@@ -156,7 +177,7 @@ fn failed_connection_to_upstash_is_logged_at_start_with_address_and_cause() {
         let builder = RateGuard::upstash(format!("{scheme}://{host}:{port}"), "Zx9-wrong");
         let tls = RedisTls::new().ca_certificates(authority.clone());
         let guard = builder.prefix("test").tls(tls).build().unwrap();
-        let address = format!("failed to connect to Upstash at {host}:{port}: ");
+        let address = format!("connection to Upstash at {host}:{port} failed: ");
         let line = line_with(&[&address, message]);
         assert!(line.starts_with("ERROR ") && !line.contains("Zx9-wrong"), "{line}");
         assert_eq!(guard.health().cause(), Some(cause), "{message}");
@@ -175,7 +196,7 @@ fn outage_of_upstash_is_logged_once_and_so_is_its_end() {
     let guard = RateGuard::upstash(rest.url(), TOKEN).prefix("test").build().unwrap();
     line_with(&[&address, "INFO connected to "]);
     drop(rest);
-    line_with(&[&address, "ERROR failed to connect to "]);
+    line_with(&[&address, "ERROR connection to "]);
     // The server closes its connections before its listener.
     eventually("the port is free", || TcpListener::bind(("127.0.0.1", port)).ok().map(drop));
     let _rest = RestServer::start_at(port, None, &redis.url());

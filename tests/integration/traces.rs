@@ -41,7 +41,7 @@ pub fn rules() -> impl Strategy<Value = Vec<Rule>> {
         (algorithms, limits, windows, 1_u64..60).prop_map(|(algorithm, limit, window, burst)| {
             // If the window is one year, an algorithm that counts in fractions can count only a small number of
             // missing units. Therefore the limit is low.
-            let limit = if algorithm.counts_fractions() { limit.min(40) } else { limit };
+            let limit = if algorithm.counts_parts() { limit.min(40) } else { limit };
             let capacity = if algorithm.has_burst() { burst } else { limit };
             Rule { algorithm, limit, window, capacity }
         });

@@ -2,16 +2,17 @@
 
 use std::{error::Error, fmt, panic::Location};
 
-/// The error for two limits of a guard, or a limit and a policy, that have the same name and cannot share their counts.
+/// The error for two limits of a guard that have the same name and cannot share their counts. One of them may be a
+/// policy of the guard.
 #[derive(Clone, PartialEq, Eq)]
 pub struct NameConflict {
     name: String,
     kind: ConflictKind,
 }
 
-/// The place at which a limit or a policy of the guard is defined.
+/// Where a limit or a policy of the guard is defined.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Definition {
     /// The source location of a limit.
     Source(&'static Location<'static>),
     /// The policies of the guard, from its builder or from its policies file.
@@ -21,11 +22,12 @@ pub(super) enum Place {
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum ConflictKind {
     /// Both limits use the default name.
-    Unnamed { one: &'static Location<'static>, other: &'static Location<'static> },
-    /// One limit uses the default name, and the program has given the same name to another limit.
-    DefaultName { location: &'static Location<'static>, other: Place },
-    /// The limits have different values of this setting, such as `quotas`.
-    Different { setting: &'static str, values: [String; 2], places: [Place; 2] },
+    BothUnnamed { one: &'static Location<'static>, other: &'static Location<'static> },
+    /// One limit uses the default name, and the program has given the same name to another limit or to a policy.
+    OneUnnamed { location: &'static Location<'static>, other: Definition },
+    /// The limits have different values of this setting, such as `quotas`. Each limit has its value and its definition
+    /// at the same index.
+    DifferentSetting { setting: &'static str, values: [String; 2], definitions: [Definition; 2] },
 }
 
 impl NameConflict {
@@ -40,7 +42,7 @@ impl NameConflict {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Definition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Source(location) => write!(f, "at {location}"),
@@ -53,26 +55,33 @@ impl fmt::Display for NameConflict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = &self.name;
         match &self.kind {
-            ConflictKind::Unnamed { one, other } => write!(
+            ConflictKind::BothUnnamed { one, other } => write!(
                 f,
-                "the limits at {one} and at {other} have no name and would share their counts as `{name}`; give each a name"
+                "the limits at {one} and at {other} have no name and would share their counts as `{name}`; give each limit its own name"
             ),
-            ConflictKind::DefaultName { location, other } => write!(
-                f,
-                "the limit at {location} has no name and uses the default name `{name}`, which is the name of another limit, {other}; give each a name of its own"
-            ),
-            ConflictKind::Different {
+            ConflictKind::OneUnnamed { location, other } => {
+                let other_kind = match other {
+                    Definition::Source(_) => "a limit",
+                    Definition::Policies => "a policy",
+                };
+                write!(
+                    f,
+                    "the limit at {location} has no name and uses the default name `{name}`, which is also the name of {other_kind} {other}; give each its own name"
+                )
+            }
+            ConflictKind::DifferentSetting {
                 setting,
                 values: [one, other],
-                places: [one_place, other_place],
+                definitions: [one_definition, other_definition],
             } => write!(
                 f,
-                "two limits are named `{name}` and have different {setting}, {one} and {other}, {one_place} and {other_place}; give each a name of its own"
+                "two limits are named `{name}` but have different {setting}: {one} {one_definition}, and {other} {other_definition}; give each limit its own name"
             ),
         }
     }
 }
 
+// If `main` returns this error, or if `unwrap` panics with it, Rust prints its `Debug` form.
 actix_rateguard_grammar::debug_as_display!(NameConflict);
 
 impl Error for NameConflict {}

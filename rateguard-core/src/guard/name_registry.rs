@@ -8,7 +8,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::name_conflict::{ConflictKind, NameConflict, Place};
+use super::name_conflict::{ConflictKind, Definition, NameConflict};
 use crate::{Ban, Policy, Quotas, policy::ShadowMode};
 
 /// The data for the registration of a limit. The limit is registered under the name of its policy.
@@ -143,25 +143,27 @@ impl RegisteredName {
         self.limit.filter(|limit| !limit.has_name).map(|limit| limit.location)
     }
 
-    fn place(&self) -> Place {
-        self.limit.map_or(Place::Policies, |limit| Place::Source(limit.location))
+    fn definition(&self) -> Definition {
+        self.limit.map_or(Definition::Policies, |limit| Definition::Source(limit.location))
     }
 
     fn conflict(&self, new: &Self) -> Option<ConflictKind> {
         let different = |setting, one, other| {
-            Some(ConflictKind::Different {
+            Some(ConflictKind::DifferentSetting {
                 setting,
                 values: [one, other],
-                places: [self.place(), new.place()],
+                definitions: [self.definition(), new.definition()],
             })
         };
         match (self.unnamed_at(), new.unnamed_at()) {
-            (Some(one), Some(other)) if one != other => Some(ConflictKind::Unnamed { one, other }),
+            (Some(one), Some(other)) if one != other => {
+                Some(ConflictKind::BothUnnamed { one, other })
+            }
             (Some(location), None) => {
-                Some(ConflictKind::DefaultName { location, other: new.place() })
+                Some(ConflictKind::OneUnnamed { location, other: new.definition() })
             }
             (None, Some(location)) => {
-                Some(ConflictKind::DefaultName { location, other: self.place() })
+                Some(ConflictKind::OneUnnamed { location, other: self.definition() })
             }
             _ if self.quotas != new.quotas => {
                 let text = |quotas| text_or(quotas, "one chosen for each request");
@@ -236,7 +238,7 @@ mod tests {
         assert_eq!(
             conflict.to_string(),
             format!(
-                "two limits are named `login` and have different quotas, 1/second and 2/second, at {} and at {}; give each a name of its own",
+                "two limits are named `login` but have different quotas: 1/second at {}, and 2/second at {}; give each limit its own name",
                 one.origin.location, other.origin.location
             )
         );
@@ -263,7 +265,7 @@ mod tests {
         }
         assert_eq!(registry.add(&named(&limit)), Ok(()));
         let conflicts = registry.replace_policies([&policy("login", "2/s")], true);
-        assert!(conflicts[0].to_string().contains(" and in the policies of the guard; "));
+        assert!(conflicts[0].to_string().contains(", and 2/second in the policies of the guard; "));
         // The limit's registration stays after the guard's policy with the same name was removed.
         assert_eq!(registry.replace_policies([&policy("search", "2/s")], true), []);
         assert_eq!(registry.replace_policies([&policy("login", "2/s")], true).len(), 1);

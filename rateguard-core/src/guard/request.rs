@@ -192,9 +192,9 @@ impl<'a> Request<'a> {
     /// - For one debit, a sliding-window log ([`Algorithm::SlidingWindow`](crate::Algorithm::SlidingWindow)) counts
     ///   at most as many units as its capacity. All units that were taken at the same time also expire together, so
     ///   further units would change no decision.
-    /// - A token bucket counts its debt (the units that were taken without a token) in fractions of a unit. The debt
-    ///   is at most [`Quota::MAX_DEBT`](crate::Quota::MAX_DEBT) fractions, because the store cannot count more
-    ///   fractions exactly. This maximum is never less than the burst of the bucket.
+    /// - A token bucket counts its debt (the units that were taken without a token) in parts of a token. The debt
+    ///   is at most [`Quota::MAX_DEBT`](crate::Quota::MAX_DEBT) parts, because the store cannot count more parts
+    ///   exactly. This maximum is never less than the burst of the bucket.
     ///
     /// If the cost is above the [`max_cost`](crate::Quota::max_cost) of a sliding-window log, the guard debits the
     /// log in several store calls, and the deadline applies to each call separately.

@@ -16,12 +16,17 @@ pub enum RedisUrlError {
     /// The certificates or the private key are not in PEM format, or the private key does not match the certificate.
     Certificates,
     /// The URL of a cluster selects a database other than 0. A cluster has only database 0.
+    ClusterDatabase,
+    /// The database is not a whole number from 0 to 2147483647.
     Database,
+    /// A host is the address 0.0.0.0 or `::`. A server can listen on it, but no client can connect to it.
+    UnspecifiedAddress,
     /// The URL of the sentinels contains no service name.
     Service,
     /// The URL contains a control character or white space. URL parsers silently remove some of these characters.
     Characters,
-    /// The URL contains a query parameter that is not supported, that occurs twice, or that has no valid value.
+    /// The URL contains a query parameter that is not supported, that occurs twice, or that is empty or has no valid
+    /// value.
     Parameter,
     /// The URL contains a user without a password, or an empty password.
     Login,
@@ -29,7 +34,7 @@ pub enum RedisUrlError {
     Hosts,
     /// The part after `redis+unix://` is not the absolute path of a socket.
     Socket,
-    /// The part after `redis://` is not a host with an optional port and an optional database, or the login is not
+    /// The part after `://` does not have the form that the scheme requires, or a user, a password or a path is not
     /// percent-encoded.
     Malformed,
 }
@@ -48,8 +53,15 @@ impl fmt::Display for RedisUrlError {
             Self::Certificates => {
                 "invalid certificates or key in `.tls(…)`; expected PEM, and the key of the certificate"
             }
-            Self::Database => {
+            Self::ClusterDatabase => {
                 "a cluster has only database 0; expected redis+cluster://host:port,host:port"
+            }
+            Self::Database => {
+                "invalid database; expected a whole number from 0 to 2147483647, as in redis://host:port/3"
+            }
+            Self::UnspecifiedAddress => {
+                "no client can connect to 0.0.0.0 or [::]; use the host name or the address of the server, \
+                 such as 127.0.0.1 on the same machine"
             }
             Self::Service => {
                 "missing service name; expected redis+sentinel://host:port,host:port/service"
@@ -74,8 +86,11 @@ impl fmt::Display for RedisUrlError {
                 "expected the path of a socket, as in redis+unix:///run/redis.sock?db=3"
             }
             Self::Malformed => {
-                "expected redis://[[user]:password@]host[:port][/database]; percent-encode characters \
-                 such as / ? @ # % in a user or a password"
+                "expected redis://[[user]:password@]host[:port][/database], \
+                 redis+cluster://[[user]:password@]host[:port],host[:port],…, \
+                 redis+sentinel://[[user]:password@]host[:port],host[:port],…/service[/database] or \
+                 redis+unix:///path; percent-encode characters such as / ? @ # % in a user, a password \
+                 or a path"
             }
         })
     }

@@ -6,28 +6,31 @@ use actix_web::{HttpRequest, web};
 use super::handler_name::handler_name;
 use crate::RateGuard;
 
-/// Returns the guard in the application's data, which contains a `RateGuard` or a `web::Data<RateGuard>`. The guard
-/// of an inner scope takes precedence over that of an outer scope and of the application.
+/// Returns the guard for the handler `H` of this request. The application adds it with `app_data`, as a `RateGuard` or
+/// as a `web::Data<RateGuard>`. If several scopes around the handler have a guard of the same form, the guard of the
+/// innermost scope is used.
 ///
-/// The result is `None` if the handler `H` has no guard. The result is also `None` if the data contains two different
-/// guards, one in each form. actix-web returns the innermost value of a type, but does not reveal which of two values
-/// of different types is the inner one. In both cases, the function logs an error.
+/// The result is `None` in two cases, in which the function also logs an error:
+///
+/// - Neither the application nor a scope around the handler has a guard.
+/// - There is a `RateGuard` and a `web::Data<RateGuard>` of another guard. actix-web returns the innermost value of
+///   each type, but does not reveal which of two values of different types is the inner one.
 pub(super) fn guard_of<H>(request: &HttpRequest) -> Option<&RateGuard> {
     let plain = request.app_data::<RateGuard>();
     let in_data = request.app_data::<web::Data<RateGuard>>().map(|data| &***data);
     let (log, problem) = match (plain, in_data) {
         (Some(plain), Some(in_data)) if plain.id() != in_data.id() => {
-            static LOG: ThrottledLog = ThrottledLog::new();
+            static TWO_GUARDS_LOG: ThrottledLog = ThrottledLog::new();
             (
-                &LOG,
-                "the application's data has a `RateGuard` and a `web::Data<RateGuard>` of another guard, and actix-web does not reveal which one is in the inner scope, so its requests are rejected with 500. Add all guards in the same form, such as `.app_data(guard.clone())`, or add `limiter = …` to the attribute",
+                &TWO_GUARDS_LOG,
+                "the application's data has both a `RateGuard` and a `web::Data<RateGuard>` with another guard. actix-web does not reveal which of the two is in the inner scope, so the handler's requests get status 500. Add all guards in the same form, such as `.app_data(guard.clone())`, or set the guard in the attribute with `limiter = …`, an expression that dereferences to a `RateGuard`",
             )
         }
         (None, None) => {
-            static LOG: ThrottledLog = ThrottledLog::new();
+            static NO_GUARD_LOG: ThrottledLog = ThrottledLog::new();
             (
-                &LOG,
-                "there is no `RateGuard` in the application's data, so its requests are rejected with 500. Add `.app_data(guard.clone())` to the `App`, or `limiter = …` to the attribute",
+                &NO_GUARD_LOG,
+                "there is no `RateGuard` in the application's data, so the handler's requests get status 500. Add `.app_data(guard.clone())` to the `App`, or set the guard in the attribute with `limiter = …`, an expression that dereferences to a `RateGuard`",
             )
         }
         (plain, in_data) => return plain.or(in_data),

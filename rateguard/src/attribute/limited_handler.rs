@@ -1,19 +1,21 @@
-//! Calls the handler of the application as actix-web does.
+//! Calls the handler below a macro attribute: extracts its arguments from the request, and converts its result into the
+//! response. actix-web does the same for a handler without the attribute.
 
 use actix_web::{FromRequest, HttpRequest, HttpResponse, Responder, web};
 
-/// A function that actix-web accepts as a handler. It is actix-web's trait `Handler` with another error message. The
-/// compiler infers `Args`, the tuple of the types that the function extracts from the request.
+/// An async function that actix-web accepts as a handler. This trait corresponds to actix-web's trait `Handler`. It
+/// exists because its error message fits the macro attribute. The compiler infers `Args`, which is the tuple of the
+/// types of the function's arguments.
 #[diagnostic::on_unimplemented(
     message = "expected an `async fn` below `#[rate_limit]`, found `{Self}`",
     label = "a macro below `#[rate_limit]` has replaced the function",
     note = "write this macro above `#[rate_limit]`; only the route macros of actix-web may be below, under their own names"
 )]
 pub trait HandlerFunction<Args>: 'static {
-    /// The response, before its conversion.
+    /// The value that the function returns. It is converted into the response.
     type Output;
 
-    /// Calls the function.
+    /// Calls the function with these arguments.
     #[allow(async_fn_in_trait, reason = "the future is awaited on the thread of the request")]
     async fn call(&self, args: Args) -> Self::Output;
 }
@@ -53,9 +55,10 @@ functions!(A B C D E G H I J K L M N O);
 functions!(A B C D E G H I J K L M N O P);
 functions!(A B C D E G H I J K L M N O P Q);
 
-/// A handler of the application that a macro attribute limits.
+/// A handler below a macro attribute whose arguments and result actix-web accepts.
 pub trait LimitedHandler<Args>: 'static {
-    /// Extracts the arguments of the handler, and calls the handler.
+    /// Extracts the arguments from the request, calls the handler, and converts its result into the response. If an
+    /// argument cannot be extracted, returns the response to this error.
     #[allow(async_fn_in_trait, reason = "the future is awaited on the thread of the request")]
     async fn respond(&self, request: &HttpRequest, payload: web::Payload) -> HttpResponse;
 }
@@ -73,8 +76,9 @@ where
     }
 }
 
-/// Returns the handler. If the function is not a handler, the compiler reports it only here, because the result has the
-/// trait in any case.
+/// Returns the handler unchanged. The expansion of the macro calls this function, so that a handler with a wrong
+/// argument or result causes a single compile error, at this call. The result has the trait [`LimitedHandler`] even
+/// then, so the code that uses it causes no further errors.
 pub fn handler<H, Args>(handler: H) -> impl LimitedHandler<Args>
 where
     H: HandlerFunction<Args, Output: Responder<Body: 'static>>,

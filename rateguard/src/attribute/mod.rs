@@ -28,7 +28,7 @@ use crate::{
     not_checked::{Exemption, NotChecked, RejectReason},
     on_reject::OnReject,
     request_policies::policy_set,
-    request_state::write_headers,
+    request_state::write_request_decisions,
     response::EarlyResponse,
     settings::HttpSettings,
 };
@@ -293,8 +293,8 @@ pub async fn limited<H: LimitedHandler<Args>, Args, const LIMITS: usize>(
 ) -> HttpResponse {
     let Some(guard) = guard.or_else(|| guard_of::<H>(&request)) else {
         let rejection = Rejection::Misconfigured(RejectReason::NoGuard);
-        let early = EarlyResponse::rejection(rejection, first(&on_reject));
-        return early.into_response(&HttpSettings::default(), &request);
+        let early_response = EarlyResponse::rejection(rejection, first(&on_reject));
+        return early_response.into_response(&HttpSettings::default(), &request);
     };
 
     let policy_set = policy_set(guard, &request);
@@ -305,13 +305,13 @@ pub async fn limited<H: LimitedHandler<Args>, Args, const LIMITS: usize>(
         return crate::route_probe::RouteProbe::response();
     }
     let mut response = match admit(guard, &policy_set, &on_reject, limits, &request).await {
-        Err(early) => early.into_response(guard.http(), &request),
+        Err(early_response) => early_response.into_response(guard.http(), &request),
         Ok(mut admission) => {
             let response = handler.respond(&request, payload).await;
             admission.on_response(response).await
         }
     };
-    write_headers(guard.http(), &request, response.headers_mut());
+    write_request_decisions(guard.http(), &request, response.headers_mut());
     response
 }
 
@@ -326,8 +326,9 @@ async fn admit<'a, const LIMITS: usize>(
     let purpose = Purpose::Enforce;
     let context = LimitContext { guard, policy_set, middleware_access: None, purpose };
     if let Err(not_checked) = context.check_address(request) {
-        // The access list rejects the request for all limits, so the first function of a limit responds.
-        not_checked.admit_if_exempt(request, first(on_reject))?;
+        // An access list exempts or rejects the request for all limits of the handler. If it rejects the request, the
+        // first limit that has an `on_reject` function creates the response.
+        not_checked.reject_unless_exempt(request, first(on_reject))?;
         return Ok(Admission::not_limited(guard));
     }
     let mut checks = LimitChecks::new();
@@ -335,7 +336,7 @@ async fn admit<'a, const LIMITS: usize>(
         let on_reject = on_reject.as_ref().map(|function| function as &OnReject);
         match inputs.into_check(&context, request) {
             Ok(check) => checks.push(LimitCheck { on_reject, ..check }),
-            Err(not_checked) => not_checked.admit_if_exempt(request, on_reject)?,
+            Err(not_checked) => not_checked.reject_unless_exempt(request, on_reject)?,
         }
     }
     // A preflight that reaches the attribute also reaches the handler, so the limit counts it like any request.

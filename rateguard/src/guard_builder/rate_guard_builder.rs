@@ -51,11 +51,11 @@ impl<S: StoreConfig> RateGuardBuilder<S> {
             core = core.key_recipes(crate::key::recipe);
         }
         let core = core.build()?;
-        worker_guards::record(Location::caller());
         http.apply(core.http_settings());
         http.validate()?;
         let guard = RateGuard::with_settings(core.clone(), http.with_secret(core.key_secret()));
         register_attributes(&guard)?;
+        worker_guards::record(guard.middlewares_in_use(), Location::caller());
         warn_of_allowed_proxies(&guard);
         Ok(guard)
     }

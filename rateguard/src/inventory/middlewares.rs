@@ -23,7 +23,8 @@ pub(crate) struct MiddlewareRegistry {
 struct RegistryState {
     limits: Vec<Arc<RegisteredLimit>>,
     omitted: usize,
-    /// The source locations and names of the limits for which the guard has logged that several places share them.
+    /// The source locations and names of the limits for which a warning has reported that several parts of an
+    /// application share them.
     reported_as_shared: Vec<(&'static Location<'static>, String)>,
 }
 
@@ -64,9 +65,9 @@ pub(crate) struct ActiveMiddleware<'a> {
 }
 
 impl MiddlewareRegistry {
-    /// Registers the limits of a middleware. If another worker has already registered a limit with the same name and
-    /// source location, the new limit replaces that limit.
-    pub(crate) fn register(
+    /// Adds the limits of a middleware to the inventory. If another worker has already registered a limit with the same
+    /// name and source location, the new limit replaces that limit.
+    pub(crate) fn add_to_inventory(
         &self,
         guard: &actix_rateguard_core::RateGuard,
         policy_set: &PolicySet,
@@ -93,13 +94,9 @@ impl MiddlewareRegistry {
         }
     }
 
-    /// Records that the guard has logged that several places share a limit. Returns `false` if this has already been
-    /// recorded.
-    pub(crate) fn report_as_shared(
-        &self,
-        location: &'static Location<'static>,
-        name: &str,
-    ) -> bool {
+    /// Records that a warning reports that several parts of an application share this limit. Returns true at the first
+    /// call for this limit, so that only one warning is logged.
+    pub(crate) fn is_first_report(&self, location: &'static Location<'static>, name: &str) -> bool {
         let reported = &mut self.lock().reported_as_shared;
         let is_new = !reported.iter().any(|(at, other)| (*at, &**other) == (location, name));
         if is_new {

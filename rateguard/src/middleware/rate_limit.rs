@@ -31,7 +31,9 @@ const DEFAULT_NAME: &str = "app";
 ///
 /// Wrap actix-cors after this middleware. It then responds to CORS preflights before the limits, and scripts in
 /// browsers can read rejections. A preflight that reaches the limits counts like any request, because it may reach a
-/// handler. If a CORS middleware inside the limits has responded to it, the guard refunds its units.
+/// handler. If a CORS middleware inside the limits has responded to it, the guard refunds its units. A handler
+/// that responds to preflights in the same way, with `Access-Control-Allow-Methods` and with
+/// `Access-Control-Request-Method` in `Vary`, is treated as a CORS middleware.
 #[derive(Clone)]
 pub struct RateLimit {
     pub(super) guard: RateGuard,

@@ -21,22 +21,24 @@ use crate::{
     limit_check::LimitChecks,
     limit_context::{LimitContext, Purpose},
     request_policies::policy_set,
-    request_state::write_headers,
-    response::{EarlyResponse, add_headers},
+    request_state::write_request_decisions,
+    response::{EarlyResponse, store_response},
     unnamed_limits,
 };
 
 /// # Panics
 ///
-/// At startup of the application, if the guard has another limit (of a middleware or of a macro attribute) for which
-/// one of these conditions holds:
+/// The application panics when it starts, if a limit of this middleware has the same name as another limit of the guard
+/// and one of these conditions holds:
 ///
-/// - The other limit has the name of a limit of this middleware, but a different quota, ban or shadow setting.
-/// - The program has set a name neither for the other limit nor for a limit of this middleware, so both limits have
-///   the same default name.
+/// - The two limits have different quotas, bans or shadow modes.
+/// - The program has set no name for one of the two limits, so its default name is the name of the other limit by
+///   accident.
+/// - The program has set no name for both limits, so both have the same default name.
 ///
-/// If the other limit has already started, [`RateLimit::try_new`] returns an error instead. `try_new` also returns
-/// every other error in a limit.
+/// The other limit may be a limit of a middleware, a limit of a macro attribute, or a policy of the guard. If it is
+/// already registered when the program creates this middleware, [`RateLimit::try_new`] returns an error instead.
+/// `try_new` also returns every other error in a limit.
 impl<S, B> Transform<S, ServiceRequest> for RateLimit
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
@@ -49,6 +51,7 @@ where
     type Future = Ready<Result<Self::Transform, ()>>;
 
     fn new_transform(&self, service: S) -> Self::Future {
+        // The name of each limit, so that the guard detects two limits with one name.
         for registration in self.limits.iter().filter_map(MiddlewareLimit::registration) {
             let (name, origin) = (registration.policy.name(), registration.origin);
             expect_valid(self.guard.register_name(registration));
@@ -57,7 +60,8 @@ where
             }
         }
         let policy_set = self.guard.policy_set();
-        self.guard.middlewares().register(
+        // The limits of the middleware, for the inventory and for explanations.
+        self.guard.middlewares().add_to_inventory(
             &self.guard,
             &policy_set,
             ActiveMiddleware { limits: &self.limits, access: &self.access },
@@ -93,10 +97,14 @@ where
         let service = Rc::clone(&self.service);
         let middleware = Rc::clone(&self.middleware);
         if !self.has_had_request.replace(true) {
-            shared_limits::register(&middleware, request.request());
+            // The middleware together with its application, which is not available before the first request.
+            shared_limits::record_first_request(&middleware, request.request());
         }
         Box::pin(async move {
             let policy_set = policy_set(&middleware.guard, request.request());
+            // A test sends a route probe to find out whether a limit applies to the route. The middleware counts
+            // nothing for it. If a limit applies, the middleware responds, and otherwise the probe goes on to inner
+            // limits.
             #[cfg(feature = "test-util")]
             if let Some(probe) = RouteProbe::of(request.request()) {
                 let applies = |limit: &MiddlewareLimit| {
@@ -110,11 +118,11 @@ where
             }
             let mut admission = match admit(&middleware, &policy_set, request.request()).await {
                 Ok(admission) => admission,
-                Err(early) => {
-                    let early = early.into_response(middleware.guard.http(), request.request());
-                    let mut response = request.into_response(early).map_into_right_body();
-                    write_response_headers(&middleware, &mut response);
-                    return Ok(response);
+                Err(early_response) => {
+                    let http_settings = middleware.guard.http();
+                    let response = early_response.into_response(http_settings, request.request());
+                    let response = request.into_response(response).map_into_right_body();
+                    return Ok(with_limit_headers(&middleware, response));
                 }
             };
             // actix-web panics if a clone of the request exists while the inner service selects the route. So this
@@ -123,24 +131,23 @@ where
                 Ok(response) => {
                     let (request, response) = response.into_parts();
                     let response = admission.on_response(response).await;
-                    let mut response = ServiceResponse::new(request, response).map_into_left_body();
-                    write_response_headers(&middleware, &mut response);
-                    Ok(response)
+                    let response = ServiceResponse::new(request, response).map_into_left_body();
+                    Ok(with_limit_headers(&middleware, response))
                 }
-                Err(error) if admission.is_not_limited() => {
-                    // No limit has decided, so there are no headers to write, and only the status of the response
-                    // is needed. actix-web creates the response after this middleware has returned the error.
-                    let status = error.as_response_error().status_code();
-                    let _ = admission.on_response(HttpResponse::new(status)).await;
+                Err(mut error) if admission.needs_error_response() => {
+                    // Some errors can create their response only once, so the error stores the response and sends it
+                    // later.
+                    let response = admission.on_response(error.error_response()).await;
+                    let decision = admission.combined_decision();
+                    store_response(&mut error, response, decision, middleware.guard.clone());
+                    admission.record_stored_response();
                     Err(error)
                 }
-                Err(mut error) => {
-                    // The status of the response determines whether the request counts, so the response is created
-                    // now.
-                    let response = admission.on_response(error.error_response()).await;
-                    if let Some(decision) = admission.combined_decision() {
-                        add_headers(&mut error, response, decision, middleware.guard.clone());
-                    }
+                Err(error) => {
+                    // The status is sufficient to determine whether the request counts. The error creates its response
+                    // after this middleware, as it does without RateGuard.
+                    let status = error.as_response_error().status_code();
+                    let _ = admission.on_response(HttpResponse::new(status)).await;
                     Err(error)
                 }
             }
@@ -148,6 +155,12 @@ where
     }
 }
 
+/// Checks the request against all limits of the middleware. Returns the admission, with which the guard refunds and
+/// charges units after the response.
+///
+/// # Errors
+///
+/// [`EarlyResponse`] if a limit rejects the request, or if a function of the application returned an error.
 async fn admit<'a>(
     middleware: &'a RateLimit,
     policy_set: &'a PolicySet,
@@ -158,9 +171,10 @@ async fn admit<'a>(
     let (middleware_access, purpose) = (Some(&**access), Purpose::Enforce);
     let context = LimitContext { guard, policy_set, middleware_access, purpose };
     if let Err(not_checked) = context.check_address(request) {
-        // The access list rejects the request for all limits, so the first function of a limit responds.
+        // An access list exempts or rejects the request for all limits of the middleware. If it rejects the request,
+        // the first limit that has an `on_reject` function creates the response.
         let on_reject = limits.iter().find_map(|limit| limit.scope.on_reject.as_deref());
-        not_checked.admit_if_exempt(request, on_reject)?;
+        not_checked.reject_unless_exempt(request, on_reject)?;
         return Ok(Admission::not_limited(guard));
     }
     let mut checks = LimitChecks::new();
@@ -168,15 +182,19 @@ async fn admit<'a>(
         match limit.check(&context, request).await {
             Ok(check) => checks.push(check),
             Err(not_checked) => {
-                not_checked.admit_if_exempt(request, limit.scope.on_reject.as_deref())?;
+                not_checked.reject_unless_exempt(request, limit.scope.on_reject.as_deref())?;
             }
         }
     }
     enforce(guard, policy_set, checks, cors::is_preflight(request), request).await
 }
 
-/// Writes header fields into a response. The fields report the decisions on the request.
-fn write_response_headers<B>(middleware: &RateLimit, response: &mut ServiceResponse<B>) {
+/// Returns the response with the header fields that report the decisions on the request.
+fn with_limit_headers<B>(
+    middleware: &RateLimit,
+    mut response: ServiceResponse<B>,
+) -> ServiceResponse<B> {
     let request = response.request().clone();
-    write_headers(middleware.guard.http(), &request, response.headers_mut());
+    write_request_decisions(middleware.guard.http(), &request, response.headers_mut());
+    response
 }

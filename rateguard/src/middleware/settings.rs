@@ -75,7 +75,8 @@ impl Limit {
     ///
     /// - text such as `"failure"`, `"status:401,403"` or `"status:!5xx"`, or a [`Count`](crate::Count);
     /// - a closure or function over `&HttpResponse<()>` that returns `true` if the request counts. If a handler has
-    ///   returned an error, [`HttpResponse::error`] returns this error.
+    ///   returned an error, [`HttpResponse::error`] returns this error. If an inner middleware has returned an error,
+    ///   the function gets the response to this error, but `HttpResponse::error` returns `None`.
     ///
     /// ```
     /// # use actix_web::HttpResponse;

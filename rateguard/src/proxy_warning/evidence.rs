@@ -1,6 +1,6 @@
 //! Determines what a single request shows about proxies that the rule for client addresses does not know.
 
-use std::net::IpAddr;
+use std::{borrow::Cow, net::IpAddr};
 
 use actix_rateguard_core::adapter::ResolvedClient;
 use actix_web::http::header::{FORWARDED, HeaderMap, HeaderName};
@@ -21,9 +21,9 @@ static FORWARDING_HEADERS: [(HeaderName, &str); 6] = [
 
 /// What a request shows about unknown proxies.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Evidence<'a> {
+pub(super) enum Evidence {
     /// The request has a forwarding header, but is counted by the address of a proxy because of this mistake.
-    Hidden(Mistake<'a>),
+    Hidden(Mistake),
     /// The request is counted by the address of its client.
     Known,
     /// The request has a private address and no forwarding header. It may come through a proxy without a header, but
@@ -32,26 +32,26 @@ pub(super) enum Evidence<'a> {
 }
 
 /// A mistake in the rule for client addresses, with the name of the forwarding header that the request has.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Mistake<'a> {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Mistake {
     /// The rule trusts no proxy.
-    NoProxies(&'a str),
+    NoProxies(Cow<'static, str>),
     /// The rule trusts proxies, but not the peer of this request.
-    OtherProxies(&'a str),
+    OtherProxies(Cow<'static, str>),
     /// The rule reads another header, which the request does not have.
-    OtherHeader(&'a str),
+    OtherHeader(Cow<'static, str>),
 }
 
-impl<'a> Evidence<'a> {
+impl Evidence {
     /// Returns the evidence of a request with these headers. `client` returns the client that the rule determines.
     pub(super) fn of(
-        rule: &'a ClientAddress,
+        rule: &ClientAddress,
         peer: Option<IpAddr>,
         client: impl FnOnce() -> ResolvedClient,
         headers: &HeaderMap,
     ) -> Self {
         let header = FORWARDING_HEADERS.iter().find(|(name, _)| headers.contains_key(name));
-        let header = header.map(|(_, name)| *name);
+        let header = header.map(|(_, name)| Cow::Borrowed(*name));
         let is_public = peer.is_some_and(|peer| !is_private(peer));
         if rule.is_peer() {
             return match header {
@@ -69,16 +69,22 @@ impl<'a> Evidence<'a> {
             // A client that connects directly can send any header, but it has a public address.
             return Self::Known;
         } else {
-            header.or(read_header).map(Mistake::OtherProxies)
+            header.or_else(|| read_header.map(usual_form)).map(Mistake::OtherProxies)
         };
         mistake.map_or(Self::None, Self::Hidden)
     }
 }
 
-impl Mistake<'_> {
-    /// Returns the warning, with the setting that corrects the mistake. The warning contains the address of the peer
-    /// only if the address is private, because a public address may be that of a client.
-    pub(super) fn message(&self, rule: &ClientAddress, peer: Option<IpAddr>) -> String {
+impl Mistake {
+    /// Returns the warning, with the setting that corrects the mistake. `requests` is the number of requests that show
+    /// the same mistake, and `peer` is the peer of one of them. The warning contains the address of the peer only if
+    /// the address is private, because a public address may be that of a client.
+    pub(super) fn message(
+        &self,
+        rule: &ClientAddress,
+        peer: Option<IpAddr>,
+        requests: u32,
+    ) -> String {
         let private = peer.filter(|peer| is_private(*peer)).map(|peer| peer.to_string());
         let from = private.as_ref().map_or(String::new(), |it| format!(" from {it}"));
         let proxies = private.as_ref().map_or("[…]".to_owned(), |it| format!("[\"{it}\"]"));
@@ -96,20 +102,43 @@ impl Mistake<'_> {
                 reading(header)
             ),
             Self::OtherProxies(header) => {
-                let (peer, setting) = match &private {
-                    Some(peer) => (&**peer, format!("add `\"{peer}\"` to `ClientAddress::behind`")),
-                    None => ("a Unix socket", "call `.trust_unix_sockets()`".to_owned()),
+                let (origin, setting) = match &private {
+                    Some(peer) => (
+                        format!("from peers that are not trusted proxies, such as {peer}"),
+                        format!("add `\"{peer}\"` to `ClientAddress::behind`"),
+                    ),
+                    None => (
+                        "over Unix sockets, which are not trusted".to_owned(),
+                        "call `.trust_unix_sockets()`".to_owned(),
+                    ),
                 };
                 format!(
-                    "nearly all requests have the header `{header}` and come from a peer that is not a trusted proxy ({peer}), so all clients behind the peer are limited as one client. If the peer is a proxy that sets this header, trust it: {setting}"
+                    "at least {requests} requests have the header `{header}` and come {origin}, so all clients behind one peer are limited as one client. If the peers are proxies that set this header, trust them: {setting}"
                 )
             }
             Self::OtherHeader(header) => format!(
-                "nearly all requests come from a trusted proxy without the header `{}`, but with `{header}`, so all clients behind the proxy are limited as one client. If the proxy sets this header, read it: `.header(\"{header}\")?`",
-                rule.header_name()
+                "at least {requests} requests come from trusted proxies without the header `{}`, but with `{header}`, so all clients behind one proxy are limited as one client. If the proxies set `{header}`, read it: `.header(\"{header}\")?`",
+                usual_form(rule.header_name())
             ),
         }
     }
+}
+
+/// Returns the name of a header as it is usually written, such as `X-Client` for `x-client`.
+fn usual_form(name: &str) -> Cow<'static, str> {
+    if let Some((_, usual)) = FORWARDING_HEADERS.iter().find(|(it, _)| it.as_str() == name) {
+        return Cow::Borrowed(usual);
+    }
+    let mut usual = name.to_owned();
+    let mut is_start = true;
+    // `HeaderName` allows only ASCII, so each byte is one character.
+    for (index, byte) in name.bytes().enumerate() {
+        if is_start {
+            usual[index..=index].make_ascii_uppercase();
+        }
+        is_start = byte == b'-';
+    }
+    Cow::Owned(usual)
 }
 
 /// Returns whether the address is not routed on the Internet: a private, shared, unique local, link-local or loopback
@@ -138,7 +167,7 @@ mod tests {
     }
 
     /// Returns the evidence of a request, whose client is determined by the rule.
-    fn evidence<'a>(rule: &'a ClientAddress, peer: &str, names: &[&'static str]) -> Evidence<'a> {
+    fn evidence(rule: &ClientAddress, peer: &str, names: &[&'static str]) -> Evidence {
         let (peer, headers) = (peer.parse().ok(), headers(names));
         let lines = headers.get_all(rule.header_name()).map(HeaderValue::as_bytes);
         let client = rule.trace_address(peer, lines.collect::<Vec<_>>(), &mut ());
@@ -162,7 +191,7 @@ mod tests {
         for peer in ["127.0.0.1", "172.17.0.1", "100.64.0.1", "192.0.2.1", ""] {
             for (name, shown) in &FORWARDING_HEADERS {
                 let names = [&*name.as_str().to_owned().leak()];
-                let expected = Evidence::Hidden(Mistake::NoProxies(shown));
+                let expected = Evidence::Hidden(Mistake::NoProxies((*shown).into()));
                 assert_eq!(evidence(&ClientAddress::peer(), peer, &names), expected);
             }
         }
@@ -171,9 +200,9 @@ mod tests {
     #[test]
     fn header_hides_the_client_if_the_rule_trusts_another_proxy_or_reads_another_header() {
         let rule = ClientAddress::behind(["10.0.0.7"]).unwrap().header("X-Client").unwrap();
-        let other_proxy = Evidence::Hidden(Mistake::OtherProxies("Forwarded"));
-        let custom_header = Evidence::Hidden(Mistake::OtherProxies("x-client"));
-        let other_header = Evidence::Hidden(Mistake::OtherHeader("Forwarded"));
+        let other_proxy = Evidence::Hidden(Mistake::OtherProxies("Forwarded".into()));
+        let custom_header = Evidence::Hidden(Mistake::OtherProxies("X-Client".into()));
+        let other_header = Evidence::Hidden(Mistake::OtherHeader("Forwarded".into()));
         for (peer, names, expected) in [
             ("10.0.0.8", &["forwarded"][..], &other_proxy),
             ("10.0.0.8", &["forwarded", "x-client"], &other_proxy),
@@ -190,33 +219,56 @@ mod tests {
     }
 
     #[test]
+    fn header_names_have_their_usual_form() {
+        for (name, usual) in [
+            ("x-forwarded-for", "X-Forwarded-For"),
+            ("cf-connecting-ip", "CF-Connecting-IP"),
+            ("x-client", "X-Client"),
+            ("client", "Client"),
+            ("x--c", "X--C"),
+        ] {
+            assert_eq!(usual_form(name), usual);
+        }
+    }
+
+    #[test]
     fn message_names_header_and_setting_but_no_public_address() {
         let rule = ClientAddress::behind(["10.0.0.7"]).unwrap().header("X-Client").unwrap();
         for (mistake, peer, part) in [
             (
-                Mistake::NoProxies("X-Forwarded-For"),
+                Mistake::NoProxies("X-Forwarded-For".into()),
                 "10.0.0.8",
                 r#"`RateGuard::builder().client_address(ClientAddress::behind(["10.0.0.8"])?)`"#,
             ),
             (
-                Mistake::NoProxies("CF-Connecting-IP"),
+                Mistake::NoProxies("CF-Connecting-IP".into()),
                 "192.0.2.1",
                 r#"(ClientAddress::behind([…])?.header("CF-Connecting-IP")?)"#,
             ),
             (
-                Mistake::NoProxies("Forwarded"),
+                Mistake::NoProxies("Forwarded".into()),
                 "",
                 "peer().trust_unix_sockets().header(\"Forwarded\")?",
             ),
             (
-                Mistake::OtherProxies("Forwarded"),
+                Mistake::OtherProxies("Forwarded".into()),
                 "fd00::1",
                 r#"add `"fd00::1"` to `ClientAddress::behind`"#,
             ),
-            (Mistake::OtherHeader("Forwarded"), "10.0.0.7", "without the header `x-client`"),
-            (Mistake::OtherHeader("Forwarded"), "10.0.0.7", r#"`.header("Forwarded")?`"#),
+            (
+                Mistake::OtherProxies("Forwarded".into()),
+                "fd00::1",
+                "at least 120 requests have the header `Forwarded`",
+            ),
+            (Mistake::OtherProxies("Forwarded".into()), "", "come over Unix sockets"),
+            (
+                Mistake::OtherHeader("Forwarded".into()),
+                "10.0.0.7",
+                "at least 120 requests come from trusted proxies without the header `X-Client`",
+            ),
+            (Mistake::OtherHeader("Forwarded".into()), "10.0.0.7", r#"`.header("Forwarded")?`"#),
         ] {
-            let message = mistake.message(&rule, peer.parse().ok());
+            let message = mistake.message(&rule, peer.parse().ok(), 120);
             assert!(message.contains(part), "{message}");
             assert!(!message.contains("192.0.2.1"), "{message}");
         }

@@ -4,7 +4,7 @@ use std::{
     cell::Cell,
     net::IpAddr,
     sync::{
-        OnceLock,
+        Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -13,7 +13,7 @@ use std::{
 use actix_rateguard_core::adapter::{ResolvedClient, canonical};
 use actix_web::HttpRequest;
 
-use super::evidence::Evidence;
+use super::evidence::{Evidence, Mistake};
 use crate::ClientAddress;
 
 /// Searches the requests of a guard for a proxy that the guard's rule for client addresses does not know. Logs at
@@ -21,8 +21,10 @@ use crate::ClientAddress;
 #[derive(Default)]
 pub(crate) struct ProxyWarning {
     is_done: AtomicBool,
-    /// The number of requests that were counted by the address of an unknown proxy.
+    /// The number of requests that were counted by the address of an unknown proxy, because of any mistake.
     hidden: AtomicU32,
+    /// The same requests, counted for each mistake. A warning is about one mistake only, so it is true.
+    mistakes: Mutex<Vec<CountedMistake>>,
     /// The number of requests that were counted by the address of their client.
     known: AtomicU32,
     /// The number of requests without evidence since the last request with evidence, at most
@@ -30,6 +32,14 @@ pub(crate) struct ProxyWarning {
     unclear: AtomicU32,
     /// The time of the first request with evidence.
     start: OnceLock<Instant>,
+}
+
+/// The number of requests that show the same mistake. Peers with an address and peers on a Unix socket are counted
+/// separately, because they need different settings.
+struct CountedMistake {
+    mistake: Mistake,
+    is_unix_socket: bool,
+    requests: u32,
 }
 
 impl ProxyWarning {
@@ -61,7 +71,7 @@ impl ProxyWarning {
         }
         let peer = request.peer_addr().map(|peer| canonical(peer.ip()));
         let evidence = Evidence::of(rule, peer, client, request.headers());
-        if let Some(message) = self.conclude(&evidence, rule, peer, Instant::now) {
+        if let Some(message) = self.conclude(evidence, rule, peer, Instant::now) {
             log::warn!(target: "rateguard", "{message}");
         }
     }
@@ -80,14 +90,14 @@ impl ProxyWarning {
     /// Counts the evidence of a request, and returns the warning if there is enough evidence.
     fn conclude(
         &self,
-        evidence: &Evidence<'_>,
+        evidence: Evidence,
         rule: &ClientAddress,
         peer: Option<IpAddr>,
         now: impl FnOnce() -> Instant,
     ) -> Option<String> {
-        let counter = match evidence {
-            Evidence::Hidden(_) => &self.hidden,
-            Evidence::Known => &self.known,
+        let mistake = match evidence {
+            Evidence::Hidden(mistake) => Some(mistake),
+            Evidence::Known => None,
             Evidence::None => {
                 if self.unclear.load(Relaxed) < Self::MAX_UNCLEAR {
                     self.unclear.fetch_add(1, Relaxed);
@@ -95,6 +105,7 @@ impl ProxyWarning {
                 return None;
             }
         };
+        let counter = if mistake.is_some() { &self.hidden } else { &self.known };
         counter.fetch_add(1, Relaxed);
         self.unclear.store(0, Relaxed);
         let (hidden, known) = (self.hidden.load(Relaxed), self.known.load(Relaxed));
@@ -108,23 +119,41 @@ impl ProxyWarning {
             let is_enough = hidden + known >= Self::MIN_REQUESTS && time >= Self::MIN_TIME;
             (hidden / 19 >= known, is_enough)
         };
-        let mistake = match evidence {
-            Evidence::Hidden(mistake) if is_hidden => Some(mistake),
-            // The next request that is counted by the address of a proxy logs the warning.
-            _ if is_hidden => return None,
-            _ => None,
-        };
-        // If several workers have enough evidence at the same time, only one of them logs the warning.
-        if !is_enough || self.is_done.swap(true, Relaxed) {
+        let requests = mistake.as_ref().and_then(|mistake| self.count(mistake, peer.is_none()));
+        // If this request does not show the most frequent mistake, a later request that shows it logs the warning.
+        if !is_enough || (is_hidden && requests.is_none()) {
             return None;
         }
-        mistake.map(|mistake| mistake.message(rule, peer))
+        // If several workers have enough evidence at the same time, only one of them logs the warning.
+        if self.is_done.swap(true, Relaxed) || !is_hidden {
+            return None;
+        }
+        Some(mistake?.message(rule, peer, requests?))
+    }
+
+    /// Counts a request that shows this mistake. Returns the number of such requests if no other mistake is more
+    /// frequent.
+    fn count(&self, mistake: &Mistake, is_unix_socket: bool) -> Option<u32> {
+        // No code can panic while it holds the lock, so the lock is never poisoned.
+        let mut mistakes = self.mistakes.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_same =
+            |it: &CountedMistake| (&it.mistake, it.is_unix_socket) == (mistake, is_unix_socket);
+        let index = mistakes.iter().position(is_same).unwrap_or_else(|| {
+            let mistake = mistake.clone();
+            mistakes.push(CountedMistake { mistake, is_unix_socket, requests: 0 });
+            mistakes.len() - 1
+        });
+        mistakes[index].requests = mistakes[index].requests.saturating_add(1);
+        let requests = mistakes[index].requests;
+        mistakes.iter().all(|it| it.requests <= requests).then_some(requests)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{super::evidence::Mistake, *};
+    use std::borrow::Cow;
+
+    use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -132,8 +161,8 @@ mod tests {
         "10.0.0.8".parse().ok()
     }
 
-    fn hidden(mistake: fn(&'static str) -> Mistake<'static>) -> Evidence<'static> {
-        Evidence::Hidden(mistake("X-Forwarded-For"))
+    fn hidden(mistake: fn(Cow<'static, str>) -> Mistake) -> Evidence {
+        Evidence::Hidden(mistake("X-Forwarded-For".into()))
     }
 
     fn rule() -> ClientAddress {
@@ -141,13 +170,14 @@ mod tests {
     }
 
     /// Passes a request each second to a new warning, and returns the seconds at which it was logged.
-    fn logged(rule: &ClientAddress, requests: impl Iterator<Item = Evidence<'static>>) -> Vec<u32> {
+    fn logged(rule: &ClientAddress, requests: impl Iterator<Item = Evidence>) -> Vec<u32> {
         let (warning, start) = (ProxyWarning::default(), Instant::now());
         let seconds = (0..).zip(requests);
-        let is_logged = |(second, evidence): &(u32, Evidence<'_>)| {
-            warning.conclude(evidence, rule, peer(), || start + *second * SECOND).is_some()
+        let logged_at = |(second, evidence): (u32, Evidence)| {
+            let message = warning.conclude(evidence, rule, peer(), || start + second * SECOND);
+            message.map(|_| second)
         };
-        seconds.filter(is_logged).map(|(second, _)| second).collect()
+        seconds.filter_map(logged_at).collect()
     }
 
     #[test]
@@ -170,7 +200,7 @@ mod tests {
         let warning = ProxyWarning::default();
         let start = Instant::now();
         let at =
-            |second: u32| warning.conclude(&header(), &rule(), peer(), || start + second * SECOND);
+            |second: u32| warning.conclude(header(), &rule(), peer(), || start + second * SECOND);
         assert!((0..1_000).all(|number| at(number % 60).is_none()));
         assert!(at(60).is_some());
         assert!(at(61).is_none());
@@ -195,13 +225,35 @@ mod tests {
     }
 
     #[test]
+    fn warning_is_about_the_most_frequent_mistake_and_its_number_of_requests() {
+        // Each of the first two mistakes is in a third of the requests, until the last mistake becomes more frequent.
+        let evidence = |number: u8| match if number < 90 { number % 3 } else { 2 } {
+            0 => (Mistake::OtherHeader("Forwarded".into()), "10.0.0.7".parse().ok()),
+            1 => (Mistake::OtherProxies("X-Forwarded-For".into()), None),
+            _ => {
+                let peer = IpAddr::from([10, 0, 1, number]);
+                (Mistake::OtherProxies("X-Forwarded-For".into()), Some(peer))
+            }
+        };
+        let (warning, start) = (ProxyWarning::default(), Instant::now());
+        let log = |number: u8| {
+            let (mistake, peer) = evidence(number);
+            let now = || start + u32::from(number) * SECOND;
+            warning.conclude(Evidence::Hidden(mistake), &rule(), peer, now)
+        };
+        let messages: Vec<_> = (0..120).filter_map(log).collect();
+        let [message] = &*messages else { panic!("{messages:?}") };
+        assert!(message.starts_with("at least 40 requests have the header `X-Forwarded-For` and come from peers that are not trusted proxies, such as 10.0.1.99,"), "{message}");
+    }
+
+    #[test]
     fn only_a_sample_is_examined_after_many_requests_without_evidence() {
         let warning = ProxyWarning::default();
-        let none = || warning.conclude(&Evidence::None, &rule(), peer(), Instant::now);
+        let none = || warning.conclude(Evidence::None, &rule(), peer(), Instant::now);
         assert!((0..1_000).all(|_| warning.is_selected() && none().is_none()));
         assert_eq!((0..610).filter(|_| warning.is_selected()).count(), 10);
         // A request with evidence ends the sampling.
-        warning.conclude(&Evidence::Known, &rule(), peer(), Instant::now);
+        warning.conclude(Evidence::Known, &rule(), peer(), Instant::now);
         assert!((0..61).all(|_| warning.is_selected()));
     }
 }

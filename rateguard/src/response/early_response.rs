@@ -51,12 +51,13 @@ impl<'a> EarlyResponse<'a> {
 }
 
 impl NotChecked {
-    /// Admits the request if it is exempt from the limit, and records the exemption in the state of the request.
+    /// Returns the rejection of the request, unless it is exempt from the limit. Then records the exemption in the
+    /// state of the request.
     ///
     /// # Errors
     ///
     /// [`EarlyResponse`] if the request is not exempt. `on_reject` is the function of the limit.
-    pub(crate) fn admit_if_exempt<'a>(
+    pub(crate) fn reject_unless_exempt<'a>(
         self,
         request: &HttpRequest,
         on_reject: Option<&'a OnReject>,

@@ -126,9 +126,9 @@ async fn policy_conflicting_with_a_named_limit_is_rejected() {
     assert_eq!(reloader.reload(&file_with("5/minute")), [""; 0], "equal quotas share their counts");
     let messages = reloader.reload(&file_with("6/minute"));
     assert_eq!(messages.len(), 1, "{messages:?}");
-    let start = "7:11: two limits are named `api` and have different quotas, 5/minute and 6/minute, at tests/integration/config/names.rs:";
+    let start = "7:11: two limits are named `api` but have different quotas: 5/minute at tests/integration/config/names.rs:";
     assert!(messages[0].starts_with(start), "{messages:?}");
-    let end = " and in the policies of the guard; give each a name of its own";
+    let end = ", and 6/minute in the policies of the guard; give each limit its own name";
     assert!(messages[0].ends_with(end), "{messages:?}");
     assert_eq!(reloader.reload(FILE), [""; 0]);
 }

@@ -145,7 +145,7 @@ async fn shadow_policy_of_guard_or_file_rejects_no_request() {
 }
 
 #[test]
-#[should_panic(expected = "have different shadow modes, 3/365 days for 0 % of the keys and none")]
+#[should_panic(expected = "but have different shadow modes: 3/365 days for 0 % of the keys at ")]
 fn limits_of_one_name_must_share_their_candidate() {
     let guard = RateGuard::in_memory();
     let limit = || Limit::new("9/365d").name("app");

@@ -181,7 +181,7 @@ async fn second_quota_under_one_name_returns_500() {
     assert_eq!(statuses(&app, 1, "/clash/3-an-hour", 2).await, [200, 200]);
     assert_eq!(statuses(&app, 1, "/clash/9-a-second", 3).await, [500, 500, 500]);
     assert_eq!(statuses(&app, 1, "/clash/3-an-hour", 2).await, [200, 429]);
-    let lines = log_lines::with("two limits are named `clash` and have different quotas");
+    let lines = log_lines::with("two limits are named `clash` but have different quotas");
     assert_eq!(lines.len(), 1, "{lines:?}");
 }
 

@@ -91,7 +91,7 @@ fn invalid_limits() -> Vec<(Limit, &'static str)> {
         ),
         (
             Limit::new("5/minute").name("search"),
-            "two limits are named `search` and have different quotas, 3/minute and 5/minute",
+            "two limits are named `search` but have different quotas: 3/minute in the policies of the guard, and 5/minute at ",
         ),
         (
             Limit::plan(|_: &HttpRequest| Plan::Unlimited).name(""),
@@ -159,7 +159,7 @@ async fn conflict_with_a_started_middleware_is_an_error() {
     assert!(not_started.is_ok(), "the guard does not know the other middleware yet");
     init_service(App::new().wrap(started)).await;
     let error = create(named("6/minute")).unwrap_err().to_string();
-    assert!(error.starts_with("two limits are named `api` and have different quotas"), "{error}");
+    assert!(error.starts_with("two limits are named `api` but have different quotas"), "{error}");
     assert!(create(named("5/minute")).is_ok(), "limits with the same settings share their counts");
 }
 

@@ -133,15 +133,45 @@ async fn attribute_whose_key_function_returns_no_key_is_logged() {
 }
 
 #[actix_web::test]
-async fn misspelled_route_parameter_is_logged_at_the_first_request() {
+async fn misspelled_route_parameter_is_logged_after_100_requests() {
     log_lines::collect();
     let app = app!(RateGuard::in_memory(), misspelled);
-    statuses(&app, 1, "/tenants/a/misspelled", 1).await;
-    let expected =
-        "the route `/tenants/{tenant}/misspelled` has no parameter `tenent`. Check the name";
-    assert!(warnings("misspelled")[0].contains(expected), "{:?}", warnings("misspelled"));
+    statuses(&app, 1, "/tenants/a/misspelled", 99).await;
+    assert_eq!(warnings("misspelled"), [""; 0]);
     statuses(&app, 1, "/tenants/a/misspelled", 200).await;
-    assert_eq!(warnings("misspelled").len(), 1);
+    let lines = warnings("misspelled");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    let expected = "Check the name of the route parameter `tenent`; the route `/tenants/{tenant}/misspelled` of the last request has no such parameter";
+    assert!(lines[0].contains(expected), "{lines:?}");
+}
+
+#[actix_web::test]
+async fn route_without_the_parameter_does_not_end_the_probe() {
+    let guard = RateGuard::in_memory();
+    let two_paths = RateLimit::new(&guard, limit("two-paths", "path:tenant"));
+    let around_tenants = RateLimit::new(&guard, limit("around-tenants", "path:tenant"));
+    let route = || web::get().to(async || "ok");
+    let app = App::new()
+        .service(web::resource(["/all", "/of/{tenant}"]).wrap(two_paths).route(route()))
+        .service(
+            web::scope("/tenants")
+                .wrap(around_tenants)
+                .route("", route())
+                .route("/{tenant}", route()),
+        );
+    let app = init_service(app).await;
+    // A request to the other path of the resource has the key, so the limit needs no warning.
+    assert_eq!(statuses(&app, 1, "/all", 99).await, [200; 99]);
+    assert_eq!(statuses(&app, 1, "/of/acme", 1).await, [200]);
+    assert_eq!(statuses(&app, 1, "/all", 200).await, [200; 200]);
+    assert_eq!(warnings("two-paths"), [""; 0]);
+    // The limit around the scope has a mistake, which only a request to the other route shows.
+    assert_eq!(statuses(&app, 1, "/tenants", 1).await, [200]);
+    assert_eq!(warnings("around-tenants"), [""; 0]);
+    assert_eq!(statuses(&app, 1, "/tenants/acme", 1).await, [200]);
+    let lines = warnings("around-tenants");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("runs before actix-web reads the parameter `tenant`"), "{lines:?}");
 }
 
 #[actix_web::test]

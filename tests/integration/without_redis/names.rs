@@ -19,7 +19,7 @@ async fn two_limits_without_a_name_panic() {
 }
 
 #[actix_web::test]
-#[should_panic(expected = "two limits are named `api` and have different quotas")]
+#[should_panic(expected = "two limits are named `api` but have different quotas")]
 async fn two_quotas_under_one_name_panic() {
     let guard = RateGuard::in_memory();
     let limit = |quota| RateLimit::new(&guard, Limit::new(quota).name("api"));

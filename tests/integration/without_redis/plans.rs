@@ -214,7 +214,7 @@ fn middleware_with_an_unregistered_policy_panics() {
 
 #[actix_web::test]
 #[should_panic(
-    expected = "two limits are named `search` and have different quotas, 3/minute and 5/minute"
+    expected = "two limits are named `search` but have different quotas: 3/minute in the policies of the guard, and 5/minute at "
 )]
 async fn limit_with_the_name_of_a_policy_panics() {
     let limit = RateLimit::new(&guard(), Limit::new("5/minute").name("search"));

@@ -88,6 +88,22 @@ async fn preflights_that_reach_a_handler_count() {
 }
 
 #[actix_web::test]
+async fn handler_that_responds_to_preflights_like_cors_is_treated_as_cors() {
+    let guard = RateGuard::in_memory();
+    let limit = RateLimit::new(&guard, Limit::new("1/365d").name("own-preflights"));
+    let handler = async || {
+        let mut response = HttpResponse::Ok();
+        response.insert_header(("Access-Control-Allow-Methods", "PUT"));
+        response.insert_header(("Vary", "Origin, Access-Control-Request-Method")).finish()
+    };
+    let app = App::new().service(web::resource("/").wrap(limit).to(handler));
+    let app = init_service(app).await;
+    for _ in 0..3 {
+        assert_eq!(send(&app, from_client(1, preflight("/"))).await.status, 200);
+    }
+}
+
+#[actix_web::test]
 async fn preflight_with_an_invalid_method_counts() {
     let guard = RateGuard::in_memory();
     let limit = RateLimit::new(&guard, Limit::new("1/hour").name("invalid-method"));

@@ -5,7 +5,10 @@ use actix_rateguard::{
     StoreError, key, rate_limit, test_util::FaultyStore,
 };
 use actix_web::{
-    App, HttpRequest, HttpResponse, Responder, get,
+    App, HttpRequest, HttpResponse, Responder,
+    dev::ServiceRequest,
+    get,
+    middleware::{Next, from_fn},
     test::{TestRequest, init_service},
     web,
 };
@@ -204,6 +207,31 @@ async fn penalty_is_charged_once_to_limits_of_repeated_checks() {
     for (name, left) in [("repeated", 85), ("inner", 85), ("outer", 89)] {
         assert_eq!(remaining(&guard, name, "90/365d").await, left, "{name}");
     }
+}
+
+#[actix_web::test]
+async fn penalty_is_charged_if_the_extra_cost_of_a_repeated_check_fails_open() {
+    let store = FaultyStore::new(MemoryStore::new());
+    let guard = RateGuard::builder().store(store.clone()).build().unwrap();
+    let limit = |cost: u32| {
+        let limit = Limit::new("90/365d").name("repeated").on_error(OnError::Open);
+        RateLimit::new(&guard, limit.cost(cost))
+    };
+    let repair = async |store: web::Data<FaultyStore>, penalty: Penalty| {
+        store.work();
+        penalty.add(4);
+        "ok"
+    };
+    let data = web::Data::new(store.clone());
+    let breaks_store = from_fn(move |request: ServiceRequest, next: Next<_>| {
+        store.fail(StoreError::Unreachable(None));
+        next.call(request)
+    });
+    let resource = web::resource("/").wrap(limit(3)).wrap(breaks_store).wrap(limit(1)).to(repair);
+    let app = init_service(App::new().app_data(data).service(resource)).await;
+    let response = get(&app, 1, "/").await;
+    assert_eq!((response.status, response.numbers().unwrap()[1]), (200, 85));
+    assert_eq!(remaining(&guard, "repeated", "90/365d").await, 85);
 }
 
 #[actix_web::test]

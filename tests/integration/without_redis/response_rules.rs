@@ -7,7 +7,7 @@ use std::{
     sync::Mutex,
 };
 
-use actix_rateguard::{Count, Limit, RateGuard, RateLimit, rate_limit};
+use actix_rateguard::{Count, Limit, Policy, RateGuard, RateLimit, key, rate_limit};
 use actix_web::{
     App, HttpResponse, HttpServer, ResponseError,
     dev::{Service, ServiceResponse},
@@ -144,6 +144,60 @@ async fn function_reads_the_response_to_an_error_of_an_inner_middleware() {
     let app = init_service(App::new().service(fails.wrap(limit).to(respond))).await;
     assert_eq!(statuses(&app, 1, "/404", 3).await, [404, 404, 404]);
     assert_eq!(statuses(&app, 1, "/200", 2).await, [502, 429]);
+}
+
+/// Returns an error that can create its response only once.
+fn single_use_error() -> actix_web::Error {
+    let response = HttpResponse::Forbidden().insert_header(("X-Failed", "1")).body("wrong");
+    error::InternalError::from_response("wrong", response).into()
+}
+
+#[actix_web::test]
+async fn limit_in_shadow_reads_the_whole_response_to_an_error_of_an_inner_middleware() {
+    let guard = RateGuard::in_memory();
+    let is_failure = |response: &HttpResponse<()>| response.headers().contains_key("X-Failed");
+    let limit = Limit::new("9/365d").name("shadow-error").shadow().count(is_failure);
+    let fails = web::resource("/").wrap_fn(|request, service| {
+        let response = service.call(request);
+        async {
+            response.await?;
+            Err::<ServiceResponse, _>(single_use_error())
+        }
+    });
+    let resource = fails.wrap(RateLimit::new(&guard, limit)).to(async || "ok");
+    let app = init_service(App::new().service(resource)).await;
+    let response = get(&app, 1, "/").await;
+    assert_eq!((response.status, &*response.body), (403, "wrong"));
+    assert_eq!(response.header("x-failed"), Some("1"));
+    assert_eq!(remaining(&guard, "shadow-error", "9/365d").await, 8);
+}
+
+#[actix_web::test]
+async fn outer_limit_reads_the_response_that_an_inner_limit_has_stored_in_an_error() {
+    let inner = || Limit::new("9/365d").name("inner-error");
+    for inner in [inner(), inner().shadow().count(|_: &HttpResponse<()>| true)] {
+        let guard = RateGuard::in_memory();
+        let outer = Limit::new("9/365d").name("outer-error").shadow().count("status:403");
+        let fails = web::resource("/").wrap_fn(|request, service| {
+            let response = service.call(request);
+            async {
+                response.await?;
+                Err::<ServiceResponse, _>(single_use_error())
+            }
+        });
+        let inner = RateLimit::new(&guard, inner);
+        let resource = fails.wrap(inner).wrap(RateLimit::new(&guard, outer)).to(async || "ok");
+        let app = init_service(App::new().service(resource)).await;
+        let response = get(&app, 1, "/").await;
+        assert_eq!((response.status, &*response.body), (403, "wrong"));
+        assert_eq!(remaining(&guard, "outer-error", "9/365d").await, 8);
+    }
+}
+
+/// Returns the remaining units of client 1.
+async fn remaining(guard: &RateGuard, name: &'static str, quotas: &str) -> u32 {
+    let client = key::ip().key_of("192.0.2.1").unwrap();
+    guard.peek(&Policy::new(name, quotas).unwrap(), &client).await.unwrap().remaining()
 }
 
 #[test]

@@ -64,13 +64,13 @@ fn build_with_two_quotas_under_one_name_names_both_attributes() {
     assert_eq!(
         report("attributes"),
         format!(
-            "two limits are named `login` and have different quotas, 5/minute and 9/minute, at tests/src/bin/startup.rs:{one}:1 and at tests/src/bin/startup.rs:{other}:1; give each a name of its own. {OTHER_GUARD}"
+            "two limits are named `login` but have different quotas: 5/minute at tests/src/bin/startup.rs:{one}:1, and 9/minute at tests/src/bin/startup.rs:{other}:1; give each limit its own name. {OTHER_GUARD}"
         )
     );
     assert_eq!(
         report("policy and attribute"),
         format!(
-            "two limits are named `login` and have different quotas, 7/minute and 5/minute, in the policies of the guard and at tests/src/bin/startup.rs:{one}:1; give each a name of its own. {OTHER_GUARD}"
+            "two limits are named `login` but have different quotas: 7/minute in the policies of the guard, and 5/minute at tests/src/bin/startup.rs:{one}:1; give each limit its own name. {OTHER_GUARD}"
         )
     );
 }
@@ -108,10 +108,13 @@ fn middleware_with_the_name_of_an_attribute_is_rejected_before_a_request() {
     let limit = Limit::new("2/minute").name("replaced");
     let error = RateLimit::try_new(&guard, limit).unwrap_err().to_string();
     assert!(
-        error.starts_with("two limits are named `replaced` and have different quotas, 5/minute and 2/minute, at tests/integration/without_redis/names.rs:"),
+        error.starts_with("two limits are named `replaced` but have different quotas: 5/minute at tests/integration/without_redis/names.rs:"),
         "{error}"
     );
-    assert!(error.contains(" and at tests/integration/without_redis/startup.rs:"), "{error}");
+    assert!(
+        error.contains(", and 2/minute at tests/integration/without_redis/startup.rs:"),
+        "{error}"
+    );
     // A guard that does not serve the attribute accepts the name.
     let other = RateGuard::builder().for_attributes(false).build().unwrap();
     assert!(RateLimit::try_new(&other, Limit::new("2/minute").name("replaced")).is_ok());

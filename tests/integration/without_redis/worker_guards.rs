@@ -20,9 +20,28 @@ fn start(configure: impl Fn(&mut ServiceConfig) + Clone + Send + 'static) -> Ser
 
 /// Returns the warnings about guards that this file builds.
 fn warnings() -> Vec<String> {
-    let all =
-        log_lines::with("WARN each worker of the server builds a guard of its own at").into_iter();
+    let all = log_lines::with(
+        "WARN several workers of a server (or `Arbiter`s) have each built a guard of their own at",
+    )
+    .into_iter();
     all.filter(|line| line.contains("worker_guards.rs:")).collect()
+}
+
+/// Builds a guard on a thread with the name of a worker's thread, and waits until the thread has ended.
+fn guard_of_a_worker() -> (RateGuard, u32) {
+    let worker = thread::Builder::new().name("actix-server worker 0".to_owned());
+    let worker = worker.spawn(|| (RateGuard::in_memory(), line!())).unwrap();
+    worker.join().unwrap()
+}
+
+#[test]
+fn worker_that_replaces_a_crashed_worker_is_not_warned_about() {
+    log_lines::collect();
+    for _ in 0..2 {
+        let (guard, line) = guard_of_a_worker();
+        drop(guard);
+        assert_eq!(log_lines::with(&format!("worker_guards.rs:{line}:")), Vec::<String>::new());
+    }
 }
 
 #[test]

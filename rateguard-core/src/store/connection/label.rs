@@ -13,6 +13,9 @@ pub(in crate::store) struct ServerLabel {
     pub(in crate::store) text: String,
     pub(in crate::store) advice: &'static Advice,
     pub(in crate::store) has_tls: bool,
+    /// Whether `addresses` contains the address of the server itself. If not, they are addresses of sentinels or of
+    /// nodes of a cluster.
+    pub(in crate::store) is_server_address: bool,
     /// The host and the port of the server, or of each server in the URL.
     pub(in crate::store) addresses: Vec<(String, u16)>,
     /// The address in memory of the application's connection pool, or 0 if there is none.
@@ -30,9 +33,9 @@ pub(in crate::store) struct Advice {
 }
 
 impl ServerLabel {
-    /// Returns a host that is a name and cannot be resolved now.
-    pub(super) async fn unknown_name(&self) -> Option<&str> {
-        let unknown_name = async {
+    /// Returns the first host that is a name and cannot be resolved now.
+    pub(super) async fn unresolved_host(&self) -> Option<&str> {
+        let unresolved_host = async {
             for (host, port) in &self.addresses {
                 let is_name = host.parse::<IpAddr>().is_err();
                 if is_name && lookup_host((host.as_str(), *port)).await.is_err() {
@@ -41,6 +44,6 @@ impl ServerLabel {
             }
             None
         };
-        timeout(LOOKUP_TIMEOUT, unknown_name).await.unwrap_or_default()
+        timeout(LOOKUP_TIMEOUT, unresolved_host).await.unwrap_or_default()
     }
 }

@@ -21,8 +21,9 @@ pub(in crate::store) fn is_closed_by_server(cause: StoreError) -> bool {
     }
 }
 
-/// Returns a text that describes the cause, and what the operator may have to change.
-pub(super) fn reason(cause: StoreError, server: &ServerLabel) -> String {
+/// Returns a text that describes the cause, and what the operator may have to change. `was_open` is true if the
+/// connection was open before, so the server speaks the right protocol.
+pub(super) fn describe(cause: StoreError, was_open: bool, server: &ServerLabel) -> String {
     let text = match (cause, io_kind(cause)) {
         (_, Some(ErrorKind::ConnectionRefused)) => {
             "connection refused; check that the server runs and that the port is right"
@@ -33,7 +34,7 @@ pub(super) fn reason(cause: StoreError, server: &ServerLabel) -> String {
         (StoreError::Unreachable(_), Some(ErrorKind::InvalidData)) if server.has_tls => {
             "the TLS handshake failed; check that the certificate is valid for this host and that its authority is trusted (`RedisTls`)"
         }
-        _ if is_closed_by_server(cause) => server.advice.closed,
+        _ if is_closed_by_server(cause) && !was_open => server.advice.closed,
         (StoreError::Authentication, _) => server.advice.authentication,
         (StoreError::InvalidReply, _) => server.advice.invalid_reply,
         (_, Some(kind)) => return format!("{cause} ({})", IoCause::from(kind)),
@@ -57,6 +58,7 @@ mod tests {
         };
         let unreachable = |kind: ErrorKind| StoreError::Unreachable(Some(kind.into()));
         let closed = StoreError::Disconnected(Some(ErrorKind::BrokenPipe.into()));
+        let lost = "the connection was lost (broken pipe)";
         for (cause, has_tls, expected) in [
             (unreachable(ErrorKind::ConnectionRefused), false, "connection refused"),
             (unreachable(ErrorKind::TimedOut), false, "timed out"),
@@ -73,9 +75,20 @@ mod tests {
         ] {
             let text = String::new();
             let addresses = Vec::new();
-            let server = ServerLabel { text, advice: &ADVICE, has_tls, addresses, pool: 0 };
-            let reason = reason(cause, &server);
+            let is_server_address = true;
+            let server = ServerLabel {
+                text,
+                advice: &ADVICE,
+                has_tls,
+                is_server_address,
+                addresses,
+                pool: 0,
+            };
+            let reason = describe(cause, false, &server);
             assert!(reason.contains(expected), "{reason}");
+            if cause == closed {
+                assert_eq!(describe(cause, true, &server), lost);
+            }
         }
     }
 }

@@ -9,20 +9,30 @@ use crate::{
     store::connection::{ServerLabel, reason::is_closed_by_server},
 };
 
-/// The maximum time for the connection and for the reply.
+/// The maximum time in total for the connection and for the reply.
 const TIMEOUT: Duration = Duration::from_millis(300);
 
-/// Sends `PING` on a new connection without a login, and returns the reason for the rejection if the reply shows it.
-/// The client library does not return the text that a server sends before it closes a connection.
+/// Returns the reason why an attempt to connect failed with `cause`, with advice for the operator.
+///
+/// `cause` only says that the server closed the connection or sent an error, because the client library does not return
+/// the text that a server sends before it closes a connection. So this function sends `PING` on a new connection
+/// without a login, and reads the reason from the reply.
+///
+/// The result is `None` in these cases:
+///
+/// - The cause is another one, such as a refused connection, so the server sends no reply.
+/// - The connection needs TLS.
+/// - The addresses in `server` are those of sentinels or of nodes of a cluster, and not the address of the server.
+/// - No reply arrives within [`TIMEOUT`], or the reply shows no reason.
 pub(super) async fn diagnose(cause: StoreError, server: &ServerLabel) -> Option<&'static str> {
-    let is_closed = is_closed_by_server(cause);
-    let is_rejected = matches!(cause, StoreError::Authentication | StoreError::InvalidReply);
-    if server.has_tls || !(is_closed || is_rejected) {
+    let was_closed = is_closed_by_server(cause);
+    let has_error_reply = matches!(cause, StoreError::Authentication | StoreError::InvalidReply);
+    if server.has_tls || !server.is_server_address || !(was_closed || has_error_reply) {
         return None;
     }
     let [(host, port)] = server.addresses.as_slice() else { return None };
     let reply = timeout(TIMEOUT, ping(host, *port)).await.ok()?.ok()?;
-    reason(&reply, is_closed)
+    reason(&reply, was_closed)
 }
 
 /// Returns the first bytes of the server's reply to `PING`.
@@ -37,19 +47,21 @@ async fn ping(host: &str, port: u16) -> io::Result<Vec<u8>> {
     Ok(reply)
 }
 
-fn reason(reply: &[u8], is_closed: bool) -> Option<&'static str> {
+/// Returns the reason that the reply to `PING` shows. `was_closed` is true if the server closed the connection of the
+/// failed attempt.
+fn reason(reply: &[u8], was_closed: bool) -> Option<&'static str> {
     let begins_with = |text: &str| reply.starts_with(text.as_bytes());
     if begins_with("-ERR max number of clients") {
         Some("the server has too many clients; increase its setting `maxclients`")
     } else if begins_with("-DENIED") {
         Some(
-            "the server is in protected mode; set a password on the server, or `protected-mode no` in a private network",
+            "the server is in protected mode; set a password on the server or, in a private network, set `protected-mode no`",
         )
     } else if begins_with("HTTP/") {
-        Some("the port speaks HTTP and not the Redis protocol; check the port")
-    } else if is_closed && (begins_with("+PONG") || begins_with("-NOAUTH")) {
+        Some("the port serves HTTP, not the Redis protocol; check the port")
+    } else if was_closed && (begins_with("+PONG") || begins_with("-NOAUTH")) {
         Some(
-            "the server replies to PING, but closes the connection at the commands CLIENT, ROLE or TIME; if it is a proxy, connect to the Redis server itself",
+            "the server replies to PING, but probably closes the connection after one of the commands CLIENT, ROLE and TIME; if a proxy is in front of Redis, connect to Redis directly",
         )
     } else {
         None
@@ -58,7 +70,38 @@ fn reason(reply: &[u8], is_closed: bool) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use redis::{ConnectionInfo, IntoConnectionInfo};
+    use tokio::net::TcpListener;
+
     use super::*;
+
+    /// Starts a server in protected mode. Returns its address.
+    async fn start_protected_server() -> ConnectionInfo {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                stream.readable().await.unwrap();
+                let _ = stream.try_read(&mut [0; 64]);
+                stream.try_write(b"-DENIED Redis is running in protected mode\r\n").unwrap();
+            }
+        });
+        format!("redis://127.0.0.1:{port}").into_connection_info().unwrap()
+    }
+
+    #[tokio::test]
+    async fn addresses_of_sentinels_and_of_cluster_nodes_are_not_diagnosed() {
+        let server = start_protected_server().await;
+        let nodes = std::slice::from_ref(&server);
+        for (label, has_reason) in [
+            (ServerLabel::of(&server), true),
+            (ServerLabel::of_nodes("the primary of service main, from sentinels", nodes), false),
+            (ServerLabel::of_cluster(nodes), false),
+        ] {
+            let reason = diagnose(StoreError::InvalidReply, &label).await;
+            assert_eq!(reason.is_some(), has_reason, "{}", label.text);
+        }
+    }
 
     #[test]
     fn reply_to_ping_shows_the_reason() {

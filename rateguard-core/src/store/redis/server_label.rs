@@ -21,14 +21,15 @@ impl ServerLabel {
         Self::new(format!("Redis at {}{database}", address.escape_debug()), [server])
     }
 
-    /// Describes a server that is not at one fixed address. `nodes` are the nodes in the URL.
+    /// Describes a server that is not at one fixed address. `nodes` are the sentinels or the nodes in the URL.
     pub(super) fn of_nodes<'a>(
         description: &str,
         nodes: impl IntoIterator<Item = &'a ConnectionInfo> + Clone,
     ) -> Self {
         let addresses: Vec<_> =
             nodes.clone().into_iter().map(|node| node.addr().to_string()).collect();
-        Self::new(format!("Redis at {description} {}", addresses.join(", ")), nodes)
+        let label = Self::new(format!("Redis at {description} {}", addresses.join(", ")), nodes);
+        Self { is_server_address: false, ..label }
     }
 
     /// Describes a cluster. `seeds` are the nodes in the URL.
@@ -56,7 +57,7 @@ impl ServerLabel {
                 _ => {}
             }
         }
-        Self { text, advice: &ADVICE, has_tls, addresses, pool: 0 }
+        Self { text, advice: &ADVICE, has_tls, is_server_address: true, addresses, pool: 0 }
     }
 }
 

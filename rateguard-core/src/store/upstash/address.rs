@@ -63,6 +63,7 @@ impl Endpoint {
             text: format!("Upstash at {host}:{port}"),
             advice: &ADVICE,
             has_tls: self.tls.is_some(),
+            is_server_address: true,
             addresses: vec![(host.clone(), port)],
             pool: 0,
         }

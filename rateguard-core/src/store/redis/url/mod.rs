@@ -97,7 +97,7 @@ fn unix(rest: &str) -> Result<Target, RedisUrlError> {
 fn cluster(has_tls: bool, rest: &str) -> Result<Target, RedisUrlError> {
     let Parts { login, hosts, path, query } = Parts::parse(rest, 6379)?;
     if !matches!(path, "" | "0") {
-        return Err(RedisUrlError::Database);
+        return Err(RedisUrlError::ClusterDatabase);
     }
     let protocol = Query::parse(query, &["protocol"])?.protocol()?;
     let session = Session { login, database: 0, protocol };
@@ -239,19 +239,19 @@ mod tests {
             ("redis+cluster://:hunter2@a,b?db=1", RedisUrlError::Parameter),
             ("redis+sentinel://:hunter2@a/main?pass=hunter2", RedisUrlError::Parameter),
             ("redis://:hunter2@localhost:port", RedisUrlError::Malformed),
-            ("redis://:hunter2@localhost/zero", RedisUrlError::Malformed),
+            ("redis://:hunter2@localhost/zero", RedisUrlError::Database),
             ("redis://", RedisUrlError::Malformed),
             ("redis+cluster://:hunter2@a,b:port", RedisUrlError::Malformed),
             ("redis+cluster://:hunter2@a,,b", RedisUrlError::Malformed),
-            ("redis+cluster://:hunter2@a,b/1", RedisUrlError::Database),
+            ("redis+cluster://:hunter2@a,b/1", RedisUrlError::ClusterDatabase),
             ("redis+cluster://", RedisUrlError::Malformed),
             ("redis+sentinel://:hunter2@a,b", RedisUrlError::Service),
             ("redis+sentinel://:hunter2@a,b/", RedisUrlError::Service),
             ("redis+sentinel://:hun/ter2@a/main", RedisUrlError::Malformed),
-            ("redis+sentinel://:hunter2@a/main/two", RedisUrlError::Malformed),
+            ("redis+sentinel://:hunter2@a/main/two", RedisUrlError::Database),
             ("redis+sentinel://:hunter2@a//main", RedisUrlError::Service),
             ("redis+sentinel://:hunter2@a/my%20service", RedisUrlError::Service),
-            ("redis+sentinel://:hunter2@a/main/2/", RedisUrlError::Malformed),
+            ("redis+sentinel://:hunter2@a/main/2/", RedisUrlError::Database),
             ("redis+sentinel://a/main?sentinel_user=hunter2", RedisUrlError::Login),
             ("redis+sentinel://a/main?sentinel_password=", RedisUrlError::Parameter),
             // Parts that the URL library ignored, changed or repaired.
@@ -259,6 +259,8 @@ mod tests {
             ("redis://localhost?user=hunter2", RedisUrlError::Parameter),
             ("redis://localhost?protocol=2&protocol=3", RedisUrlError::Parameter),
             ("redis://localhost?protocol=", RedisUrlError::Parameter),
+            ("redis://localhost?&&", RedisUrlError::Parameter),
+            ("redis://localhost?protocol=2&", RedisUrlError::Parameter),
             ("redis+unix:///redis.sock?db=1&db=2", RedisUrlError::Parameter),
             ("redis://hunter2@localhost", RedisUrlError::Login),
             ("redis://hunter2:@localhost", RedisUrlError::Login),
@@ -282,23 +284,24 @@ mod tests {
             ("redis://[::1", RedisUrlError::Malformed),
             ("redis://[::1]6379", RedisUrlError::Malformed),
             ("redis://::1", RedisUrlError::Malformed),
-            ("redis://0.0.0.0", RedisUrlError::Malformed),
-            ("redis://[::]:6379", RedisUrlError::Malformed),
+            ("redis://0.0.0.0", RedisUrlError::UnspecifiedAddress),
+            ("redis://[::]:6379", RedisUrlError::UnspecifiedAddress),
+            ("redis+cluster://a,0.0.0.0:7001", RedisUrlError::UnspecifiedAddress),
             ("redis://h%6fst", RedisUrlError::Malformed),
             ("redis://h\u{f6}st", RedisUrlError::Malformed),
-            ("redis://localhost//3", RedisUrlError::Malformed),
-            ("redis://localhost/3/", RedisUrlError::Malformed),
-            ("redis://localhost/x/../3", RedisUrlError::Malformed),
-            ("redis://localhost/-1", RedisUrlError::Malformed),
-            ("redis://localhost/+1", RedisUrlError::Malformed),
-            ("redis://localhost/2147483648", RedisUrlError::Malformed),
-            ("redis+unix:///redis.sock?db=-1", RedisUrlError::Malformed),
+            ("redis://localhost//3", RedisUrlError::Database),
+            ("redis://localhost/3/", RedisUrlError::Database),
+            ("redis://localhost/x/../3", RedisUrlError::Database),
+            ("redis://localhost/-1", RedisUrlError::Database),
+            ("redis://localhost/+1", RedisUrlError::Database),
+            ("redis://localhost/2147483648", RedisUrlError::Database),
+            ("redis+unix:///redis.sock?db=-1", RedisUrlError::Database),
             ("redis+unix://localhost/redis.sock", RedisUrlError::Socket),
             ("redis+unix://:hunter2@/redis.sock", RedisUrlError::Socket),
             ("redis+unix://redis.sock", RedisUrlError::Socket),
             ("redis+unix:///run/", RedisUrlError::Socket),
             ("redis+unix://", RedisUrlError::Socket),
-            ("redis+cluster://a/0/", RedisUrlError::Database),
+            ("redis+cluster://a/0/", RedisUrlError::ClusterDatabase),
             ("redis+cluster://a:", RedisUrlError::Malformed),
             ("REDIS://localhost", RedisUrlError::Scheme),
             ("redis+tls://:hunter2@a", RedisUrlError::Scheme),
@@ -307,6 +310,22 @@ mod tests {
             let found = parse(url).unwrap_err();
             assert_eq!(found, error, "{url}");
             assert!(!format!("{found} {found:?}").contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn message_of_a_malformed_url_shows_the_forms_of_all_schemes() {
+        for (url, form) in [
+            ("redis://h:port", "redis://[[user]:password@]host[:port][/database]"),
+            (
+                "redis+cluster://a,b:port",
+                "redis+cluster://[[user]:password@]host[:port],host[:port]",
+            ),
+            ("redis+sentinel://a:port/main", "redis+sentinel://[[user]:password@]host[:port],host"),
+            ("redis+unix:///%zz", "redis+unix:///path"),
+        ] {
+            let message = parse(url).unwrap_err().to_string();
+            assert!(message.contains(form), "{url}: {message}");
         }
     }
 }

@@ -37,7 +37,13 @@ impl<'a> Parts<'a> {
             return Err(RedisUrlError::Malformed);
         }
         let hosts = hosts.split(',').map(|host| parse_host(host, default_port));
-        let hosts = hosts.collect::<Option<_>>().ok_or(RedisUrlError::Malformed)?;
+        let hosts = hosts.collect::<Option<Vec<_>>>().ok_or(RedisUrlError::Malformed)?;
+        // A server listens on 0.0.0.0 or ::, but no client can connect to these addresses.
+        let is_unspecified =
+            |host: &str| host.parse().is_ok_and(|address: IpAddr| address.is_unspecified());
+        if hosts.iter().any(|(host, _)| is_unspecified(host)) {
+            return Err(RedisUrlError::UnspecifiedAddress);
+        }
         Ok(Self { login, hosts, path, query })
     }
 }
@@ -88,10 +94,6 @@ fn parse_host(text: &str, default_port: u16) -> Option<(String, u16)> {
             (parse_name(&text[..end])?, &text[end..])
         }
     };
-    // A client cannot connect to the address 0.0.0.0 or ::.
-    if host.parse().is_ok_and(|it: IpAddr| it.is_unspecified()) {
-        return None;
-    }
     Some((host, if port.is_empty() { default_port } else { parse_port(port.strip_prefix(':')?)? }))
 }
 
@@ -113,5 +115,5 @@ pub(super) fn parse_database(text: &str) -> Result<i64, RedisUrlError> {
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
     // Redis has at most 2^31 - 1 databases.
     let number = text.parse::<i32>().ok().filter(|_| is_number);
-    number.map(i64::from).ok_or(RedisUrlError::Malformed)
+    number.map(i64::from).ok_or(RedisUrlError::Database)
 }

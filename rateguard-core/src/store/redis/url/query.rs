@@ -8,11 +8,14 @@ use crate::RedisUrlError;
 pub(super) struct Query<'a>(Vec<(&'a str, &'a str)>);
 
 impl<'a> Query<'a> {
-    /// Parses `name=value&name=value`. Returns an error for a parameter that is not allowed, that occurs twice, or that
-    /// has no value.
+    /// Parses `name=value&name=value`. An empty text has no parameters. Returns an error for a parameter that is not
+    /// allowed, that occurs twice, or that is empty or has no value.
     pub(super) fn parse(text: &'a str, allowed: &[&str]) -> Result<Self, RedisUrlError> {
         let mut parameters = Vec::new();
-        for pair in text.split('&').filter(|pair| !pair.is_empty()) {
+        if text.is_empty() {
+            return Ok(Self(parameters));
+        }
+        for pair in text.split('&') {
             let (name, value) = pair.split_once('=').ok_or(RedisUrlError::Parameter)?;
             let is_repeated = parameters.iter().any(|(earlier, _)| *earlier == name);
             if value.is_empty() || is_repeated || !allowed.contains(&name) {
