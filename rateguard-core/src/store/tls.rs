@@ -16,8 +16,9 @@ use std::fmt;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// TLS uses the crypto provider of the process (`rustls::crypto::CryptoProvider::install_default`). If the process has
-/// no provider, `build` installs the provider of `ring`. To use another provider, install it before `build`.
+/// TLS uses the crypto provider of the process (`rustls::crypto::CryptoProvider::install_default`), or that of `ring` if
+/// the process has none. To use another provider, install it before `build`. For Redis, `build` installs the provider of
+/// `ring` as that of the process, because the Redis client uses only the provider of the process.
 #[derive(Clone, Default)]
 #[must_use]
 pub struct RedisTls {
@@ -48,11 +49,6 @@ impl RedisTls {
         self.client = Some((certificate_pem.into(), key_pem.into()));
         self
     }
-}
-
-/// Installs the crypto provider of `ring`, if the process has no crypto provider yet.
-pub(super) fn install_crypto_provider() {
-    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 impl fmt::Debug for RedisTls {

@@ -3,8 +3,8 @@
 use redis::{Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, TlsCertificates};
 
 use super::url::Target;
+use crate::RedisUrlError;
 pub(crate) use crate::store::tls::RedisTls as TlsSettings;
-use crate::{RedisUrlError, store::tls::install_crypto_provider};
 
 /// Adds the certificates to the connection settings of each server.
 pub(super) fn apply(tls: &TlsSettings, target: Target) -> Result<Target, RedisUrlError> {
@@ -28,7 +28,8 @@ fn with_certificates(
     if !matches!(server.addr(), ConnectionAddr::TcpTls { .. }) {
         return Ok(server);
     }
-    install_crypto_provider();
+    // The Redis client uses only the crypto provider of the process. If there is one already, this call changes nothing.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let client_tls = tls.client.clone();
     let certificates = TlsCertificates {
         client_tls: client_tls

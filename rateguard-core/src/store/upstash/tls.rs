@@ -1,17 +1,19 @@
 //! Creates the TLS configuration for connections to Upstash.
 
+use std::sync::Arc;
+
 use rustls::{
     ClientConfig, RootCertStore,
+    crypto::{CryptoProvider, ring},
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 
-use crate::store::tls::{RedisTls, install_crypto_provider};
+use crate::store::tls::RedisTls;
 
 impl RedisTls {
-    /// Returns the configuration for rustls. Returns `None` if a certificate or the private key is malformed, or if
-    /// there is no certificate authority.
+    /// Returns the configuration for rustls. Returns `None` if a certificate or the private key is malformed, if there
+    /// is no certificate authority, or if the crypto provider of the process supports no version of TLS.
     pub(super) fn client_config(&self) -> Option<ClientConfig> {
-        install_crypto_provider();
         let read = |pem| CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().ok();
         let mut authorities = RootCertStore::empty();
         match &self.authorities {
@@ -30,7 +32,9 @@ impl RedisTls {
         if authorities.is_empty() {
             return None;
         }
-        let config = ClientConfig::builder().with_root_certificates(authorities);
+        let config = ClientConfig::builder_with_provider(crypto_provider());
+        let config = config.with_safe_default_protocol_versions().ok()?;
+        let config = config.with_root_certificates(authorities);
         match &self.client {
             None => Some(config.with_no_client_auth()),
             Some((certificate, key)) => {
@@ -39,4 +43,9 @@ impl RedisTls {
             }
         }
     }
+}
+
+/// Returns the crypto provider of the process, or that of `ring` if the process has none.
+fn crypto_provider() -> Arc<CryptoProvider> {
+    CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(ring::default_provider()))
 }
