@@ -7,7 +7,7 @@ use ipnet::IpNet;
 
 use crate::{
     Key,
-    client_address::{ResolvedClient, parse_network, tunnel_endpoint},
+    client_address::{AddressTexts, ResolvedClient, parse_network, tunnel_endpoint},
 };
 
 /// A list of clients and keys that are either exempt from limits or always denied.
@@ -55,7 +55,7 @@ impl AccessList {
     }
 
     /// Exempts clients from all limits if they have one of these IP addresses, or an address in one of these
-    /// networks, such as `10.0.0.0/8`.
+    /// networks, such as `10.0.0.0/8`. `addresses` is one text or a list of texts.
     ///
     /// [`ClientAddress`](crate::ClientAddress) determines the address of a client. By default, all clients behind a
     /// proxy have the address of the proxy.
@@ -69,11 +69,11 @@ impl AccessList {
     ///
     /// [`AccessListError`] if a text is neither an address nor a network, or if a network contains all addresses, which
     /// would disable all limits.
-    pub fn allow_addresses<A: AsRef<str>>(
+    pub fn allow_addresses<Kind>(
         mut self,
-        addresses: impl IntoIterator<Item = A>,
+        addresses: impl AddressTexts<Kind>,
     ) -> Result<Self, AccessListError> {
-        for address in addresses {
+        for address in addresses.into_texts() {
             let network = network(address.as_ref())?;
             if network.prefix_len() == 0 {
                 return Err(AccessListError::new(address.as_ref(), true));
@@ -92,11 +92,11 @@ impl AccessList {
     /// # Errors
     ///
     /// [`AccessListError`] if a text is neither an address nor a network.
-    pub fn deny_addresses<A: AsRef<str>>(
+    pub fn deny_addresses<Kind>(
         mut self,
-        addresses: impl IntoIterator<Item = A>,
+        addresses: impl AddressTexts<Kind>,
     ) -> Result<Self, AccessListError> {
-        for address in addresses {
+        for address in addresses.into_texts() {
             self.denied.push(network(address.as_ref())?);
         }
         Ok(self)

@@ -6,8 +6,8 @@
 pub use crate::{
     access::Access,
     client_address::{
-        AddressTraceRecorder, Network, NetworkCaps, NetworkKeys, ResolvedClient, SharedKey,
-        TraceListener, canonical,
+        AddressTexts, AddressTraceRecorder, Network, NetworkCaps, NetworkKeys, ResolvedClient,
+        SharedKey, TraceListener, canonical,
     },
     guard::{
         AttributePolicy, HttpSettings, LimitOrigin, MAX_RETRY_JITTER, NameRegistration,

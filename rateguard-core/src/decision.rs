@@ -19,6 +19,9 @@ use crate::{
 /// tightest quota is the one with the longest wait until it has room. In an admission, the tightest quota is the one
 /// that admits the fewest further requests of the same cost. [`statuses`](Self::statuses) returns the status of
 /// every quota.
+///
+/// With `actix-rateguard`, a handler gets the decision from an argument of the type `CheckResult`, whose method
+/// `decision` returns it. `Decision` itself cannot be an argument of a handler.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
     allowed: bool,

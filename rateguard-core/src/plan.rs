@@ -103,6 +103,27 @@ impl From<Arc<Quotas>> for Plan {
     }
 }
 
+/// Parses quotas such as `"10/minute; 100/day"`, or `"unlimited"`.
+impl TryFrom<&str> for Plan {
+    type Error = crate::RateError;
+
+    fn try_from(text: &str) -> Result<Self, Self::Error> {
+        match text {
+            "unlimited" => Ok(Self::Unlimited),
+            _ => Self::try_of(text),
+        }
+    }
+}
+
+/// Parses quotas such as `"10/minute; 100/day"`, or `"unlimited"`.
+impl TryFrom<String> for Plan {
+    type Error = crate::RateError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::try_from(text.as_str())
+    }
+}
+
 impl<P: Into<Self>> From<Option<P>> for Plan {
     fn from(plan: Option<P>) -> Self {
         plan.map_or(Self::Unlimited, Into::into)

@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt, str::FromStr};
 
-use crate::escape::escape_for_display;
+use crate::{escape::escape_for_display, suggest};
 
 /// An algorithm that counts requests and decides whether a quota has room.
 ///
@@ -117,7 +117,11 @@ impl fmt::Display for AlgorithmError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> =
             Algorithm::NAMES.iter().map(|(_, name)| format!("\"{name}\"")).collect();
-        write!(f, "unknown algorithm `{}`; expected one of {}", self.text, names.join(", "))
+        write!(f, "unknown algorithm `{}`; ", self.text)?;
+        if let Some(name) = suggest(&self.text, Algorithm::NAMES.map(|(_, name)| name)) {
+            write!(f, "did you mean `{name}`? ")?;
+        }
+        write!(f, "expected one of {}", names.join(", "))
     }
 }
 
@@ -137,5 +141,7 @@ mod tests {
         }
         let error = "adaptive".parse::<Algorithm>().unwrap_err().to_string();
         assert!(error.contains("`adaptive`") && error.contains("\"token_bucket\""), "{error}");
+        let error = "token-bucket".parse::<Algorithm>().unwrap_err().to_string();
+        assert!(error.contains("did you mean `token_bucket`? expected one of"), "{error}");
     }
 }

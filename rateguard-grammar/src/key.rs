@@ -3,7 +3,7 @@
 
 use std::{error::Error, fmt, ops::RangeInclusive, str::FromStr};
 
-use crate::escape::escape_for_display;
+use crate::{escape::escape_for_display, suggest};
 
 /// The valid prefix lengths, in bits, of an IPv6 network whose addresses are one client. The range is from a
 /// provider's network (32) to a single address (128).
@@ -149,6 +149,37 @@ fn is_parameter(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-')
 }
 
+/// Returns a valid key that is similar to a text. The text is not a valid key.
+fn similar_key(text: &str) -> Option<String> {
+    // The parts have other separators, white space or other letter cases.
+    let parts =
+        text.split(['+', ',', ';', '&', '|', ' ']).map(str::trim).filter(|it| !it.is_empty());
+    let parts: Vec<String> = parts
+        .map(|part| match part.split_once(':') {
+            Some((kind, name)) => format!("{}:{name}", kind.to_lowercase()),
+            None => part.to_lowercase(),
+        })
+        .collect();
+    let joined = parts.join("+");
+    if joined.parse::<KeyNotation>().is_ok() {
+        return Some(joined);
+    }
+    let [part] = &parts[..] else { return None };
+    let similar = match part.split_once(':') {
+        Some((kind, name)) => {
+            let kinds = ["header", "cookie", "path", "session"];
+            format!("{}:{name}", suggest(kind, kinds)?)
+        }
+        None => match suggest(part, ["ip", "user", "identity", "bearer", "global"]) {
+            Some(key) => key.to_owned(),
+            // The name of a header, such as `X-Api-Key`.
+            None if part.contains('-') => format!("header:{}", text.trim()),
+            None => return None,
+        },
+    };
+    similar.parse::<KeyNotation>().ok().map(|_| similar)
+}
+
 /// The error for a text that is not a built-in key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct KeyNotationError {
@@ -186,7 +217,11 @@ impl fmt::Display for KeyNotationError {
         let text = &self.text;
         match self.problem {
             Problem::Unknown => {
-                write!(f, "unknown key `{text}`; expected one of {}", KeyNotation::FORMS)
+                write!(f, "unknown key `{text}`; ")?;
+                if let Some(similar) = similar_key(text) {
+                    write!(f, "did you mean `{similar}`? ")?;
+                }
+                write!(f, "expected one of {}", KeyNotation::FORMS)
             }
             Problem::Prefix => write!(
                 f,
@@ -253,10 +288,17 @@ mod tests {
     fn invalid_keys_are_rejected_with_the_reason() {
         for (text, reason) in [
             ("", "unknown key ``; expected one of \"ip\""),
-            ("IP", "unknown key `IP`"),
+            ("IP", "unknown key `IP`; did you mean `ip`? expected one of"),
+            ("ipp", "unknown key `ipp`; did you mean `ip`?"),
+            ("ip,user", "did you mean `ip+user`?"),
+            ("user and ip", "unknown key `user and ip`; expected"),
+            ("heder:X-Api-Key", "did you mean `header:X-Api-Key`?"),
+            ("X-Api-Key", "did you mean `header:X-Api-Key`?"),
+            ("X-Api Key", "unknown key `X-Api Key`; expected"),
+            ("email", "unknown key `email`; expected"),
             ("ip:4", "unknown key `ip:4`"),
             ("user+", "unknown key ``"),
-            ("user +ip", "unknown key `user `"),
+            ("user +ip", "unknown key `user `; did you mean `user`?"),
             ("ip/31", "from \"ip/32\" to \"ip/128\""),
             ("ip/129", "from \"ip/32\""),
             ("ip/x", "from \"ip/32\""),

@@ -39,7 +39,7 @@ pub use name::{NameError, check_name};
 pub use notation::Notation;
 pub use on_error::{OnError, OnErrorError};
 pub use quota::{Quota, QuotaError};
-pub use quota_fields::{QuotaExamples, QuotaFields};
+pub use quota_fields::{BURST_REQUIRES_TOKEN_BUCKET, QuotaExamples, QuotaFields};
 pub use quotas::Quotas;
 pub use rate::RateError;
 pub use shadow_fields::{ShadowFields, ShadowSpec};

@@ -92,10 +92,13 @@ impl Quota {
     ///
     /// # Errors
     ///
-    /// [`QuotaError::Burst`] unless the algorithm is [`Algorithm::TokenBucket`] and the burst is from 1 to
-    /// [`MAX_LIMIT`](Self::MAX_LIMIT); [`QuotaError::Precision`] if the bucket cannot count the quota exactly.
+    /// [`QuotaError::BurstAlgorithm`] unless the algorithm is [`Algorithm::TokenBucket`]; [`QuotaError::Burst`]
+    /// unless the burst is from 1 to [`MAX_LIMIT`](Self::MAX_LIMIT); [`QuotaError::Precision`] if the bucket cannot count the quota exactly.
     pub const fn with_burst(self, burst: u32) -> Result<Self, QuotaError> {
-        if !self.algorithm.has_burst() || burst == 0 || burst > Self::MAX_LIMIT {
+        if !self.algorithm.has_burst() {
+            return Err(QuotaError::BurstAlgorithm);
+        }
+        if burst == 0 || burst > Self::MAX_LIMIT {
             return Err(QuotaError::Burst);
         }
         Self { capacity: burst, ..self }.validate_precision()
@@ -189,8 +192,10 @@ pub enum QuotaError {
     Limit,
     /// The window is not from 1 millisecond to 365 days.
     Window,
-    /// The burst is not a whole number from 1 to 2147483648, or the algorithm is not [`Algorithm::TokenBucket`].
+    /// The burst is not a whole number from 1 to 2147483648.
     Burst,
+    /// The quota has a burst, and its algorithm is not [`Algorithm::TokenBucket`].
+    BurstAlgorithm,
     /// A token bucket cannot count the quota exactly, because a full bucket has too many parts of a token. The number
     /// of parts is the burst times the window in microseconds, divided by the greatest common divisor of the limit and
     /// that window. It must be less than 2^52.
@@ -204,7 +209,8 @@ impl QuotaError {
         match self {
             Self::Limit => "expected a limit that is a whole number from 1 to 2147483648",
             Self::Window => "expected a window from 1 millisecond to 365 days",
-            Self::Burst => "expected a burst from 1 to 2147483648, with algorithm \"token_bucket\"",
+            Self::Burst => "expected a burst from 1 to 2147483648",
+            Self::BurstAlgorithm => "a burst requires the algorithm \"token_bucket\"",
             Self::Precision => {
                 "a token bucket cannot count this quota exactly; use a smaller burst, or a limit that divides the window"
             }
@@ -261,7 +267,7 @@ mod tests {
     #[test]
     fn messages_name_every_algorithm_that_they_concern() {
         let [burst, precision] =
-            [QuotaError::Burst, QuotaError::Precision].map(|it| it.to_string());
+            [QuotaError::BurstAlgorithm, QuotaError::Precision].map(|it| it.to_string());
         for (algorithm, name) in Algorithm::NAMES {
             assert_eq!(burst.contains(&format!("\"{name}\"")), algorithm.has_burst(), "{burst}");
             let is_named = precision.contains(&name.replace('_', " "));

@@ -24,6 +24,9 @@ pub struct QuotaFields<L> {
     pub burst: Option<Located<u32, L>>,
 }
 
+/// The error message for a field `burst` without the field `algorithm = "token_bucket"`.
+pub const BURST_REQUIRES_TOKEN_BUCKET: &str = "`burst` requires `algorithm = \"token_bucket\"`";
+
 /// The parts of error messages that differ between the macro attribute and a policies file.
 #[derive(Clone, Copy, Debug)]
 pub struct QuotaExamples {
@@ -125,7 +128,10 @@ impl<L: Copy> QuotaFields<L> {
                 let message = "`burst` requires a single quota; in a list, write the burst after its quota: \"5/second token_bucket burst 20; 100/minute\"";
                 return Err(FieldError::at(location, message));
             };
-            *quota = quota.with_burst(value).map_err(|error| FieldError::at(location, error))?;
+            *quota = quota.with_burst(value).map_err(|error| match error {
+                QuotaError::BurstAlgorithm => FieldError::at(location, BURST_REQUIRES_TOKEN_BUCKET),
+                error => FieldError::at(location, error),
+            })?;
         }
         Quotas::new(quotas)
             .map_err(|error| FieldError { location: None, message: error.to_string() })
@@ -197,7 +203,11 @@ mod tests {
                 "conflicts with `fixed_window`",
             ),
             (quotas(None, Some(1 << 31), Some(31_536_000), bucket, None), Some(4), "exactly"),
-            (quotas(Some("5/s"), None, None, None, Some(9)), Some(5), "\"token_bucket\""),
+            (
+                quotas(Some("5/s"), None, None, None, Some(9)),
+                Some(5),
+                "`burst` requires `algorithm",
+            ),
             (quotas(Some("5/s; 9/m"), None, None, bucket, Some(9)), Some(5), "a single quota"),
         ] {
             let (found, message) = result.unwrap_err();

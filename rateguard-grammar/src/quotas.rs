@@ -84,6 +84,9 @@ impl FromStr for Quotas {
     type Err = RateError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if has_wrong_separator(text) {
+            return Err(RateError::Separator { text: escape_for_display(text) });
+        }
         if !text.contains(';') {
             return text.parse().map(|quota: Quota| quota.into());
         }
@@ -96,6 +99,15 @@ impl FromStr for Quotas {
         });
         Self::new(quotas.collect::<Result<Vec<_>, _>>()?)
     }
+}
+
+/// Returns whether a text consists of rates of which two are separated by another character than a semicolon.
+fn has_wrong_separator(text: &str) -> bool {
+    let is_rate = |text: &str| text.contains('/') || text.contains(" per ");
+    [",", "|", "&", "+", "\n", " and "].iter().any(|separator| {
+        text.contains(separator)
+            && text.split(';').flat_map(|text| text.split(separator)).all(is_rate)
+    })
 }
 
 impl TryFrom<&str> for Quotas {
@@ -148,8 +160,12 @@ mod tests {
     #[test]
     fn invalid_lists_are_rejected_with_the_position() {
         for (text, reason) in [
-            ("5/minut", "found `minut`"),
-            ("5/second; 100/minut", "quota 2, `100/minut`: expected a window"),
+            ("5/minut", "unknown unit of time `minut`"),
+            ("5/second; 100/minut", "quota 2, `100/minut`: unknown unit of time"),
+            ("5/second, 100/minute", "expected `;` between two rates, as in"),
+            ("5/secnd,\t100 per minute", "found `5/secnd,\\t100 per minute`"),
+            ("5/s; 6/m and 7/h", "expected `;` between two rates"),
+            ("1,000/minute", "expected a rate such as"),
             ("5/second;", "quota 2, ``: expected a rate"),
             ("; 5/second", "quota 1, ``: expected a rate"),
             ("0/second; 5/minute", "quota 1, `0/second`: expected a limit"),

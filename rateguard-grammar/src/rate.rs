@@ -3,9 +3,9 @@
 use std::{convert::Infallible, error::Error, fmt, str::FromStr};
 
 use crate::{
-    Algorithm, Quota, QuotaError,
+    Algorithm, AlgorithmError, Quota, QuotaError,
     escape::escape_for_display,
-    window::{WindowError, parse_window, write_window},
+    window::{WindowError, is_unit, parse_window, write_window},
 };
 
 /// The maximum number of quotas in one policy.
@@ -19,10 +19,10 @@ impl FromStr for Quota {
         let (rate, algorithm) = split_at_algorithm(text);
         let (limit, window) =
             rate.split_once('/').or_else(|| rate.split_once(" per ")).ok_or_else(invalid)?;
-        let quota = Self::new(
-            number(limit).ok_or_else(invalid)??,
-            parse_window(window).map_err(RateError::Window)?,
-        )?;
+        let limit = number(limit).ok_or_else(invalid)??;
+        let window = parse_window(window)
+            .map_err(|error| unknown_algorithm(window).unwrap_or(RateError::Window(error)))?;
+        let quota = Self::new(limit, window)?;
 
         let mut words = algorithm.split_whitespace();
         let Some(name) = words.next() else { return Ok(quota) };
@@ -44,6 +44,18 @@ fn split_at_algorithm(text: &str) -> (&str, &str) {
     let offset =
         Algorithm::NAMES.iter().filter_map(|(_, name)| text.find(&format!(" {name}"))).min();
     offset.map_or((text, ""), |offset| text.split_at(offset))
+}
+
+/// Returns an error if a text consists of a window and of further words, because the words do not begin with the
+/// name of an algorithm.
+fn unknown_algorithm(text: &str) -> Option<RateError> {
+    let words = text.trim_start().trim_start_matches(|it: char| it.is_ascii_digit());
+    let (unit, rest) = words.trim_start().split_once(char::is_whitespace)?;
+    let name = rest.split_whitespace().next().filter(|_| is_unit(unit))?;
+    if name == "burst" {
+        return Some(QuotaError::BurstAlgorithm.into());
+    }
+    name.parse::<Algorithm>().err().map(RateError::Algorithm)
 }
 
 /// Parses a whole number. `None` if the text contains anything but digits. If the number does not fit into 32 bits,
@@ -79,6 +91,13 @@ pub enum RateError {
     },
     /// The text of the window is not a duration.
     Window(WindowError),
+    /// The word after the window is not the name of an algorithm.
+    Algorithm(AlgorithmError),
+    /// Two quotas are not separated by a semicolon.
+    Separator {
+        /// The invalid text.
+        text: String,
+    },
     /// The limit, the window or the burst is out of range.
     Quota(QuotaError),
     /// A quota in a list is invalid.
@@ -107,6 +126,11 @@ impl fmt::Display for RateError {
                 "expected a rate such as \"5/minute\", \"100/10s\" or \"20 per 5 minutes\", found `{text}`"
             ),
             Self::Window(error) => error.fmt(f),
+            Self::Algorithm(error) => error.fmt(f),
+            Self::Separator { text } => write!(
+                f,
+                "expected `;` between two rates, as in \"5/second; 100/minute\", found `{text}`"
+            ),
             Self::Quota(error) => error.fmt(f),
             Self::Listed { position, text, error } => {
                 write!(f, "quota {position}, `{text}`: {error}")
@@ -170,14 +194,17 @@ mod tests {
             ("five/minute", "expected a rate such as"),
             ("-5/minute", "expected a rate such as"),
             ("5/", "expected a window such as"),
-            ("5/minut", "found `minut`"),
-            ("5/minute adaptive", "expected a window such as"),
+            ("5/minut", "unknown unit of time `minut`; did you mean `minute`?"),
+            ("5/60", "expected a window such as"),
+            ("5/minute adaptive", "unknown algorithm `adaptive`"),
+            ("5/10s token_buckt burst 20", "did you mean `token_bucket`?"),
+            ("5/minute burst 20", "requires the algorithm \"token_bucket\""),
             ("5/minute token_bucket 20", "expected a rate such as"),
             ("5/minute token_bucket burst", "expected a rate such as"),
             ("5/minute token_bucket burst 20 30", "expected a rate such as"),
             ("5/minute token_bucket burst 0", "expected a burst from 1 to 2147483648"),
             ("5/minute token_bucket burst 99999999999", "expected a burst from 1 to 2147483648"),
-            ("5/minute fixed_window burst 20", "with algorithm \"token_bucket\""),
+            ("5/minute fixed_window burst 20", "requires the algorithm \"token_bucket\""),
             ("2147483647/365d token_bucket", "cannot count this quota exactly"),
             ("0/minute", "expected a limit that is a whole number from 1"),
             ("5/0s", "expected a window from 1 millisecond"),

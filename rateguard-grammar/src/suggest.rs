@@ -24,8 +24,18 @@ pub fn suggest<'w>(unknown: &str, names: impl IntoIterator<Item = &'w str>) -> O
     }
     // At most a third of the letters may differ, but one letter may differ even in a short name.
     let max = (unknown.chars().count() / 3).max(1);
-    let distances = names.into_iter().map(|name| (distance(unknown, name), name));
+    let distances = names.into_iter().map(|name| {
+        let distance = if is_singular_of(unknown, name) { 0 } else { distance(unknown, name) };
+        (distance, name)
+    });
     distances.filter(|(distance, _)| *distance <= max).min_by_key(|it| it.0).map(|it| it.1)
+}
+
+/// Returns whether `name` ends with `ies` and `unknown` is its singular, such as `policy` for `policies`. The plural
+/// differs in three letters, which is too much for a comparison of the letters.
+fn is_singular_of(unknown: &str, name: &str) -> bool {
+    let stem = name.strip_suffix("ies");
+    stem.is_some_and(|stem| unknown.strip_suffix('y') == Some(stem))
 }
 
 /// Returns the optimal string alignment distance of two names. This is the number of insertions, deletions,
@@ -55,7 +65,7 @@ mod tests {
 
     #[test]
     fn only_similar_names_are_suggested() {
-        let names = ["rate", "key", "ban", "on_error", "missing_key"];
+        let names = ["rate", "key", "ban", "on_error", "missing_key", "policies"];
         for (unknown, expected) in [
             ("rtae", Some("rate")),
             ("raet", Some("rate")),
@@ -64,6 +74,7 @@ mod tests {
             ("on-error", Some("on_error")),
             ("onerror", Some("on_error")),
             ("misssing_key", Some("missing_key")),
+            ("policy", Some("policies")),
             ("quota", None),
             ("", None),
         ] {

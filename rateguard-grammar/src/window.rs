@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt, time::Duration};
 
-use crate::escape::escape_for_display;
+use crate::{escape::escape_for_display, suggest};
 
 /// A unit of time, with its duration and its names. The first name is the singular.
 struct Unit {
@@ -28,15 +28,46 @@ const UNITS: &[Unit] = &[
 /// duration has 2^64 microseconds or more.
 pub fn parse_window(text: &str) -> Result<Duration, WindowError> {
     let text = text.trim();
-    let invalid = || WindowError { text: escape_for_display(text) };
+    let invalid = |problem| WindowError { text: escape_for_display(text), problem };
+    let notation = || invalid(Problem::Notation);
 
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, name) = text.split_at(digits);
-    let number: u64 = if number.is_empty() { 1 } else { number.parse().map_err(|_| invalid())? };
-    let unit =
-        UNITS.iter().find(|unit| unit.names.contains(&name.trim_start())).ok_or_else(invalid)?;
+    let name = name.trim_start();
+    let number: u64 = if number.is_empty() { 1 } else { number.parse().map_err(|_| notation())? };
+    let Some(unit) = unit(name) else {
+        let is_word = name.starts_with(char::is_alphabetic) && !name.contains(char::is_whitespace);
+        return Err(if is_word {
+            invalid(Problem::Unit { name: escape_for_display(name) })
+        } else {
+            notation()
+        });
+    };
 
-    number.checked_mul(unit.micros).map(Duration::from_micros).ok_or_else(invalid)
+    number.checked_mul(unit.micros).map(Duration::from_micros).ok_or_else(notation)
+}
+
+/// Returns the unit with this name.
+fn unit(name: &str) -> Option<&'static Unit> {
+    UNITS.iter().find(|unit| unit.names.contains(&name))
+}
+
+/// Returns whether a text is the name of a unit, such as `minute`.
+pub(crate) fn is_unit(name: &str) -> bool {
+    unit(name).is_some()
+}
+
+/// Returns the name of a unit that is similar to this name, which is not the name of a unit.
+fn similar_unit(name: &str) -> Option<&'static str> {
+    let lowercase = name.to_lowercase();
+    let names = || UNITS.iter().flat_map(|unit| unit.names.iter().copied());
+    let in_lowercase = names().find(|unit| *unit == lowercase);
+    // An abbreviation differs from many other words in one letter, for example `m` from `mo`, so only words are
+    // suggested for words.
+    let is_word = |name: &&str| name.len() > 2;
+    in_lowercase.or_else(|| {
+        suggest(&lowercase, names().filter(is_word)).filter(|_| name.chars().count() > 2)
+    })
 }
 
 /// Writes a duration in the notation that [`parse_window`] parses: `minute`, `10 seconds`, `1500 microseconds`.
@@ -56,15 +87,45 @@ pub(crate) fn write_window(window: Duration, to: &mut impl fmt::Write) -> fmt::R
 #[derive(Clone, PartialEq, Eq)]
 pub struct WindowError {
     text: String,
+    problem: Problem,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+enum Problem {
+    /// The word after the number is not a unit.
+    Unit { name: String },
+    /// The text has no unit, or its number is too high or not a whole number.
+    Notation,
+}
+
+impl WindowError {
+    /// Returns whether the word after the number is not a unit. The message then contains all units, and is also
+    /// correct for a duration that is not a window.
+    #[must_use]
+    pub fn is_unknown_unit(&self) -> bool {
+        matches!(self.problem, Problem::Unit { .. })
+    }
 }
 
 impl fmt::Display for WindowError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "expected a window such as \"500ms\", \"10s\", \"1m\", \"1h\" or \"1d\", found `{}`",
-            self.text
-        )
+        let Problem::Unit { name } = &self.problem else {
+            return write!(
+                f,
+                "expected a window such as \"500ms\", \"10s\", \"1m\", \"1h\" or \"1d\", found `{}`",
+                self.text
+            );
+        };
+        write!(f, "unknown unit of time `{name}`; ")?;
+        if let Some(unit) = similar_unit(name) {
+            write!(f, "did you mean `{unit}`? ")?;
+        }
+        f.write_str("expected one of ")?;
+        for (index, unit) in UNITS.iter().rev().enumerate() {
+            let comma = if index == 0 { "" } else { ", " };
+            write!(f, "{comma}`{}` (`{}`)", unit.names[0], unit.names[2..].join("`, `"))?;
+        }
+        Ok(())
     }
 }
 
@@ -93,7 +154,34 @@ mod tests {
     fn invalid_windows_are_rejected_and_quoted() {
         for text in ["", "5", "m5", "5x", "-1s", "1.5s", "5 m m", "99999999999999999999s", "5M"] {
             let error = parse_window(text).expect_err(text).to_string();
-            assert!(error.ends_with(&format!("found `{text}`")), "{error}");
+            let is_quoted = error.ends_with(&format!("found `{text}`"));
+            assert!(is_quoted || error.starts_with("unknown unit of time `"), "{error}");
+        }
+    }
+
+    #[test]
+    fn unknown_unit_is_reported_with_all_units_and_a_similar_one() {
+        assert_eq!(
+            parse_window("5 minuet").unwrap_err().to_string(),
+            "unknown unit of time `minuet`; did you mean `minute`? expected one of `microsecond` (`us`), `millisecond` (`ms`), `second` (`sec`, `s`), `minute` (`min`, `m`), `hour` (`h`), `day` (`d`)"
+        );
+        for (text, similar) in [
+            ("minut", Some("minute")),
+            ("Minute", Some("minute")),
+            ("5M", Some("m")),
+            ("2 secnds", Some("seconds")),
+            ("mins", Some("min")),
+            ("day.", Some("day")),
+            ("5x", None),
+            ("1mo", None),
+            ("1 fortnight", None),
+        ] {
+            let error = parse_window(text).unwrap_err();
+            assert!(error.is_unknown_unit(), "{error}");
+            let error = error.to_string();
+            let suggestion = similar.map(|unit| format!("; did you mean `{unit}`? expected"));
+            let suggestion = suggestion.unwrap_or("`; expected".to_owned());
+            assert!(error.contains(&suggestion), "{error}");
         }
     }
 }

@@ -4,7 +4,7 @@ use actix_rateguard_grammar::{
     Ban, Count, KeyNotation, Methods, MissingKey, OnError, Quotas, ShadowFields, ShadowSpec,
     check_cost, expected_one_of,
 };
-use proc_macro2::Span;
+use proc_macro2::{Delimiter, Span, TokenTree};
 use syn::{
     Expr, Ident, LitStr, Path, Token,
     ext::IdentExt,
@@ -124,11 +124,10 @@ impl Parse for Args {
                     format!("unknown argument `{unknown}`; {expected}"),
                 ));
             };
-            if !input.peek(Token![=]) {
-                return Err(error_at(
-                    name.span(),
-                    format!("expected `{name} = …`, found `{name}`"),
-                ));
+            let is_assignment =
+                input.peek(Token![=]) && !input.peek(Token![==]) && !input.peek(Token![=>]);
+            if !is_assignment {
+                return Err(missing_equals(&name, input));
             }
             input.parse::<Token![=]>()?;
             read(&mut args, &name, input)?;
@@ -138,6 +137,26 @@ impl Parse for Args {
         }
         args.validate()
     }
+}
+
+/// Returns the error for an argument name that no `=` follows.
+fn missing_equals(name: &Ident, input: ParseStream<'_>) -> syn::Error {
+    // If the name is the last token, this is the span of the attribute. The span of the name is better then.
+    let next = input.fork().parse::<TokenTree>().ok();
+    let span = next.as_ref().map_or(name.span(), TokenTree::span);
+    let found = match next {
+        None => "the end of the arguments".to_owned(),
+        Some(TokenTree::Group(group)) => match group.delimiter() {
+            Delimiter::Parenthesis => "`(`".to_owned(),
+            Delimiter::Bracket => "`[`".to_owned(),
+            Delimiter::Brace => "`{`".to_owned(),
+            Delimiter::None => format!("`{}`", group.stream()),
+        },
+        Some(_) if input.peek(Token![==]) => "`==`".to_owned(),
+        Some(_) if input.peek(Token![=>]) => "`=>`".to_owned(),
+        Some(token) => format!("`{token}`"),
+    };
+    error_at(span, format!("expected `=` after `{name}`, found {found}"))
 }
 
 fn argument_names() -> Vec<&'static str> {
@@ -211,6 +230,22 @@ fn reject_conflicts(
     })
 }
 
+/// Returns the part of the message for a duplicate argument that says how to write both values.
+fn duplicate_remedy(name: &str) -> &'static str {
+    match name {
+        "rate" | "candidate" => {
+            "write several rates in one string, such as \"5/second; 100/minute\""
+        }
+        "limit" | "window" => {
+            "for several quotas, write all of them as `rate = \"5/second; 100/minute\"`"
+        }
+        "key" => "write several parts of a key in one string, such as \"user+ip\"",
+        "methods" => "write several methods in one string, such as \"POST, PUT\"",
+        "count" => "write several statuses in one string, such as \"status:401,403\"",
+        _ => "remove one of them",
+    }
+}
+
 /// Parses the value of the argument `name` and stores it in `to`. Returns an error if `to` already has a value.
 fn set_once<T>(
     to: &mut Option<Located<T>>,
@@ -225,7 +260,8 @@ fn set_once<T>(
         expr = *group.expr;
     }
     if to.is_some() {
-        return Err(error_at(name.span(), format!("duplicate argument `{name}`")));
+        let remedy = duplicate_remedy(&name.to_string());
+        return Err(error_at(name.span(), format!("duplicate argument `{name}`; {remedy}")));
     }
     let span = expr.span();
     *to = Some(Located { value: read(expr)?, location: span });

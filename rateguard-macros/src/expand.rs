@@ -2,7 +2,7 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::{Expr, ItemFn, Visibility, spanned::Spanned};
+use syn::{Expr, FnArg, ItemFn, Type, Visibility, spanned::Spanned};
 
 use crate::{
     args::{Allowance, Args},
@@ -218,7 +218,22 @@ fn handler(function: &ItemFn) -> TokenStream {
     let ident = &function.sig.ident;
     let parameters = generics::parameters(&function.sig.generics);
     let parameters = (!parameters.is_empty()).then(|| quote!(::<#(#parameters),*>));
-    quote_spanned!(ident.span()=> ::actix_rateguard::__private::handler(#ident #parameters))
+    match function.sig.inputs.iter().any(is_decision) {
+        true => quote_spanned! {ident.span()=>
+            ::actix_rateguard::__private::handler_with_decision(#ident #parameters)
+        },
+        false => quote_spanned! {ident.span()=>
+            ::actix_rateguard::__private::handler(#ident #parameters)
+        },
+    }
+}
+
+/// Returns whether the type of an argument has the name `Decision`. Users may expect that a handler gets the type
+/// `Decision` of the library, and the error message then names the right type. Other types may have this name, too.
+fn is_decision(argument: &FnArg) -> bool {
+    let FnArg::Typed(argument) = argument else { return false };
+    let Type::Path(path) = &*argument.ty else { return false };
+    path.path.segments.last().is_some_and(|segment| segment.ident == "Decision")
 }
 
 /// Generates the expression that computes the cost of a request.

@@ -31,7 +31,8 @@ use proc_macro::TokenStream;
 /// - `limit = 5, window = 60`: at most 5 requests in any 60 seconds. The window is a whole number of seconds, or a
 ///   string: `"500ms"`, `"10s"`, `"1m"`, `"1h"`, `"1d"`. The limit is from 1 to 2^31, and the window is from 1 ms to
 ///   365 days. The numbers can also be constant expressions, such as `limit = MAX_LOGINS, window = 60 * 60`, which the
-///   compiler evaluates: a limit is a `u32`, and a window is a number of seconds as a `u64`.
+///   compiler evaluates: a limit is a `u32`, and a window is a
+///   `Duration`, or a number of seconds as a `u64`.
 /// - `rate = "5/minute"`: a limit of 5 requests and a window of one minute, in one string. Other forms are
 ///   `"100/10s"` and `"20 per 5 minutes"`. A list such as `"5/second; 100/minute; 1000/day"` has up to 8 quotas, and
 ///   a request is admitted only if every quota has room.
@@ -181,6 +182,7 @@ pub fn rate_limit(args: TokenStream, item: TokenStream) -> TokenStream {
         // function is missing.
         Err(error) => {
             let error = error.into_compile_error();
+            let original = handler::recovered(original);
             quote::quote!(#error #original).into()
         }
     }

@@ -120,8 +120,17 @@ fn constant_quota_expr(quota: &ConstantQuota, cost: Option<&Expr>) -> TokenStrea
     };
     let window = match window {
         Number::Literal(window) => duration(*window),
-        Number::Constant(seconds) => {
-            quote_spanned!(seconds.span()=> ::actix_rateguard::__private::validated_window(#seconds))
+        // The type of the expression selects the method: an inherent method of the library, or the method of the
+        // trait, which only prevents a second error.
+        Number::Constant(window) => {
+            let duration = quote_spanned! {window.span()=>
+                ::actix_rateguard::__private::constant_window(#window).__rateguard_window()
+            };
+            quote!({
+                #[allow(unused_imports)]
+                use ::actix_rateguard::__private::InvalidWindow as _;
+                #duration
+            })
         }
     };
     let burst = option(burst.as_ref().map(|burst| match burst {

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use actix_rateguard_grammar::{Algorithm, QuotaExamples, QuotaFields, Quotas};
+use actix_rateguard_grammar::{
+    Algorithm, BURST_REQUIRES_TOKEN_BUCKET, QuotaExamples, QuotaFields, Quotas,
+};
 use proc_macro2::Span;
 
 use crate::{
@@ -67,10 +69,14 @@ impl QuotaArgs {
                 "expected a literal, because `rate` is one; for a constant burst, use `limit` and `window`",
             ));
         };
+        let algorithm = self.algorithm.map_or_else(Algorithm::default, |it| it.value);
+        if let Some(burst) = self.burst.as_ref().filter(|_| !algorithm.has_burst()) {
+            return Err(error_at(burst.location, BURST_REQUIRES_TOKEN_BUCKET));
+        }
         Ok(Some(ConstantQuota {
             limit: limit.value.clone(),
             window: window.value.clone(),
-            algorithm: self.algorithm.map_or_else(Algorithm::default, |it| it.value),
+            algorithm,
             burst: self.burst.as_ref().map(|burst| burst.value.clone()),
         }))
     }

@@ -26,5 +26,5 @@ pub(crate) fn rollout(expr: Expr) -> syn::Result<u8> {
         }
         _ => None,
     }
-    .ok_or_else(|| error_at(expr.span(), Fields::EXPECTED_ROLLOUT))
+    .ok_or_else(|| values::expected_number(&expr, Fields::EXPECTED_ROLLOUT))
 }

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use actix_rateguard_grammar::{
     Algorithm, Ban, Count, EXPECTED_COST, KeyNotation, KeyPart, Methods, MissingKey, Notation,
-    OnError, QuotaError, Quotas, check_name, parse_window,
+    OnError, QuotaError, Quotas, check_name, escape_for_display, parse_window,
 };
-use syn::{Expr, ExprLit, Lit, LitStr, Path, spanned::Spanned};
+use quote::ToTokens;
+use syn::{Expr, ExprLit, Lit, LitStr, Path, Token, punctuated::Punctuated, spanned::Spanned};
 
 use crate::error::error_at;
 
@@ -53,7 +54,17 @@ fn number(expr: Expr, expected: QuotaError) -> syn::Result<Number<u32>> {
         _ if may_be_constant(&expr) => return Ok(Number::Constant(expr)),
         _ => None,
     };
-    literal.map(Number::Literal).ok_or_else(|| error_at(expr.span(), expected))
+    literal.map(Number::Literal).ok_or_else(|| expected_number(&expr, &expected.to_string()))
+}
+
+/// Returns the error for a value that is not a number. `expected` is the error message. If the value is a string, the
+/// message also says that the number must have no quotes.
+pub(crate) fn expected_number(expr: &Expr, expected: &str) -> syn::Error {
+    let quotes = match expr {
+        Expr::Lit(ExprLit { lit: Lit::Str(_), .. }) => ", without quotes",
+        _ => "",
+    };
+    error_at(expr.span(), format!("{expected}{quotes}"))
 }
 
 /// Returns whether the expression may be a constant number, such as `MAX_LOGINS`, `60 * 60` or `of(5)`.
@@ -88,6 +99,11 @@ pub(crate) fn window(expr: Expr) -> syn::Result<Number<Duration>> {
 }
 
 pub(crate) fn key(expr: Expr) -> syn::Result<Key> {
+    if let Some(parts) = several_strings(&expr) {
+        let parts = escape_for_display(&parts.join("+"));
+        let message = format!("expected one string with all parts of the key, such as \"{parts}\"");
+        return Err(error_at(expr.span(), message));
+    }
     match expr {
         Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => {
             let notation = text.value().parse().map_err(
@@ -104,13 +120,36 @@ pub(crate) fn key(expr: Expr) -> syn::Result<Key> {
             Ok(Key::Notation(notation))
         }
         Expr::Path(_) | Expr::Closure(_) => Ok(Key::Function(expr)),
-        _ => Err(error_at(
-            expr.span(),
-            format!(
-                "expected one of {}, a function path, a closure over `&HttpRequest`",
-                KeyNotation::FORMS
-            ),
-        )),
+        _ => Err(called_function(&expr).unwrap_or_else(|| {
+            error_at(
+                expr.span(),
+                format!(
+                    "expected one of {}, a function path, a closure over `&HttpRequest`",
+                    KeyNotation::FORMS
+                ),
+            )
+        })),
+    }
+}
+
+/// Returns the strings of an expression that consists of several strings, such as `"user" + "ip"` or `["user", "ip"]`.
+/// Returns `None` for every other expression.
+fn several_strings(expr: &Expr) -> Option<Vec<String>> {
+    let string = |expr: &Expr| match expr {
+        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Some(vec![text.value()]),
+        _ => several_strings(expr),
+    };
+    let list = |list: &Punctuated<Expr, Token![,]>| {
+        let strings: Option<Vec<_>> = list.iter().map(string).collect();
+        strings.map(|strings| strings.concat())
+    };
+    match expr {
+        Expr::Binary(binary) => Some([string(&binary.left)?, string(&binary.right)?].concat()),
+        Expr::Array(array) => list(&array.elems),
+        Expr::Tuple(tuple) => list(&tuple.elems),
+        Expr::Paren(inner) => several_strings(&inner.expr),
+        Expr::Reference(inner) => several_strings(&inner.expr),
+        _ => None,
     }
 }
 
@@ -118,10 +157,10 @@ pub(crate) fn key(expr: Expr) -> syn::Result<Key> {
 fn validate_features(notation: &KeyNotation) -> Result<(), &'static str> {
     notation.parts().iter().try_for_each(|part| match part {
         KeyPart::Identity if !cfg!(feature = "actix-identity") => {
-            Err("this key requires the feature `actix-identity` of `actix-rateguard`")
+            Err("this key requires the feature `actix-identity` of `actix-rateguard`; enable the feature in `Cargo.toml`: `actix-rateguard = { …, features = [\"actix-identity\"] }`")
         }
         KeyPart::Session(_) if !cfg!(feature = "actix-session") => {
-            Err("this key requires the feature `actix-session` of `actix-rateguard`")
+            Err("this key requires the feature `actix-session` of `actix-rateguard`; enable the feature in `Cargo.toml`: `actix-rateguard = { …, features = [\"actix-session\"] }`")
         }
         _ => Ok(()),
     })
@@ -163,8 +202,18 @@ pub(crate) fn on_reject(expr: Expr) -> syn::Result<Expr> {
 fn function(expr: Expr, expected: &str) -> syn::Result<Expr> {
     match expr {
         Expr::Path(_) | Expr::Closure(_) => Ok(expr),
-        _ => Err(error_at(expr.span(), expected)),
+        _ => Err(called_function(&expr).unwrap_or_else(|| error_at(expr.span(), expected))),
     }
+}
+
+/// Returns the error for a call of a function without arguments, in the place of the function. Returns `None` for
+/// every other expression.
+fn called_function(expr: &Expr) -> Option<syn::Error> {
+    let Expr::Call(call) = expr else { return None };
+    let Expr::Path(path) = &*call.func else { return None };
+    let path = path.to_token_stream().to_string().replace(' ', "");
+    let message = format!("expected the path of a function without a call: `{path}`");
+    call.args.is_empty().then(|| error_at(expr.span(), message))
 }
 
 pub(crate) fn policy_name(expr: Expr) -> syn::Result<LitStr> {
@@ -185,8 +234,9 @@ pub(crate) fn cost(expr: Expr) -> syn::Result<Cost> {
             let number = number.ok_or_else(|| error_at(expr.span(), expected()))?;
             Ok(Cost { number: Some(number), expr })
         }
+        Expr::Lit(ExprLit { lit: Lit::Str(_), .. }) => Err(expected_number(&expr, EXPECTED_COST)),
         Expr::Path(_) | Expr::Closure(_) => Ok(Cost { number: None, expr }),
-        _ => Err(error_at(expr.span(), expected())),
+        _ => Err(called_function(&expr).unwrap_or_else(|| error_at(expr.span(), expected()))),
     }
 }
 

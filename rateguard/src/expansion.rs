@@ -7,13 +7,15 @@ pub use actix_web::{Error, FromRequest, HttpRequest, HttpResponse, Responder, we
 pub use inventory;
 
 use crate::{
-    Algorithm, Caller, Plan, Quota, Quotas, RequestCost, error::QuotaError, key::BuiltinKey,
-    resolve_output::ResolveOutput,
+    Algorithm, Caller, Plan, Quota, Quotas, RequestCost,
+    error::QuotaError,
+    key::BuiltinKey,
+    resolve_output::{KeyOutput, PlanOutput},
 };
 pub use crate::{
     attribute::{
         Allowance, HandlerLimit, LimitInputs, LimitedHandler, OnRejectFn, Settings, handler,
-        limited,
+        handler_with_decision, limited,
     },
     inventory::{AttributeLimit, PolicyUse},
 };
@@ -50,17 +52,66 @@ pub const fn validated_limit(limit: u32) -> u32 {
     valid(Quota::new(limit, Quota::MAX_WINDOW)).limit()
 }
 
-/// Validates the argument `window` of the macro attribute, which is in seconds, and converts it into a duration. This
-/// function is separate from [`quota`], so that the compiler reports an invalid window at this argument.
-///
-/// # Panics
-///
-/// If the window is invalid. The panic happens at compile time.
+/// The type of a constant that is the argument `window`.
+#[diagnostic::on_unimplemented(
+    message = "expected a window as a number of seconds (`u64`) or as a `Duration`, found `{Self}`",
+    label = "expected `u64` or `Duration`",
+    note = "a text such as \"10s\" must be a literal in the attribute"
+)]
+pub trait WindowType: Copy {}
+
+impl WindowType for u64 {}
+impl WindowType for Duration {}
+
+/// A constant of type `T` that is the argument `window`.
+#[derive(Clone, Copy)]
+pub struct ConstantWindow<T>(T);
+
+/// Accepts a constant as window. This function is separate from [`quota`], so that the compiler reports a wrong type
+/// and an invalid window at the argument `window`.
 #[must_use]
-#[track_caller]
-pub const fn validated_window(seconds: u64) -> Duration {
-    valid(Quota::new(1, Duration::from_secs(seconds))).window()
+pub const fn constant_window<T: WindowType>(window: T) -> ConstantWindow<T> {
+    ConstantWindow(window)
 }
+
+// The compiler evaluates the methods, and it can only evaluate methods that are not of a trait.
+
+impl ConstantWindow<u64> {
+    /// Returns the window of a quota.
+    ///
+    /// # Panics
+    ///
+    /// If the window is invalid. The panic happens at compile time.
+    #[must_use]
+    #[track_caller]
+    pub const fn __rateguard_window(self) -> Duration {
+        ConstantWindow(Duration::from_secs(self.0)).__rateguard_window()
+    }
+}
+
+impl ConstantWindow<Duration> {
+    /// Returns the window of a quota.
+    ///
+    /// # Panics
+    ///
+    /// If the window is invalid. The panic happens at compile time.
+    #[must_use]
+    #[track_caller]
+    pub const fn __rateguard_window(self) -> Duration {
+        valid(Quota::new(1, self.0)).window()
+    }
+}
+
+/// Gives the method to a constant of a wrong type. So the compiler only reports that [`WindowType`] is not
+/// implemented, and not also that the method is missing.
+pub trait InvalidWindow: Sized {
+    /// Never called, because [`constant_window`] does not return a value of a wrong type.
+    fn __rateguard_window(self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+impl<T> InvalidWindow for ConstantWindow<T> {}
 
 /// Returns the quota, or panics if it is invalid. With `track_caller` on this function and on its callers, the compiler
 /// reports the panic in the macro attribute, and not here.
@@ -154,7 +205,7 @@ pub async fn key_of_function<'a, V, Kind>(
     key: impl FnOnce(&'a HttpRequest) -> V,
 ) -> Result<Caller, Error>
 where
-    V: ResolveOutput<Caller, Kind>,
+    V: KeyOutput<Kind>,
 {
     key(request).resolve().await
 }
@@ -166,7 +217,7 @@ pub async fn plan<'a, V, Kind>(
     plan: impl FnOnce(&'a HttpRequest) -> V,
 ) -> Result<Plan, Error>
 where
-    V: ResolveOutput<Plan, Kind>,
+    V: PlanOutput<Kind>,
 {
     plan(request).resolve().await
 }

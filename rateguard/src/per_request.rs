@@ -14,7 +14,8 @@ use crate::Plan;
 /// `T` ([`IntoResolved`]). The compiler infers the type parameter `Kind`.
 #[diagnostic::on_unimplemented(
     message = "expected a closure or function over `&HttpRequest`, found `{Self}`",
-    note = "it may be sync or async; for a key it returns text, a number, a `Key`, a `Caller`, or an `Option` or `Result` of one of them; for a plan it returns a `Quota`, `Quotas`, a `Plan`, or an `Option` or `Result` of one of them"
+    note = "it may be sync or async; for a key it returns text, a number, a `Key`, a `Caller`, or an `Option` or `Result` of one of them; for a plan it returns a `Quota`, `Quotas`, a `Plan`, or an `Option` or `Result` of one of them",
+    note = "the error of a `Result` must convert into `actix_web::Error`: `.map_err(actix_web::error::ErrorBadRequest)` converts other errors, such as `String`"
 )]
 pub trait PerRequest<T, Kind>: Send + Sync + 'static {
     #[doc(hidden)]
@@ -94,11 +95,11 @@ impl<T> Clone for RequestResolver<T> {
     }
 }
 
-/// Marks the implementations of [`PerRequest`] for sync functions, and of `ResolveOutput` for other values.
+/// Marks the implementations of [`PerRequest`] for sync functions, and of `KeyOutput` and `PlanOutput` for other values.
 #[doc(hidden)]
 pub struct Immediate<Kind>(PhantomData<Kind>);
 
-/// Marks the implementations of [`PerRequest`] for async functions, and of `ResolveOutput` for futures.
+/// Marks the implementations of [`PerRequest`] for async functions, and of `KeyOutput` and `PlanOutput` for futures.
 #[doc(hidden)]
 pub struct Awaited<Kind>(PhantomData<Kind>);
 

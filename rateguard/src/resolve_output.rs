@@ -2,27 +2,52 @@
 
 use actix_web::Error;
 
-use crate::per_request::{Awaited, Immediate, IntoResolved};
+use crate::{
+    Caller, Plan,
+    per_request::{Awaited, Immediate, IntoResolved},
+};
 
-/// A value that a key or plan function of a macro attribute returns. It is the key or plan, or a future that
-/// returns the key or plan.
+/// A value that a key function of a macro attribute returns. It is the key, or a future that returns the key.
 #[diagnostic::on_unimplemented(
-    message = "expected the output of a key or plan function, found `{Self}`",
-    note = "a key function returns text, a number, a `Key`, a `Caller`, or an `Option` or `Result` of one of them; a plan function returns a `Quota`, `Quotas`, a `Plan`, or an `Option` or `Result` of one of them; both may be async"
+    message = "a key function cannot return `{Self}`",
+    label = "expected text, a number, a `Key`, a `Caller`, or an `Option` or `Result` of one of them",
+    note = "the error of a `Result` must convert into `actix_web::Error`: `.map_err(actix_web::error::ErrorBadRequest)` converts other errors, such as `String`",
+    note = "the function may be async"
 )]
-pub trait ResolveOutput<T, Kind> {
+pub trait KeyOutput<Kind> {
     #[allow(async_fn_in_trait, reason = "the future is awaited on the thread of the request")]
-    async fn resolve(self) -> Result<T, Error>;
+    async fn resolve(self) -> Result<Caller, Error>;
 }
 
-impl<T, Kind, V: IntoResolved<T, Kind>> ResolveOutput<T, Immediate<Kind>> for V {
-    async fn resolve(self) -> Result<T, Error> {
-        self.into_resolved()
-    }
+/// A value that a plan function of a macro attribute returns. It is the plan, or a future that returns the plan.
+#[diagnostic::on_unimplemented(
+    message = "a plan function cannot return `{Self}`",
+    label = "expected a `Plan`, a `Quota`, `Quotas`, or an `Option` or `Result` of one of them",
+    note = "`Plan::named(\"free\")` is a plan of the guard, and `Plan::of(\"10/minute\")` is a plan with these quotas",
+    note = "the error of a `Result` must convert into `actix_web::Error`: `.map_err(actix_web::error::ErrorBadRequest)` converts other errors, such as `String`",
+    note = "the function may be async"
+)]
+pub trait PlanOutput<Kind> {
+    #[allow(async_fn_in_trait, reason = "the future is awaited on the thread of the request")]
+    async fn resolve(self) -> Result<Plan, Error>;
 }
 
-impl<T, Kind, F: Future<Output: IntoResolved<T, Kind>>> ResolveOutput<T, Awaited<Kind>> for F {
-    async fn resolve(self) -> Result<T, Error> {
-        self.await.into_resolved()
-    }
+/// Implements the trait for values that convert into `$resolved`, and for futures that return such a value.
+macro_rules! implement {
+    ($output:ident, $resolved:ty) => {
+        impl<Kind, V: IntoResolved<$resolved, Kind>> $output<Immediate<Kind>> for V {
+            async fn resolve(self) -> Result<$resolved, Error> {
+                self.into_resolved()
+            }
+        }
+
+        impl<Kind, F: Future<Output: IntoResolved<$resolved, Kind>>> $output<Awaited<Kind>> for F {
+            async fn resolve(self) -> Result<$resolved, Error> {
+                self.await.into_resolved()
+            }
+        }
+    };
 }
+
+implement!(KeyOutput, Caller);
+implement!(PlanOutput, Plan);

@@ -18,7 +18,7 @@ use std::fmt;
 pub struct UserId(String);
 
 impl UserId {
-    /// Creates the id of a user.
+    /// Creates the id of a user. `UserId::from` also accepts numbers: `UserId::from(42)` equals `UserId::new("42")`.
     pub fn new(id: impl Into<String>) -> Self {
         Self(id.into())
     }
@@ -30,9 +30,48 @@ impl UserId {
     }
 }
 
+impl From<&str> for UserId {
+    fn from(id: &str) -> Self {
+        Self::new(id)
+    }
+}
+
+impl From<String> for UserId {
+    fn from(id: String) -> Self {
+        Self::new(id)
+    }
+}
+
+/// Implements the conversion from numeric ids. The id is the number in decimal digits.
+macro_rules! from_integers {
+    ($($integer:ty)*) => {
+        $(
+            impl From<$integer> for UserId {
+                fn from(id: $integer) -> Self {
+                    Self::new(id.to_string())
+                }
+            }
+        )*
+    };
+}
+
+from_integers!(i32 i64 u32 u64);
+
 /// The debug output does not contain the id, so a log of the request's extensions does not reveal the user.
 impl fmt::Debug for UserId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("UserId(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_convert_from_texts_and_numbers() {
+        for id in [UserId::from("42"), UserId::from("42".to_owned()), 42.into(), 42_u64.into()] {
+            assert_eq!(id, UserId::new("42"));
+        }
     }
 }

@@ -48,7 +48,7 @@ async fn each_mistake_has_its_own_cause_in_the_error_and_in_the_log() {
         let address = format!("127.0.0.1:{}", server.port());
         let lines = log_lines::with("WARN store check failed (Redis at ");
         let mut lines = lines.iter().filter(|line| line.contains(&address));
-        let end = "; 1 request admitted without a check since the last message of this kind";
+        let end = "; 1 check failed since the last message of this kind; the failure mode `open` admits the request";
         assert!(lines.any(|it| it.contains(advice) && it.ends_with(end)), "{advice}: {lines:?}");
     }
 }

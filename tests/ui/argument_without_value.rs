@@ -5,4 +5,24 @@ async fn handler() -> &'static str {
     "ok"
 }
 
+#[rate_limit(rate: "5/minute")]
+async fn colon() -> &'static str {
+    "ok"
+}
+
+#[rate_limit(rate("5/minute"))]
+async fn parentheses() -> &'static str {
+    "ok"
+}
+
+#[rate_limit(rate == "5/minute")]
+async fn comparison() -> &'static str {
+    "ok"
+}
+
+#[rate_limit(rate)]
+async fn end() -> &'static str {
+    "ok"
+}
+
 fn main() {}

@@ -6,7 +6,9 @@ use actix_rateguard::rate_limit;
 
 const NONE: u32 = 0;
 const NO_SECONDS: u64 = 0;
-const MINUTE: Duration = Duration::from_secs(60);
+const NO_TIME: Duration = Duration::ZERO;
+const TEXT: &str = "1m";
+const SIGNED: i32 = 60;
 
 #[rate_limit(limit = NONE, window = 60)]
 async fn limit() -> &'static str {
@@ -18,8 +20,18 @@ async fn window() -> &'static str {
     "ok"
 }
 
-#[rate_limit(limit = 5, window = MINUTE)]
+#[rate_limit(limit = 5, window = NO_TIME)]
 async fn duration() -> &'static str {
+    "ok"
+}
+
+#[rate_limit(limit = 5, window = TEXT)]
+async fn text() -> &'static str {
+    "ok"
+}
+
+#[rate_limit(limit = 5, window = SIGNED)]
+async fn signed() -> &'static str {
     "ok"
 }
 

@@ -20,4 +20,19 @@ async fn number() -> &'static str {
     "ok"
 }
 
+#[rate_limit(rate = "5/second, 100/minute")]
+async fn comma() -> &'static str {
+    "ok"
+}
+
+#[rate_limit(rate = "5/minute tokenbucket burst 20")]
+async fn algorithm() -> &'static str {
+    "ok"
+}
+
+#[rate_limit(rate = "5/minute burst 20")]
+async fn burst() -> &'static str {
+    "ok"
+}
+
 fn main() {}

@@ -5,4 +5,19 @@ async fn handler() -> &'static str {
     "ok"
 }
 
+#[rate_limit(rate = "5/minute", rate = "50/hour")]
+async fn rates() -> &'static str {
+    "ok"
+}
+
+#[rate_limit(rate = "5/minute", key = "user", key = "ip")]
+async fn keys() -> &'static str {
+    "ok"
+}
+
+#[rate_limit(rate = "5/minute", name = "a", name = "b")]
+async fn names() -> &'static str {
+    "ok"
+}
+
 fn main() {}

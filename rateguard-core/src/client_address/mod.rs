@@ -1,5 +1,6 @@
 //! Determines the address of a client behind proxies: from the address of the peer, and from the lines of a header.
 
+mod address_texts;
 mod address_trace;
 mod embedded;
 mod error;
@@ -17,6 +18,7 @@ use actix_rateguard_grammar::IPV6_PREFIXES;
 use ipnet::IpNet;
 
 pub use self::{
+    address_texts::AddressTexts,
     address_trace::{AddressTrace, AddressTraceRecorder, Hop, StopReason, TraceListener},
     embedded::canonical,
     error::ClientAddressError,
@@ -95,15 +97,14 @@ impl ClientAddress {
     /// Creates a rule that trusts these proxies and uses the address that they send in a header. The header is
     /// `X-Forwarded-For`, or the one that [`header`](Self::header) sets.
     ///
-    /// Each proxy is an IP address or a network such as `10.0.0.0/8`.
+    /// Each proxy is an IP address or a network such as `10.0.0.0/8`. `proxies` is one text or a list of texts.
     ///
     /// # Errors
     ///
     /// [`ClientAddressError`] if a text is neither an address nor a network, or if a network contains all addresses.
-    pub fn behind<P: AsRef<str>>(
-        proxies: impl IntoIterator<Item = P>,
-    ) -> Result<Self, ClientAddressError> {
-        let proxies = proxies.into_iter().map(|proxy| network::parse_proxy(proxy.as_ref()));
+    pub fn behind<Kind>(proxies: impl AddressTexts<Kind>) -> Result<Self, ClientAddressError> {
+        let proxies =
+            proxies.into_texts().into_iter().map(|proxy| network::parse_proxy(proxy.as_ref()));
         Ok(Self { proxies: proxies.collect::<Result<_, _>>()?, ..Self::peer() })
     }
 
@@ -392,6 +393,17 @@ mod tests {
         assert_eq!(client(&rule, "", &lines), "198.51.100.1");
         assert_eq!(client(&rule, "", &[]), "none");
         assert_eq!(client(&rule, "192.0.2.1", &lines), "192.0.2.1");
+    }
+
+    #[test]
+    fn proxies_are_one_text_or_a_list() {
+        let rule = ClientAddress::behind(["10.0.0.1"]).unwrap();
+        let text = String::from("10.0.0.1");
+        assert_eq!(ClientAddress::behind("10.0.0.1").unwrap(), rule);
+        assert_eq!(ClientAddress::behind(&text).unwrap(), rule);
+        assert_eq!(ClientAddress::behind(vec![text.clone()]).unwrap(), rule);
+        assert_eq!(ClientAddress::behind(text).unwrap(), rule);
+        assert_eq!(ClientAddress::behind([""; 0]).unwrap(), ClientAddress::peer());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Parses the tables of a policies file, which is a TOML file that defines a guard's policies.
 
-use actix_rateguard_grammar::{Quotas, check_name};
+use actix_rateguard_grammar::check_name;
 use toml::de::DeTable;
 
 use super::{
@@ -9,6 +9,7 @@ use super::{
     fields::{Reader, Value, read},
     guard::{ParsedGuard, guard},
     limit::{FilePolicy, policy},
+    syntax::syntax_errors,
     values::{parse_with, table},
 };
 use crate::{AccessList, Plan};
@@ -55,10 +56,8 @@ impl Document {
             return document;
         }
         let (table, errors) = DeTable::parse_recoverable(text);
-        for error in &errors {
-            // The diagnostic contains only the message of the error, because the full error also quotes a line of
-            // the file, and this line can contain a secret.
-            diagnostics.add(error.span().map_or(0, |span| span.start), error.message());
+        for (offset, message) in syntax_errors(text, &errors) {
+            diagnostics.add(offset, message);
         }
         // After a syntax error, the parsed tables may differ from the user's intention, so they are not read.
         if errors.is_empty() {
@@ -101,12 +100,8 @@ fn plans(to: &mut Document, value: &Value<'_>, diagnostics: &mut Diagnostics<'_>
         if let Err(error) = check_name(name.get_ref()) {
             diagnostics.add(name.span().start, error);
         }
-        let plan = parse_with(value, EXPECTED, diagnostics, |text| match text {
-            "unlimited" => Ok(Plan::Unlimited),
-            _ => text
-                .parse::<Quotas>()
-                .map(Plan::from)
-                .map_err(|error| format!("{error}; \"unlimited\" is also valid")),
+        let plan = parse_with(value, EXPECTED, diagnostics, |text| {
+            Plan::try_from(text).map_err(|error| format!("{error}; \"unlimited\" is also valid"))
         });
         let name = name.get_ref().clone().into_owned();
         to.plans.extend(plan.map(|plan| (name, plan.value)));

@@ -32,12 +32,13 @@ pub(super) fn read<T>(
             Some((_, read)) => read(to, value, diagnostics),
             None => {
                 let names: Vec<_> = fields.iter().map(|(name, _)| *name).collect();
+                let kind = if value.get_ref().is_table() { "table" } else { "field" };
                 diagnostics.add(
                     key.span().start,
                     format!(
-                        "unknown field `{}`; {}",
+                        "unknown {kind} `{}`; {}",
                         escape_for_display(name),
-                        expected_one_of("field", name, &names)
+                        expected_one_of(kind, name, &names)
                     ),
                 );
             }

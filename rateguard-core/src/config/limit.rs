@@ -44,7 +44,8 @@ const FIELDS: &[(&str, Reader<ParsedPolicy>)] = &[
     }),
     ("window", |to, value, diagnostics| {
         let range = Quota::MIN_WINDOW..=Quota::MAX_WINDOW;
-        to.quota.window = duration(value, range, QuotaError::Window, diagnostics);
+        let expected = format_args!("{}, such as \"1m\"", QuotaError::Window);
+        to.quota.window = duration(value, range, expected, diagnostics);
     }),
     ("algorithm", |to, value, diagnostics| to.quota.algorithm = parse(value, diagnostics)),
     ("burst", |to, value, diagnostics| {

@@ -9,6 +9,7 @@ mod file;
 mod fingerprint;
 mod guard;
 mod limit;
+mod syntax;
 mod validate;
 mod values;
 mod watch;

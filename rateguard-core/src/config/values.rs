@@ -80,6 +80,10 @@ pub(super) fn integer(
     };
     match number.filter(|number| range.contains(number)) {
         Some(value) => Some(Located { value, location: offset }),
+        None if matches!(value.get_ref(), DeValue::String(_)) => {
+            diagnostics.add(offset, format_args!("{expected}, without quotes"));
+            None
+        }
         None => {
             diagnostics.add(offset, expected);
             None
@@ -111,7 +115,14 @@ pub(super) fn duration(
         DeValue::Integer(number) => u64::from_str_radix(number.as_str(), number.radix())
             .map(Duration::from_secs)
             .map_err(|_| expected.to_string()),
-        DeValue::String(text) => parse_window(text).map_err(|error| error.to_string()),
+        DeValue::String(text) => parse_window(text).map_err(|error| {
+            let has_number = text.trim_start().starts_with(|it: char| it.is_ascii_digit());
+            if has_number && error.is_unknown_unit() {
+                error.to_string()
+            } else {
+                format!("{expected}, found `{}`", escape_for_display(text))
+            }
+        }),
         _ => Err(expected.to_string()),
     };
     let in_range = duration.and_then(|duration| {

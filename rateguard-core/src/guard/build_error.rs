@@ -2,13 +2,13 @@
 
 use std::{error::Error, fmt};
 
-use actix_rateguard_grammar::{NameError, expected_one_of};
+use actix_rateguard_grammar::{NameError, escape_for_display, expected_one_of};
 use actix_rateguard_headers::HeaderDialect;
 
 use super::name_conflict::NameConflict;
 #[cfg(feature = "config")]
 use crate::config::PoliciesFileError;
-use crate::{RedisUrlError, UpstashError, key::KeySecret};
+use crate::{RateError, RedisUrlError, UpstashError, key::KeySecret};
 
 /// The reason why [`RateGuardBuilder::build`](crate::RateGuardBuilder::build) failed.
 #[non_exhaustive]
@@ -45,6 +45,13 @@ pub enum BuildError {
     NameConflict(NameConflict),
     /// The name of a plan is not valid.
     PlanName(NameError),
+    /// The text of a plan is invalid.
+    Plan {
+        /// The name of the plan.
+        name: String,
+        /// The error in the text.
+        error: RateError,
+    },
     /// Two plans have the same name.
     DuplicatePlan {
         /// The name that both plans have.
@@ -115,6 +122,13 @@ impl fmt::Display for BuildError {
             }
             Self::NameConflict(conflict) => write!(f, "{conflict}. {OTHER_GUARD}"),
             Self::PlanName(error) => write!(f, "plan: {error}"),
+            Self::Plan { name, error } => {
+                write!(
+                    f,
+                    "plan `{}`: {error}; \"unlimited\" is also valid",
+                    escape_for_display(name)
+                )
+            }
             Self::DuplicatePlan { name } => {
                 write!(f, "two plans are named `{name}`; rename one of them")
             }

@@ -49,19 +49,21 @@ impl FailureCounters {
     /// Counts a check that failed with this cause. For each pair of a cause and a failure mode, the guard logs at
     /// most one message in 10 s. The message names the server of the keyspace.
     pub(super) fn record(&self, cause: StoreError, on_error: OnError, keyspace: Option<&Keyspace>) {
-        let (counter, outcome) = match on_error {
-            OnError::Closed => (&self.closed, "rejected"),
-            OnError::Local => (&self.local, "decided in memory"),
-            _ => (&self.open, "admitted without a check"),
+        // A caller of the guard may get the failure as an error and decide itself, so the message says what the
+        // failure mode does, and not what happens to the request.
+        let (counter, mode) = match on_error {
+            OnError::Closed => (&self.closed, "`closed` rejects the request"),
+            OnError::Local => (&self.local, "`local` decides in memory"),
+            _ => (&self.open, "`open` admits the request"),
         };
         counter.count.fetch_add(1, Relaxed);
-        if let Some(requests) = counter.logs[cause.index()].try_emit() {
+        if let Some(checks) = counter.logs[cause.index()].try_emit() {
             let server = server_suffix(keyspace);
             let detail = cause.source().map(|it| format!(" ({it})")).unwrap_or_default();
-            let plural = if requests == 1 { "" } else { "s" };
+            let plural = if checks == 1 { "" } else { "s" };
             log::warn!(
                 target: "rateguard",
-                "store check failed{server}: {cause}{detail}; {requests} request{plural} {outcome} since the last message of this kind"
+                "store check failed{server}: {cause}{detail}; {checks} check{plural} failed since the last message of this kind; the failure mode {mode}"
             );
         }
     }

@@ -8,6 +8,10 @@ use crate::{OnError, StoreError};
 ///
 /// This error is not a denial, because the key may be far below the limit. The numbers of a decision, such as the
 /// remaining units, are not available.
+///
+/// The text of the error contains the text of the [cause](Self::cause). So [`source`](Error::source) does not return
+/// the cause again, but the I/O error that is the reason for the cause, if there is one. The text never contains a key
+/// or a text from a server.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Unavailable {
     cause: StoreError,
@@ -49,7 +53,7 @@ impl Unavailable {
 
 impl fmt::Display for Unavailable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the rate limit store failed")
+        write!(f, "the rate limit store failed: {}", self.cause)
     }
 }
 
@@ -57,6 +61,24 @@ actix_rateguard_grammar::debug_as_display!(Unavailable);
 
 impl Error for Unavailable {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.cause)
+        self.cause.source()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn text_has_the_cause_once_and_the_source_is_the_reason_for_the_cause() {
+        let cause = StoreError::Unreachable(Some(io::ErrorKind::ConnectionRefused.into()));
+        let error = Unavailable::new(cause, OnError::Open);
+        let text = "the rate limit store failed: the server cannot be reached";
+        assert_eq!(error.to_string(), text);
+        assert_eq!(error.source().unwrap().to_string(), "connection refused");
+        assert_eq!(format!("{error:?}"), format!("{text}: connection refused"));
+        assert!(Unavailable::new(StoreError::Timeout, OnError::Open).source().is_none());
     }
 }

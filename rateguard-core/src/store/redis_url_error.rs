@@ -45,7 +45,9 @@ impl fmt::Display for RedisUrlError {
             Self::Scheme => {
                 "expected a URL with redis://, rediss://, redis+unix://, redis+cluster:// or redis+sentinel://"
             }
-            Self::Tls => "a rediss:// URL needs the feature `tls`",
+            Self::Tls => {
+                "a rediss:// URL requires the feature `tls` of `actix-rateguard`; enable the feature in `Cargo.toml`: `actix-rateguard = { …, features = [\"tls\"] }`"
+            }
             Self::Insecure => {
                 "`#insecure` would accept any server; set its certificate authority with \
                  `.tls(RedisTls::new().ca_certificates(…))`"

@@ -1,7 +1,9 @@
 //! Calls the handler below a macro attribute: extracts its arguments from the request, and converts its result into the
 //! response. actix-web does the same for a handler without the attribute.
 
-use actix_web::{FromRequest, HttpRequest, HttpResponse, Responder, web};
+use std::marker::PhantomData;
+
+use actix_web::{Error, FromRequest, HttpRequest, HttpResponse, Responder, web};
 
 /// An async function that actix-web accepts as a handler. This trait corresponds to actix-web's trait `Handler`. It
 /// exists because its error message fits the macro attribute. The compiler infers `Args`, which is the tuple of the
@@ -83,6 +85,89 @@ pub fn handler<H, Args>(handler: H) -> impl LimitedHandler<Args>
 where
     H: HandlerFunction<Args, Output: Responder<Body: 'static>>,
     Args: FromRequest,
+{
+    handler
+}
+
+/// The arguments of a handler of which one has a type with the name `Decision`. It is actix-web's trait `FromRequest`
+/// with another error message. The compiler infers `Kind`.
+#[diagnostic::on_unimplemented(
+    message = "actix-web cannot extract the arguments `{Self}` from a request",
+    label = "one of the arguments does not implement `FromRequest`",
+    note = "for the decision of the rate limit, use an argument of type `CheckResult`: `check.decision()` returns the `Decision`"
+)]
+pub trait ArgumentsWithDecision<Kind>: Sized {
+    #[allow(async_fn_in_trait, reason = "the future is awaited on the thread of the request")]
+    async fn extract(request: &HttpRequest, payload: web::Payload) -> Result<Self, Error>;
+}
+
+/// Marks the implementation of [`ArgumentsWithDecision`].
+pub struct Extracted<Kind>(PhantomData<Kind>);
+
+impl<Kind, T: Extract<Kind>> ArgumentsWithDecision<Extracted<Kind>> for T {
+    async fn extract(request: &HttpRequest, payload: web::Payload) -> Result<Self, Error> {
+        T::from_request(request, payload).await
+    }
+}
+
+/// Arguments that actix-web extracts. If this trait had one implementation, the compiler would report a missing
+/// `FromRequest`. Because it has two, the compiler reports [`ArgumentsWithDecision`].
+pub trait Extract<Kind>: Sized {
+    #[allow(async_fn_in_trait, reason = "the future is awaited on the thread of the request")]
+    async fn from_request(request: &HttpRequest, payload: web::Payload) -> Result<Self, Error>;
+}
+
+/// Marks the implementation of [`Extract`] for all types that implement `FromRequest`.
+pub enum ByActix {}
+
+/// Marks the implementation of [`Extract`] for no type.
+pub enum Never {}
+
+impl<T: FromRequest> Extract<ByActix> for T {
+    async fn from_request(request: &HttpRequest, payload: web::Payload) -> Result<Self, Error> {
+        <T as FromRequest>::from_request(request, &mut payload.into_inner())
+            .await
+            .map_err(Into::into)
+    }
+}
+
+/// A trait that no type implements.
+pub trait Unimplemented: Sized {
+    /// Never called.
+    fn value() -> Self;
+}
+
+impl<T: Unimplemented> Extract<Never> for T {
+    async fn from_request(_: &HttpRequest, _: web::Payload) -> Result<Self, Error> {
+        Ok(T::value())
+    }
+}
+
+/// Marks the implementation of [`LimitedHandler`] for a handler with the arguments `Args`, of which one has a type with
+/// the name `Decision`.
+pub struct WithDecision<Args, Kind>(PhantomData<(Args, Kind)>);
+
+impl<H, Args, Kind> LimitedHandler<WithDecision<Args, Kind>> for H
+where
+    H: HandlerFunction<Args, Output: Responder<Body: 'static>>,
+    Args: ArgumentsWithDecision<Kind>,
+{
+    async fn respond(&self, request: &HttpRequest, payload: web::Payload) -> HttpResponse {
+        match Args::extract(request, payload).await {
+            Ok(arguments) => self.call(arguments).await.respond_to(request).map_into_boxed_body(),
+            Err(error) => HttpResponse::from_error(error),
+        }
+    }
+}
+
+/// Returns the handler, as [`handler`] does it. One of the arguments has a type with the name `Decision`, which may be
+/// the type of the library or another type.
+pub fn handler_with_decision<H, Args, Kind>(
+    handler: H,
+) -> impl LimitedHandler<WithDecision<Args, Kind>>
+where
+    H: HandlerFunction<Args, Output: Responder<Body: 'static>>,
+    Args: ArgumentsWithDecision<Kind>,
 {
     handler
 }

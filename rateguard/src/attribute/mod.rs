@@ -12,7 +12,7 @@ use actix_rateguard_core::adapter::{
 };
 use actix_web::{Error, HttpRequest, HttpResponse, http::Method, web};
 
-pub use self::limited_handler::{LimitedHandler, handler};
+pub use self::limited_handler::{LimitedHandler, handler, handler_with_decision};
 
 use self::{app_guard::guard_of, handler_name::handler_name};
 use crate::{

@@ -1,7 +1,7 @@
 //! The settings that a builder has for every store.
 
 use super::core_settings::core_settings;
-use crate::{Plan, Policy};
+use crate::{Plan, Policy, error::RateError};
 
 core_settings! {
     /// Settings for every store. The builder of `actix-rateguard-core` has the same methods, and the documentation
@@ -27,15 +27,16 @@ core_settings! {
     policy(policy: Policy);
 
     /// Adds a plan with this name. A function that chooses the plan of a request can return [`Plan::named`] with the
-    /// name.
+    /// name. The plan is a [`Plan`], a [`Quota`](crate::Quota), [`Quotas`](crate::Quotas), or text such as
+    /// `"10/minute; 100/day"` or `"unlimited"`. If the text is invalid, [`build`](Self::build) returns an error.
     ///
     /// ```
     /// # use actix_rateguard::{Plan, RateGuard};
     /// let guard = RateGuard::builder()
-    ///     .plan("free", Plan::of("10/minute; 100/day"))
+    ///     .plan("free", "10/minute; 100/day")
     ///     .plan("enterprise", Plan::Unlimited)
     ///     .build()?;
     /// # Ok::<(), actix_rateguard::BuildError>(())
     /// ```
-    plan(name: impl Into<String>, plan: impl Into<Plan>);
+    plan(name: impl Into<String>, plan: impl TryInto<Plan, Error: Into<RateError>>);
 }

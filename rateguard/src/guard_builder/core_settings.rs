@@ -3,6 +3,9 @@
 
 /// Declares methods of `RateGuardBuilder<S>`. Each method calls the method with the same name on the builder of the
 /// core crate, and passes the same arguments.
+///
+/// If `S` has a bound, each method has the bound, and not the `impl`. The compiler then reports a missing bound with
+/// the message of the trait.
 macro_rules! core_settings {
     (
         $(#[$of_all:meta])*
@@ -14,6 +17,25 @@ macro_rules! core_settings {
             $(
                 $(#[$attribute])*
                 pub fn $name(mut self, $($argument: $type),*) -> Self {
+                    self.core = self.core.$name($($argument),*);
+                    self
+                }
+            )*
+        }
+    };
+    (
+        $(#[$of_all:meta])*
+        impl[$($parameter:tt)*] for $store:ty where $bounded:ident: $bound:ident;
+        $($(#[$attribute:meta])* $name:ident($($argument:ident: $type:ty),*);)*
+    ) => {
+        $(#[$of_all])*
+        impl<$($parameter)*> crate::RateGuardBuilder<$store> {
+            $(
+                $(#[$attribute])*
+                pub fn $name(mut self, $($argument: $type),*) -> Self
+                where
+                    $bounded: $bound,
+                {
                     self.core = self.core.$name($($argument),*);
                     self
                 }

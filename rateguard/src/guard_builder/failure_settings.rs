@@ -9,7 +9,7 @@ use crate::OnError;
 
 core_settings! {
     /// Settings for a store that can fail or respond slowly: Redis, Upstash, or a store that you implement.
-    impl[S: FallibleStoreConfig] for S;
+    impl[S] for S where S: FallibleStoreConfig;
 
     /// Sets the maximum total duration of a check, from 1 ms to 60 s. For a duration outside this range,
     /// [`build`](Self::build) returns an error. Default: 100 ms. A check with a nearby Redis server takes about

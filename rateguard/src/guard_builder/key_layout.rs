@@ -7,7 +7,7 @@ use crate::builder::LogEncoding;
 
 core_settings! {
     /// Settings for a store in Redis or at Upstash.
-    impl[S: RedisStoreConfig] for S;
+    impl[S] for S where S: RedisStoreConfig;
 
     /// Sets the prefix of the keys in Redis, which is usually the name of the application. There is no default, because
     /// guards with the same prefix and the same Redis database share their counts. Without a prefix,

@@ -32,9 +32,9 @@ impl RateGuard {
     /// The type of a builder contains the type of the store. So if a setting has no effect on the store, the call
     /// of this setting is a compile error:
     ///
-    /// ```compile_fail,E0599
+    /// ```compile_fail
     /// # use actix_rateguard::RateGuard;
-    /// let guard = RateGuard::builder().prefix("shop").build(); // no method named `prefix` found
+    /// let guard = RateGuard::builder().prefix("shop").build(); // this setting requires a guard on Redis
     /// ```
     ///
     /// If a program chooses its store at run time, a generic function can set everything that does not depend on

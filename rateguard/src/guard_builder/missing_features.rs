@@ -8,12 +8,14 @@ macro_rules! if_disabled {
     };
 }
 
-// No type implements these traits, so every call of a function below is an error with the message of the trait.
+// No type implements these traits, so every call of a function below is an error with the message of the trait. The
+// compiler cannot infer the type of a builder. After the first error it does not report this, and it reports no second
+// error for a method of the builder.
 
 if_disabled! { "config":
     #[diagnostic::on_unimplemented(
         message = "policies files require the feature `config` of `actix-rateguard`",
-        label = "enable the feature in `Cargo.toml`: `features = [\"config\"]`"
+        label = "enable the feature in `Cargo.toml`: `actix-rateguard = {{ …, features = [\"config\"] }}`"
     )]
     pub trait ConfigFeature {}
 
@@ -33,14 +35,50 @@ if_disabled! { "config":
 if_disabled! { "redis":
     #[diagnostic::on_unimplemented(
         message = "a guard on Redis requires the feature `redis` of `actix-rateguard`",
-        label = "enable the feature in `Cargo.toml`: `features = [\"redis\"]`"
+        label = "enable the feature in `Cargo.toml`: `actix-rateguard = {{ …, features = [\"redis\"] }}`"
     )]
-    pub trait RedisFeature {}
+    pub trait RedisFeature {
+        fn builder<B>(self) -> B;
+    }
 
     impl crate::RateGuard {
         #[doc(hidden)]
-        pub fn redis<U: RedisFeature>(_url: U) -> crate::RateGuardBuilder {
-            Self::builder()
+        pub fn redis<U: RedisFeature, B>(url: U) -> B {
+            url.builder()
+        }
+    }
+}
+
+#[cfg(not(any(feature = "redis", feature = "upstash")))]
+impl<S> crate::RateGuardBuilder<S> {
+    #[doc(hidden)]
+    pub fn prefix<P: RedisFeature>(self, _prefix: P) -> Self {
+        self
+    }
+}
+
+// The builder for Upstash has a method of this name in any case.
+#[cfg(any(feature = "redis", not(feature = "upstash")))]
+if_disabled! { "tls":
+    #[diagnostic::on_unimplemented(
+        message = "certificates for Redis require the feature `tls` of `actix-rateguard`",
+        label = "enable the feature in `Cargo.toml`: `actix-rateguard = {{ …, features = [\"tls\"] }}`"
+    )]
+    pub trait TlsFeature {}
+
+    #[cfg(not(feature = "upstash"))]
+    impl<S> crate::RateGuardBuilder<S> {
+        #[doc(hidden)]
+        pub fn tls<T: TlsFeature>(self, _tls: T) -> Self {
+            self
+        }
+    }
+
+    #[cfg(feature = "upstash")]
+    impl crate::RateGuardBuilder<crate::builder::Redis> {
+        #[doc(hidden)]
+        pub fn tls<T: TlsFeature>(self, _tls: T) -> Self {
+            self
         }
     }
 }
@@ -48,14 +86,16 @@ if_disabled! { "redis":
 if_disabled! { "deadpool":
     #[diagnostic::on_unimplemented(
         message = "a guard on a pool requires the feature `deadpool` of `actix-rateguard`",
-        label = "enable the feature in `Cargo.toml`: `features = [\"deadpool\"]`"
+        label = "enable the feature in `Cargo.toml`: `actix-rateguard = {{ …, features = [\"deadpool\"] }}`"
     )]
-    pub trait DeadpoolFeature {}
+    pub trait DeadpoolFeature {
+        fn builder<B>(self) -> B;
+    }
 
     impl crate::RateGuard {
         #[doc(hidden)]
-        pub fn redis_pool<P: DeadpoolFeature>(_pool: P) -> crate::RateGuardBuilder {
-            Self::builder()
+        pub fn redis_pool<P: DeadpoolFeature, B>(pool: P) -> B {
+            pool.builder()
         }
     }
 }
@@ -63,14 +103,16 @@ if_disabled! { "deadpool":
 if_disabled! { "upstash":
     #[diagnostic::on_unimplemented(
         message = "a guard at Upstash requires the feature `upstash` of `actix-rateguard`",
-        label = "enable the feature in `Cargo.toml`: `features = [\"upstash\"]`"
+        label = "enable the feature in `Cargo.toml`: `actix-rateguard = {{ …, features = [\"upstash\"] }}`"
     )]
-    pub trait UpstashFeature {}
+    pub trait UpstashFeature {
+        fn builder<B>(self) -> B;
+    }
 
     impl crate::RateGuard {
         #[doc(hidden)]
-        pub fn upstash<U: UpstashFeature, T>(_url: U, _token: T) -> crate::RateGuardBuilder {
-            Self::builder()
+        pub fn upstash<U: UpstashFeature, T, B>(url: U, _token: T) -> B {
+            url.builder()
         }
     }
 }

@@ -30,6 +30,13 @@ pub(super) enum PartSource {
     Path(String),
 }
 
+/// Returns the error message for a key that requires a Cargo feature.
+fn requires_feature(key: &str, feature: &str) -> String {
+    format!(
+        "the key `{key}` requires the feature `{feature}` of `actix-rateguard`; enable the feature in `Cargo.toml`: `actix-rateguard = {{ …, features = [\"{feature}\"] }}`"
+    )
+}
+
 impl PartSource {
     /// Returns the source for one part of a key in the notation of the macro attribute.
     ///
@@ -43,13 +50,11 @@ impl PartSource {
             KeyPart::User => Self::User,
             KeyPart::Identity if identity::IS_ENABLED => Self::Identity,
             KeyPart::Identity => {
-                return Err("the key `identity` requires the feature `actix-identity`".to_owned());
+                return Err(requires_feature("identity", "actix-identity"));
             }
             KeyPart::Session(name) if session::IS_ENABLED => Self::Session(name.clone()),
             KeyPart::Session(_) => {
-                return Err(
-                    "the key `session:NAME` requires the feature `actix-session`".to_owned()
-                );
+                return Err(requires_feature("session:NAME", "actix-session"));
             }
             KeyPart::Bearer => Self::Bearer,
             KeyPart::Global => Self::Global,

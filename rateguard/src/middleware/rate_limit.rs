@@ -64,7 +64,7 @@ impl RateLimit {
     /// RateLimit::try_new(guard, rate)
     /// # }
     /// # let error = from_settings(&RateGuard::in_memory(), "100/minut".to_owned()).unwrap_err();
-    /// # assert!(error.to_string().starts_with("limit `app`: expected a window such as"));
+    /// # assert!(error.to_string().starts_with("limit `app`: unknown unit of time `minut`"));
     /// ```
     ///
     /// # Errors

@@ -186,11 +186,25 @@ panicking_settings! {
 }
 
 #[actix_web::test]
+async fn plan_in_code_can_be_text() {
+    let guard = RateGuard::builder()
+        .plan("free", "10/minute; 100/day")
+        .plan("paid", String::from("1000/minute"))
+        .plan("internal", "unlimited")
+        .build();
+    assert!(guard.is_ok(), "{guard:?}");
+}
+
+#[actix_web::test]
 async fn invalid_plans_in_code_are_build_errors() {
     let builder = || RateGuard::builder().plan("free", Plan::of("1/minute"));
     for (error, expected) in [
         (builder().plan("free", Plan::Unlimited).build(), "two plans are named `free`"),
         (builder().plan("a b", Plan::Unlimited).build(), "plan: expected a name of 1 to 200 bytes"),
+        (
+            builder().plan("pro", "100/minut").build(),
+            "plan `pro`: unknown unit of time `minut`; did you mean `minute`?",
+        ),
         (
             builder().plan("pro", Plan::named("free")).build(),
             "the plan `pro` refers to another plan",

@@ -25,16 +25,28 @@ pub(super) const INVALID_FILES: &[(&str, &[Expected])] = &[
     // Files that are not valid TOML.
     ("[policies.login]\nrate = \"5/minute\n", &[(2, 17, "invalid basic string")]),
     ("[policies.login\nrate = \"5/minute\"\n", &[(1, 16, "unclosed table")]),
-    ("[policies.login]\nrate = 5/minute\n", &[(2, 9, "")]),
-    ("[policies.login]\nrate = \"5/minute\"\nrate = \"6/minute\"\n", &[(3, 1, "duplicate key")]),
+    (
+        "[policies.login]\nrate = 5/minute\n",
+        &[(2, 9, "expected text in quotes, such as `rate = \"…\"`")],
+    ),
+    (
+        "[policies.login]\nrate = \"5/minute\"\nrate = \"6/minute\"\n",
+        &[(3, 1, "duplicate field `rate`; remove one of them")],
+    ),
     (
         "[policies.login]\nrate = \"5/minute\"\n\n[policies.login]\nrate = \"6/minute\"\n",
-        &[(4, 11, "duplicate key"), (5, 1, "duplicate key")],
+        &[(4, 11, "duplicate table `[policies.login]`; write all its fields in one table")],
     ),
+    ("{\"policies\": {}}\n", &[(1, 1, "expected TOML")]),
+    ("policies:\n", &[(1, 9, "expected `=` after the name, found `:`; the file must be TOML")]),
     // Files with unknown fields.
     (
         "[policy.login]\nrate = \"5/minute\"\n",
-        &[(1, 2, "unknown field `policy`; expected one of `guard`, `access`, `plans`, `policies`")],
+        &[(
+            1,
+            2,
+            "unknown table `policy`; did you mean `policies`? expected one of `guard`, `access`",
+        )],
     ),
     (
         "[policies.login]\nrtae = \"5/minute\"\n",
@@ -51,7 +63,10 @@ pub(super) const INVALID_FILES: &[(&str, &[Expected])] = &[
     ("[guard]\nonerror = \"open\"\n", &[(2, 1, "did you mean `on_error`?")]),
     ("[access]\nallow = [\"10.0.0.1\"]\n", &[(2, 1, "expected one of `allow_addresses`,")]),
     // Files with invalid quotas.
-    ("[policies.login]\nrate = \"5/minut\"\n", &[(2, 8, "\"1d\", found `minut`")]),
+    (
+        "[policies.login]\nrate = \"5/minut\"\n",
+        &[(2, 8, "unknown unit of time `minut`; did you mean `minute`?")],
+    ),
     ("[policies.login]\nrate = 5\n", &[(2, 8, "expected a rate in quotes, such as \"5/minute\"")]),
     ("[policies.login]\n", &[(1, 11, "expected `rate = \"5/minute\"`, or `limit = 5`")]),
     (
@@ -77,10 +92,28 @@ pub(super) const INVALID_FILES: &[(&str, &[Expected])] = &[
         "[policies.login]\nrate = \"5/s fixed_window\"\nalgorithm = \"token_bucket\"\n",
         &[(3, 13, "`algorithm` conflicts with `fixed_window`")],
     ),
-    ("[policies.login]\nrate = \"5/s\"\nburst = 9\n", &[(3, 9, "with algorithm \"token_bucket\"")]),
+    (
+        "[policies.login]\nrate = \"5/s\"\nburst = 9\n",
+        &[(3, 9, "`burst` requires `algorithm = \"token_bucket\"`")],
+    ),
     (
         "[policies.login]\nrate = \"5/s; 9/m\"\nalgorithm = \"token_bucket\"\nburst = 9\n",
         &[(4, 9, "`burst` requires a single quota")],
+    ),
+    (
+        "[policies.login]\nrate = \"5/minuet\"\n",
+        &[(2, 8, "unknown unit of time `minuet`; did you mean `minute`?")],
+    ),
+    (
+        "[policies.login]\nrate = \"5/second, 100/minute\"\n",
+        &[(2, 8, "expected `;` between two rates")],
+    ),
+    (
+        "[policies.login]\nlimit = \"5\"\nwindow = \"60\"\n",
+        &[
+            (2, 9, "a whole number from 1 to 2147483648, without quotes"),
+            (3, 10, "to 365 days, such as \"1m\", found `60`"),
+        ],
     ),
     // Files with invalid values for other settings of a policy.
     (
@@ -111,7 +144,7 @@ pub(super) const INVALID_FILES: &[(&str, &[Expected])] = &[
     ),
     (
         "[policies.login]\nrate = \"5/s\"\ncandidate = \"3/sec.\"\nrollout = 10\n",
-        &[(3, 13, "found `sec.`")],
+        &[(3, 13, "unknown unit of time `sec.`; did you mean `sec`?")],
     ),
     (
         "[policies.login]\nrate = \"5/s\"\nshadow = 3\n",
@@ -161,7 +194,7 @@ pub(super) const INVALID_FILES: &[(&str, &[Expected])] = &[
     ("[access]\ndeny_keys = [{ key = \"user\" }]\n", &[(2, 14, "expected a list of tables")]),
     (
         "[access]\ndeny_keys = [{ key = \"usr\", value = \"42\" }]\n",
-        &[(2, 22, "unknown key `usr`; expected one of")],
+        &[(2, 22, "unknown key `usr`; did you mean `user`?")],
     ),
     (
         "[access]\ndeny_keys = [{ key = \"user+ip\", value = \"42\" }]\n",
@@ -170,6 +203,9 @@ pub(super) const INVALID_FILES: &[(&str, &[Expected])] = &[
     // Files with invalid settings of the guard.
     ("[guard]\ndeadline = \"0ms\"\n", &[(2, 12, "from 1 millisecond to 60 seconds")]),
     ("[guard]\ndeadline = \"soon\"\n", &[(2, 12, "found `soon`")]),
+    ("[guard]\ndeadline = \"100\"\n", &[(2, 12, "such as \"100ms\", found `100`")]),
+    ("[guard]\ndeadline = \"2 secnds\"\n", &[(2, 12, "did you mean `seconds`?")]),
+    ("[guard]\nmax_in_flight = \"4096\"\n", &[(2, 17, "of at least 1, without quotes")]),
     ("[guard]\nfail_closed_after = true\n", &[(2, 21, "expected a duration")]),
     ("[guard]\ndenial_cache_ttl = \"never\"\n", &[(2, 20, "found `never`")]),
     ("[guard]\ndenial_cache_ttl = true\n", &[(2, 20, "or 0 for no denial cache")]),

@@ -17,7 +17,7 @@ const NOT_IN_SCHEMA: &[&str] = &[
     "the file is empty",
     "expected a cost of at most",
     "`algorithm` conflicts with `fixed_window`",
-    "with algorithm \"token_bucket\"",
+    "`burst` requires `algorithm",
     "`burst` requires a single quota",
     "found `10.0.0`",
     "allows all addresses",

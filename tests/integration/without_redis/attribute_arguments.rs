@@ -1,5 +1,7 @@
 //! Tests arguments of the attribute that are not literals, and attributes that `macro_rules!` macros write.
 
+use std::time::Duration;
+
 use actix_rateguard::{RateGuard, rate_limit};
 use actix_web::{HttpRequest, get, web};
 
@@ -7,6 +9,7 @@ use crate::support::app::get as send_get;
 
 const MAX_LOGINS: u32 = 5;
 const HOUR: u64 = 60 * 60;
+const MINUTES: Duration = Duration::from_secs(120);
 
 const fn half(limit: u32) -> u32 {
     limit / 2
@@ -27,6 +30,18 @@ async fn expression() -> &'static str {
 #[get("/literal-window")]
 #[rate_limit(limit = u32::MAX / 2, window = "1m", algorithm = "fixed_window")]
 async fn literal_window() -> &'static str {
+    "ok"
+}
+
+#[get("/duration")]
+#[rate_limit(limit = 8, window = MINUTES)]
+async fn duration() -> &'static str {
+    "ok"
+}
+
+#[get("/duration-expression")]
+#[rate_limit(limit = 9, window = Duration::from_secs(HOUR))]
+async fn duration_expression() -> &'static str {
     "ok"
 }
 
@@ -59,10 +74,22 @@ limited_route!(by_macro, "/macro", MAX_LOGINS + 2, HOUR);
 async fn constant_expressions_form_the_quota() {
     let generic = web::resource("/generic").route(web::get().to(generic::<u8>));
     let guard = RateGuard::in_memory();
-    let app = app!(guard, constant, expression, literal_window, burst, by_macro, generic);
+    let app = app!(
+        guard,
+        constant,
+        expression,
+        literal_window,
+        duration,
+        duration_expression,
+        burst,
+        by_macro,
+        generic
+    );
     for (path, numbers) in [
         ("/constant", [5, 4, 3_600]),
         ("/expression", [3, 2, 7_200]),
+        ("/duration", [8, 7, 120]),
+        ("/duration-expression", [9, 8, 3_600]),
         ("/generic", [6, 5, 3_600]),
         ("/macro", [7, 6, 3_600]),
         ("/burst", [10, 8, 60]),

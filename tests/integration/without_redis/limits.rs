@@ -26,14 +26,17 @@ fn invalid_limits() -> Vec<(Limit, &'static str)> {
     let limit = || Limit::new("5/minute").name("api");
     let by_policy = || Limit::policy("search");
     vec![
-        (Limit::new("5/minut"), "limit `app`: expected a window such as"),
+        (Limit::new("5/minut"), "limit `app`: unknown unit of time `minut`; did you mean"),
         (
             Limit::new("0/minute").name("api"),
             "limit `api`: expected a limit that is a whole number",
         ),
         (Limit::from("five"), "limit `app`: expected a rate such as"),
         (Limit::new("5/minute").name("a b"), "`name` of limit `app`: expected a name of 1 to 200"),
-        (limit().key("headr:X"), "`key` of limit `api`: unknown key `headr:X`; expected one of"),
+        (
+            limit().key("headr:X"),
+            "`key` of limit `api`: unknown key `headr:X`; did you mean `header:X`?",
+        ),
         (limit().missing_key("403"), "`missing_key` of limit `api`: expected \"ip\""),
         (limit().count("401"), "`count` of limit `api`: expected one of \"all\", \"success\""),
         (limit().methods("post"), "`methods` of limit `api`: expected methods in capital letters"),

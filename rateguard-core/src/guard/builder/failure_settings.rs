@@ -6,21 +6,30 @@ use super::{FallibleStoreConfig, RateGuardBuilder};
 use crate::OnError;
 
 /// Settings for a store that can fail or be slow: Redis, Upstash, or a store of your own.
-impl<S: FallibleStoreConfig> RateGuardBuilder<S> {
+//
+// Each method has the bound, and not the `impl`, because the compiler then reports a missing bound with the message of
+// the trait.
+impl<S> RateGuardBuilder<S> {
     /// Sets the maximum duration of a check, from 1 ms to 60 s. [`build`](Self::build) returns an error for values
     /// outside this range. Default: 100 ms. The default is about a hundred times the response time of a nearby Redis
     /// server, and is too short for a user to notice.
     ///
     /// If a policy with a [ban](crate::Policy::ban) denies a request, the guard also counts an offence. This step
     /// has a separate deadline of the same length.
-    pub fn deadline(mut self, deadline: Duration) -> Self {
+    pub fn deadline(mut self, deadline: Duration) -> Self
+    where
+        S: FallibleStoreConfig,
+    {
         self.settings.deadline = deadline;
         self
     }
 
     /// Sets the failure mode for policies that do not set a failure mode. The failure mode decides on a request when
     /// the store does not answer. Default: [`OnError::Open`].
-    pub fn on_error(mut self, on_error: OnError) -> Self {
+    pub fn on_error(mut self, on_error: OnError) -> Self
+    where
+        S: FallibleStoreConfig,
+    {
         self.settings.on_error = on_error;
         self
     }
@@ -31,7 +40,10 @@ impl<S: FallibleStoreConfig> RateGuardBuilder<S> {
     ///
     /// If a check fails because of load (for example with
     /// [`StoreError::Overloaded`](crate::StoreError::Overloaded)), the guard decides in memory even after this time.
-    pub fn fail_closed_after(mut self, grace: Duration) -> Self {
+    pub fn fail_closed_after(mut self, grace: Duration) -> Self
+    where
+        S: FallibleStoreConfig,
+    {
         self.settings.fail_closed_after = Some(grace);
         self
     }
@@ -42,7 +54,10 @@ impl<S: FallibleStoreConfig> RateGuardBuilder<S> {
     ///
     /// While this number of checks is waiting, the guard decides further checks in this process's memory, and reports
     /// the cause [`StoreError::Overloaded`](crate::StoreError::Overloaded).
-    pub fn max_in_flight(mut self, checks: usize) -> Self {
+    pub fn max_in_flight(mut self, checks: usize) -> Self
+    where
+        S: FallibleStoreConfig,
+    {
         self.settings.max_in_flight = checks;
         self
     }
@@ -63,7 +78,10 @@ impl<S: FallibleStoreConfig> RateGuardBuilder<S> {
     ///
     /// The cache holds up to 57,344 denials. A full cache needs about 10 MB if each policy has one quota, and accepts
     /// no further denials.
-    pub fn denial_cache_ttl(mut self, max: Duration) -> Self {
+    pub fn denial_cache_ttl(mut self, max: Duration) -> Self
+    where
+        S: FallibleStoreConfig,
+    {
         self.settings.denial_cache_ttl = Some(max);
         self
     }
@@ -71,7 +89,10 @@ impl<S: FallibleStoreConfig> RateGuardBuilder<S> {
     /// Sets how many processes share the store. If a process decides in its own memory, it divides each limit by this
     /// number. The result is rounded down, but is at least 1. [`build`](Self::build) returns an error for zero. The
     /// default is one process.
-    pub fn replicas(mut self, replicas: u32) -> Self {
+    pub fn replicas(mut self, replicas: u32) -> Self
+    where
+        S: FallibleStoreConfig,
+    {
         self.settings.replicas = replicas;
         self
     }

@@ -11,6 +11,11 @@ use crate::{BuildError, store::log_encoding::LogEncoding};
 pub(super) const DEFAULT_DENIAL_CACHE_TTL: Duration = Duration::from_millis(250);
 
 /// A store in a Redis database: [`Redis`](super::Redis), `RedisPool` or `Upstash`. This trait is sealed.
+#[diagnostic::on_unimplemented(
+    message = "this setting requires a guard on Redis, found the store `{Self}`",
+    label = "only a guard on Redis has this setting",
+    note = "for a guard on Redis, start with `RateGuard::redis(url)` in place of `RateGuard::builder()`; for another store, remove this setting"
+)]
 pub trait RedisStoreConfig: FallibleStoreConfig {
     /// Returns the settings for the form of keys and values.
     #[doc(hidden)]
@@ -34,14 +39,17 @@ impl KeyLayout {
 }
 
 /// Settings for guards that count in Redis or Upstash.
-impl<S: RedisStoreConfig> RateGuardBuilder<S> {
+impl<S> RateGuardBuilder<S> {
     /// Sets the prefix of the keys in Redis, which is usually the name of the application. There is no default, because
     /// guards with the same prefix and Redis database share their counts. Without a prefix, [`build`](Self::build)
     /// returns an error.
     ///
     /// A prefix has the form of a policy name: from 1 to 200 bytes, only letters, digits and ASCII punctuation without
     /// braces. [`build`](Self::build) returns an error for an invalid prefix.
-    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self
+    where
+        S: RedisStoreConfig,
+    {
         self.store.key_layout().prefix = Some(prefix.into());
         self
     }
@@ -49,7 +57,10 @@ impl<S: RedisStoreConfig> RateGuardBuilder<S> {
     /// Sets how Redis stores the sliding-window logs of
     /// [`Algorithm::SlidingWindow`](crate::Algorithm::SlidingWindow): in a packed form, or as sorted sets, which
     /// operators can read with Redis commands. Default: [`LogEncoding::Packed`].
-    pub fn log_encoding(mut self, encoding: LogEncoding) -> Self {
+    pub fn log_encoding(mut self, encoding: LogEncoding) -> Self
+    where
+        S: RedisStoreConfig,
+    {
         self.store.key_layout().log_encoding = encoding;
         self
     }

@@ -6,7 +6,7 @@ use super::{RateGuardBuilder, settings::BuilderSettings};
 #[cfg(feature = "config")]
 use crate::key::KeyRecipes;
 use crate::{
-    BuildError, Plan, Policy,
+    BuildError, Plan, Policy, RateError,
     guard::{
         policies::Policies,
         policy_set::{AttributePolicy, PolicySet},
@@ -26,19 +26,26 @@ impl<S> RateGuardBuilder<S> {
 
     /// Adds a plan. An HTTP adapter can select the plan for a request by the name of the plan; see [`Plan::named`].
     ///
-    /// [`build`](Self::build) returns an error if two plans have the same name, a name is invalid, or a plan refers to
-    /// another plan.
+    /// The plan is a [`Plan`], a [`Quota`](crate::Quota), [`Quotas`](crate::Quotas), or text such as
+    /// `"10/minute; 100/day"` or `"unlimited"`.
+    ///
+    /// [`build`](Self::build) returns an error if two plans have the same name, a name or a text is invalid, or a plan
+    /// refers to another plan.
     ///
     /// ```
     /// # use actix_rateguard_core::{Plan, RateGuard};
     /// let guard = RateGuard::builder()
-    ///     .plan("free", Plan::of("10/minute; 100/day"))
+    ///     .plan("free", "10/minute; 100/day")
     ///     .plan("enterprise", Plan::Unlimited)
     ///     .build()?;
     /// # Ok::<(), actix_rateguard_core::BuildError>(())
     /// ```
-    pub fn plan(mut self, name: impl Into<String>, plan: impl Into<Plan>) -> Self {
-        self.settings.plans.push((name.into(), plan.into()));
+    pub fn plan(
+        mut self,
+        name: impl Into<String>,
+        plan: impl TryInto<Plan, Error: Into<RateError>>,
+    ) -> Self {
+        self.settings.plans.push((name.into(), plan.try_into().map_err(Into::into)));
         self
     }
 
@@ -64,6 +71,11 @@ impl BuilderSettings {
     /// file may also change other settings of the builder.
     pub(super) fn policies(&mut self) -> Result<Policies, BuildError> {
         let (policies, plans) = (take(&mut self.policies), take(&mut self.plans));
+        let plans = plans.into_iter().map(|(name, plan)| match plan {
+            Ok(plan) => Ok((name, plan)),
+            Err(error) => Err(BuildError::Plan { name, error }),
+        });
+        let plans = plans.collect::<Result<Vec<_>, _>>()?;
         let attributes = take(&mut self.attributes);
         let from_builder = PolicySet::from_builder(policies, plans, attributes, self.on_error)?;
         #[cfg(feature = "config")]

@@ -5,7 +5,7 @@ use std::time::Duration;
 #[cfg(feature = "config")]
 use super::file_settings::FileSettings;
 use crate::{
-    BuildError, OnError, Plan, Policy, RateGuard,
+    BuildError, OnError, Plan, Policy, RateError, RateGuard,
     guard::{
         AttributePolicy, HttpSettings,
         bounds::{DEADLINES, MAX_IN_FLIGHT},
@@ -26,7 +26,7 @@ pub(super) struct BuilderSettings {
     pub(super) replicas: u32,
     pub(super) secret: Option<Vec<u8>>,
     pub(super) policies: Vec<Policy>,
-    pub(super) plans: Vec<(String, Plan)>,
+    pub(super) plans: Vec<(String, Result<Plan, RateError>)>,
     #[cfg(feature = "config")]
     pub(super) file: FileSettings,
     pub(super) attributes: Vec<AttributePolicy>,

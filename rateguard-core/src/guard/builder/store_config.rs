@@ -10,6 +10,12 @@ pub trait StoreConfig: OpenStore {}
 
 /// A store that can fail or be slow. These are all stores except [`InMemory`](super::InMemory). Only builders for
 /// such a store have the settings for failures. This trait is sealed.
+#[diagnostic::on_unimplemented(
+    message = "this setting requires a store that can fail, found the store `{Self}`",
+    label = "a guard in memory does not have this setting",
+    note = "for a guard on Redis, start with `RateGuard::redis(url)` in place of `RateGuard::builder()`",
+    note = "a store in memory never fails, so it has no `deadline`, `on_error`, `fail_closed_after`, `max_in_flight`, `denial_cache_ttl` and `replicas`"
+)]
 pub trait FallibleStoreConfig: StoreConfig {}
 
 impl<S: OpenStore> StoreConfig for S {}

@@ -1,0 +1,24 @@
+//! The return values of key functions and plan functions.
+
+use actix_rateguard::rate_limit;
+use actix_web::HttpRequest;
+
+fn key_or_text(_: &HttpRequest) -> Result<String, String> {
+    Err("no key".to_owned())
+}
+
+fn plan_name(_: &HttpRequest) -> &'static str {
+    "free"
+}
+
+#[rate_limit(rate = "5/minute", key = key_or_text)]
+async fn key() -> &'static str {
+    "ok"
+}
+
+#[rate_limit(plan = plan_name)]
+async fn plan() -> &'static str {
+    "ok"
+}
+
+fn main() {}
