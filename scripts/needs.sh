@@ -108,6 +108,20 @@ need_pip() {
   return 1
 }
 
+# Requires Node 18 or later with npm. Installs both if necessary.
+need_node() {
+  local attempt is_old='parseInt(process.versions.node) < 18'
+  for attempt in found installed; do
+    if node -e "process.exit($is_old ? 1 : 0)" 2>/dev/null && npm --version >/dev/null 2>&1; then return; fi
+    if [ "$attempt" = found ]; then
+      say "no Node 18 with npm found: installing nodejs and npm"
+      install nodejs nodejs nodejs nodejs nodejs >/dev/null && install npm nodejs-npm npm npm npm >/dev/null || break
+    fi
+  done
+  say "install Node 18 or later with npm manually"
+  return 1
+}
+
 # Sets the variable `browser` to a Chromium. Installs one if necessary.
 need_browser() {
   local attempt

@@ -37,8 +37,9 @@ pub enum HeaderDialect {
     /// `Date` field.
     XRateLimitEpoch,
     /// The server writes `RateLimit` and `RateLimit-Policy`, which report any number of limits by name, as
-    /// Structured Fields (RFC 9651). This is revision 11 of draft-ietf-httpapi-ratelimit-headers, of May 2026. A
-    /// draft is not a standard, so a later revision can change these fields.
+    /// Structured Fields (RFC 9651). This is revision 11 of draft-ietf-httpapi-ratelimit-headers, of May 2026. The
+    /// revision expired in November 2026, and it is not a standard, so a later revision can change these fields.
+    /// RateGuard follows revision 11 until a later revision or a standard replaces it.
     Draft,
 }
 

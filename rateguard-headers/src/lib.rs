@@ -92,7 +92,7 @@ pub use names::{
     RETRY_AFTER, X_RATELIMIT_LIMIT, X_RATELIMIT_REMAINING, X_RATELIMIT_RESET,
 };
 #[cfg(feature = "read")]
-pub use read::{MAX_WAIT, ParsedLimit, RateLimits};
+pub use read::{MAX_WAIT, ParsedLimit, QuotaUnit, RateLimits};
 pub use write::{
     MAX_REPORTED_TIME, ceil_secs, encode_policy_name, rate_limit_policy_value, rate_limit_value,
     retry_after_seconds, unix_ceil_secs,

@@ -14,8 +14,8 @@ pub const X_RATELIMIT_REMAINING: &str = "x-ratelimit-remaining";
 /// describes this field.
 pub const X_RATELIMIT_RESET: &str = "x-ratelimit-reset";
 
-/// The field for the remaining units and the reset of each limit (draft-ietf-httpapi-ratelimit-headers). The syntax
-/// of this field in revision 07 differs from its syntax in later revisions.
+/// The field for the remaining units and the reset of each limit (draft-ietf-httpapi-ratelimit-headers, whose last
+/// revision, 11, has expired). The syntax of this field in revision 07 differs from its syntax in later revisions.
 pub const RATELIMIT: &str = "ratelimit";
 /// The field for the quota and the window of each limit (draft-ietf-httpapi-ratelimit-headers).
 pub const RATELIMIT_POLICY: &str = "ratelimit-policy";

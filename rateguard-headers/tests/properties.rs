@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use actix_rateguard_headers::{
-    DialectInput, HeaderDialect, Limit, MAX_WAIT, RateLimits, ceil_secs, rate_limit_policy_value,
-    rate_limit_value, retry_after_seconds, unix_ceil_secs,
+    DialectInput, HeaderDialect, Limit, MAX_WAIT, QuotaUnit, RateLimits, ceil_secs,
+    rate_limit_policy_value, rate_limit_value, retry_after_seconds, unix_ceil_secs,
 };
 use proptest::{
     collection::{btree_map, vec},
@@ -32,7 +32,7 @@ fn value() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         vec(any::<u8>(), 0..100),
         r#"[a-z0-9"=;,. %()?:@*-]{0,60}"#.prop_map(String::into_bytes),
-        r#"("?[ab]"?(;[qwrt]=[0-9]{1,16}){0,3}, ?){0,4}("?[ab]"?;[rq]=[0-9]{1,2})?"#
+        r#"("?[ab]"?(;[qwrat]=[0-9]{1,16}){0,3}(;qu="?[a-z-]{0,9}"?)?, ?){0,4}("?[ab]"?;[raq]=[0-9]{1,2})?"#
             .prop_map(String::into_bytes),
         "((limit|remaining|reset)=[0-9]{1,16},? ?){1,4}".prop_map(String::into_bytes),
         "[0-9]{1,25}(\\.[0-9]{0,25})?".prop_map(String::into_bytes),
@@ -113,12 +113,39 @@ proptest! {
         for (read, written) in read.limits().iter().zip(written) {
             prop_assert_eq!(read.policy(), Some(written.policy));
             prop_assert_eq!(read.quota(), Some(written.quota.min(MAX_INTEGER)));
+            prop_assert_eq!(read.unit(), &QuotaUnit::Requests);
             let window = ceil_secs(written.window).clamp(1, MAX_INTEGER);
             prop_assert_eq!(read.window(), Some(Duration::from_secs(window)));
             prop_assert_eq!(read.remaining(), Some(written.remaining.min(MAX_INTEGER)));
             let reset = Duration::from_secs(ceil_secs(written.reset_after)).min(MAX_WAIT);
             prop_assert_eq!(read.reset_after(), Some(reset));
         }
+    }
+
+    #[test]
+    fn proposed_parameter_names_mean_the_same_as_those_of_the_draft(
+        remaining in 0..=MAX_INTEGER,
+        reset in 0..=MAX_INTEGER,
+        is_swapped in any::<bool>(),
+    ) {
+        let read = |[remaining_name, reset_name]: [&str; 2]| {
+            let [remaining, reset] = [format!("{remaining_name}={remaining}"), format!("{reset_name}={reset}")];
+            let [first, second] = if is_swapped { [reset, remaining] } else { [remaining, reset] };
+            RateLimits::read([("ratelimit", format!("\"p\";{first};{second}"))], UNIX_EPOCH)
+        };
+        let draft = read(["r", "t"]);
+        prop_assert_eq!(draft.limits()[0].remaining(), Some(remaining));
+        prop_assert_eq!(&read(["a", "w"]), &draft);
+        prop_assert_eq!(&read(["a", "t"]), &draft);
+    }
+
+    #[test]
+    fn quota_unit_is_read_as_it_was_written(unit in "[ -~]{1,40}", quota in 0..=MAX_INTEGER) {
+        let escaped = unit.replace('\\', r"\\").replace('"', "\\\"");
+        let value = format!("p;qu=\"{escaped}\";q={quota}");
+        let limits = RateLimits::read([("ratelimit-policy", value)], UNIX_EPOCH);
+        prop_assert_eq!(limits.limits()[0].unit().as_str(), unit);
+        prop_assert_eq!(limits.limits()[0].quota(), Some(quota));
     }
 
     #[test]
@@ -175,6 +202,8 @@ proptest! {
         for limit in limits.limits() {
             prop_assert!(limit.reset_after().is_none_or(|reset| reset <= MAX_WAIT));
             prop_assert!(!limit.policy().is_some_and(|name| name.contains(char::is_control)));
+            let unit = limit.unit().as_str();
+            prop_assert!(!unit.is_empty() && unit.bytes().all(|byte| matches!(byte, b' '..=b'~')));
         }
     }
 }

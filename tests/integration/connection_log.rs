@@ -155,7 +155,7 @@ fn start_other_https_server() -> (HttpServer, String) {
         )
         .unwrap();
     let not_found = |_: &_| response("404 Not Found", "", "<html>");
-    (HttpServer::start_at(free_port(), Some(config), not_found), authority().pem())
+    (HttpServer::start_at(free_port(), Some(config), not_found).unwrap(), authority().pem())
 }
 
 #[test]
@@ -163,8 +163,8 @@ fn failed_connection_to_upstash_is_logged_at_start_with_address_and_cause() {
     log_lines::collect();
     let redis = RedisServer::start();
     let rest = RestServer::start(&redis.url());
-    let other =
-        HttpServer::start_at(free_port(), None, |_| response("404 Not Found", "", "<html>"));
+    let not_found = |_: &_| response("404 Not Found", "", "<html>");
+    let other = HttpServer::start_at(free_port(), None, not_found).unwrap();
     let (https, authority) = start_other_https_server();
     let unreachable = StoreError::Unreachable(None);
     for (scheme, host, port, cause, message) in [

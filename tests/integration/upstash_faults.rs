@@ -170,7 +170,8 @@ async fn redirects_do_not_leak_the_token() {
     let redirect_target = HttpServer::start_at(free_port(), None, move |_| {
         counter.fetch_add(1, SeqCst);
         response("200 OK", "", "{}")
-    });
+    })
+    .unwrap();
     let redis = RedisServer::start();
     let rest = RestServer::start(&redis.url());
     let guard = rest.guard("redirects");

@@ -5,6 +5,7 @@ pub mod attack;
 pub mod fuzz;
 pub mod history;
 pub mod storm;
+pub mod upstash;
 
 /// The result that the program `load_generator` prints.
 #[derive(Debug, PartialEq, Eq)]

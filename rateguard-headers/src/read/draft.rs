@@ -1,17 +1,20 @@
-//! Parses the fields that revision 07 and later revisions of draft-ietf-httpapi-ratelimit-headers define.
+//! Parses the fields that revision 07 and later revisions of draft-ietf-httpapi-ratelimit-headers define. The draft has
+//! expired after revision 11. An open change in its repository renames the parameters `r` and `t` of `RateLimit` to `a`
+//! and `w`, so the parser accepts these names, too.
 
 use super::{
-    ParsedLimit, retry,
+    ParsedLimit, QuotaUnit, retry,
     structured::{Item, Subject, decoded, dictionary, items, window_of},
 };
 
 /// Parses `RateLimit` and `RateLimit-Policy` of revision 08 and later. The fields are lists, and two items with the
 /// same policy name describe the same limit.
 ///
-/// An item of `RateLimit` without the parameter `r` is ignored, and so is an item of `RateLimit-Policy` without the
-/// parameter `q`.
+/// An item of `RateLimit` without the parameter `r` or the proposed parameter `a` is ignored, and so is an item of
+/// `RateLimit-Policy` without the parameter `q`.
 pub(crate) fn parse_lists(statuses: &str, policies: &[Item]) -> Vec<ParsedLimit> {
-    let statuses: Vec<Item> = items(statuses).into_iter().filter(|item| item.r.is_some()).collect();
+    let has_remaining = |item: &Item| item.remaining().is_some();
+    let statuses: Vec<Item> = items(statuses).into_iter().filter(has_remaining).collect();
     let policies: Vec<&Item> = policies.iter().filter(|item| item.q.is_some()).collect();
     let same_subject = |one: &Item, other: &Item| one.subject == other.subject;
 
@@ -32,9 +35,10 @@ fn parsed_limit(status: Option<&Item>, policy: Option<&Item>) -> Option<ParsedLi
     Some(ParsedLimit {
         policy: Some(decoded(name)),
         quota: policy.and_then(|item| item.q),
+        unit: policy.map(|item| item.unit.clone()).unwrap_or_default(),
         window: policy.and_then(Item::window),
-        remaining: status.and_then(|item| item.r),
-        reset_after: status.and_then(|item| item.t).map(retry::seconds),
+        remaining: status.and_then(Item::remaining),
+        reset_after: status.and_then(Item::reset_seconds).map(retry::seconds),
     })
 }
 
@@ -44,6 +48,7 @@ pub(crate) fn parse_rev07(text: &str, policies: &[Item]) -> Option<ParsedLimit> 
     let limit = ParsedLimit {
         policy: None,
         quota: dictionary.limit,
+        unit: QuotaUnit::Requests,
         window: dictionary.limit.and_then(|quota| window_of(quota, policies)),
         remaining: dictionary.remaining,
         reset_after: dictionary.reset.map(retry::seconds),
@@ -63,7 +68,7 @@ mod tests {
 
     fn numbers(limit: &ParsedLimit) -> Numbers<'_> {
         let seconds = |duration: Option<Duration>| duration.map(|duration| duration.as_secs());
-        let ParsedLimit { policy, quota, window, remaining, reset_after } = limit;
+        let ParsedLimit { policy, quota, unit: _, window, remaining, reset_after } = limit;
         (policy.as_deref(), [*quota, seconds(*window), *remaining, seconds(*reset_after)])
     }
 
@@ -121,11 +126,34 @@ mod tests {
             r#""100-in-15min"; r=99; t=900; pk=:MTJjYTE3YjQ5YWYy:"#,
             &[(Some("100-in-15min"), [Some(100), Some(900), Some(99), Some(900)])],
         );
+        // The names of the parameters in an open change of the draft.
+        check(
+            r#""burst";q=100;w=60"#,
+            r#""burst";a=80;w=45"#,
+            &[(Some("burst"), [Some(100), Some(60), Some(80), Some(45)])],
+        );
         // In a proposed form of the fields, names have no quotation marks.
         check(
             "default;q=100;w=60",
             "default;r=50;t=30",
             &[(Some("default"), [Some(100), Some(60), Some(50), Some(30)])],
+        );
+    }
+
+    #[test]
+    fn limit_has_the_unit_of_its_policy() {
+        let policies =
+            r#""bytes";q=65535;qu="content-bytes";w=10, "calls";q=9;w=1, "rest";q=5;qu="jobs""#;
+        let limits = parse_lists("bytes;r=5, calls;r=4, other;r=3", &items(policies));
+        let units: Vec<_> = limits.iter().map(|it| (it.policy().unwrap(), it.unit())).collect();
+        assert_eq!(
+            units,
+            [
+                ("bytes", &QuotaUnit::ContentBytes),
+                ("calls", &QuotaUnit::Requests),
+                ("other", &QuotaUnit::Requests),
+                ("rest", &QuotaUnit::Other("jobs".to_owned())),
+            ]
         );
     }
 

@@ -5,9 +5,12 @@ mod fields;
 mod names;
 mod numbers;
 mod parsed_limit;
+mod quota_unit;
 mod rate_limits;
 mod retry;
 mod structured;
 mod x_ratelimit;
 
-pub use self::{parsed_limit::ParsedLimit, rate_limits::RateLimits, retry::MAX_WAIT};
+pub use self::{
+    parsed_limit::ParsedLimit, quota_unit::QuotaUnit, rate_limits::RateLimits, retry::MAX_WAIT,
+};

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use super::QuotaUnit;
+
 /// A limit that a client reads from a response. Every value is optional, because most dialects do not contain all
 /// values, and servers can omit values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ParsedLimit {
     pub(crate) policy: Option<String>,
     pub(crate) quota: Option<u64>,
+    pub(crate) unit: QuotaUnit,
     pub(crate) window: Option<Duration>,
     pub(crate) remaining: Option<u64>,
     pub(crate) reset_after: Option<Duration>,
@@ -20,11 +23,18 @@ impl ParsedLimit {
         self.policy.as_deref()
     }
 
-    /// Returns the number of units that the limit admits in a window. Usually, a unit is a request, but a server
-    /// can count something else.
+    /// Returns the number of [units](Self::unit) that the limit admits in a window.
     #[must_use]
     pub fn quota(&self) -> Option<u64> {
         self.quota
+    }
+
+    /// Returns the unit of [`quota`](Self::quota) and [`remaining`](Self::remaining), which is the parameter `qu` in
+    /// `RateLimit-Policy`. The unit is a request if the response does not name one. Only the draft has names for units,
+    /// so a server that uses another dialect can still count something else.
+    #[must_use]
+    pub fn unit(&self) -> &QuotaUnit {
+        &self.unit
     }
 
     /// Returns the duration of the window.

@@ -20,7 +20,9 @@ use crate::names::{
 ///
 /// The parser supports `Retry-After` in seconds or as a date, `X-RateLimit-*` with a reset in seconds or as a Unix
 /// time, and the fields of all revisions of draft-ietf-httpapi-ratelimit-headers up to 11: `RateLimit-*`, or
-/// `RateLimit` with `RateLimit-Policy`.
+/// `RateLimit` with `RateLimit-Policy`. Revision 11 has expired, and it is not a standard. An open change of the draft
+/// renames two parameters of `RateLimit`, so the parser also accepts these names: `a` for `r`, and in an item with `a`,
+/// `w` for `t`.
 ///
 /// Malformed fields are ignored, so the parser returns no errors. The default value is the result for a response
 /// without rate limit fields.
@@ -123,6 +125,7 @@ mod tests {
     use std::time::UNIX_EPOCH;
 
     use super::*;
+    use crate::QuotaUnit;
 
     /// Reads these field lines. The client's clock is at the Unix time 1,700,000,000.
     fn read(lines: &str) -> RateLimits {
@@ -199,6 +202,7 @@ mod tests {
             let expected = ParsedLimit {
                 policy: None,
                 quota: Some(100),
+                unit: QuotaUnit::Requests,
                 window: Some(Duration::from_secs(900)),
                 remaining: Some(99),
                 reset_after: Some(Duration::from_secs(900)),

@@ -11,20 +11,45 @@ use sfv::{
     },
 };
 
+use super::QuotaUnit;
+
 /// The maximum number of items that are read from a list. Further items are ignored, because a server with a very
 /// long list could otherwise make a client slow.
 const MAX_ITEMS: usize = 64;
 
-/// An item of a list, with the parameters that the draft defines.
+/// An item of a list, with the parameters that the draft defines, and with the parameter `a`, which an open change of
+/// the draft proposes.
 pub(crate) struct Item {
     pub(crate) subject: Subject,
     pub(crate) q: Option<u64>,
-    pub(crate) w: Option<u64>,
-    pub(crate) r: Option<u64>,
-    pub(crate) t: Option<u64>,
+    pub(crate) unit: QuotaUnit,
+    w: Option<u64>,
+    r: Option<u64>,
+    a: Option<u64>,
+    t: Option<u64>,
 }
 
 impl Item {
+    fn new(subject: Subject) -> Self {
+        let unit = QuotaUnit::Requests;
+        Self { subject, q: None, unit, w: None, r: None, a: None, t: None }
+    }
+
+    /// Returns the remaining units in the item: the parameter `r` of the draft, or otherwise the proposed parameter
+    /// `a`.
+    pub(crate) fn remaining(&self) -> Option<u64> {
+        self.r.or(self.a)
+    }
+
+    /// Returns the seconds until the reset in the item, which is the parameter `t`.
+    ///
+    /// The change that proposes `a` also renames `t` to `w`. In an item with `r`, `w` is not a parameter of the draft,
+    /// so it is ignored.
+    pub(crate) fn reset_seconds(&self) -> Option<u64> {
+        let is_proposed_form = self.r.is_none() && self.a.is_some();
+        self.t.or(self.w.filter(|_| is_proposed_form))
+    }
+
     /// Returns the window in the item; `None` if the window is missing or 0.
     pub(crate) fn window(&self) -> Option<Duration> {
         self.w.filter(|seconds| *seconds > 0).map(Duration::from_secs)
@@ -88,6 +113,16 @@ fn whole(value: &BareItemFromInput<'_>) -> Option<u64> {
     u64::try_from(value.as_integer()?).ok()
 }
 
+/// Returns the quota unit in the parameter `qu`. The draft requires a string, but a token is accepted, too, as for
+/// policy names. Any other value is malformed, so the default unit applies.
+fn unit(value: &BareItemFromInput<'_>) -> QuotaUnit {
+    match value {
+        BareItemFromInput::String(name) => QuotaUnit::from_name(name.as_str()),
+        BareItemFromInput::Token(name) => QuotaUnit::from_name(name.as_str()),
+        _ => QuotaUnit::Requests,
+    }
+}
+
 struct Items(Vec<Item>);
 
 impl<'de> ListVisitor<'de> for Items {
@@ -118,7 +153,7 @@ impl<'de> ItemVisitor<'de> for &mut Items {
             _ => whole(&bare_item).map(Subject::Quota),
         };
         Ok(subject.and_then(|subject| {
-            self.0.push(Item { subject, q: None, w: None, r: None, t: None });
+            self.0.push(Item::new(subject));
             self.0.last_mut()
         }))
     }
@@ -138,6 +173,8 @@ impl<'de> ParameterVisitor<'de> for &mut Item {
             "q" => self.q = whole(&value),
             "w" => self.w = whole(&value),
             "r" => self.r = whole(&value),
+            "a" => self.a = whole(&value),
+            "qu" => self.unit = unit(&value),
             "t" => self.t = whole(&value),
             _ => {}
         }
@@ -187,7 +224,10 @@ mod tests {
     fn read(text: &str) -> Vec<(String, [Option<u64>; 4])> {
         items(text)
             .into_iter()
-            .map(|item| (format!("{:?}", item.subject), [item.q, item.w, item.r, item.t]))
+            .map(|item| {
+                let (remaining, reset) = (item.remaining(), item.reset_seconds());
+                (format!("{:?}", item.subject), [item.q, item.w, remaining, reset])
+            })
             .collect()
     }
 
@@ -206,6 +246,43 @@ mod tests {
             (r#""a";r=1;r=2;t=1;t=x"#, r#"Policy("a")"#, [None, None, Some(2), None]),
         ] {
             assert_eq!(read(text), [(subject.to_owned(), numbers)], "{text}");
+        }
+    }
+
+    #[test]
+    fn proposed_parameters_apply_if_r_is_missing_or_malformed() {
+        for (text, remaining, reset) in [
+            ("b;a=80;w=45", Some(80), Some(45)),
+            ("b;a=80;t=45", Some(80), Some(45)),
+            ("b;w=60;t=45;a=80", Some(80), Some(45)),
+            ("b;a=0", Some(0), None),
+            ("b;r=x;a=80;w=45", Some(80), Some(45)),
+            // The parameters of the draft take precedence.
+            ("b;r=7;a=80;t=30;w=45", Some(7), Some(30)),
+            ("b;a=80;w=45;r=7", Some(7), None),
+            ("b;a=-1;w=45", None, None),
+            ("b;w=45", None, None),
+        ] {
+            let [item] = &items(text)[..] else { panic!("{text}") };
+            assert_eq!((item.remaining(), item.reset_seconds()), (remaining, reset), "{text}");
+        }
+    }
+
+    #[test]
+    fn quota_unit_is_read_from_a_string_or_token() {
+        for (text, unit) in [
+            ("b;q=1", QuotaUnit::Requests),
+            (r#"b;q=1;qu="requests""#, QuotaUnit::Requests),
+            (r#"b;q=1;qu="content-bytes""#, QuotaUnit::ContentBytes),
+            (r#"b;qu="concurrent-requests";q=1"#, QuotaUnit::ConcurrentRequests),
+            ("b;q=1;qu=content-bytes", QuotaUnit::ContentBytes),
+            (r#"b;q=1;qu="Tokens""#, QuotaUnit::Other("Tokens".to_owned())),
+            // The last value of a parameter applies, and a malformed value is ignored.
+            (r#"b;q=1;qu="content-bytes";qu=5"#, QuotaUnit::Requests),
+            ("b;q=1;qu", QuotaUnit::Requests),
+            (r#"b;q=1;qu="""#, QuotaUnit::Requests),
+        ] {
+            assert_eq!(items(text)[0].unit, unit, "{text}");
         }
     }
 

@@ -27,7 +27,7 @@ pub(crate) fn read(
         quota.and_then(|quota| window_of(quota, &listed).or_else(|| window_of(quota, policies)));
     let remaining = fields.get(remaining).and_then(first_whole);
     let reset_after = fields.get(reset).and_then(|text| retry::reset(text, now));
-    let limit = ParsedLimit { policy: None, quota, window, remaining, reset_after };
+    let limit = ParsedLimit { quota, window, remaining, reset_after, ..ParsedLimit::default() };
     (limit != ParsedLimit::default()).then_some(limit)
 }
 

@@ -8,7 +8,6 @@ pub mod cluster_node;
 pub mod fake_redis;
 pub mod folder;
 pub mod forgeries;
-pub mod http_server;
 pub mod log_lines;
 pub mod lua;
 pub mod namespace;
@@ -23,6 +22,8 @@ pub mod sentinels;
 pub mod server;
 pub mod shim;
 pub mod wire;
+
+pub use rateguard_tests::upstash::http_server;
 
 use std::{
     io::{Write, stderr},

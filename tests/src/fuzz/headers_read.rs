@@ -43,6 +43,8 @@ const SOURCE: TextSource = TextSource {
         "\"burst\";r=0;t=30, daily;r=7",
         "a;r=1;pk=:YQ==:, a;r=2;pk=:Yg==:",
         "\"gr%C3%B6%C3%9Fe\";q=5;w=1;qu=\"content-bytes\"",
+        "p;q=5;qu=concurrent-requests, \"p\";q=7;w=1;qu=\"a \\\" b\"",
+        "\"burst\";a=80;w=45, daily;a=7;t=1",
         "limit=100, remaining=50, reset=5",
         "100, 100;w=60, 1000;w=3600",
         "10, 10;w=1;name=\"per-second\"",
@@ -80,6 +82,10 @@ const SOURCE: TextSource = TextSource {
         ";r=0",
         ";r=1",
         ";t=9",
+        ";a=0",
+        ";a=3",
+        ";qu=",
+        ";qu=\"content-bytes\"",
         "limit=",
         "remaining=0",
         "reset=",
@@ -92,11 +98,13 @@ const SOURCE: TextSource = TextSource {
 };
 
 /// List items that are valid in any order.
-const ITEMS: [&str; 8] = [
+const ITEMS: [&str; 10] = [
     "\"burst\";q=100;w=60",
     "\"a, b\";r=0;t=30",
     "daily;r=7;t=1",
     "daily;q=9;w=86400",
+    "daily;q=9;qu=\"content-bytes\"",
+    "daily;a=7;w=1",
     "100;w=60",
     "(1 2);q=1",
     "limit=100",
@@ -162,6 +170,10 @@ impl Target for HeadersRead {
             !names.any(|name| name.contains(char::is_control)),
             "a name has a control character"
         );
+        for unit in parsed.limits().iter().map(|limit| limit.unit().as_str()) {
+            let is_safe = unit.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+            assert!(is_safe && !unit.is_empty(), "the quota unit is {unit:?}");
+        }
 
         // The result must not depend on upper or lower case in names, nor on the order of headers with different
         // names.
