@@ -1,10 +1,13 @@
 //! Functions of features that are disabled. A call of such a function is a compile error that names the feature.
 //! Without these functions, the compiler would only report that it found no function of this name.
 
-/// Compiles the items only if the feature is disabled.
+/// Compiles the items only if all of the features are disabled.
 macro_rules! if_disabled {
-    ($feature:literal: $($item:item)*) => {
-        $(#[cfg(not(feature = $feature))] $item)*
+    ($feature:literal $(, $others:literal)*: $($item:item)*) => {
+        if_disabled!(@items not(any(feature = $feature $(, feature = $others)*)); $($item)*);
+    };
+    (@items $condition:meta; $($item:item)*) => {
+        $(#[cfg($condition)] $item)*
     };
 }
 
@@ -49,11 +52,12 @@ if_disabled! { "redis":
     }
 }
 
-#[cfg(not(any(feature = "redis", feature = "upstash")))]
-impl<S> crate::RateGuardBuilder<S> {
-    #[doc(hidden)]
-    pub fn prefix<P: RedisFeature>(self, _prefix: P) -> Self {
-        self
+if_disabled! { "redis", "upstash":
+    impl<S> crate::RateGuardBuilder<S> {
+        #[doc(hidden)]
+        pub fn prefix<P: RedisFeature>(self, _prefix: P) -> Self {
+            self
+        }
     }
 }
 
@@ -66,16 +70,17 @@ if_disabled! { "tls":
     )]
     pub trait TlsFeature {}
 
-    #[cfg(not(feature = "upstash"))]
-    impl<S> crate::RateGuardBuilder<S> {
+    #[cfg(feature = "upstash")]
+    impl crate::RateGuardBuilder<crate::builder::Redis> {
         #[doc(hidden)]
         pub fn tls<T: TlsFeature>(self, _tls: T) -> Self {
             self
         }
     }
+}
 
-    #[cfg(feature = "upstash")]
-    impl crate::RateGuardBuilder<crate::builder::Redis> {
+if_disabled! { "tls", "upstash":
+    impl<S> crate::RateGuardBuilder<S> {
         #[doc(hidden)]
         pub fn tls<T: TlsFeature>(self, _tls: T) -> Self {
             self

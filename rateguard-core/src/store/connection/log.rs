@@ -59,7 +59,7 @@ impl ConnectionLog {
 
     /// Logs that an attempt to connect failed, or that an open connection broke. Logs nothing if the last message
     /// already had this cause, or if the last message about a failure is less than [`MIN_INTERVAL`] old. If the message
-    /// is logged, `diagnose` may return a more precise reason than the cause.
+    /// is logged and the address of the server is known, `diagnose` may return a more precise reason than the cause.
     pub(in crate::store) async fn failed(
         &mut self,
         cause: StoreError,
@@ -80,7 +80,9 @@ impl ConnectionLog {
             // A host of a cluster comes from the network. A control character in it could forge a line of the log.
             let host = host.escape_debug();
             format!("the host name `{host}` cannot be resolved; check the URL and the DNS")
-        } else if let Some(diagnosis) = diagnose(&self.server).await {
+        } else if self.server.is_server_address
+            && let Some(diagnosis) = diagnose(&self.server).await
+        {
             diagnosis.to_owned()
         } else {
             describe(cause, was_open, &self.server)
@@ -133,6 +135,21 @@ mod tests {
             addresses: Vec::new(),
             pool: 0,
         })
+    }
+
+    #[tokio::test]
+    async fn addresses_of_sentinels_and_of_cluster_nodes_are_not_diagnosed() {
+        for is_server_address in [true, false] {
+            let mut log = log();
+            log.server.is_server_address = is_server_address;
+            let mut is_diagnosed = false;
+            let diagnose = async |_: &ServerLabel| {
+                is_diagnosed = true;
+                None
+            };
+            log.failed(CLOSED, diagnose).await;
+            assert_eq!(is_diagnosed, is_server_address);
+        }
     }
 
     #[test]

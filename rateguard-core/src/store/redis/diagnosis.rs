@@ -22,12 +22,11 @@ const TIMEOUT: Duration = Duration::from_millis(300);
 ///
 /// - The cause is another one, such as a refused connection, so the server sends no reply.
 /// - The connection needs TLS.
-/// - The addresses in `server` are those of sentinels or of nodes of a cluster, and not the address of the server.
 /// - No reply arrives within [`TIMEOUT`], or the reply shows no reason.
 pub(super) async fn diagnose(cause: StoreError, server: &ServerLabel) -> Option<&'static str> {
     let was_closed = is_closed_by_server(cause);
     let has_error_reply = matches!(cause, StoreError::Authentication | StoreError::InvalidReply);
-    if server.has_tls || !server.is_server_address || !(was_closed || has_error_reply) {
+    if server.has_tls || !(was_closed || has_error_reply) {
         return None;
     }
     let [(host, port)] = server.addresses.as_slice() else { return None };
@@ -70,38 +69,7 @@ fn reason(reply: &[u8], was_closed: bool) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use redis::{ConnectionInfo, IntoConnectionInfo};
-    use tokio::net::TcpListener;
-
     use super::*;
-
-    /// Starts a server in protected mode. Returns its address.
-    async fn start_protected_server() -> ConnectionInfo {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                stream.readable().await.unwrap();
-                let _ = stream.try_read(&mut [0; 64]);
-                stream.try_write(b"-DENIED Redis is running in protected mode\r\n").unwrap();
-            }
-        });
-        format!("redis://127.0.0.1:{port}").into_connection_info().unwrap()
-    }
-
-    #[tokio::test]
-    async fn addresses_of_sentinels_and_of_cluster_nodes_are_not_diagnosed() {
-        let server = start_protected_server().await;
-        let nodes = std::slice::from_ref(&server);
-        for (label, has_reason) in [
-            (ServerLabel::of(&server), true),
-            (ServerLabel::of_nodes("the primary of service main, from sentinels", nodes), false),
-            (ServerLabel::of_cluster(nodes), false),
-        ] {
-            let reason = diagnose(StoreError::InvalidReply, &label).await;
-            assert_eq!(reason.is_some(), has_reason, "{}", label.text);
-        }
-    }
 
     #[test]
     fn reply_to_ping_shows_the_reason() {

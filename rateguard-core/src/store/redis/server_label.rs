@@ -76,6 +76,14 @@ mod tests {
         ] {
             let label = ServerLabel::of(&url.into_connection_info().unwrap());
             assert_eq!(label.text, expected);
+            assert!(label.is_server_address);
+        }
+        let node = "redis://10.0.0.7".into_connection_info().unwrap();
+        for label in [
+            ServerLabel::of_nodes("the primary of service main, from sentinels", [&node]),
+            ServerLabel::of_cluster(std::slice::from_ref(&node)),
+        ] {
+            assert!(!label.is_server_address, "{}", label.text);
         }
     }
 }
