@@ -1,5 +1,5 @@
-//! Computes the delays between attempts to connect, and between the requests with which a circuit breaker tests
-//! whether a failed store works again.
+//! Computes two kinds of delays: between attempts to connect, and between the checks that a circuit breaker admits to
+//! test whether a failed store works again.
 
 use std::time::Duration;
 

@@ -12,16 +12,15 @@ use crate::{
 /// was checked.
 ///
 /// The store makes the decision and reads all numbers in one atomic operation. A denial from the [denial
-/// cache](crate::RateGuardBuilder::denial_cache_ttl) repeats an earlier denial. All times in the repeated denial are
-/// shorter by the time that has passed since the earlier denial.
+/// cache](crate::RateGuardBuilder::denial_cache_ttl) repeats an earlier denial. The time that has passed since the
+/// earlier denial is subtracted from all times in the repeated denial.
 ///
-/// If several quotas were checked, the numbers of the decision are those of the tightest quota. In a denial, the
-/// tightest quota is the one with the longest wait until it has room. In an admission, the tightest quota is the one
-/// that admits the fewest further requests of the same cost. [`statuses`](Self::statuses) returns the status of
-/// every quota.
+/// If several quotas were checked, the decision has the numbers of the tightest quota. In a denial, the tightest quota
+/// is the one with the longest wait until it has room. In an admission, the tightest quota is the one that admits the
+/// fewest further requests of the same cost. [`statuses`](Self::statuses) returns the status of every quota.
 ///
-/// With `actix-rateguard`, a handler gets the decision from an argument of the type `CheckResult`, whose method
-/// `decision` returns it. `Decision` itself cannot be an argument of a handler.
+/// With `actix-rateguard`, a handler can have an argument of the type `CheckResult`. The method `decision` of this
+/// argument returns the decision. `Decision` itself cannot be an argument of a handler.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
     allowed: bool,
@@ -32,8 +31,8 @@ pub struct Decision {
     /// The time until the end of the ban; `None` if the key is not banned.
     banned_for: Option<Duration>,
     mode: DecisionMode,
-    /// Whether a policy would deny the request if its denials were enforced. `None` unless all policies of the
-    /// decision are in shadow mode, in which denials are not enforced.
+    /// Whether a policy would deny the request if its denials were enforced. `None` if the decision has a policy that
+    /// is not in shadow mode.
     shadow: Option<bool>,
     denied_for_others: bool,
 }
@@ -91,8 +90,7 @@ impl Decision {
     }
 
     /// Returns whether the request would be denied if its policy were not in [shadow mode](crate::Policy::shadow).
-    /// If so, the decision [admits](Self::is_allowed) the request, but the numbers of the decision are those of a
-    /// denial.
+    /// If so, the decision [admits](Self::is_allowed) the request, but has the numbers of a denial.
     #[must_use]
     pub fn would_deny(&self) -> bool {
         self.shadow == Some(true)

@@ -27,7 +27,7 @@ impl Hasher for IdentityHasher {
     }
 }
 
-/// Returns a generator of random numbers that no one outside of this process can predict.
+/// Returns a generator of random numbers that no one outside this process can predict.
 pub(crate) fn random_u128s() -> impl FnMut() -> u128 {
     // Each number consists of two SipHash values, which are computed from two counter values with a random key.
     let (hasher, mut counter) = (RandomState::new(), 0_u64);

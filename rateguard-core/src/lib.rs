@@ -67,5 +67,5 @@ pub use self::{
     store::{error::StoreError, memory::MemoryStore},
 };
 
-// These imports give the types short paths inside of this crate.
+// These imports give the types short paths inside this crate.
 use self::error::*;

@@ -44,7 +44,7 @@ impl Plan {
     ///
     /// # Panics
     ///
-    /// The function panics if the text is invalid. So use it only for constant text. For other text, use
+    /// Panics if the text is invalid. So use this function only for constant text. For other text, use
     /// [`try_of`](Self::try_of), which returns an error instead.
     #[must_use]
     #[track_caller]

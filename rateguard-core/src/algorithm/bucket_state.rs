@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{Algorithm, Quota, bucket_status::BucketStatus};
 
-/// The maximum number of units that a log gets when the state of another algorithm is converted to a log. If the
-/// capacity of the quota is larger than this number, the maximum is the capacity.
+/// When the state of another algorithm is converted to a log, the log gets at most this number of units. If the
+/// capacity of the quota is larger, the log gets at most as many units as the capacity.
 const MAX_CONVERTED_ENTRIES: u32 = 10_000;
 
 /// The state of a bucket. The variant is the algorithm of the last quota that was applied to the bucket.
@@ -81,7 +81,8 @@ impl BucketState {
     }
 
     /// Refunds units that were taken at `taken_at`. Does nothing if the algorithm of the state differs from the
-    /// algorithm of the quota. Such a state is converted, and a converted state no longer has the times of the units.
+    /// algorithm of the quota. In this case, the state was converted after the units were taken, and no longer has
+    /// their times.
     pub(crate) fn refund(&mut self, quota: Quota, now: Micros, units: u32, taken_at: Micros) {
         if self.algorithm() == quota.algorithm() {
             with_state!(self, state => state.refund(quota, now, units, taken_at));
@@ -112,8 +113,8 @@ impl BucketState {
         }
     }
 
-    /// Returns the status of the bucket for a request that costs `units`. No later request can observe a change of
-    /// the state.
+    /// Returns the status of the bucket for a request that costs `units`. Changes nothing that a later request can
+    /// observe.
     pub(crate) fn peek(&mut self, quota: Quota, now: Micros, units: u32) -> BucketStatus {
         let mut copy = match self {
             Self::SlidingWindow(log) if quota.algorithm() == Algorithm::SlidingWindow => {

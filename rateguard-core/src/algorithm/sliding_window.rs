@@ -1,7 +1,7 @@
 //! The exact sliding window algorithm, which stores a log of the admitted requests.
 //!
 //! A request at the time `t` counts during `[t, t + window)`. The guard admits a request if its units and the units
-//! that already count are together at most the limit. No interval that is as long as the window therefore has more
+//! that already count are together at most the limit. Therefore, no interval of the same length as the window has more
 //! than `limit` admitted units. The log has at most one entry for each request that counts, because the entry stores
 //! the number of units.
 

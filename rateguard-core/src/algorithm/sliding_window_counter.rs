@@ -34,7 +34,8 @@ impl SlidingWindowCounterState {
         self.current.saturating_add(of_previous as u32)
     }
 
-    /// Returns the time until the weighted number of units falls to `max_units`. It is 0 if the number is not higher now.
+    /// Returns the time until the weighted number of units falls to `max_units`. Returns 0 if the number is not above
+    /// `max_units` now.
     fn wait_until_at_most(&self, max_units: u32) -> Micros {
         if self.weighted(self.elapsed) <= max_units {
             return 0;

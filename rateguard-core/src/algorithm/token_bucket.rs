@@ -2,8 +2,8 @@
 //! the bucket is full.
 //!
 //! This is the generic cell rate algorithm (ITU-T I.371) with integers. It admits a burst of at most `burst` tokens,
-//! and at most `burst + rate × t` tokens in any interval of the duration `t`. A token is divided
-//! into so many equal parts that the bucket regains a whole number of parts in each microsecond, without rounding.
+//! and at most `burst + rate × t` tokens in any interval of the duration `t`. A token consists of equal parts. Their
+//! number is chosen so that the bucket regains a whole number of parts in each microsecond, without rounding.
 
 use super::{LimiterState, Micros};
 use crate::{Algorithm, Quota};
@@ -87,9 +87,10 @@ impl LimiterState for TokenBucketState {
     fn expires_at(&self, quota: Quota) -> Micros {
         let (_, refill @ 1..) = self.token else { return 0 };
         let full_at = self.at.saturating_add(self.debt.div_ceil(refill));
-        // The state has the time of the last reset, which prevents refunds of tokens that were taken before the reset.
-        // The store must therefore not drop the state while such a refund could still return tokens. The refill fills
-        // an empty bucket in a certain time. When this time has passed since the reset, such a refund returns 0 tokens.
+        // The state has the time of the last reset. This time prevents refunds of tokens that were taken before the
+        // reset. The store must therefore not drop the state while such a refund could still return tokens. The refill
+        // fills an empty bucket in a certain time. When this time has passed since the reset, such a refund returns 0
+        // tokens.
         let (parts_per_token, refill) = quota.token();
         let full_refill = (u64::from(quota.capacity()) * parts_per_token).div_ceil(refill);
         self.reset_at.map_or(full_at, |reset_at| full_at.max(reset_at.saturating_add(full_refill)))

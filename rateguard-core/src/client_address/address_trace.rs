@@ -23,7 +23,7 @@ impl TraceListener for () {}
 /// The maximum number of hops (entries of the header) that are recorded. A header may have thousands of entries, and
 /// a trace must be short enough to read.
 const MAX_HOPS: usize = 32;
-/// The maximum number of characters that are recorded of an entry.
+/// The maximum number of characters of an entry that are recorded.
 const MAX_ENTRY_CHARS: usize = 100;
 
 /// The steps of the search for a client's address. An HTTP adapter shows these steps in its diagnostics.
@@ -48,9 +48,9 @@ pub struct AddressTrace {
     /// proxy. Any client may have sent such a request, so an [`AccessList`](crate::AccessList) does not allow the
     /// address.
     pub is_proxy: bool,
-    /// The address or network that is counted as one client under the key `"ip"`, such as `2001:db8::/64`. If the
-    /// /48 or /32 around it has [too many clients](crate::ClientAddress::max_ipv6_keys_per_48), this is a shared key
-    /// such as `2001:db8::/48, shared key 17 of 256`.
+    /// The address or network that is counted as one client under the key `"ip"`, such as `2001:db8::/64`. If the /48
+    /// or /32 that contains this network has [too many clients](crate::ClientAddress::max_ipv6_keys_per_48), this is a
+    /// shared key such as `2001:db8::/48, shared key 17 of 256`.
     pub network: String,
 }
 

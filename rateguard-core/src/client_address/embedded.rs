@@ -17,8 +17,8 @@ pub fn canonical(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Returns the address of an IPv4 client behind a NAT64 translator, from an address in `64:ff9b::/96` or in a /96
-/// of `64:ff9b:1::/48`.
+/// Returns the address of an IPv4 client behind a NAT64 translator, if `address` is in `64:ff9b::/96` or in a /96 of
+/// `64:ff9b:1::/48`.
 ///
 /// In `64:ff9b:1::/48`, a translator may also use a prefix that is shorter than 96 bits (RFC 6052, section 2.2). In
 /// this case, a part of the IPv4 address is before bit 96, and bits 64 to 95 are usually not zero, so the result is

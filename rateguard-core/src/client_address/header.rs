@@ -131,7 +131,7 @@ fn is_zone(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
 }
 
-/// Splits an entry at every semicolon that is outside of a quoted string.
+/// Splits an entry at every semicolon that is outside a quoted string.
 ///
 /// The result is `None` if a quoted string is not closed. `last_entry` parses from right to left, so such an entry
 /// may include text that the client sent.

@@ -58,11 +58,12 @@ use self::{error::AddressProblem, header::Header};
 /// by the address of the last proxy that the search found. An [`AccessList`](crate::AccessList) can deny this
 /// address but never allows it.
 ///
-/// An IPv4-mapped address or a NAT64 address is replaced by the IPv4 address that it contains. NAT64 addresses are
+/// If an address is an IPv4-mapped or NAT64 address, the rule uses the IPv4 address in it instead. NAT64 addresses are
 /// in `64:ff9b::/96` (RFC 6052), or in networks of 96 bits in `64:ff9b:1::/48` (RFC 8215).
 ///
 /// A link-local client (`fe80::/10`) is counted by its full address, because all hosts of a link share one /64. The
-/// interface of the address, such as `%eth0`, is ignored, because it has a meaning only on the host that wrote it.
+/// interface of the address, such as `%eth0`, is ignored, because the name of an interface has a meaning only on one
+/// host.
 ///
 /// A client that uses the tunnel 6to4 (`2002::/16`, RFC 3056) or Teredo (`2001::/32`, RFC 4380) is counted by the
 /// IPv4 address in its tunnel address. An access list can deny this IPv4 address but never allows it, and the
@@ -118,8 +119,8 @@ impl ClientAddress {
         Self { proxies: all.to_vec(), ..Self::peer() }
     }
 
-    /// Sets the header in which the proxies send the address of the client. It is `X-Forwarded-For` (the default),
-    /// `Forwarded` (RFC 7239), or any other header that contains only addresses, such as `X-Real-IP` or
+    /// Sets the header in which the proxies send the address of the client. The header is `X-Forwarded-For` (the
+    /// default), `Forwarded` (RFC 7239), or any other header that contains only addresses, such as `X-Real-IP` or
     /// `CF-Connecting-IP`. No other header is read.
     ///
     /// # Errors

@@ -33,10 +33,10 @@ pub enum Network {
 }
 
 impl Network {
-    /// Returns the network that contains an address. `bits` is the prefix length for IPv6 addresses. It does not
-    /// apply to an IPv6 address that contains an IPv4 address, because it is counted as this IPv4 address. It does
-    /// not apply to a link-local address either, because all hosts of a link have the same prefix of 64 bits
-    /// (RFC 4291, section 2.5.6).
+    /// Returns the network that contains an address. `bits` is the prefix length for IPv6 addresses, with two
+    /// exceptions. An IPv6 address that contains an IPv4 address is counted as this IPv4 address. A link-local address
+    /// is counted by its full address, because all hosts of a link have the same prefix of 64 bits (RFC 4291, section
+    /// 2.5.6).
     pub fn of(address: Option<IpAddr>, bits: u8) -> Self {
         let Some(address) = address.map(canonical) else { return Self::None };
         match tunnel_endpoint(address).map_or(address, IpAddr::V4) {
@@ -172,7 +172,8 @@ mod tests {
         assert_eq!(of("fe80::1").to_string(), "fe80::1/128");
         // The prefix of `"ip/48"` does not group the hosts of a link either.
         assert_eq!(Network::of("febf::1".parse().ok(), 48), of("febf::1"));
-        // These networks are not link-local: a unique local one, and the former site-local range.
+        // These addresses are not link-local: the first is unique local, and the second is in the former site-local
+        // range.
         for address in ["fd00::1", "fec0::1"] {
             assert_eq!(of(address).to_string(), format!("{address}/64").replace("::1", "::"));
         }
@@ -193,7 +194,7 @@ mod tests {
             ("64:ff9b:1:c000::/64", None),
             ("64:ff9b::/32", None),
             // These networks are valid and returned unchanged: a 6to4 network, and a network that contains all
-            // addresses, not only those of NAT64.
+            // addresses, not only NAT64 addresses.
             ("2002:c000:207::/48", Some("2002:c000:207::/48")),
             ("::/0", Some("::/0")),
         ] {

@@ -23,8 +23,8 @@ impl NetworkCaps {
     /// expected to serve fewer phones of one mobile network within a minute.
     pub(super) const DEFAULT: Self = Self { max_own: [1_024, 16_384] };
 
-    /// For each of the [`TIERS`], the number of clients that can have keys of their own, divided by the number of
-    /// shared keys.
+    /// For each of the [`TIERS`], the maximum number of clients that have keys of their own is divided by this number.
+    /// The result is the number of shared keys.
     const OWN_PER_SHARED: [u32; TIERS.len()] = [4, 16];
 
     /// Sets the maximum for the networks whose prefix length has this index in [`TIERS`].

@@ -178,8 +178,8 @@ struct NetworkHash {
 }
 
 impl NetworkHash {
-    /// Returns the hash of a network, which is the first `bits` bits of this address. `client_bits` is the prefix
-    /// length of the clients that are counted in the network.
+    /// Returns the hash of the network that consists of the first `bits` bits of this address. `client_bits` is the
+    /// prefix length of the clients that are counted in the network.
     fn of(&self, address: Ipv6Addr, bits: u8, client_bits: u8) -> u64 {
         let network = prefix(address, bits);
         let sizes = u128::from(bits) << 8 | u128::from(client_bits);

@@ -7,7 +7,7 @@ use actix_rateguard_grammar::IPV6_PREFIXES;
 use super::{Network, tunnel_endpoint};
 use crate::Key;
 
-/// The client that sent a request, as far as the search could find it.
+/// The result of the search for the client that sent a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResolvedClient {
     /// The [canonical](super::canonical) address of the client; `None` if the connection has no address.

@@ -66,7 +66,8 @@ impl FileState {
 pub enum Reloaded {
     /// The policies of the file have replaced the previously active policies.
     Changed,
-    /// The active policies already come from this content of the file, so nothing changed.
+    /// The active policies already come from this content of the file, so nothing changed. This result is also returned
+    /// if the guard has no policies file.
     Unchanged,
 }
 
@@ -249,8 +250,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Waits for a lock for at most [`MAX_LOCK_WAIT`], because another thread holds the lock for longer if the disk does
-/// not respond.
+/// Waits for a lock for at most [`MAX_LOCK_WAIT`]. If the disk does not respond, another thread may hold the lock for
+/// much longer.
 fn lock_timeout<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
     let start = Instant::now();
     loop {

@@ -1,4 +1,4 @@
-//! Explains the syntax errors of a policies file in the terms of a user who may not know TOML.
+//! Explains the syntax errors of a policies file to a user who may not know TOML.
 
 use actix_rateguard_grammar::escape_for_display;
 use toml::de::Error;
@@ -11,7 +11,8 @@ pub(super) fn syntax_errors(text: &str, errors: &[Error]) -> Vec<(usize, String)
         return vec![(offset, message.to_owned())];
     }
     let mut messages = Vec::new();
-    // The end of the last table with a duplicate name. All fields that both tables have are errors, too.
+    // The byte offset at which the last table with a duplicate name ends. Further duplicates before this offset are not
+    // reported, because they are fields that occur in both tables.
     let mut duplicate_until = 0;
     for error in errors {
         let span = error.span().unwrap_or_default();
@@ -84,7 +85,7 @@ impl<'t> Line<'t> {
         format!("duplicate field `{}`; remove one of them", escape_for_display(key.trim()))
     }
 
-    /// Returns the name before `=` or `:` if it needs no quotes.
+    /// Returns the name before `=` or `:` if the name needs no quotes.
     fn name_before(self, separator: char) -> Option<&'t str> {
         let (name, _) = self.text.split_once(separator)?;
         let name = name.trim();

@@ -15,7 +15,7 @@ use super::fingerprint::FileFingerprint;
 /// A thread that polls a file. The thread ends when this value is dropped or [stopped](Self::stop).
 pub(super) struct Watch {
     interval: Duration,
-    /// The sender whose drop ends the thread. `None` if no thread runs.
+    /// The thread ends when this sender is dropped. `None` if no thread runs.
     stop: Mutex<Option<Sender<()>>>,
 }
 
@@ -28,8 +28,8 @@ impl Watch {
     /// Starts a thread that calls `poll` after each interval, until `poll` returns `None`. The argument of a call
     /// is the result of the previous call.
     ///
-    /// A separate thread polls instead of an async task, because a guard can be built without an async runtime, and
-    /// reading a file blocks.
+    /// A separate thread polls, and not an async task, because a guard can be built without an async runtime, and
+    /// because reading a file blocks.
     pub(super) fn start(
         &self,
         poll: impl Fn(Option<FileFingerprint>) -> Option<FileFingerprint> + Send + 'static,

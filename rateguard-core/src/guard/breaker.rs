@@ -14,7 +14,7 @@ use crate::{StoreError, backoff::Backoff};
 /// The number of consecutive failures after which the breaker opens.
 const FAILURE_THRESHOLD: u32 = 5;
 /// The maximum time between two probes of a server. A probe is a single check that tests whether the server replies
-/// again. So the guard notices a recovery after about this time at the latest.
+/// again. So the guard notices a recovery within about this time.
 const MAX_BACKOFF: Duration = Duration::from_millis(250);
 /// The delay before a probe of the server. The first delay is 50 ms, and each failed probe doubles the delay up to
 /// the maximum. A random jitter of up to 20 % is added or subtracted.
@@ -181,7 +181,7 @@ impl Drop for BreakerPermit<'_> {
     }
 }
 
-/// Returns whether the check, the guard or the runtime of the caller is the cause, so that the store may be healthy.
+/// Returns true if the check, the guard or the runtime of the caller caused the error. The store may then be healthy.
 pub(super) fn is_request_specific(cause: StoreError) -> bool {
     matches!(
         cause,

@@ -36,8 +36,8 @@ impl Request<'_> {
         })
     }
 
-    /// Whether the store may have denied this request because of units that another request took and that the guard
-    /// refunds a moment later.
+    /// Whether units of another request may have caused the denial of this request, although the guard refunds these
+    /// units a moment later.
     pub(super) fn may_be_denied_in_error(&self) -> bool {
         let is_other = |requested: &RequestedLimit<'_>| requested.key != self.limits[0].key;
         self.guard().is_cross_slot() && self.limits.iter().any(is_other)

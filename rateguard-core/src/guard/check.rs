@@ -30,7 +30,7 @@ impl RateGuard {
     ///
     /// # Errors
     ///
-    /// [`Unavailable`] if the store did not decide within the deadline, unless the failure mode is
+    /// Returns [`Unavailable`] if the store did not decide within the deadline, unless the failure mode is
     /// [`OnError::Local`](crate::OnError::Local). [`Unavailable::lets_pass`] returns whether the failure mode admits
     /// the request. Even if this method returns the error, the store may have taken the unit.
     ///

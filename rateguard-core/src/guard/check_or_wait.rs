@@ -49,7 +49,7 @@ impl Request<'_> {
     ///
     /// # Errors
     ///
-    /// [`Unavailable`] if the store did not decide within the deadline, unless the failure mode is
+    /// Returns [`Unavailable`] if the store did not decide within the deadline, unless the failure mode is
     /// [`OnError::Local`](crate::OnError::Local). A waiting request may need several store calls, and the deadline
     /// applies to each call separately.
     ///

@@ -32,7 +32,8 @@ impl InFlight {
     /// [`StoreError::Overloaded`] if all permits are in use.
     pub(super) fn try_acquire(&self) -> Result<Permit<'_>, StoreError> {
         // The counter is incremented before it is compared with the maximum, so two checks never get the last permit
-        // together. If the maximum was already reached, the permit is dropped, which decrements the counter again.
+        // together. If the maximum was already reached, the permit is dropped, and the drop decrements the counter
+        // again.
         let permit = Permit(self);
         if self.current.fetch_add(1, SeqCst) >= self.max {
             Err(StoreError::Overloaded)
@@ -42,7 +43,7 @@ impl InFlight {
     }
 }
 
-/// A permit, with which one check may wait for the store.
+/// A permit allows one check to wait for the store.
 pub(super) struct Permit<'a>(&'a InFlight);
 
 impl Drop for Permit<'_> {

@@ -27,8 +27,8 @@ const MAX_DENIALS_PER_KEY: usize = 4;
 /// The minimum time between two sweeps of a shard. A sweep removes the expired denials.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(100);
 /// The number of invalidation counters in a shard. Several keys share one counter. When the denials of a key become
-/// invalid, the key's counter increases. If a check whose key uses this counter is in progress at that time, its
-/// denial is not cached.
+/// invalid, the key's counter increases. A check that is in progress at that time does not cache its denial if its key
+/// uses the same counter.
 const COUNTERS_PER_SHARD: usize = 64;
 
 type Digest = [u8; DIGEST_BYTES];

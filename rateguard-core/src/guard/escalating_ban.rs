@@ -38,8 +38,8 @@ impl Request<'_> {
     /// Counts a denial as an offence against each policy that denied the request, and bans keys with too many offences.
     ///
     /// Two kinds of denials are not counted, because another client may have caused them. First, if the guard calls
-    /// the store separately for each key, a denial may be caused by units of another request, which the guard
-    /// refunds a moment later. Second, in a full in-memory store, several keys share a count.
+    /// the store separately for each key, units of another request may cause a denial, although the guard refunds these
+    /// units a moment later. Second, in a full in-memory store, several keys share a count.
     pub(super) async fn escalate(&self, decision: Decision) -> Decision {
         if decision.is_allowed()
             || decision.is_denied_for_others()

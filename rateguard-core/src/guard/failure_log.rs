@@ -49,8 +49,8 @@ impl FailureCounters {
     /// Counts a check that failed with this cause. For each pair of a cause and a failure mode, the guard logs at
     /// most one message in 10 s. The message names the server of the keyspace.
     pub(super) fn record(&self, cause: StoreError, on_error: OnError, keyspace: Option<&Keyspace>) {
-        // A caller of the guard may get the failure as an error and decide itself, so the message says what the
-        // failure mode does, and not what happens to the request.
+        // A caller of the guard may get the failure as an error, and may then decide on the request itself. So the
+        // message says what the failure mode does, and not what happens to the request.
         let (counter, mode) = match on_error {
             OnError::Closed => (&self.closed, "`closed` rejects the request"),
             OnError::Local => (&self.local, "`local` decides in memory"),

@@ -68,9 +68,9 @@ impl LocalFallback {
     }
 
     /// Takes units in this process's memory after the store has taken them. If this process's share of the quota has
-    /// too little room, only the units that are left in the share are taken. If the store fails after that, the
-    /// counts for local decisions do not start from zero. For each bucket request, returns the receipt that a refund
-    /// of these units needs, or `None` if no units were taken.
+    /// too little room, only the units that are left in the share are taken. So the counts for local decisions do not
+    /// start from zero if the store fails later. For each bucket request, returns the receipt that a refund of these
+    /// units needs, or `None` if no units were taken.
     pub(super) fn mirror(&self, requests: &[BucketRequest<'_>]) -> MirroredReceipts {
         let take = |request: &BucketRequest<'_>| {
             if request.taken() == 0 {

@@ -26,8 +26,9 @@ impl RateGuard {
     ///
     /// # Errors
     ///
-    /// [`BanError`] if the policy has no ban setting or is in shadow mode, if the duration is out of range, if the
-    /// store failed or has no room for the ban, or if another call ended the ban at the same time.
+    /// Returns [`BanError`] if the policy has no ban setting or is in shadow mode, or if the duration is out of range.
+    /// Also returns [`BanError`] if the store failed or has no room for the ban, or if another call ended the ban at
+    /// the same time.
     ///
     /// # Panics
     ///
@@ -75,7 +76,7 @@ impl RateGuard {
     ///
     /// # Errors
     ///
-    /// [`BanError`] if the policy has no ban setting, or if the store failed.
+    /// Returns [`BanError`] if the policy has no ban setting, or if the store failed.
     ///
     /// # Panics
     ///

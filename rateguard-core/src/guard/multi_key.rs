@@ -12,9 +12,9 @@ use crate::{
 /// Runs an operation on one key after the other, with a separate store call for each key. All calls together last at
 /// most as long as `deadline`.
 ///
-/// If the store denies or fails to decide the check of a key, the guard refunds the units of the keys before this
-/// key, and only peeks at the keys after this key. The result is a denial if any key has no room, even if the store
-/// failed for other keys.
+/// If the store denies the check of a key or fails to decide it, the guard refunds the units of all earlier keys, and
+/// only peeks at all later keys. The result is a denial if any key has no room, even if the store failed for other
+/// keys.
 pub(super) async fn one_after_the_other(
     guard: &RateGuard,
     operation: Operation,
@@ -31,8 +31,8 @@ pub(super) async fn one_after_the_other(
         let result = keys[number].apply(guard, until, step).await;
         if step == Operation::Check && !matches!(result, Ok(true)) {
             for key in &mut keys[..number] {
-                // If the refund fails, the count of the key is too high, but the request is denied nevertheless. So
-                // no limit is exceeded.
+                // If the refund fails, the count of the key is too high. The request is still denied, so no limit is
+                // exceeded.
                 let _ = key.apply(guard, until, Operation::Refund).await;
             }
         }

@@ -278,6 +278,7 @@ pub struct AttributePolicy {
     pub name: &'static str,
     /// The file and line of the macro attribute.
     pub location: &'static str,
-    /// The cost of each request, in units. It is 1 if the program calculates the cost of each request.
+    /// The cost of each request, in units. It is 1 if a function calculates the cost at run time, because the cost is
+    /// not known here.
     pub cost: u32,
 }

@@ -100,8 +100,8 @@ impl RateGuard {
     pub(super) fn new(settings: Settings) -> Self {
         let Settings { store, deadline, secret, policies, http, .. } = settings;
         // With an in-memory store, the guard has no denial cache, because the store decides as fast as a cache.
-        // Cached denials could also be outdated: a check on the fast path (without a future) does not remove cached
-        // denials, and a cached denial does not expire when a test advances the store's manual clock.
+        // Cached denials could also be outdated, for two reasons. A check on the fast path (without a future) does not
+        // remove cached denials. A cached denial does not expire when a test advances the store's manual clock.
         let has_cache = store.in_process().is_none();
         let denial_cache_ttl = if has_cache { settings.denial_cache_ttl } else { Duration::ZERO };
         let shared = Shared {
@@ -189,8 +189,8 @@ impl RateGuard {
         }
     }
 
-    /// Returns the number of this guard. No other guard of this process ever has this number, not even after this
-    /// guard was dropped. The number is at least 1.
+    /// Returns the number of this guard. No other guard of this process ever has this number, not even after this guard
+    /// has been dropped. The number is at least 1.
     #[doc(hidden)]
     #[must_use]
     pub fn id(&self) -> u64 {
@@ -219,8 +219,8 @@ impl RateGuard {
         Ok(())
     }
 
-    /// Registers the names of limits that the program has, but that have not checked a request yet. Registers none of
-    /// them if there is a conflict.
+    /// Registers the names of limits that have not checked a request yet. If there is a conflict, registers none of
+    /// them.
     ///
     /// # Errors
     ///

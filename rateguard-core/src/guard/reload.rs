@@ -29,7 +29,7 @@ impl RateGuard {
     ///
     /// # Errors
     ///
-    /// [`PoliciesFileError`] if the file is invalid, cannot be read, or is still being read by another thread after 1
+    /// [`PoliciesFileError`] if the file is invalid or cannot be read, or if another thread is still reading it after 1
     /// second. In these cases, the current policies stay in effect.
     pub fn reload_policies(&self) -> Result<Reloaded, PoliciesFileError> {
         match &self.shared.policies {

@@ -111,9 +111,9 @@ impl<'a> Request<'a> {
     ///
     /// # Errors
     ///
-    /// [`Unavailable`] if the store did not decide within the deadline, unless the failure mode is
-    /// [`OnError::Local`]. [`Unavailable::lets_pass`] returns whether the failure mode admits the request. Even if
-    /// this method returns the error, the store may have taken the units.
+    /// Returns [`Unavailable`] if the store did not decide within the deadline, unless the failure mode is
+    /// [`OnError::Local`]. [`Unavailable::lets_pass`] returns whether the failure mode admits the request. Even if this
+    /// method returns the error, the store may have taken the units.
     ///
     /// # Panics
     ///
@@ -160,7 +160,8 @@ impl<'a> Request<'a> {
     ///
     /// # Errors
     ///
-    /// [`Unavailable`] if the store did not answer within the deadline, unless the failure mode is [`OnError::Local`].
+    /// Returns [`Unavailable`] if the store did not answer within the deadline, unless the failure mode is
+    /// [`OnError::Local`].
     ///
     /// # Panics
     ///
@@ -174,8 +175,8 @@ impl<'a> Request<'a> {
     ///
     /// # Errors
     ///
-    /// [`Unavailable`] if the store did not answer within the deadline. The store may still have removed the counts.
-    /// This method returns the error in every failure mode.
+    /// Returns [`Unavailable`] if the store did not answer within the deadline. The store may still have removed the
+    /// counts. This method returns the error in every failure mode.
     ///
     /// # Panics
     ///
@@ -201,8 +202,8 @@ impl<'a> Request<'a> {
     ///
     /// # Errors
     ///
-    /// [`Unavailable`] if the store did not answer within the deadline. The store may still have debited all or a
-    /// part of the units. This method returns the error in every failure mode.
+    /// Returns [`Unavailable`] if the store did not answer within the deadline. The store may still have debited all or
+    /// a part of the units. This method returns the error in every failure mode.
     ///
     /// # Panics
     ///
@@ -298,8 +299,8 @@ impl<'a> Request<'a> {
         Ok(result)
     }
 
-    /// Repeats an operation in this process's memory after the store has completed it. If the store fails after
-    /// that, the guard decides in this memory, and the counts there do not start from zero.
+    /// Repeats an operation in this process's memory after the store has completed it. So the counts in this memory do
+    /// not start from zero if the store fails later.
     fn mirror(
         &self,
         operation: Operation,

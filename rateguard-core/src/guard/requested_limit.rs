@@ -3,7 +3,7 @@
 
 use crate::{Key, Policy, policy::QuotaVariant, store::BucketRequest};
 
-/// A limit of a request, which consists of a policy, a key and the number of units that the request asks for.
+/// A limit of a request: a policy, a key and the number of units that the request asks for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RequestedLimit<'a> {
     pub(super) policy: &'a Policy,

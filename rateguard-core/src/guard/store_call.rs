@@ -1,6 +1,6 @@
-//! Calls the store: first the denial cache, then the circuit breaker, then the concurrency limit, and then the call
-//! itself within a deadline. If a store replies immediately, only the denial cache is used. If the call fails, this
-//! file determines the failure mode.
+//! Calls the store. The guard first uses the denial cache, then the circuit breaker, and then the concurrency limit. It
+//! then waits for the store until the deadline. If a store replies immediately, only the denial cache is used. If the
+//! call fails, this file determines the failure mode.
 
 use std::{
     sync::atomic::Ordering::Relaxed,

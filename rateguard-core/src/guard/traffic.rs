@@ -17,7 +17,7 @@ pub(super) enum Traffic {
 }
 
 impl Traffic {
-    /// Returns the circuit breakers for this kind of calls. Each server has one of them.
+    /// Returns the circuit breakers for this kind of calls: one for each server.
     pub(super) fn servers(self, shared: &Shared) -> &ServerStates {
         match self {
             Self::Enforced => &shared.servers,

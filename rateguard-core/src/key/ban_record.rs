@@ -14,8 +14,8 @@ pub(crate) enum BanRecord {
 impl BanRecord {
     pub(crate) const ALL: [Self; 3] = [Self::Offences, Self::PastBans, Self::Active];
 
-    /// Returns the suffix of the bucket name, which follows the policy name. A policy name cannot contain braces, so
-    /// the bucket of another policy never has the same name.
+    /// Returns the suffix that follows the policy name in the bucket name. A policy name cannot contain braces, so the
+    /// bucket of another policy never has the same name.
     fn suffix(self) -> &'static str {
         match self {
             Self::Offences => "{offences}",

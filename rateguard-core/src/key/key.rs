@@ -12,10 +12,10 @@ pub(crate) const DIGEST_BYTES: usize = 16;
 /// Identifies a user, a tenant, an address or something else whose requests are counted.
 ///
 /// Different values give different keys. A text, a number and an address are different values: the text `"7"` and the
-/// number 7 have different keys, and so have the text `"192.0.2.1"` and the address 192.0.2.1. Otherwise, a client
-/// that chooses a text could share the key of another client. The type of a number does not matter, and a text has
-/// the same key as its bytes. A store that several application servers share receives only the
-/// digest of a key: the first 128 bits of a SHA-256, which is the same on every server. The `Debug` output of a key
+/// number 7 have different keys, and the text `"192.0.2.1"` and the address 192.0.2.1 also have different keys.
+/// Otherwise, a client that chooses a text could share the key of another client. The type of a number does not matter,
+/// and a text has the same key as its bytes. A store that several application servers share receives only the digest of
+/// a key. The digest is the first 128 bits of a SHA-256, and is the same on every server. The `Debug` output of a key
 /// does not show its value.
 ///
 /// ```

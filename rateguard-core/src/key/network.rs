@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-/// A wide network in which one owner may create many keys. It is the /16 around an IPv4 address, or the /29 around
-/// an IPv6 address.
+/// A wide network in which one owner may create many keys. It is the /16 that contains an IPv4 address, or the /29 that
+/// contains an IPv6 address.
 ///
 /// Without a justification, a provider gets at most a /29 of IPv6 (RIPE-738, section 5.1), so all IPv6 addresses of
 /// an attacker are in one such network. In IPv4, a large provider has a /16, so an attacker has at most 65,536 keys

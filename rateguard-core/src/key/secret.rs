@@ -10,8 +10,8 @@ const BLOCK_BYTES: usize = 64;
 /// A secret on which the digests of keys depend. An attacker who can read the store, but does not have the secret,
 /// cannot find the address or user id of a key by trying all values.
 pub struct KeySecret {
-    /// The state of the inner and of the outer hash of HMAC after the secret. Both hashes begin with the secret, so
-    /// that it is hashed once and not for each key.
+    /// The states of the inner and the outer hash of HMAC after each of them has processed the secret. The states are
+    /// stored, so the secret is hashed only once, and not for each key.
     inner: Sha256,
     outer: Sha256,
 }

@@ -1,9 +1,9 @@
 //! A policy uses shadow mode in one of two ways: either the whole policy is in shadow mode, or the policy has
 //! candidate quotas in shadow mode in addition to its enforced quotas.
 //!
-//! Candidate quotas have separate buckets, whose name no policy can have. Every request is counted both in the
-//! buckets of the policy's own quotas and in the buckets of the candidate quotas, whichever quotas are enforced for
-//! the key. So no count starts from zero when the rollout changes.
+//! Candidate quotas have separate buckets. No policy can have the name of these buckets. Every request is counted in
+//! the buckets of the policy's own quotas and also in the buckets of the candidate quotas. It does not matter which
+//! quotas are enforced for the key. So no count starts from zero when the rollout changes.
 
 use actix_rateguard_grammar::{Quotas, ShadowSpec};
 

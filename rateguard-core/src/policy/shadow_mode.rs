@@ -15,7 +15,7 @@ pub(crate) enum ShadowMode {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Candidate {
-    /// The name that the candidate's buckets have in the store instead of the policy name.
+    /// The name of the candidate's buckets in the store, in place of the policy name.
     pub(super) name: PolicyName,
     pub(super) quotas: Quotas,
     pub(super) rollout: Rollout,

@@ -10,9 +10,9 @@ use crate::{Quota, bucket_status::BucketStatus, key::Bucket, telemetry::mode::De
 /// Stores buckets, and applies operations to them.
 ///
 /// The only required method is [`apply`](Self::apply). It applies one [`Operation`] to one or more buckets
-/// **atomically**: the operation observes the changes of all earlier operations of all clients, and no other
-/// operation observes only a part of the changes of this operation. The [`Algorithm`](crate::Algorithm) of each
-/// request's quota defines which units count, and for how long.
+/// **atomically**: the operation observes the changes of all earlier operations of all clients. No other operation
+/// observes only a part of the changes of this operation. The [`Algorithm`](crate::Algorithm) of each request's quota
+/// defines which units count, and for how long.
 ///
 /// - All times are in integer microseconds on the clock of the store. All clients of the store therefore use the same
 ///   time.
@@ -233,7 +233,7 @@ pub struct BucketRequest<'a> {
     pub cost: u32,
     /// If true, the cost must fit, but the store does not take the cost from this bucket. This field applies to
     /// [`Operation::Check`] and [`Operation::Peek`]. For example, the guard reads the bucket of a ban to find out
-    /// whether the ban has ended. This must not take units from the bucket.
+    /// whether the ban has ended. Such a read must not take units from the bucket.
     pub check_only: bool,
     /// If true, the store may let the request wait until no request with normal priority waits. For example, a check
     /// in [shadow mode](crate::Policy::shadow) has low priority, because its result does not affect any response. A
@@ -358,8 +358,8 @@ impl Verdict {
 pub enum StoreFuture<'a> {
     /// The operation is complete. The guard uses this result immediately, and needs no deadline and no async runtime.
     Ready(Result<Verdict, StoreError>),
-    /// The operation is not complete. It must start only when this future is first polled. If the guard drops the
-    /// future before the first poll, the store must not change.
+    /// The operation is not complete. It must not start before this future is polled. If the guard drops the future
+    /// before the first poll, the store must not change.
     Pending(Pin<Box<dyn Future<Output = Result<Verdict, StoreError>> + Send + 'a>>),
 }
 

@@ -15,8 +15,8 @@ use tokio::{runtime::Handle, sync::oneshot, task::AbortHandle};
 
 use crate::backoff::Backoff;
 
-/// The backoff between two attempts to connect. The longest delay is about 500 ms, so the store connects at most
-/// about 500 ms after a server has become available again.
+/// The backoff between two attempts to connect. The longest delay is 625 ms (500 ms and a jitter of at most 25 %), so
+/// the store connects soon after a server has become available again.
 pub(super) const CONNECT_BACKOFF: Backoff =
     Backoff::new(Duration::from_millis(20), Duration::from_millis(500), 0.25);
 

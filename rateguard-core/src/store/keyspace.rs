@@ -7,7 +7,7 @@ pub struct Keyspace {
     pub server: String,
     /// The prefix of all keys.
     pub prefix: String,
-    /// The address in memory of the application's connection pool, or 0 if the application has passed a URL. The
-    /// server of a pool is not available, so only the pool itself identifies it.
+    /// The memory address of the application's connection pool, or 0 if the application has passed a URL. The URL of a
+    /// pool is not available, so the pool itself identifies the server.
     pub(crate) pool: usize,
 }

@@ -25,8 +25,7 @@ pub enum RedisUrlError {
     Service,
     /// The URL contains a control character or white space. URL parsers silently remove some of these characters.
     Characters,
-    /// The URL contains a query parameter that is not supported, that occurs twice, or that is empty or has no valid
-    /// value.
+    /// The URL contains a query parameter that is not supported, is empty, occurs twice, or has no valid value.
     Parameter,
     /// The URL contains a user without a password, or an empty password.
     Login,

@@ -24,8 +24,8 @@ pub(super) fn cause(code: &str, rest: Option<&str>) -> StoreError {
     }
 }
 
-/// Parts of error texts that have only the generic code `ERR`, and their causes. The texts for unknown commands are
-/// those of Redis for clients and for scripts, of Valkey for scripts, of Upstash, and of Envoy.
+/// Parts of error texts that have only the generic code `ERR`, and their causes. The texts for unknown commands come
+/// from Redis (one for clients, one for scripts), Valkey (for scripts), Upstash and Envoy.
 const TEXTS_WITHOUT_CODE: [(&str, StoreError); 8] = [
     ("unknown command", StoreError::UnknownCommand),
     ("Unknown Redis command", StoreError::UnknownCommand),
@@ -37,7 +37,8 @@ const TEXTS_WITHOUT_CODE: [(&str, StoreError); 8] = [
     ("cluster support disabled", StoreError::WrongServerKind),
 ];
 
-/// Returns the cause of an error that has no code of its own, or `None` if the text is not one of the known texts.
+/// Returns the cause of an error that has no code of its own, or `None` if the text contains no part in
+/// [`TEXTS_WITHOUT_CODE`].
 pub(super) fn cause_without_code(text: &str) -> Option<StoreError> {
     let known = TEXTS_WITHOUT_CODE.iter().find(|(part, _)| text.contains(part));
     known.map(|(_, cause)| *cause)

@@ -16,9 +16,10 @@ use std::fmt;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// TLS uses the crypto provider of the process (`rustls::crypto::CryptoProvider::install_default`), or that of `ring` if
-/// the process has none. To use another provider, install it before `build`. For Redis, `build` installs the provider of
-/// `ring` as that of the process, because the Redis client uses only the provider of the process.
+/// TLS uses the crypto provider of the process (`rustls::crypto::CryptoProvider::install_default`). If the process has
+/// none, TLS uses the provider of `ring`. To use another provider, install it before `build`. The Redis client uses
+/// only the provider of the process, so for Redis, `build` installs the provider of `ring` in the process if the
+/// process has none.
 #[derive(Clone, Default)]
 #[must_use]
 pub struct RedisTls {

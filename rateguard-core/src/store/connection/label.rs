@@ -18,7 +18,7 @@ pub(in crate::store) struct ServerLabel {
     pub(in crate::store) is_server_address: bool,
     /// The host and the port of the server, or of each server in the URL.
     pub(in crate::store) addresses: Vec<(String, u16)>,
-    /// The address in memory of the application's connection pool, or 0 if there is none.
+    /// The memory address of the application's connection pool, or 0 if there is none.
     pub(in crate::store) pool: usize,
 }
 

@@ -20,13 +20,13 @@ const MIN_INTERVAL: Duration = Duration::from_secs(10);
 /// The messages about the connection to one server. The last message is always about the current state, except that a
 /// message about a failure may come up to [`MIN_INTERVAL`] late.
 ///
-/// A failure is logged if the last message was another one, and if the last message about a failure is at least
-/// [`MIN_INTERVAL`] old. Each attempt to connect that fails calls [`failed`](Self::failed) again, so a failure that is
-/// not logged at first is logged later if it continues.
+/// A failure is logged if the last message did not report the same failure, and if the last message about a failure is
+/// at least [`MIN_INTERVAL`] old. Each attempt to connect that fails calls [`failed`](Self::failed) again, so a failure
+/// that is not logged at first is logged later if it continues.
 pub(in crate::store) struct ConnectionLog {
     server: ServerLabel,
     last: LastMessage,
-    /// Whether the guard has connected since the last failure. `last` does not show it, because not every failure is
+    /// Whether the guard has connected since the last failure. `last` does not show this, because not every failure is
     /// logged.
     is_open: bool,
     /// The time of the last message about a failure.
@@ -59,7 +59,8 @@ impl ConnectionLog {
 
     /// Logs that an attempt to connect failed, or that an open connection broke. Logs nothing if the last message
     /// already had this cause, or if the last message about a failure is less than [`MIN_INTERVAL`] old. If the message
-    /// is logged and the address of the server is known, `diagnose` may return a more precise reason than the cause.
+    /// is logged and the label has the address of the server, `diagnose` may return a more precise reason than the
+    /// cause.
     pub(in crate::store) async fn failed(
         &mut self,
         cause: StoreError,

@@ -38,9 +38,9 @@ const MAX_SHARDS: usize = 64;
 /// # Full store
 ///
 /// The number of keys in the store has a maximum. While the store is full, the buckets that are already in the store
-/// stay exact. A new key then uses one of a fixed number of shared sliding-window logs, which is selected by the hash
-/// of the key. All keys that use one shared log together get the limit of a single key. Therefore a client that sends
-/// many invented keys can neither make the store forget a denial nor block all other keys.
+/// stay exact. A new key then uses a shared sliding-window log. The number of shared logs is fixed, and the hash of a
+/// key selects its log. All keys that use one shared log together get the limit of a single key. Therefore a client
+/// that sends many invented keys can neither make the store forget a denial nor block all other keys.
 ///
 /// If keys contain the address of the client, the store divides its capacity among networks (an IPv4 /16 or an IPv6
 /// /29). All keys without an address count as one network. One network can have at most [`max_keys`](Self::max_keys)

@@ -204,9 +204,9 @@ impl SharedSlot<'_> {
         self.shared.remove_owner(self.owner, self.log_quota, now, |_| {});
     }
 
-    /// Returns the wait for a cost that never fits the shared log, but fits the bucket, because the burst of the bucket
-    /// is larger than the limit of the shared log. The wait is one window, because the table may have room for the
-    /// bucket after this time.
+    /// Returns the wait for a cost that never fits the shared log but fits the bucket. Such a cost exists if the burst
+    /// of the bucket is larger than the limit of the shared log. The wait is one window, because the table may have
+    /// room for the bucket after this time.
     fn retry_next_window(&self, units: u32) -> Option<Micros> {
         (units <= self.quota.max_cost()).then(|| self.log_quota.window_micros())
     }

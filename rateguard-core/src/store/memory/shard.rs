@@ -148,7 +148,7 @@ impl Shard {
         result
     }
 
-    /// Returns the status of the request's bucket. No later request can observe a change of the bucket's state.
+    /// Returns the status of the request's bucket. Changes nothing that a later request can observe.
     pub(super) fn peek(
         &mut self,
         location: BucketLocation,
@@ -221,7 +221,7 @@ impl FullTableFallback<'_> {
         }
     }
 
-    /// Returns the first state of a bucket that now finds room in the table. If the bucket has units in a shared log,
+    /// Returns the initial state of a bucket that now finds room in the table. If the bucket has units in a shared log,
     /// these units move to the new state.
     fn new_state(&mut self, location: BucketLocation, quota: Quota, now: Micros) -> BucketState {
         let log = match self {

@@ -87,7 +87,7 @@ impl Table {
         used < max_held || self.held.get(&network).copied().unwrap_or(0) < max_held as u32
     }
 
-    /// Adds a bucket to the table, unless no unit of the bucket counts.
+    /// Adds a bucket to the table if at least one unit of the bucket counts.
     pub(super) fn insert(
         &mut self,
         id: BucketId,

@@ -74,8 +74,8 @@ impl BatchQueue {
         }
     }
 
-    /// Sets whether a thread may send one delayed wake-up for several requests. After the dispatcher has set false,
-    /// it must read the queue once more, because a delayed wake-up may not have arrived yet.
+    /// Sets whether a thread may send one delayed wake-up for several requests. After the dispatcher has passed
+    /// `false`, it must read the queue once more, because a delayed wake-up may not have arrived yet.
     pub(super) fn share_wakes(&self, shares_wakes: bool) {
         self.shares_wakes.store(shares_wakes, SeqCst);
     }

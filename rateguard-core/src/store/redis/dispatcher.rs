@@ -39,8 +39,8 @@ use crate::store::{
 const MAX_IN_FLIGHT: usize = 4;
 /// The time for which the dispatcher waits for more requests if the next batch would be smaller than the last batch.
 /// Each batch has a fixed cost, which is as high as the cost of several requests, so fewer and larger batches are
-/// faster. No timer ends this wait. The dispatcher tests whether the time is over when a request or a reply wakes the
-/// dispatcher, and at the latest after [`SLOW_REPLY_AFTER`].
+/// faster. No timer ends this wait. When a request or a reply wakes the dispatcher, and at the latest after
+/// [`SLOW_REPLY_AFTER`], the dispatcher tests whether the time is over.
 const BATCH_DELAY: Duration = Duration::from_micros(200);
 /// The server counts as slow if this time has passed since the last batch was sent, and a batch still has no reply.
 /// The dispatcher then sends one more batch.

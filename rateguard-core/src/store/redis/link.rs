@@ -26,7 +26,7 @@ use super::{
 };
 use crate::store::{StoreError, io_thread::Task, script::BatchOutcome};
 
-/// The link to one Redis server, which consists of a queue, a dispatcher and a connection manager. When the link is
+/// The link to one Redis server. It consists of a queue, a dispatcher and a connection manager. When the link is
 /// dropped, its connection closes.
 pub(super) struct Link {
     state: watch::Receiver<LinkState>,

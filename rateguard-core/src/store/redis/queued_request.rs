@@ -60,8 +60,8 @@ impl QueuedRequest {
         self.parts.iter().map(|part| adds(part.params)).fold(0, u32::saturating_add)
     }
 
-    /// Returns true if both requests are the same check of the same buckets. If the script denies one of them, it
-    /// also denies the other one immediately afterwards, because it takes no units for a denial.
+    /// Returns true if both requests are the same check of the same buckets. If the script denies one of them, and then
+    /// runs the other one immediately, it also denies the other one, because a denial takes no units.
     pub(super) fn is_same_check(&self, other: &Self) -> bool {
         let is_check = matches!(self.operation, Operation::Check | Operation::Peek);
         is_check && self.operation == other.operation && self.parts == other.parts

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::store::{StoreError, connection::ServerLabel};
 
-/// The maximum time in which a sentinel must reply. The time to connect to the sentinel is included.
+/// A sentinel must reply within this time. The time to connect to the sentinel is included.
 const REPLY_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// The sentinels that monitor a service, and the settings for connections to the primary of this service.

@@ -1,5 +1,6 @@
 //! Sends one wake-up to a dispatcher (the task that sends the batches to one server) for many new requests. A worker
-//! thread polls all of its ready tasks, which may add many requests, and then wakes the dispatcher only once.
+//! thread first polls all of its ready tasks, and these tasks may add many requests. The thread then wakes the
+//! dispatcher only once.
 //!
 //! To wake another thread costs as much as several checks. If both threads run on one core, an immediate wake-up
 //! would also interrupt the worker thread after its first request, and the dispatcher would send a batch with only
@@ -32,8 +33,8 @@ thread_local! {
     static PENDING_WAKES: Arc<Mutex<PendingWakes>> = Arc::default();
 }
 
-/// Schedules a wake-up of the dispatcher for when this thread has polled its ready tasks. If the wake-up cannot be
-/// scheduled, wakes the dispatcher immediately.
+/// Schedules a wake-up of the dispatcher. The wake task sends it after this thread has polled its ready tasks. If the
+/// wake-up cannot be scheduled, wakes the dispatcher immediately.
 ///
 /// A task that blocks this thread can delay the wake-up for any time. The dispatcher must therefore also read its
 /// queue on a timer.

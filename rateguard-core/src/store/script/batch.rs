@@ -13,8 +13,8 @@ use super::{Operation, ScriptRequest, request::BucketParams};
 use crate::Quota;
 
 /// The maximum difference, in microseconds, between the deadline of a request and the deadline of the first request
-/// with the same `Shape`. The script uses the earliest deadline for all requests of a shape. With a larger
-/// difference, it would reject some requests long before their deadlines.
+/// with the same `Shape`. The script uses the earliest deadline for all requests of a shape. With a larger difference,
+/// the script would reject some requests long before their deadlines.
 const DEADLINE_SLACK: i64 = 10_000;
 
 /// The content of one script call, which decides one or more requests. The list of keys contains each bucket only

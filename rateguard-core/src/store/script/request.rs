@@ -23,7 +23,7 @@ pub(in crate::store) struct RequestPart {
 }
 
 /// The quota, the algorithm and the cost for one bucket of a request. If these parameters are equal for all buckets
-/// of two requests, a batch can send the parameters only once.
+/// of two requests, a batch needs to send the parameters only once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) struct BucketParams {
     pub(in crate::store) quota: Quota,

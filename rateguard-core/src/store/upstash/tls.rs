@@ -45,7 +45,7 @@ impl RedisTls {
     }
 }
 
-/// Returns the crypto provider of the process, or that of `ring` if the process has none.
+/// Returns the crypto provider of the process, or the provider of `ring` if the process has none.
 fn crypto_provider() -> Arc<CryptoProvider> {
     CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(ring::default_provider()))
 }

@@ -26,7 +26,7 @@
 //! | `mode` | the component that made the decision, see below |
 //! | `error` | the variant of [`StoreError`](crate::StoreError) in snake case |
 //! | `operation` | the operation that the store executed: `check`, `peek`, `debit`, `refund`, `reset` |
-//! | `store` | `memory`: the in-memory store; `local`: this process, while the store does not answer |
+//! | `store` | `memory`: keys in the in-memory store; `local`: keys for decisions while the store does not answer |
 //!
 //! | `outcome` | The request was … |
 //! |---|---|
@@ -47,9 +47,9 @@
 //!
 //! No label contains a part of a key. The number of quotas is not bounded, because a program may choose a quota for
 //! each request. So a guard reports only the first [`MAX_PAIRS`] pairs of a policy and a quota. For all further
-//! pairs, the labels `policy` and `quota` have the value `other`. The first pairs include the policies of the guard,
-//! and the policies of an HTTP adapter whose quotas do not depend on the request, because these policies are
-//! registered before the first request.
+//! pairs, the labels `policy` and `quota` have the value `other`. The first pairs include the policies of the guard.
+//! They also include the policies of an HTTP adapter, if the quotas of these policies do not depend on the request. All
+//! these policies are registered before the first request.
 //!
 //! # When checks are counted
 //!

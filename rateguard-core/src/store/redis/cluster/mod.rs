@@ -54,7 +54,7 @@ impl Cluster {
         Self { nodes, migrating_slots: MigratingSlots::default(), _topology_refresh: refresh }
     }
 
-    /// Returns the destination for the keys in this cluster slot, which is the master of the slot.
+    /// Returns the destination for the keys in this cluster slot: the master of the slot.
     pub(super) async fn destination(&self, slot: u16) -> Result<Destination, StoreError> {
         let destination = match self.nodes.master(slot).await {
             Ok(node) => self.destination_at(&node, slot, false).await,

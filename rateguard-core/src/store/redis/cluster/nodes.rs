@@ -32,8 +32,8 @@ use crate::store::{
 const MAX_NODES: usize = 1_000;
 /// The number of consecutive stale reports after which the last reported map replaces the current map. A report is
 /// stale in two cases: its epoch is lower than the epoch of the current map, or the node that sent it is not
-/// connected to a majority of the masters. After so many stale reports, an administrator has probably created the
-/// cluster again, and the epochs of the new cluster are lower.
+/// connected to a majority of the masters. After this number of stale reports, an administrator has probably created
+/// the cluster again, and the epochs of the new cluster are lower.
 const STALE_MAP_THRESHOLD: u32 = 3;
 
 /// The number of map updates to wait for after a redirect to an unknown node. The query for the first update may have

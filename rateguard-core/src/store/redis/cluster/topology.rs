@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::node_address::NodeAddress;
 use crate::store::{StoreError, redis::error::classify};
 
-/// The maximum time that a node needs to report the topology.
+/// The maximum time that a node may need to report the topology.
 pub(super) const TOPOLOGY_TIMEOUT: Duration = Duration::from_millis(500);
 
 #[derive(Debug, PartialEq, Eq)]
@@ -65,7 +65,7 @@ impl Topology {
         let ranges: Vec<_> =
             slots.iter().map(|range| parse_range(range, host)).collect::<Option<_>>()?;
         // A node reports the host `?` if it does not know the host name of another node. The slots of such a node are
-        // left out.
+        // omitted.
         let mut ranges: Vec<_> = ranges.into_iter().filter(|it| it.2.host != "?").collect();
         ranges.sort();
         members.extend(ranges.iter().map(|(_, _, master)| master.clone()));

@@ -83,7 +83,7 @@ fn one(has_tls: bool, rest: &str) -> Result<Target, RedisUrlError> {
 
 fn unix(rest: &str) -> Result<Target, RedisUrlError> {
     let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
-    // A host or a login in front of the path, or a path without a file name.
+    // The URL has a host or a login in front of the path, or the path has no file name.
     if !path.starts_with('/') || path.ends_with('/') {
         return Err(RedisUrlError::Socket);
     }
@@ -254,7 +254,7 @@ mod tests {
             ("redis+sentinel://:hunter2@a/main/2/", RedisUrlError::Database),
             ("redis+sentinel://a/main?sentinel_user=hunter2", RedisUrlError::Login),
             ("redis+sentinel://a/main?sentinel_password=", RedisUrlError::Parameter),
-            // Parts that the URL library ignored, changed or repaired.
+            // The URL library would ignore, change or repair a part of these URLs.
             ("redis://:hunter2@localhost?db=3", RedisUrlError::Parameter),
             ("redis://localhost?user=hunter2", RedisUrlError::Parameter),
             ("redis://localhost?protocol=2&protocol=3", RedisUrlError::Parameter),

@@ -4,8 +4,8 @@ use percent_encoding::percent_decode_str;
 
 use crate::RedisUrlError;
 
-/// Decodes a percent-encoded text. A `+` stays a `+`. Returns an error for a `%` without two hexadecimal digits, which
-/// is probably a character of a password that is not percent-encoded.
+/// Decodes a percent-encoded text. A `+` stays a `+`. Returns an error for a `%` without two hexadecimal digits. Such a
+/// `%` is probably a character of a password that is not percent-encoded.
 pub(super) fn decode(text: &str) -> Result<String, RedisUrlError> {
     let begins_with_digits = |part: &str| {
         let digits = part.as_bytes().get(..2);

@@ -8,8 +8,8 @@ use crate::RedisUrlError;
 pub(super) struct Query<'a>(Vec<(&'a str, &'a str)>);
 
 impl<'a> Query<'a> {
-    /// Parses `name=value&name=value`. An empty text has no parameters. Returns an error for a parameter that is not
-    /// allowed, that occurs twice, or that is empty or has no value.
+    /// Parses `name=value&name=value`. An empty text has no parameters. Returns an error for a parameter that is not in
+    /// `allowed`, is empty, occurs twice, or has no value.
     pub(super) fn parse(text: &'a str, allowed: &[&str]) -> Result<Self, RedisUrlError> {
         let mut parameters = Vec::new();
         if text.is_empty() {
