@@ -8,10 +8,10 @@ use crate::{escape::escape_for_display, suggest};
 ///
 /// | | Admits | Memory per key | Cost of a check |
 /// |---|---|---|---|
-/// | [`SlidingWindow`](Self::SlidingWindow) | at most `limit` in *any* window, exactly | a timestamp for each request in the window | O(log n) for each unit |
+/// | [`SlidingWindow`](Self::SlidingWindow) | at most `limit` in *any* window | a timestamp for each request in the window | O(log n) for each unit |
 /// | [`SlidingWindowCounter`](Self::SlidingWindowCounter) | about `limit` in any window, never more than twice `limit` | two counters | O(1) |
 /// | [`FixedWindow`](Self::FixedWindow) | at most `limit` in each window, up to twice `limit` across a window boundary | one counter | O(1) |
-/// | [`TokenBucket`](Self::TokenBucket) | at most `burst` immediately, and `burst + rate × t` in any time `t` | a level and a timestamp | O(1) |
+/// | [`TokenBucket`](Self::TokenBucket) | at most `burst` at one moment, and at most `burst + rate × t` in any time `t` | a level and a timestamp | O(1) |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Algorithm {
     /// An exact sliding window, with a log of the times of all admitted requests. This is the default, because it

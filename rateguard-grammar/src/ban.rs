@@ -85,8 +85,8 @@ impl Ban {
         })
     }
 
-    /// Returns the time for which the guard remembers a ban, from the start of the ban. `None` if all bans have the
-    /// same duration, because the number of earlier bans then does not matter.
+    /// Returns the time for which the guard remembers a ban, from the start of the ban. The result is `None` if all
+    /// bans have the same duration, because the number of earlier bans then does not matter.
     #[must_use]
     pub fn memory(&self) -> Option<Duration> {
         (self.max > self.first).then_some(2 * self.max)

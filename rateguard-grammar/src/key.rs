@@ -151,7 +151,7 @@ fn is_parameter(name: &str) -> bool {
 
 /// Returns a valid key that is similar to a text. The text is not a valid key.
 fn similar_key(text: &str) -> Option<String> {
-    // The parts have other separators, white space or other letter cases.
+    // The text may have other separators than `+`, white space, or capital letters.
     let parts =
         text.split(['+', ',', ';', '&', '|', ' ']).map(str::trim).filter(|it| !it.is_empty());
     let parts: Vec<String> = parts
@@ -172,7 +172,7 @@ fn similar_key(text: &str) -> Option<String> {
         }
         None => match suggest(part, ["ip", "user", "identity", "bearer", "global"]) {
             Some(key) => key.to_owned(),
-            // The name of a header, such as `X-Api-Key`.
+            // A text with a hyphen, such as `X-Api-Key`, is probably the name of a header.
             None if part.contains('-') => format!("header:{}", text.trim()),
             None => return None,
         },

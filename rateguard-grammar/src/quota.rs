@@ -40,8 +40,9 @@ impl Quota {
     pub const MIN_WINDOW: Duration = Duration::from_millis(1);
     /// The maximum window: 365 days.
     pub const MAX_WINDOW: Duration = Duration::from_secs(365 * 86_400);
-    /// The maximum debt of a token bucket, which is what is missing until the bucket is full: 2^52 of the parts of a
-    /// token that [`token`](Self::token) defines. Numbers in Lua scripts are exact only below 2^53.
+    /// The maximum debt of a token bucket: 2^52 parts of a token. The debt is the number of parts that the bucket must
+    /// regain until it is full. [`token`](Self::token) defines the parts. Numbers in Lua scripts are exact only below
+    /// 2^53.
     pub const MAX_DEBT: u64 = 1 << 52;
 
     /// The maximum cost of one request with [`Algorithm::SlidingWindow`]: 10,000 units. The sliding-window log has an
@@ -93,7 +94,8 @@ impl Quota {
     /// # Errors
     ///
     /// [`QuotaError::BurstAlgorithm`] unless the algorithm is [`Algorithm::TokenBucket`]; [`QuotaError::Burst`]
-    /// unless the burst is from 1 to [`MAX_LIMIT`](Self::MAX_LIMIT); [`QuotaError::Precision`] if the bucket cannot count the quota exactly.
+    /// unless the burst is from 1 to [`MAX_LIMIT`](Self::MAX_LIMIT); [`QuotaError::Precision`] if the bucket cannot
+    /// count the quota exactly.
     pub const fn with_burst(self, burst: u32) -> Result<Self, QuotaError> {
         if !self.algorithm.has_burst() {
             return Err(QuotaError::BurstAlgorithm);
@@ -146,8 +148,8 @@ impl Quota {
         self.capacity
     }
 
-    /// Returns the maximum cost of one request, in units; most requests cost one unit. This is the
-    /// [`capacity`](Self::capacity), but with [`Algorithm::SlidingWindow`] at most
+    /// Returns the maximum cost of one request, in units; most requests cost one unit. The maximum cost is the
+    /// [`capacity`](Self::capacity). With [`Algorithm::SlidingWindow`], it is also at most
     /// [`MAX_LOG_COST`](Self::MAX_LOG_COST).
     #[must_use]
     pub const fn max_cost(&self) -> u32 {

@@ -101,7 +101,7 @@ impl FromStr for Quotas {
     }
 }
 
-/// Returns whether a text consists of rates of which two are separated by another character than a semicolon.
+/// Returns whether a text consists of rates, but separates two of them with another character than a semicolon.
 fn has_wrong_separator(text: &str) -> bool {
     let is_rate = |text: &str| text.contains('/') || text.contains(" per ");
     [",", "|", "&", "+", "\n", " and "].iter().any(|separator| {

@@ -46,8 +46,8 @@ fn split_at_algorithm(text: &str) -> (&str, &str) {
     offset.map_or((text, ""), |offset| text.split_at(offset))
 }
 
-/// Returns an error if a text consists of a window and of further words, because the words do not begin with the
-/// name of an algorithm.
+/// If words follow the window in a text, returns an error, because the first of these words is not the name of an
+/// algorithm.
 fn unknown_algorithm(text: &str) -> Option<RateError> {
     let words = text.trim_start().trim_start_matches(|it: char| it.is_ascii_digit());
     let (unit, rest) = words.trim_start().split_once(char::is_whitespace)?;
@@ -58,8 +58,8 @@ fn unknown_algorithm(text: &str) -> Option<RateError> {
     name.parse::<Algorithm>().err().map(RateError::Algorithm)
 }
 
-/// Parses a whole number. `None` if the text contains anything but digits. If the number does not fit into 32 bits,
-/// the result is the error for a limit that is too high.
+/// Parses a whole number. Returns `None` if the text contains anything but digits. If the number does not fit into 32
+/// bits, the result is the error for a limit that is too high.
 fn number(text: &str) -> Option<Result<u32, QuotaError>> {
     let text = text.trim();
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

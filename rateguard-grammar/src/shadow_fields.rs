@@ -58,7 +58,7 @@ impl<L: Copy> ShadowFields<L> {
         .filter_map(|(name, location)| Some((name, location?)))
     }
 
-    /// Returns the shadow mode that the fields specify. `None` if the fields specify no shadow mode.
+    /// Returns the shadow mode that the fields specify. The result is `None` if the fields specify no shadow mode.
     ///
     /// # Errors
     ///

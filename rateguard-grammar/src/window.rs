@@ -57,13 +57,13 @@ pub(crate) fn is_unit(name: &str) -> bool {
     unit(name).is_some()
 }
 
-/// Returns the name of a unit that is similar to this name, which is not the name of a unit.
+/// Returns a name of a unit that is similar to `name`. No unit has the name `name` itself.
 fn similar_unit(name: &str) -> Option<&'static str> {
     let lowercase = name.to_lowercase();
     let names = || UNITS.iter().flat_map(|unit| unit.names.iter().copied());
     let in_lowercase = names().find(|unit| *unit == lowercase);
-    // An abbreviation differs from many other words in one letter, for example `m` from `mo`, so only words are
-    // suggested for words.
+    // An abbreviation is similar to many other short texts, for example `m` to `mo`. So unless only the letter case is
+    // wrong, this code suggests no abbreviation, and suggests nothing for a text of one or two letters.
     let is_word = |name: &&str| name.len() > 2;
     in_lowercase.or_else(|| {
         suggest(&lowercase, names().filter(is_word)).filter(|_| name.chars().count() > 2)

@@ -163,8 +163,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// A decision on several limits, of which the first is the tightest. The response reports the first `reported`
-    /// limits.
+    /// A decision on several limits. The first limit is the tightest. The response reports the first `reported` limits.
     struct Decision {
         limits: Vec<Limit<'static>>,
         reported: usize,

@@ -6,8 +6,8 @@ use std::time::Duration;
 /// incomplete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit<'a> {
-    /// The name of the policy. Control characters in the name are percent-encoded. The client of this crate does
-    /// not decode them, because they are not safe in a log.
+    /// The name of the policy. Control characters in the name are percent-encoded. [`RateLimits`](crate::RateLimits)
+    /// does not decode these characters when it reads the name, because they are not safe in a log.
     pub policy: &'a str,
     /// The number of units that the limit admits in a window. Usually, a unit is a request.
     pub quota: u64,

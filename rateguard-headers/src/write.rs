@@ -20,8 +20,8 @@ const MAX_INTEGER: u64 = 999_999_999_999_999;
 /// The typical number of bytes for one limit in a list: a name of 20 characters, two parameters and a comma.
 const TYPICAL_LIMIT_BYTES: usize = 48;
 
-/// Returns the value of `RateLimit-Policy`, such as `"burst";q=100;w=60, "daily";q=1000;w=86400`. `None` if
-/// `limits` is empty, because Structured Fields have no empty lists.
+/// Returns the value of `RateLimit-Policy`, such as `"burst";q=100;w=60, "daily";q=1000;w=86400`. The result is `None`
+/// if `limits` is empty, because Structured Fields have no empty lists.
 ///
 /// A window is written in whole seconds, rounded up, and is at least 1. A number of more than 15 digits is written
 /// as 999,999,999,999,999. In a name, `%` and all bytes that are not printable ASCII are percent-encoded, so
@@ -32,7 +32,7 @@ pub fn rate_limit_policy_value<'a>(limits: impl IntoIterator<Item = Limit<'a>>) 
     list(limits, ["q", "w"], numbers)
 }
 
-/// Returns the value of `RateLimit`, such as `"burst";r=50;t=30`. `None` if `limits` is empty.
+/// Returns the value of `RateLimit`, such as `"burst";r=50;t=30`. The result is `None` if `limits` is empty.
 ///
 /// `t` is in whole seconds, rounded up. Names and long numbers are written as in [`rate_limit_policy_value`].
 #[must_use]
@@ -80,9 +80,9 @@ fn list<'a>(
     (!text.is_empty()).then_some(text)
 }
 
-/// Returns the name of a policy as the fields of the draft contain it. `%` and all bytes that are not printable ASCII
-/// are percent-encoded. A server that sends the name outside of these fields, for example in problem details, sends
-/// this form, so that a client can compare both.
+/// Returns the name of a policy in the form that the fields of the draft contain. `%` and all bytes that are not
+/// printable ASCII are percent-encoded. If a server also sends the name elsewhere, for example in problem details, it
+/// should send this form, so that a client can compare the two names.
 #[must_use]
 pub fn encode_policy_name(name: &str) -> String {
     let mut encoded = String::with_capacity(name.len());

@@ -141,7 +141,7 @@ impl Parse for Args {
 
 /// Returns the error for an argument name that no `=` follows.
 fn missing_equals(name: &Ident, input: ParseStream<'_>) -> syn::Error {
-    // If the name is the last token, this is the span of the attribute. The span of the name is better then.
+    // The error is at the token after the name. If no token follows, the error is at the name.
     let next = input.fork().parse::<TokenTree>().ok();
     let span = next.as_ref().map_or(name.span(), TokenTree::span);
     let found = match next {
@@ -230,7 +230,7 @@ fn reject_conflicts(
     })
 }
 
-/// Returns the part of the message for a duplicate argument that says how to write both values.
+/// Returns a part of the error message for a duplicate argument. This part says how to write both values.
 fn duplicate_remedy(name: &str) -> &'static str {
     match name {
         "rate" | "candidate" => {

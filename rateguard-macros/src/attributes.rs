@@ -5,8 +5,8 @@ use syn::{Attribute, LitStr, Meta, parse::ParseStream, spanned::Spanned};
 
 use crate::{error::error_at, tokens::dependency_name};
 
-/// The names of actix-web's route attributes, without the path before them. The first argument of each is the path of
-/// the route.
+/// The names of actix-web's route attributes, without `actix_web::`. The first argument of each attribute is the path
+/// of the route.
 const ROUTES: &[&str] = &[
     "get", "post", "put", "delete", "head", "connect", "options", "trace", "patch", "query",
     "route",
@@ -69,7 +69,8 @@ pub(crate) fn is_limit(attribute: &Attribute) -> bool {
 }
 
 /// Returns whether this attribute is a route attribute of actix-web, such as `get` or `actix_web::get`. Attributes of
-/// other crates may have the same names, such as `trace`. A route attribute begins with the path of the route.
+/// other crates may have the same names, such as `trace`. So the function also checks that the first argument is a
+/// string, as the path of a route is.
 fn is_route(attribute: &Attribute) -> bool {
     let mut segments = attribute.path().segments.iter().map(|segment| &segment.ident);
     let name = match (segments.next(), segments.next(), segments.next()) {

@@ -31,8 +31,7 @@ use proc_macro::TokenStream;
 /// - `limit = 5, window = 60`: at most 5 requests in any 60 seconds. The window is a whole number of seconds, or a
 ///   string: `"500ms"`, `"10s"`, `"1m"`, `"1h"`, `"1d"`. The limit is from 1 to 2^31, and the window is from 1 ms to
 ///   365 days. The numbers can also be constant expressions, such as `limit = MAX_LOGINS, window = 60 * 60`, which the
-///   compiler evaluates: a limit is a `u32`, and a window is a
-///   `Duration`, or a number of seconds as a `u64`.
+///   compiler evaluates: a limit is a `u32`, and a window is a `Duration`, or a number of seconds as a `u64`.
 /// - `rate = "5/minute"`: a limit of 5 requests and a window of one minute, in one string. Other forms are
 ///   `"100/10s"` and `"20 per 5 minutes"`. A list such as `"5/second; 100/minute; 1000/day"` has up to 8 quotas, and
 ///   a request is admitted only if every quota has room.
@@ -57,9 +56,10 @@ use proc_macro::TokenStream;
 ///   returns a `u32`: `|req: &HttpRequest| size_of(req)`. Default: 1. A request that costs more than the limit is
 ///   always denied. A request that costs 0 is always admitted.
 /// - `count = "all" | "success" | "failure" | "status:401,403" | "status:4xx" | "status:!5xx"`: the responses after
-///   which the request counts. A list may mix statuses and classes, and `!` excludes one: `"status:4xx,!404"`. Default:
-///   `"all"`. The limiter takes the units of a request before the handler runs, and refunds them if the response is
-///   not one of these. If actix-web drops a request because its client has disconnected, the request counts.
+///   which the request counts. A list may mix statuses and classes, and `!` excludes a status or a class:
+///   `"status:4xx,!404"`. Default: `"all"`. The limiter takes the units of a request before the handler runs, and
+///   refunds them if the response is not one of these. If actix-web drops a request because its client has
+///   disconnected, the request counts.
 ///
 /// The argument `key` sets the key, and requests with equal keys share their counts. Default: `"ip"`. A request
 /// without a key is counted by the client's address, separately from requests with a key, unless `missing_key` is

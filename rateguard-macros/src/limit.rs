@@ -19,8 +19,8 @@ use crate::{
 /// the limits of the handler, from 1.
 ///
 /// Macro hygiene does not apply to items, so the names of the generated items start with `__rateguard`. An expression
-/// in a nested item can use neither `Self` nor type parameters. So the items contain no expression of the user, except
-/// for constant numbers, because the compiler must evaluate them once, and not for each type parameter.
+/// in a nested item can use neither `Self` nor type parameters. So the items contain no expression of the user. The
+/// exception is constant numbers, because the compiler must evaluate them once, and not for each type parameter.
 pub(crate) fn limit(args: &Args, number: usize, is_hoisted: bool) -> TokenStream {
     let name = option(args.name.as_ref().map(|name| quote!(#name)));
     let allowance = allowance(args);
@@ -120,8 +120,8 @@ fn constant_quota_expr(quota: &ConstantQuota, cost: Option<&Expr>) -> TokenStrea
     };
     let window = match window {
         Number::Literal(window) => duration(*window),
-        // The type of the expression selects the method: an inherent method of the library, or the method of the
-        // trait, which only prevents a second error.
+        // An expression of a correct type calls an inherent method of the library. An expression of a wrong type calls
+        // the method of the trait, which only prevents a second error.
         Number::Constant(window) => {
             let duration = quote_spanned! {window.span()=>
                 ::actix_rateguard::__private::constant_window(#window).__rateguard_window()

@@ -28,7 +28,7 @@ pub(crate) struct QuotaArgs {
     pub(crate) burst: Option<Located<Number<u32>>>,
 }
 
-/// A quota of which at least one number is a constant expression. The compiler validates the quota.
+/// A quota in which at least one number is a constant expression. The compiler validates the quota.
 pub(crate) struct ConstantQuota {
     pub(crate) limit: Number<u32>,
     pub(crate) window: Number<Duration>,

@@ -36,7 +36,7 @@ pub(crate) fn dependency_name() -> String {
     }
 }
 
-/// Replaces `::actix_rateguard` in generated code by this path.
+/// Replaces `::actix_rateguard` in generated code with this path.
 pub(crate) fn with_crate_path(expansion: TokenStream, path: &TokenStream) -> TokenStream {
     let mut replaced = Vec::<TokenTree>::new();
     for token in expansion {

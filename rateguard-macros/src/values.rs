@@ -206,8 +206,8 @@ fn function(expr: Expr, expected: &str) -> syn::Result<Expr> {
     }
 }
 
-/// Returns the error for a call of a function without arguments, in the place of the function. Returns `None` for
-/// every other expression.
+/// If the expression calls a function without arguments, returns the error that the path of the function is expected.
+/// Returns `None` for every other expression.
 fn called_function(expr: &Expr) -> Option<syn::Error> {
     let Expr::Call(call) = expr else { return None };
     let Expr::Path(path) = &*call.func else { return None };

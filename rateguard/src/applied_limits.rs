@@ -15,9 +15,9 @@ use crate::{
 /// The limits that have been applied to a request.
 ///
 /// A request can pass the same limit several times, for example if an application and one of its scopes use the same
-/// policy. The first check, of the outermost middleware, counts the request. A repeated check uses the first decision.
-/// If the repeated check has a higher cost than all earlier checks of the limit have counted together, it counts only
-/// the difference.
+/// policy. The first check, which the outermost middleware makes, counts the request. A repeated check uses the
+/// decision of the first check. If the cost of the repeated check is higher than the total that all earlier checks of
+/// the limit have counted, the repeated check counts the difference.
 #[derive(Default)]
 pub(crate) struct AppliedLimits {
     /// A limit has one entry for each check that has counted units, so it has several entries if the cost of a repeated
@@ -35,8 +35,8 @@ struct AppliedLimit {
     corrections: Corrections,
 }
 
-/// The corrections of repeated checks, which the middleware of the first check makes after the response. It has the
-/// reservation of the units, so only this middleware can refund them.
+/// The corrections that repeated checks require after the response. The middleware of the first check makes them,
+/// because only this middleware has the reservation of the units and can refund the units.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Corrections {
     /// Whether the response makes the request count under the rule of a repeated check.
@@ -86,8 +86,8 @@ impl AppliedLimits {
         }
         for mut check in mem::take(checks) {
             let is_same = |it: &AppliedLimit| {
-                // Plans may give limits of one name different quotas. Then each of these quotas must apply, so the
-                // check is no repeated check.
+                // Plans may give two limits with the same name different quotas. In this case, both quotas must apply,
+                // so the check is not a repeated check.
                 it.guard_id == guard.id()
                     && it.key == check.key
                     && it.policy.shared_name() == check.policy.shared_name()
@@ -97,8 +97,9 @@ impl AppliedLimits {
                 checks.push(check);
                 continue;
             };
-            // A cost above the maximum can never be allowed. It is not reduced, because the guard would then deny the
-            // request only for a time, and the response would have a `Retry-After`.
+            // A request whose cost is above the maximum can never be allowed. So this code does not reduce such a cost:
+            // with a lower cost, the guard would deny the request only for a time, and the response would have a
+            // `Retry-After`.
             if check.cost <= check.policy.max_cost() {
                 let costs = limits.iter().filter(|it| is_same(it)).map(|it| it.cost);
                 check.cost = check.cost.saturating_sub(costs.fold(0, u32::saturating_add));
@@ -143,7 +144,8 @@ impl AppliedLimits {
             let corrections = &mut limit.corrections;
             corrections.counts_request |= counts_request;
             corrections.is_offence |= counts_request && !repeated.count.counts_always();
-            // A repeated check with an extra cost has an entry of its own, and its middleware charges the penalty.
+            // If a repeated check has an extra cost, it has its own entry, and the middleware of this check charges the
+            // penalty.
             if !repeated.has_extra_cost {
                 corrections.penalty = corrections.penalty.saturating_add(penalty);
             }

@@ -36,8 +36,8 @@ struct KeyAssignment {
     /// Whether the guard may give the client a key that is not shared. `false` for an explanation, which must not
     /// change the keys of clients.
     assign: bool,
-    /// Pairs of keys. The first key of a pair is shared by several clients. It replaces the second key, which only
-    /// this client has.
+    /// Pairs of keys. The first key of a pair is the key that the client shares with other clients. The second key is
+    /// the client's own key, which the client would have without sharing.
     shared: RefCell<Vec<(Key, Key)>>,
 }
 
@@ -137,8 +137,8 @@ pub(crate) fn combined_key(request: &HttpRequest, parts: &[Key]) -> Key {
     key
 }
 
-/// If several clients share `key`, returns the key that only this client has and that `key` replaces. The result is
-/// `None` if `key` is not shared.
+/// If `key` is a shared key, returns the client's own key, which the client would have without sharing. The result is
+/// `None` if `key` is not a shared key.
 pub(crate) fn own_key(request: &HttpRequest, key: &Key) -> Option<Key> {
     request.extensions().get::<RequestClient>()?.own_key(key)
 }

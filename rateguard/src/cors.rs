@@ -23,15 +23,17 @@ pub(crate) fn is_preflight(request: &HttpRequest) -> bool {
         && headers.get(ACCESS_CONTROL_REQUEST_METHOD).is_some_and(is_method)
 }
 
-/// Returns whether this response to a preflight is that of a CORS middleware, so that the preflight has reached no
+/// Returns whether a CORS middleware sent this response to a preflight. In this case, the preflight has not reached a
 /// handler.
 ///
-/// actix-cors writes both header fields only in this case. One of them is not sufficient: an application may add
+/// Only such a response of actix-cors has both `Access-Control-Allow-Methods` and `Vary` with
+/// `Access-Control-Request-Method`. One of these fields is not sufficient: an application may add
 /// `Access-Control-Allow-Methods` to all responses, and actix-cors adds this `Vary` to responses of handlers.
 ///
-/// A handler for `OPTIONS` may itself write both header fields, for example behind `Cors::disable_preflight()`. Its
-/// responses cannot be distinguished from those of a CORS middleware, so the limit does not count them either. Such a
-/// handler does the work of a CORS middleware: it answers the browser, and not the script.
+/// A handler for `OPTIONS` may itself write both header fields, for example behind `Cors::disable_preflight()`. This
+/// function cannot distinguish the responses of such a handler from those of a CORS middleware, so the limit does not
+/// count these preflights either. The handler does the work of a CORS middleware: it responds to the browser, and not
+/// to the script.
 pub(crate) fn is_sent_by_cors(response: &HttpResponse<()>) -> bool {
     let name = ACCESS_CONTROL_REQUEST_METHOD.as_str().as_bytes();
     let has_name = |value: &HeaderValue| {

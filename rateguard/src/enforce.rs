@@ -30,9 +30,9 @@ fn build_request<'a>(
     checks.iter().fold(empty, |request, check| {
         let request = request.and_hashed(&check.policy, check.key, check.cost);
         // A client with too many offences is banned. If a limit counts only some responses, the guard may later
-        // refund the units of other requests. A denial may be due to these units, so it is not an offence. Instead,
-        // each response that counts is an offence. For a key that several clients share, the guard counts no
-        // offences.
+        // refund the units of other requests. These units may be the reason for a denial, so a denial is not an offence
+        // of such a limit. Instead, each response that counts is an offence. For a key that several clients share, the
+        // guard counts no offences.
         if check.counts_always() && !check.is_shared { request } else { request.exempt_from_ban() }
     })
 }
@@ -88,8 +88,8 @@ pub(crate) async fn enforce<'a>(
         Ok((decision, reservation)) => admission.decided(&state, checks, decision, reservation),
         Err(unavailable) if unavailable.lets_pass() => {
             state.add_undecided(UndecidedReason::StoreUnavailable);
-            // This middleware has counted nothing, so it will not charge a penalty. The middlewares that have applied
-            // the limits charge it.
+            // This middleware has counted nothing, so the middlewares that made the first checks of these limits charge
+            // the penalty.
             admission.repeated.iter_mut().for_each(RepeatedCheck::drop_extra_cost);
             Ok(admission)
         }
@@ -126,7 +126,7 @@ pub(crate) struct Admission<'a> {
     checks: LimitChecks<'a>,
     /// The checks of limits that an outer middleware has already applied to the request.
     repeated: Vec<RepeatedCheck<'a>>,
-    /// The index of the first of `checks` among the limits that have been applied to the request.
+    /// The index that the first of `checks` has in the list of the limits that have been applied to the request.
     first_applied: usize,
     /// The state of the request. `None` if no limit has been applied.
     state: Option<Rc<RequestState>>,
@@ -144,7 +144,8 @@ pub(crate) struct Admission<'a> {
 struct ResponseEffect {
     /// Whether the response makes the request count.
     counts: bool,
-    /// Whether a rule that counts only some responses counts this response, which may lead to a ban.
+    /// Whether the response is an offence: the rule of the limit counts only some responses, and counts this response.
+    /// Too many offences cause a ban.
     is_offence: bool,
     /// The extra units that the guard charges.
     penalty: u32,

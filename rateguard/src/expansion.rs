@@ -24,7 +24,7 @@ pub use crate::{
 ///
 /// # Panics
 ///
-/// If a value is invalid. The panic happens at compile time.
+/// The function panics at compile time if a value is invalid.
 #[must_use]
 #[track_caller]
 pub const fn quota(
@@ -45,7 +45,7 @@ pub const fn quota(
 ///
 /// # Panics
 ///
-/// If the limit is invalid. The panic happens at compile time.
+/// The function panics at compile time if the limit is invalid.
 #[must_use]
 #[track_caller]
 pub const fn validated_limit(limit: u32) -> u32 {
@@ -74,14 +74,14 @@ pub const fn constant_window<T: WindowType>(window: T) -> ConstantWindow<T> {
     ConstantWindow(window)
 }
 
-// The compiler evaluates the methods, and it can only evaluate methods that are not of a trait.
+// These methods are not in a trait, because the compiler must evaluate them, and it cannot evaluate trait methods.
 
 impl ConstantWindow<u64> {
     /// Returns the window of a quota.
     ///
     /// # Panics
     ///
-    /// If the window is invalid. The panic happens at compile time.
+    /// The method panics at compile time if the window is invalid.
     #[must_use]
     #[track_caller]
     pub const fn __rateguard_window(self) -> Duration {
@@ -94,7 +94,7 @@ impl ConstantWindow<Duration> {
     ///
     /// # Panics
     ///
-    /// If the window is invalid. The panic happens at compile time.
+    /// The method panics at compile time if the window is invalid.
     #[must_use]
     #[track_caller]
     pub const fn __rateguard_window(self) -> Duration {
@@ -102,8 +102,8 @@ impl ConstantWindow<Duration> {
     }
 }
 
-/// Gives the method to a constant of a wrong type. So the compiler only reports that [`WindowType`] is not
-/// implemented, and not also that the method is missing.
+/// Adds the method to a constant of a wrong type. So the compiler reports only that [`WindowType`] is not implemented,
+/// and does not also report that the method is missing.
 pub trait InvalidWindow: Sized {
     /// Never called, because [`constant_window`] does not return a value of a wrong type.
     fn __rateguard_window(self) -> Duration {
@@ -128,7 +128,7 @@ const fn valid(quota: Result<Quota, QuotaError>) -> Quota {
 ///
 /// # Panics
 ///
-/// If the quota could never admit a request of this cost. The panic happens at compile time.
+/// The function panics at compile time if the quota could never admit a request of this cost.
 #[track_caller]
 pub const fn check_cost(cost: u32, quota: &Quota) {
     assert!(cost <= quota.max_cost(), "expected a cost of at most the maximum of the quota");
@@ -138,8 +138,8 @@ pub const fn check_cost(cost: u32, quota: &Quota) {
 ///
 /// # Panics
 ///
-/// If the quotas are invalid, which would be a mistake in the macro. The panic would happen at the first use of the
-/// limit.
+/// The function panics if the quotas are invalid, which would be a mistake in the macro. It would panic at the first
+/// use of the limit.
 #[must_use]
 #[allow(clippy::expect_used, reason = "the attribute validates it")]
 pub fn quotas(quotas: &[Quota]) -> Quotas {
@@ -150,7 +150,8 @@ pub fn quotas(quotas: &[Quota]) -> Quotas {
 ///
 /// # Panics
 ///
-/// If the ban is invalid, which would be a mistake in the macro. The panic would happen at the first use of the limit.
+/// The function panics if the ban is invalid, which would be a mistake in the macro. It would panic at the first use of
+/// the limit.
 #[must_use]
 #[allow(clippy::expect_used, reason = "the attribute validates it")]
 pub fn ban(text: &str) -> crate::Ban {
@@ -161,7 +162,8 @@ pub fn ban(text: &str) -> crate::Ban {
 ///
 /// # Panics
 ///
-/// If the text is invalid, which would be a mistake in the macro. The panic would happen at the first use of the limit.
+/// The function panics if the text is invalid, which would be a mistake in the macro. It would panic at the first use
+/// of the limit.
 #[must_use]
 #[allow(clippy::expect_used, reason = "the attribute validates it")]
 pub fn count(text: &str) -> crate::Count {
@@ -188,7 +190,8 @@ pub fn cost(cost: impl RequestCost, request: &HttpRequest) -> u32 {
 }
 
 /// Returns the cost of a request in units. The argument `cost` of the macro attribute is a closure. This signature lets
-/// the compiler infer the type of the closure's argument. With the bound [`RequestCost`] of [`cost`], it could not.
+/// the compiler infer the type of the closure's argument. The bound [`RequestCost`] of the function [`cost`] does not
+/// let the compiler infer this type.
 pub fn cost_by(request: &HttpRequest, cost: impl FnOnce(&HttpRequest) -> u32) -> u32 {
     cost(request)
 }

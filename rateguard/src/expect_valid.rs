@@ -6,8 +6,8 @@ use std::fmt::Display;
 ///
 /// # Panics
 ///
-/// If `value` is an error. The panic message is the text of the error. The panic location is the location of the
-/// caller.
+/// The function panics if `value` is an error. The panic message is the text of the error. The panic location is the
+/// location of the caller.
 #[track_caller]
 #[allow(
     clippy::panic,

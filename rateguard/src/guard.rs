@@ -20,8 +20,9 @@ use crate::{
 /// responses.
 ///
 /// A clone is cheap and shares all state with the original, so build one guard for each application and pass clones
-/// of it. Build it before `HttpServer::new`: each worker calls the closure, and a guard that is built there counts
-/// alone in memory, and opens connections of its own on Redis.
+/// of it. Build the guard before `HttpServer::new`, and not inside the closure. Each worker calls the closure, so each
+/// worker would build its own guard. In memory, such guards do not share their counts. With Redis, each of them opens
+/// its own connections.
 ///
 /// This type dereferences to the type [`RateGuard`](core::RateGuard) of `actix-rateguard-core`, which does not
 /// depend on HTTP. Handlers, background tasks and queue consumers can call the methods of that type to check, reset
@@ -96,8 +97,8 @@ impl RateGuard {
     }
 }
 
-/// Creates a guard that has the default settings for HTTP responses. Errors of macro attributes are logged, as
-/// [`RateGuard::in_memory`] does it.
+/// Creates a guard that has the default settings for HTTP responses. Like [`RateGuard::in_memory`], this function logs
+/// the errors of macro attributes.
 impl From<core::RateGuard> for RateGuard {
     fn from(core: core::RateGuard) -> Self {
         let guard = Self::with_settings(core, HttpSettings::default());

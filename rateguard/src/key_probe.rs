@@ -17,8 +17,8 @@ pub(crate) struct KeyProbe {
 }
 
 impl KeyProbe {
-    /// The number of requests without the key after which the limit logs a warning. By chance, the first requests
-    /// may be those of anonymous clients, so a smaller number would cause false warnings.
+    /// The number of requests without the key after which the limit logs a warning. By chance, the first requests may
+    /// come from anonymous clients, so a smaller number would cause false warnings.
     pub(crate) const MAX_KEYLESS: u32 = 100;
 
     /// Ends the probe. Call this function for a request that has the key. Returns whether this call ended the probe.

@@ -9,7 +9,7 @@ use crate::{Key, Policy, count_rule::CountRuleRef, on_reject::OnReject};
 /// The data with which the guard checks a request against one limit.
 pub(crate) struct LimitCheck<'a> {
     pub(crate) policy: Cow<'a, Policy>,
-    /// The key. [`enforce`](crate::enforce::enforce) replaces this key by its hash, which the store uses.
+    /// The key. [`enforce`](crate::enforce::enforce) replaces this key with its hash, which the store uses.
     pub(crate) key: Key,
     pub(crate) counted_by: KeySource,
     /// Whether other clients of the same IPv6 network also use this key. A shared key is never banned, because the

@@ -25,8 +25,9 @@ pub(crate) struct ProbedLimit<'a> {
 /// explanation.
 ///
 /// The function logs the warning if none of the first 100 requests had the key. It logs the warning earlier if the
-/// route of this request has the parameter of the key, but the limit runs before actix-web reads it. A route without
-/// the parameter is no reason for an earlier warning, because another route of the same limit may have it.
+/// route of this request has the parameter of the key, but the limit runs before actix-web reads the parameter. If the
+/// route lacks the parameter, the function does not log the warning earlier, because another route of the same limit
+/// may have the parameter.
 pub(crate) fn record_key<'a>(
     context: &LimitContext<'_>,
     probe: &KeyProbe,
@@ -68,8 +69,8 @@ pub(crate) fn record_key<'a>(
 fn read_too_early(part: &KeyPart, request: &HttpRequest) -> Option<String> {
     let KeyPart::Path(name) = part else { return None };
     let pattern = request.match_pattern()?;
-    // If actix-web has processed the whole path, the limit runs after actix-web has read the parameters. A parameter
-    // with an empty value is no key, but then the application has made no mistake.
+    // If actix-web has processed the whole path, the limit runs after actix-web has read the parameters. If the
+    // parameter has an empty value, the request has no key, but the application has made no mistake.
     let is_too_early =
         has_parameter(&pattern, name) && !request.match_info().unprocessed().is_empty();
     (is_too_early && request.match_info().get(name).is_none()).then(|| format!(
@@ -92,8 +93,8 @@ fn consequence(missing: MissingKey) -> &'static str {
     }
 }
 
-/// Returns what to check if requests lack a part of a key. `None` means that a function reads the key. `request` is the
-/// last of these requests.
+/// Returns the advice in the warning: what to check if requests lack this part of the key. `None` means that a function
+/// reads the key. `request` is the last of these requests.
 fn advice(part: Option<&KeyPart>, request: &HttpRequest) -> Cow<'static, str> {
     match part {
         Some(KeyPart::User) => {

@@ -95,7 +95,8 @@ impl<T> Clone for RequestResolver<T> {
     }
 }
 
-/// Marks the implementations of [`PerRequest`] for sync functions, and of `KeyOutput` and `PlanOutput` for other values.
+/// Marks the implementations of [`PerRequest`] for sync functions, and of `KeyOutput` and `PlanOutput` for values that
+/// are not futures.
 #[doc(hidden)]
 pub struct Immediate<Kind>(PhantomData<Kind>);
 

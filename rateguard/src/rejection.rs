@@ -10,8 +10,7 @@ use crate::{Decision, Unavailable, not_checked::RejectReason};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Rejection {
-    /// A limit denies the request, or a ban of the client does ([`Decision::banned_for`]). The default status is
-    /// 429.
+    /// A limit or a ban ([`Decision::banned_for`]) denies the request. The default status is 429.
     Denied(Decision),
     /// An access list denies the client, or the request lacks a required key. The default status is 403.
     Forbidden(RejectReason),

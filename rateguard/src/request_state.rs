@@ -64,7 +64,8 @@ impl RequestState {
     }
 
     /// Records a reason why a limit has not decided. If the limits have different reasons, the state has the last of
-    /// them in the order of [`UndecidedReason`]. Of several exemptions, the state has the outermost.
+    /// them in the order of [`UndecidedReason`]. If several limits exempt the request, the state has the exemption of
+    /// the outermost limit.
     pub(crate) fn add_undecided(&self, reason: UndecidedReason) {
         if reason.rank() > self.undecided.get().rank() {
             self.undecided.set(reason);
@@ -92,7 +93,7 @@ impl RequestState {
 /// The reason why no limit has decided on a request.
 ///
 /// If limits have not decided for different reasons, the request has the last of these reasons, in the order of the
-/// variants. If several limits exempt the request, it has the exemption of the outermost one.
+/// variants. If several limits exempt the request, the request has the exemption of the outermost limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UndecidedReason {

@@ -9,9 +9,9 @@ use std::{
 
 use crate::inventory::MiddlewareRegistry;
 
-/// The beginnings of the names of actix-web's worker threads, with and without an actix system (`actix_web::main` and
-/// `tokio::main`). Only worker threads call the closure that `HttpServer::new` gets. The threads of the application's
-/// own `Arbiter`s have such names, too, so the warning mentions them.
+/// The prefixes of the names of actix-web's worker threads: first with an actix system (`actix_web::main`), then
+/// without one (`tokio::main`). Only worker threads call the closure that `HttpServer::new` gets. The threads of the
+/// application's own `Arbiter`s have such names, too, so the warning mentions them.
 const WORKER_NAME_PREFIXES: [&str; 2] = ["actix-rt|system:", "actix-server worker "];
 
 /// The places in the source that have built a guard on a worker thread.
@@ -20,17 +20,17 @@ static PLACES: Mutex<Vec<Place>> = Mutex::new(Vec::new());
 /// A place in the source that builds guards.
 struct Place {
     location: &'static Location<'static>,
-    /// The worker that has built a guard at this place first.
+    /// The worker that built the first guard at this place.
     worker: ThreadId,
     /// Can be upgraded as long as the guard of this worker exists.
     guard_in_use: Weak<MiddlewareRegistry>,
     has_warned: bool,
 }
 
-/// Records that this thread has built a guard, if it is a worker thread. Logs one warning for each place in the source
-/// at which two workers have built guards that exist at the same time. A server with one worker gets no warning,
-/// because it counts correctly. A worker that replaces a crashed worker also gets none, because the guard of the
-/// crashed worker no longer exists. `guard_in_use` can be upgraded as long as the guard exists.
+/// Records that this thread has built a guard, if it is a worker thread. Logs one warning for a place in the source if
+/// two workers build a guard there and both guards exist at the same time. A server with one worker causes no warning,
+/// because it counts correctly. A worker that replaces a crashed worker also causes no warning, because the guard of
+/// the crashed worker no longer exists. `guard_in_use` can be upgraded as long as the guard exists.
 pub(crate) fn record(guard_in_use: Weak<MiddlewareRegistry>, location: &'static Location<'static>) {
     let thread = thread::current();
     let is_worker_name =

@@ -10,8 +10,8 @@ use super::{
 /// Parses `RateLimit` and `RateLimit-Policy` of revision 08 and later. The fields are lists, and two items with the
 /// same policy name describe the same limit.
 ///
-/// An item of `RateLimit` without the parameter `r` or the proposed parameter `a` is ignored, and so is an item of
-/// `RateLimit-Policy` without the parameter `q`.
+/// The parser ignores an item of `RateLimit` that has neither the parameter `r` nor the proposed parameter `a`. It also
+/// ignores an item of `RateLimit-Policy` without the parameter `q`.
 pub(crate) fn parse_lists(statuses: &str, policies: &[Item]) -> Vec<ParsedLimit> {
     let has_remaining = |item: &Item| item.remaining().is_some();
     let statuses: Vec<Item> = items(statuses).into_iter().filter(has_remaining).collect();
@@ -28,8 +28,8 @@ pub(crate) fn parse_lists(statuses: &str, policies: &[Item]) -> Vec<ParsedLimit>
         .collect()
 }
 
-/// Combines an item of `RateLimit` and an item of `RateLimit-Policy` that have the same policy name. `None` if the
-/// items have no policy name.
+/// Combines an item of `RateLimit` and an item of `RateLimit-Policy` that have the same policy name. Returns `None` if
+/// the items have no policy name.
 fn parsed_limit(status: Option<&Item>, policy: Option<&Item>) -> Option<ParsedLimit> {
     let Subject::Policy(name) = &status.or(policy)?.subject else { return None };
     Some(ParsedLimit {
@@ -126,7 +126,7 @@ mod tests {
             r#""100-in-15min"; r=99; t=900; pk=:MTJjYTE3YjQ5YWYy:"#,
             &[(Some("100-in-15min"), [Some(100), Some(900), Some(99), Some(900)])],
         );
-        // The names of the parameters in an open change of the draft.
+        // These are the parameter names that an open change of the draft proposes.
         check(
             r#""burst";q=100;w=60"#,
             r#""burst";a=80;w=45"#,

@@ -30,8 +30,8 @@ impl ParsedLimit {
     }
 
     /// Returns the unit of [`quota`](Self::quota) and [`remaining`](Self::remaining), which is the parameter `qu` in
-    /// `RateLimit-Policy`. The unit is a request if the response does not name one. Only the draft has names for units,
-    /// so a server that uses another dialect can still count something else.
+    /// `RateLimit-Policy`. If the response does not name a unit, the unit is a request. Only the draft has names for
+    /// units. So a server that uses another dialect may count something else than requests, but cannot report this.
     #[must_use]
     pub fn unit(&self) -> &QuotaUnit {
         &self.unit

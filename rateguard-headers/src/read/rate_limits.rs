@@ -21,8 +21,8 @@ use crate::names::{
 /// The parser supports `Retry-After` in seconds or as a date, `X-RateLimit-*` with a reset in seconds or as a Unix
 /// time, and the fields of all revisions of draft-ietf-httpapi-ratelimit-headers up to 11: `RateLimit-*`, or
 /// `RateLimit` with `RateLimit-Policy`. Revision 11 has expired, and it is not a standard. An open change of the draft
-/// renames two parameters of `RateLimit`, so the parser also accepts these names: `a` for `r`, and in an item with `a`,
-/// `w` for `t`.
+/// renames two parameters of `RateLimit`, so the parser also accepts the new names: `a` in place of `r`, and, if an
+/// item has `a`, `w` in place of `t`.
 ///
 /// Malformed fields are ignored, so the parser returns no errors. The default value is the result for a response
 /// without rate limit fields.
@@ -37,7 +37,7 @@ impl RateLimits {
     /// the case of their names.
     ///
     /// `now` is the time of the client's clock. If a field contains a point in time, the wait is the time from the
-    /// server's time in `Date` to this point. If the response has no `Date`, it is the time from `now` to this
+    /// server's time in `Date` to this point. If the response has no `Date`, the wait is the time from `now` to this
     /// point.
     ///
     /// If a cache sent the response (`Age` above 0), the result is empty, because the fields are outdated and can
@@ -89,19 +89,20 @@ impl RateLimits {
         &self.limits
     }
 
-    /// Returns the wait in `Retry-After`. The wait is zero if the field contains a date in the past. `None` if the
-    /// response has no valid `Retry-After`.
+    /// Returns the wait in `Retry-After`. The wait is zero if the field contains a date in the past. The result is
+    /// `None` if the response has no valid `Retry-After`.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
 
-    /// Returns the time for which a client should wait after the response before it sends the next request:
+    /// Returns the time for which a client should wait after the response before it sends the next request. The result
+    /// is the first of these that applies:
     ///
-    /// - If the response has a valid `Retry-After`, the wait in this field.
-    /// - Otherwise, if some limits have no remaining units, the longest reset of these limits; `None` if none of
-    ///   them has a reset.
-    /// - Otherwise zero if a limit reports its remaining units, and `None` if no limit reports them.
+    /// - If the response has a valid `Retry-After`, the result is the wait in this field.
+    /// - If some limits have no remaining units, the result is the longest reset of these limits. If none of these
+    ///   limits has a reset, the result is `None`.
+    /// - If a limit reports its remaining units, the result is zero. Otherwise, the result is `None`.
     ///
     /// If the wait is zero, the server may still reject the next request, because the request can cost more than
     /// the remaining units, and other clients can take the units first. After a rejection, a client should wait a

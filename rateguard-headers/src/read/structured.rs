@@ -50,7 +50,7 @@ impl Item {
         self.t.or(self.w.filter(|_| is_proposed_form))
     }
 
-    /// Returns the window in the item; `None` if the window is missing or 0.
+    /// Returns the window in the item. The result is `None` if the window is missing or 0.
     pub(crate) fn window(&self) -> Option<Duration> {
         self.w.filter(|seconds| *seconds > 0).map(Duration::from_secs)
     }
@@ -113,8 +113,8 @@ fn whole(value: &BareItemFromInput<'_>) -> Option<u64> {
     u64::try_from(value.as_integer()?).ok()
 }
 
-/// Returns the quota unit in the parameter `qu`. The draft requires a string, but a token is accepted, too, as for
-/// policy names. Any other value is malformed, so the default unit applies.
+/// Returns the quota unit in the parameter `qu`. The draft requires a string, but the parser also accepts a token, as
+/// it does for policy names. Any other value is malformed, so the default unit applies.
 fn unit(value: &BareItemFromInput<'_>) -> QuotaUnit {
     match value {
         BareItemFromInput::String(name) => QuotaUnit::from_name(name.as_str()),

@@ -6,13 +6,13 @@ use actix_web::{HttpRequest, web};
 use super::handler_name::handler_name;
 use crate::RateGuard;
 
-/// Returns the guard for the handler `H` of this request. The application adds it with `app_data`, as a `RateGuard` or
-/// as a `web::Data<RateGuard>`. If several scopes around the handler have a guard of the same form, the guard of the
-/// innermost scope is used.
+/// Returns the guard for the handler `H` of this request. The application adds the guard with `app_data`, as a
+/// `RateGuard` or as a `web::Data<RateGuard>`. If several scopes that contain the handler have a guard of the same
+/// form, the guard of the innermost scope is used.
 ///
 /// The result is `None` in two cases, in which the function also logs an error:
 ///
-/// - Neither the application nor a scope around the handler has a guard.
+/// - Neither the application nor a scope that contains the handler has a guard.
 /// - There is a `RateGuard` and a `web::Data<RateGuard>` of another guard. actix-web returns the innermost value of
 ///   each type, but does not reveal which of two values of different types is the inner one.
 pub(super) fn guard_of<H>(request: &HttpRequest) -> Option<&RateGuard> {

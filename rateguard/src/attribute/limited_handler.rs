@@ -79,8 +79,8 @@ where
 }
 
 /// Returns the handler unchanged. The expansion of the macro calls this function, so that a handler with a wrong
-/// argument or result causes a single compile error, at this call. The result has the trait [`LimitedHandler`] even
-/// then, so the code that uses it causes no further errors.
+/// argument or result causes a single compile error, at this call. Even after this error, the result implements
+/// [`LimitedHandler`], so code that uses the result causes no further errors.
 pub fn handler<H, Args>(handler: H) -> impl LimitedHandler<Args>
 where
     H: HandlerFunction<Args, Output: Responder<Body: 'static>>,
@@ -89,8 +89,8 @@ where
     handler
 }
 
-/// The arguments of a handler of which one has a type with the name `Decision`. It is actix-web's trait `FromRequest`
-/// with another error message. The compiler infers `Kind`.
+/// The arguments of a handler that has an argument whose type has the name `Decision`. This trait does the same as
+/// actix-web's `FromRequest`, but has another error message. The compiler infers `Kind`.
 #[diagnostic::on_unimplemented(
     message = "actix-web cannot extract the arguments `{Self}` from a request",
     label = "one of the arguments does not implement `FromRequest`",
@@ -143,8 +143,8 @@ impl<T: Unimplemented> Extract<Never> for T {
     }
 }
 
-/// Marks the implementation of [`LimitedHandler`] for a handler with the arguments `Args`, of which one has a type with
-/// the name `Decision`.
+/// Marks the implementation of [`LimitedHandler`] for a handler that has an argument whose type has the name
+/// `Decision`. `Args` are the arguments of the handler.
 pub struct WithDecision<Args, Kind>(PhantomData<(Args, Kind)>);
 
 impl<H, Args, Kind> LimitedHandler<WithDecision<Args, Kind>> for H
@@ -160,8 +160,8 @@ where
     }
 }
 
-/// Returns the handler, as [`handler`] does it. One of the arguments has a type with the name `Decision`, which may be
-/// the type of the library or another type.
+/// Does the same as [`handler`], for a handler that has an argument whose type has the name `Decision`. This type may
+/// be the `Decision` of the library or another type.
 pub fn handler_with_decision<H, Args, Kind>(
     handler: H,
 ) -> impl LimitedHandler<WithDecision<Args, Kind>>

@@ -138,8 +138,8 @@ impl HandlerLimit {
         }
     }
 
-    /// Returns whether the limit applies to this request. The limit does not apply if it is for other methods than
-    /// the method of the request, or if `skip` exempts the request.
+    /// Returns whether the limit applies to this request. The limit does not apply if its methods do not include the
+    /// method of the request, or if `skip` exempts the request.
     pub fn applies_to(&self, policy_set: &PolicySet, request: &HttpRequest) -> bool {
         self.scope.exemption(self.overrides(policy_set), request).is_none()
     }

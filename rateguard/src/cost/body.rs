@@ -32,8 +32,8 @@ use super::RequestCost;
 ///
 /// The length is unknown for a chunked body (`Transfer-Encoding`), for a request with `Upgrade` that may have a
 /// body, and for a request over HTTP/2 without `Content-Length`. If the length is unknown, the cost is the value of
-/// [`unknown_length`](Self::unknown_length). A `GET`, `HEAD` or `OPTIONS` request without `Content-Length` has the
-/// cost of a request without a body.
+/// [`unknown_length`](Self::unknown_length). A `GET`, `HEAD` or `OPTIONS` request without `Content-Length` and without
+/// `Transfer-Encoding` costs 1, like a request without a body.
 ///
 /// The length is the number of bytes that the client transfers. A compressed body may be longer after
 /// decompression, so its cost may be too low.
@@ -49,8 +49,8 @@ impl BodyCost {
     ///
     /// # Panics
     ///
-    /// If `bytes` is zero. If `bytes` is not a constant, use [`try_per_bytes`](Self::try_per_bytes), which does not
-    /// panic.
+    /// The function panics if `bytes` is zero. If `bytes` is not a constant, use
+    /// [`try_per_bytes`](Self::try_per_bytes), which does not panic.
     #[allow(clippy::panic, reason = "zero is a bug in the application")]
     #[track_caller]
     pub const fn per_bytes(bytes: u32) -> Self {

@@ -45,7 +45,7 @@ impl RateGuard {
     ///
     /// # Panics
     ///
-    /// If [`check`](actix_rateguard_core::RateGuard::check) would panic.
+    /// The method panics if [`check`](actix_rateguard_core::RateGuard::check) would panic.
     pub async fn explain(&self, policy: &Policy, key: &Key) -> Outcome {
         match self.check_lists(|context| context.check_key(key, || false)) {
             Ok(()) => self.peek_outcome(policy, key, 1).await,
@@ -102,7 +102,7 @@ impl RateGuard {
     ///
     /// # Panics
     ///
-    /// If [`check`](actix_rateguard_core::RateGuard::check) would panic.
+    /// The method panics if [`check`](actix_rateguard_core::RateGuard::check) would panic.
     pub async fn explain_request(&self, request: &HttpRequest, limits: &[&str]) -> Explanation {
         let is_selected =
             |limit: &LimitInfo| limits.is_empty() || limits.contains(&limit.name.as_str());

@@ -12,8 +12,8 @@ core_settings! {
     /// do not share their counts. Default: no secret. If the secret has less than 16 bytes, [`build`](Self::build)
     /// returns an error.
     ///
-    /// Without a secret, an attacker who can read the store can find the address that has a stored hash. To do
-    /// this, the attacker hashes all possible addresses, which takes minutes for IPv4. A new secret resets all
+    /// Without a secret, an attacker who can read the store can find the address from which a stored hash was computed.
+    /// To do this, the attacker hashes all possible addresses, which takes minutes for IPv4. A new secret resets all
     /// counts to zero, because it changes the hash of every key.
     key_secret(secret: impl AsRef<[u8]>);
 

@@ -4,8 +4,8 @@
 /// Declares methods of `RateGuardBuilder<S>`. Each method calls the method with the same name on the builder of the
 /// core crate, and passes the same arguments.
 ///
-/// If `S` has a bound, each method has the bound, and not the `impl`. The compiler then reports a missing bound with
-/// the message of the trait.
+/// A bound on `S` is a bound of each method, and not of the `impl`. So if `S` does not satisfy the bound, the compiler
+/// reports the error with the message of the trait.
 macro_rules! core_settings {
     (
         $(#[$of_all:meta])*

@@ -20,9 +20,9 @@ core_settings! {
     /// failure mode. Default: [`OnError::Open`].
     on_error(on_error: OnError);
 
-    /// Sets how long the store may fail to answer before the guard rejects requests with 503, whatever the failure
-    /// mode is. The time starts with the first check that fails after a successful check. Default: no maximum time,
-    /// so the failure mode stays in effect.
+    /// Sets how long the store may fail to answer before the guard rejects requests with 503. This applies in every
+    /// failure mode. The time starts with the first check that fails after a successful check. Default: no maximum
+    /// time, so the failure mode stays in effect.
     fail_closed_after(grace: Duration);
 
     /// Sets how many checks may wait for the store at the same time. While this number of checks is waiting, the

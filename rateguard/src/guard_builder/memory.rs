@@ -16,8 +16,8 @@ impl RateGuardBuilder<InMemory> {
         self
     }
 
-    /// Replaces the in-memory store by a store that you implement. All settings that the builder already has stay
-    /// the same. The returned builder also has the settings for stores that can fail, such as
+    /// Replaces the in-memory store with a store that you implement. All settings that the builder already has stay the
+    /// same. The returned builder also has the settings for stores that can fail, such as
     /// [`deadline`](RateGuardBuilder::deadline).
     pub fn store(self, store: impl Store + 'static) -> RateGuardBuilder<OwnStore> {
         RateGuardBuilder { core: self.core.store(store), http: self.http }

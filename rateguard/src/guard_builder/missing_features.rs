@@ -12,8 +12,8 @@ macro_rules! if_disabled {
 }
 
 // No type implements these traits, so every call of a function below is an error with the message of the trait. The
-// compiler cannot infer the type of a builder. After the first error it does not report this, and it reports no second
-// error for a method of the builder.
+// compiler cannot infer the return type `B` of a function that creates a builder. After the first error, it reports
+// neither this problem nor an error for a method of the builder.
 
 if_disabled! { "config":
     #[diagnostic::on_unimplemented(
@@ -61,7 +61,7 @@ if_disabled! { "redis", "upstash":
     }
 }
 
-// The builder for Upstash has a method of this name in any case.
+// The builder for Upstash always has a method with the name `tls`.
 #[cfg(any(feature = "redis", not(feature = "upstash")))]
 if_disabled! { "tls":
     #[diagnostic::on_unimplemented(

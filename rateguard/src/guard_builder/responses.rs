@@ -62,13 +62,13 @@ impl<S> RateGuardBuilder<S> {
     /// | [`Rejection`] | Default status | The request is rejected because |
     /// |---|---|---|
     /// | [`Denied`](Rejection::Denied) | 429 | a limit has no room for it, or the client is banned |
-    /// | [`Forbidden`](Rejection::Forbidden) | 403 | an access list denies the client, or the limit requires a key ([`MissingKey::Deny`](crate::MissingKey::Deny)) |
+    /// | [`Forbidden`](Rejection::Forbidden) | 403 | an access list denies the client, or the request lacks a required key ([`MissingKey::Deny`](crate::MissingKey::Deny)) |
     /// | [`Unavailable`](Rejection::Unavailable) | 503 | the store failed, and the limit fails closed |
-    /// | [`Misconfigured`](Rejection::Misconfigured) | 500 | a policy, plan or guard is missing, or two limits have one name |
+    /// | [`Misconfigured`](Rejection::Misconfigured) | 500 | a policy, plan or guard is missing, or two limits have the same name and different settings |
     ///
     /// RateGuard adds header fields to your response: `Cache-Control: no-store`; the fields that report the
-    /// decision, if there is one; and `Retry-After`, if the client may retry. If a key or plan function of yours
-    /// returns an error, the response is that of the error, and RateGuard does not call this function.
+    /// decision, if there is one; and `Retry-After`, if the client may retry. If your key or plan function returns an
+    /// error, this error becomes the response, and RateGuard does not call the `on_reject` function.
     ///
     /// A limit can have its own function: [`Limit::on_reject`](crate::Limit::on_reject), or `on_reject` in the macro
     /// attribute. If it returns `None`, RateGuard calls the function of the guard.
@@ -101,8 +101,8 @@ impl<S> RateGuardBuilder<S> {
     /// Default: `true`.
     ///
     /// If `true`, the guard needs the policies that the macro attributes of the program use, and no limit or policy of
-    /// this guard may have the name of a macro attribute and different settings. If a program has several guards, set
-    /// `false` for each guard that serves no handler with a macro attribute.
+    /// this guard may have the same name as a macro attribute, but different settings. If a program has several guards,
+    /// set `false` for each guard that serves no handler with a macro attribute.
     pub fn for_attributes(mut self, is_for_attributes: bool) -> Self {
         self.http.is_for_attributes = is_for_attributes;
         self

@@ -62,7 +62,7 @@ pub struct LimitInfo {
 pub enum LimitKind {
     /// The limit belongs to a macro attribute `#[rate_limit]` on a handler.
     Attribute,
-    /// The limit belongs to a middleware [`RateLimit`](crate::RateLimit) around an application, a scope or a
+    /// The limit belongs to a middleware [`RateLimit`](crate::RateLimit) that wraps an application, a scope or a
     /// resource.
     Middleware,
 }

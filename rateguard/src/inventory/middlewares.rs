@@ -23,8 +23,8 @@ pub(crate) struct MiddlewareRegistry {
 struct RegistryState {
     limits: Vec<Arc<RegisteredLimit>>,
     omitted: usize,
-    /// The source locations and names of the limits for which a warning has reported that several parts of an
-    /// application share them.
+    /// The source locations and names of the limits that a warning has reported because several parts of an application
+    /// share them.
     reported_as_shared: Vec<(&'static Location<'static>, String)>,
 }
 

@@ -42,7 +42,7 @@ pub fn ip() -> BuiltinKey {
 ///
 /// # Panics
 ///
-/// If `ipv6_bits` is not from 32 to 128. The function panics when the application creates the key, not when a
+/// The function panics if `ipv6_bits` is not from 32 to 128. It panics when the application creates the key, not when a
 /// request arrives. To handle the error, parse the notation: `"ip/48".parse::<BuiltinKey>()`.
 #[must_use]
 #[track_caller]
@@ -79,8 +79,8 @@ pub fn identity() -> BuiltinKey {
 ///
 /// # Panics
 ///
-/// If `name` is empty. The function panics when the application creates the key, not when a request arrives. To
-/// handle the error, parse the notation: `"session:user_id".parse::<BuiltinKey>()`.
+/// The function panics if `name` is empty. It panics when the application creates the key, not when a request arrives.
+/// To handle the error, parse the notation: `"session:user_id".parse::<BuiltinKey>()`.
 #[cfg(feature = "actix-session")]
 #[must_use]
 #[track_caller]
@@ -95,8 +95,8 @@ pub fn session(name: &str) -> BuiltinKey {
 /// has no key if it has no credential, or if its scheme is not `Bearer`.
 ///
 /// RateGuard does not verify the credential, so a client that invents credentials gets a new bucket for each
-/// credential. To limit such a client, add a limit with the key [`ip`] around this limit, or place this limit
-/// behind your authentication.
+/// credential. To limit such a client, add an outer limit with the key [`ip`], or apply this limit only after your
+/// authentication.
 #[must_use]
 pub fn bearer() -> BuiltinKey {
     PartSource::Bearer.into()
@@ -113,12 +113,12 @@ pub fn global() -> BuiltinKey {
 /// If the request has several headers with this name, the key is the value of the first header, as in
 /// `request.headers().get(NAME)`. A request without the header or with an empty value has no key.
 ///
-/// An unverified header is a weak key: a client that invents values gets a new bucket for each value. To limit such
-/// a client, add a limit with the key [`ip`] around this limit.
+/// An unverified header is a weak key: a client that invents values gets a new bucket for each value. To limit such a
+/// client, add an outer limit with the key [`ip`].
 ///
 /// # Panics
 ///
-/// If `name` is not a valid header name. The function panics when the application creates the key, not when a
+/// The function panics if `name` is not a valid header name. It panics when the application creates the key, not when a
 /// request arrives. To handle the error, parse the notation: `"header:X-Api-Key".parse::<BuiltinKey>()`.
 #[must_use]
 #[track_caller]
@@ -135,7 +135,7 @@ pub fn header(name: &str) -> BuiltinKey {
 ///
 /// # Panics
 ///
-/// If `name` is not a valid cookie name. The function panics when the application creates the key, not when a
+/// The function panics if `name` is not a valid cookie name. It panics when the application creates the key, not when a
 /// request arrives. To handle the error, parse the notation: `"cookie:session".parse::<BuiltinKey>()`.
 #[must_use]
 #[track_caller]
@@ -152,13 +152,13 @@ pub fn cookie(name: &str) -> BuiltinKey {
 /// the same number, but each of the two texts has its own bucket. In this case, use a closure that parses the
 /// parameter in the same way as the handler.
 ///
-/// A middleware around the whole application runs before actix-web selects the route, so it finds no parameters in a
-/// request. A middleware around a scope finds the parameters in the path of the scope.
+/// A middleware that wraps the whole application runs before actix-web selects the route, so it finds no parameters in
+/// a request. A middleware that wraps a scope finds only the parameters in the path of the scope.
 ///
 /// # Panics
 ///
-/// If `name` is not a valid parameter name. The function panics when the application creates the key, not when a
-/// request arrives. To handle the error, parse the notation: `"path:tenant".parse::<BuiltinKey>()`.
+/// The function panics if `name` is not a valid parameter name. It panics when the application creates the key, not
+/// when a request arrives. To handle the error, parse the notation: `"path:tenant".parse::<BuiltinKey>()`.
 #[must_use]
 #[track_caller]
 pub fn path(name: &str) -> BuiltinKey {
@@ -169,8 +169,8 @@ pub fn path(name: &str) -> BuiltinKey {
 ///
 /// # Panics
 ///
-/// If the text is not a valid key, or a part of the key requires a Cargo feature that is disabled. The function
-/// panics when the application creates the key, not when a request arrives. To handle the error, use
+/// The function panics if the text is not a valid key, or if a part of the key requires a Cargo feature that is
+/// disabled. It panics when the application creates the key, not when a request arrives. To handle the error, use
 /// `text.parse::<BuiltinKey>()`.
 #[must_use]
 #[track_caller]

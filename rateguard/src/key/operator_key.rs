@@ -37,8 +37,8 @@ impl KeyValue {
     }
 }
 
-/// Returns the text of the value. Requests contain only text, so a part of a key notation takes a number as its
-/// decimal text.
+/// Returns the text of the value. A key part that RateGuard reads from a request is text. So for a key notation, a
+/// number is the same as its decimal text.
 impl fmt::Display for KeyValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

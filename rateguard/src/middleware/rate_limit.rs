@@ -29,11 +29,12 @@ const DEFAULT_NAME: &str = "app";
 /// outer middlewares such as actix-cors can process the response. In actix-web, the middleware that is registered
 /// last is the outermost middleware and runs first.
 ///
-/// Wrap actix-cors after this middleware. It then responds to CORS preflights before the limits, and scripts in
-/// browsers can read rejections. A preflight that reaches the limits counts like any request, because it may reach a
-/// handler. If a CORS middleware inside the limits has responded to it, the guard refunds its units. A handler
-/// that responds to preflights in the same way, with `Access-Control-Allow-Methods` and with
-/// `Access-Control-Request-Method` in `Vary`, is treated as a CORS middleware.
+/// Call `wrap` for actix-cors after the call of `wrap` for this middleware. Then actix-cors is the outer middleware: it
+/// responds to CORS preflights before the limits check them, and scripts in browsers can read rejections. A preflight
+/// that reaches the limits counts like any request, because it may reach a handler. If an inner CORS middleware
+/// responds to the preflight, the guard refunds the units of the preflight. A handler that responds to preflights in
+/// the same way, with `Access-Control-Allow-Methods` and with `Access-Control-Request-Method` in `Vary`, is treated as
+/// a CORS middleware.
 #[derive(Clone)]
 pub struct RateLimit {
     pub(super) guard: RateGuard,
@@ -48,8 +49,8 @@ impl RateLimit {
     ///
     /// # Panics
     ///
-    /// If [`try_new`](Self::try_new) would return an error. The function panics when the application creates the
-    /// middleware, not when a request arrives.
+    /// The function panics if [`try_new`](Self::try_new) would return an error. It panics when the application creates
+    /// the middleware, not when a request arrives.
     #[must_use]
     #[track_caller]
     pub fn new(guard: &RateGuard, limit: impl Into<Limit>) -> Self {
@@ -81,8 +82,8 @@ impl RateLimit {
     ///   name but a different quota, ban or shadow setting.
     ///
     /// Two middlewares that have not started yet cannot compare their limits, so some errors appear only at
-    /// startup. The application panics at startup in two cases: two limits have the same name and different
-    /// settings, or the program has set no name for two limits.
+    /// startup. The application panics at startup if two limits have the same name, and either their settings differ or
+    /// the program has not set both names.
     #[track_caller]
     pub fn try_new(guard: &RateGuard, limit: impl Into<Limit>) -> Result<Self, LimitError> {
         let empty = Self { guard: guard.clone(), limits: Arc::default(), access: Arc::default() };
@@ -103,8 +104,8 @@ impl RateLimit {
     ///
     /// # Panics
     ///
-    /// If [`try_and`](Self::try_and) would return an error. The function panics when the application creates the
-    /// middleware, not when a request arrives.
+    /// The function panics if [`try_and`](Self::try_and) would return an error. It panics when the application creates
+    /// the middleware, not when a request arrives.
     #[must_use]
     #[track_caller]
     pub fn and(self, limit: impl Into<Limit>) -> Self {

@@ -51,7 +51,7 @@ where
     type Future = Ready<Result<Self::Transform, ()>>;
 
     fn new_transform(&self, service: S) -> Self::Future {
-        // The name of each limit, so that the guard detects two limits with one name.
+        // This code registers the name of each limit, so that the guard detects two limits with the same name.
         for registration in self.limits.iter().filter_map(MiddlewareLimit::registration) {
             let (name, origin) = (registration.policy.name(), registration.origin);
             expect_valid(self.guard.register_name(registration));
@@ -60,7 +60,7 @@ where
             }
         }
         let policy_set = self.guard.policy_set();
-        // The limits of the middleware, for the inventory and for explanations.
+        // This code registers the limits of the middleware for the inventory and for explanations.
         self.guard.middlewares().add_to_inventory(
             &self.guard,
             &policy_set,
@@ -74,7 +74,7 @@ where
     }
 }
 
-/// The service that [`RateLimit`] puts around the application's service.
+/// The service with which [`RateLimit`] wraps the application's service.
 #[doc(hidden)]
 pub struct RateLimitMiddleware<S> {
     service: Rc<S>,
@@ -97,7 +97,8 @@ where
         let service = Rc::clone(&self.service);
         let middleware = Rc::clone(&self.middleware);
         if !self.has_had_request.replace(true) {
-            // The middleware together with its application, which is not available before the first request.
+            // This code records which application the middleware belongs to. The application is not available before
+            // the first request.
             shared_limits::record_first_request(&middleware, request.request());
         }
         Box::pin(async move {
@@ -144,8 +145,8 @@ where
                     Err(error)
                 }
                 Err(error) => {
-                    // The status is sufficient to determine whether the request counts. The error creates its response
-                    // after this middleware, as it does without RateGuard.
+                    // The status is sufficient to determine whether the request counts. As without RateGuard, the error
+                    // creates its response after this middleware.
                     let status = error.as_response_error().status_code();
                     let _ = admission.on_response(HttpResponse::new(status)).await;
                     Err(error)

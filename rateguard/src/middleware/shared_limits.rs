@@ -1,10 +1,10 @@
 //! Warns if several parts of an application share the counts of a limit, although the program has set no name for it.
 //!
-//! The default name of a middleware's first limit is `app`, that of the second one is `app#2`, and so on. Two limits
-//! with the same default name at different source locations are an error at startup. But if a function creates the
-//! middlewares of two scopes, their limits also have the same source location. At startup, they look like the limits of
-//! two workers, which must share their counts. A request shows the difference, because each worker has an application
-//! of its own. So each middleware is recorded with its application at the middleware's first request.
+//! The first limit of a middleware has the default name `app`, the second limit has the default name `app#2`, and so
+//! on. Two limits with the same default name at different source locations are an error at startup. But if a function
+//! creates the middlewares of two scopes, their limits also have the same source location. At startup, they look like
+//! the limits of two workers, which must share their counts. A request shows the difference, because each worker has an
+//! application of its own. So each middleware is recorded with its application at the middleware's first request.
 
 use std::{
     cell::RefCell,

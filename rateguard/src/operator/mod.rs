@@ -95,8 +95,8 @@
 //!
 //! A reset, ban or unban takes effect on every application server that uses the store. An application server that
 //! did not handle the operator's request may still have a denial of the key in its
-//! [cache](crate::RateGuardBuilder::denial_cache_ttl). This denial stays in effect until it expires, which takes at
-//! most the `denial_cache_ttl_seconds` that `health` reports.
+//! [cache](crate::RateGuardBuilder::denial_cache_ttl). This denial stays in effect until it expires. `health` reports
+//! the maximum time until then, in the field `denial_cache_ttl_seconds`.
 //!
 //! # Policies files, shadow and candidates
 //!
@@ -141,7 +141,7 @@
 //!
 //! # Limits around the endpoints
 //!
-//! A limit around the whole application also applies to the endpoints. Such a limit could deny the requests of an
+//! A limit that wraps the whole application also applies to the endpoints. Such a limit could deny the requests of an
 //! operator who investigates this limit, so exempt the endpoints:
 //! `.skip(|request| request.path().starts_with("/operator/"))`.
 

@@ -60,8 +60,8 @@ pub(super) async fn read<T: DeserializeOwned>(
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<T, Problem> {
-    // The endpoints accept only the type `application/json`. A web page of another origin cannot send a request
-    // with this type unless a CORS preflight allows it.
+    // The endpoints accept only the type `application/json`. A web page of another origin cannot send a request with
+    // this type unless a CORS preflight allows the request.
     let media_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = media_type.and_then(|it| it.split(';').next()).unwrap_or_default();
     if !essence.trim().eq_ignore_ascii_case("application/json") {

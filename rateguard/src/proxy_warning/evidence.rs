@@ -7,9 +7,9 @@ use actix_web::http::header::{FORWARDED, HeaderMap, HeaderName};
 
 use crate::ClientAddress;
 
-/// The headers in which proxies send the address of a client, with the names for the warning. If a request has
-/// several of them, the warning names the first one. Proxies usually append to the first two headers. A proxy may
-/// pass on the others unchanged, so a client may have written them.
+/// The headers in which proxies send the address of a client, with the names for the warning. If a request has several
+/// of them, the warning names the header that comes first in this list. Proxies usually append an address to the first
+/// two headers. A proxy may pass on the other four headers unchanged, so a client may have written them.
 static FORWARDING_HEADERS: [(HeaderName, &str); 6] = [
     (HeaderName::from_static("x-forwarded-for"), "X-Forwarded-For"),
     (FORWARDED, "Forwarded"),
@@ -22,12 +22,13 @@ static FORWARDING_HEADERS: [(HeaderName, &str); 6] = [
 /// What a request shows about unknown proxies.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Evidence {
-    /// The request has a forwarding header, but is counted by the address of a proxy because of this mistake.
+    /// The request has a forwarding header. Because of this mistake, it is nevertheless counted by the address of a
+    /// proxy.
     Hidden(Mistake),
     /// The request is counted by the address of its client.
     Known,
-    /// The request has a private address and no forwarding header. It may come through a proxy without a header, but
-    /// also from a health check, a developer, or another service.
+    /// The request has a private address and no forwarding header. It may come through a proxy that sends no header, or
+    /// it may come from a health check, a developer, or another service.
     None,
 }
 
@@ -63,10 +64,11 @@ impl Evidence {
         let read_header = Some(rule.header_name()).filter(|name| headers.contains_key(*name));
         let client = client();
         let mistake = if client.is_proxy {
-            // If the proxy sends the header of the rule, the rule is correct, and this request has no other client.
+            // If the request has the header of the rule, the rule is correct, and the proxy itself is the client.
             header.filter(|_| read_header.is_none()).map(Mistake::OtherHeader)
         } else if client.address != peer || is_public {
-            // A client that connects directly can send any header, but it has a public address.
+            // The rule has found a client behind the peer, or the peer has a public address. A peer with a public
+            // address may be a client that connects directly, and such a client can send any header.
             return Self::Known;
         } else {
             header.or_else(|| read_header.map(usual_form)).map(Mistake::OtherProxies)
@@ -78,7 +80,7 @@ impl Evidence {
 impl Mistake {
     /// Returns the warning, with the setting that corrects the mistake. `requests` is the number of requests that show
     /// the same mistake, and `peer` is the peer of one of them. The warning contains the address of the peer only if
-    /// the address is private, because a public address may be that of a client.
+    /// the address is private, because a public address may be the address of a client.
     pub(super) fn message(
         &self,
         rule: &ClientAddress,
@@ -166,7 +168,7 @@ mod tests {
         names.iter().map(header).collect()
     }
 
-    /// Returns the evidence of a request, whose client is determined by the rule.
+    /// Returns the evidence of a request. The rule determines the client of the request.
     fn evidence(rule: &ClientAddress, peer: &str, names: &[&'static str]) -> Evidence {
         let (peer, headers) = (peer.parse().ok(), headers(names));
         let lines = headers.get_all(rule.header_name()).map(HeaderValue::as_bytes);

@@ -23,7 +23,8 @@ pub(crate) struct ProxyWarning {
     is_done: AtomicBool,
     /// The number of requests that were counted by the address of an unknown proxy, because of any mistake.
     hidden: AtomicU32,
-    /// The same requests, counted for each mistake. A warning is about one mistake only, so it is true.
+    /// The same requests, with a separate count for each mistake. A warning is about one mistake, and contains only the
+    /// count of this mistake.
     mistakes: Mutex<Vec<CountedMistake>>,
     /// The number of requests that were counted by the address of their client.
     known: AtomicU32,
@@ -47,15 +48,16 @@ impl ProxyWarning {
     const MIN_REQUESTS: u32 = 100;
     /// The minimum time for a conclusion about a rule that trusts proxies.
     const MIN_TIME: Duration = Duration::from_secs(60);
-    /// After this number of requests of clients that connect directly, the guard that trusts no proxies stops the
+    /// After this number of requests from clients that connect directly, a guard that trusts no proxies stops the
     /// search, because a proxy would have added its header to the requests.
     const MAX_DIRECT: u32 = 1_000;
     /// After this number of requests without evidence, such as health checks, the guard examines only one in
     /// [`SAMPLED`](Self::SAMPLED) requests of each worker, because the search for headers takes time.
     const MAX_UNCLEAR: u32 = 1_000;
+    /// After [`MAX_UNCLEAR`](Self::MAX_UNCLEAR) such requests, the guard examines one in this number of requests.
     ///
-    /// The number is prime. If each request passes several guards, which share the counter of a worker, the counter
-    /// therefore selects each guard equally often.
+    /// If several guards examine each request, they share the counter of a worker. The number is prime, so the counter
+    /// selects each of these guards equally often.
     const SAMPLED: u32 = 61;
 
     /// Examines a request, and logs the warning if there is enough evidence. `client` returns the client that `rule`
@@ -112,8 +114,8 @@ impl ProxyWarning {
         let (is_hidden, is_enough) = if rule.is_peer() {
             (hidden > 0, hidden > 0 || known >= Self::MAX_DIRECT)
         } else {
-            // Any client that connects directly can send the header of a proxy. So a few such requests show nothing,
-            // but 19 of 20 requests do.
+            // Any client that connects directly can send the header of a proxy. So a few requests with such a header do
+            // not prove a mistake. If 19 of 20 requests have it, they prove a mistake.
             let now = now();
             let time = now.duration_since(*self.start.get_or_init(|| now));
             let is_enough = hidden + known >= Self::MIN_REQUESTS && time >= Self::MIN_TIME;
@@ -185,8 +187,8 @@ mod tests {
         let rule = ClientAddress::peer();
         let header = || hidden(Mistake::NoProxies);
         assert_eq!(logged(&rule, [Evidence::None, header(), header()].into_iter()), [1]);
-        // 1,000 clients with public addresses and without a header show that there is no proxy. Any number of health
-        // checks does not.
+        // 1,000 clients with public addresses and without a header show that there is no proxy. Health checks never
+        // show this, however many there are.
         let known = (0..1_000).map(|_| Evidence::Known);
         assert_eq!(logged(&rule, known.chain([header()])), [0; 0]);
         let health_checks = (0..5_000).map(|_| Evidence::None);
@@ -226,7 +228,8 @@ mod tests {
 
     #[test]
     fn warning_is_about_the_most_frequent_mistake_and_its_number_of_requests() {
-        // Each of the first two mistakes is in a third of the requests, until the last mistake becomes more frequent.
+        // A third of the first 90 requests show each of the three mistakes. All later requests show the last mistake,
+        // so it becomes the most frequent one.
         let evidence = |number: u8| match if number < 90 { number % 3 } else { 2 } {
             0 => (Mistake::OtherHeader("Forwarded".into()), "10.0.0.7".parse().ok()),
             1 => (Mistake::OtherProxies("X-Forwarded-For".into()), None),

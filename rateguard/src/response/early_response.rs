@@ -51,8 +51,8 @@ impl<'a> EarlyResponse<'a> {
 }
 
 impl NotChecked {
-    /// Returns the rejection of the request, unless it is exempt from the limit. Then records the exemption in the
-    /// state of the request.
+    /// If the request is exempt from the limit, records the exemption in the state of the request. Otherwise, returns
+    /// the rejection as an error.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Utilities for tests: guards that need neither Redis nor real waiting time, stores that fail when the test wants
+//! Utilities for tests: guards that need neither Redis nor real waiting time, stores that fail when the test requires
 //! it, a conformance suite for stores, and [`Routes`], which finds routes without a limit.
 //!
 //! ```

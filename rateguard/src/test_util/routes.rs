@@ -49,7 +49,7 @@ use crate::route_probe::RouteProbe;
 /// - A middleware, such as one for authentication, responds to the test request before the request reaches a limit.
 ///   The route is then reported as a route without a limit.
 /// - The route has a route guard of actix-web that does not match the test request. The route is then reported as a
-///   route without a limit. A route guard that compares only the method is no problem.
+///   route without a limit. A route guard that compares only the method does not make the result incorrect.
 /// - A route is not in the list. Such a route is not tested.
 #[derive(Clone, Debug, Default)]
 #[must_use]
@@ -132,7 +132,8 @@ impl Routes {
     ///
     /// # Panics
     ///
-    /// If [`unlimited`](Self::unlimited) returns any routes. The panic message contains these routes.
+    /// The function panics if [`unlimited`](Self::unlimited) returns any routes. The panic message contains these
+    /// routes.
     #[allow(clippy::panic, reason = "an assertion for tests")]
     pub async fn assert_limited<S, B>(&self, app: &S)
     where
