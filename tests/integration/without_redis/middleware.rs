@@ -261,7 +261,7 @@ async fn streaming_bodies_are_unchanged() {
 }
 
 #[test]
-#[should_panic(expected = "found `minut`")]
+#[should_panic(expected = "unknown unit of time `minut`; did you mean `minute`?")]
 fn invalid_rate_of_a_middleware_panics() {
     let _ = RateLimit::new(&RateGuard::in_memory(), "100/minut");
 }
