@@ -168,7 +168,11 @@ fn print_all(contenders: &[Contender], rounds: &[Vec<Measurement>]) {
 fn picture(contenders: &[Contender], rounds: &[Vec<Measurement>]) -> String {
     let bars = contenders.iter().zip(rounds).filter(|(it, _)| it.scenario != Scenario::ManyKeys);
     let bar = |(contender, rounds): (&Contender, &Vec<Measurement>)| Bar {
-        label: format!("{}: {}", contender.label.replace("**", ""), contender.scenario.name()),
+        label: format!(
+            "{}: {}",
+            contender.label.replace(['*', '`'], ""),
+            contender.scenario.name()
+        ),
         figures: column(rounds, |it| it.cpu_us),
         is_highlighted: contender.label.starts_with("**"),
     };
