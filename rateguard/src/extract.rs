@@ -61,7 +61,7 @@ impl CheckResult {
         }
     }
 
-    /// Returns the result of the limits that have checked this request until now. Use this function in middlewares
+    /// Returns the result of the limits that have checked this request so far. Use this function in middlewares
     /// and other code outside handlers.
     #[must_use]
     pub fn of(request: &HttpRequest) -> Self {

@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 
 use crate::{Decision, Unavailable, not_checked::RejectReason};
 
-/// The reason why RateGuard rejects a request, so that its handler does not run.
+/// The reason why RateGuard rejects a request. The handler of a rejected request does not run.
 ///
 /// [`RateGuardBuilder::on_reject`](crate::RateGuardBuilder::on_reject) gets this value and can replace the response.
 #[derive(Clone, Debug, PartialEq, Eq)]

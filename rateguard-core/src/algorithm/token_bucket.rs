@@ -16,7 +16,7 @@ pub(crate) struct TokenBucketState {
     /// The time at which `debt` was last updated.
     at: Micros,
     /// The number of parts in one token, and the number of parts that the bucket regains in one microsecond. Both come
-    /// from the last quota that was applied to the bucket. They are 0 if no quota was applied yet.
+    /// from the last quota that was applied to the bucket. They are 0 if no quota has been applied yet.
     token: (u64, u64),
     /// The time of the last reset. `refund` ignores tokens that were taken at this time or earlier, because the reset
     /// has already returned them.

@@ -39,7 +39,7 @@ pub struct LimitInfo {
     pub missing_key: MissingKey,
     /// The cost of a request in units. `None` if a function determines the cost.
     pub cost: Option<u32>,
-    /// Determines which responses make a request count. `None` if a function determines them.
+    /// The responses after which the limit counts a request. `None` if a function decides this.
     pub count: Option<Count>,
     /// The methods that the limit applies to, as the program or the policies file lists them. `GET` includes `HEAD`.
     /// If the list is empty, the limit applies to all methods.

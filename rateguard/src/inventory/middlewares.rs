@@ -10,7 +10,8 @@ use actix_rateguard_core::adapter::PolicySet;
 use super::{FUNCTION, LimitInfo, LimitKind, limit_info::LimitDefinition};
 use crate::{AccessList, middleware::MiddlewareLimit};
 
-/// The maximum number of limits in the registry. A limit that several workers have started is counted once.
+/// The maximum number of limits in the registry. A limit whose middleware several workers have
+/// started is counted once.
 const MAX_LIMITS: usize = 1_024;
 
 /// The registry of middleware limits. When a worker starts a middleware, the middleware registers its limits here.

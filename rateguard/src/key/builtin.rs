@@ -16,7 +16,7 @@ pub struct BuiltinKey {
     sources: SmallVec<[PartSource; 1]>,
 }
 
-/// Returns a key that reads the client's address from the request. Its notation in the macro attribute is `"ip"`.
+/// Returns the built-in key for the client's address. Its notation in the macro attribute is `"ip"`.
 ///
 /// The address is the address of the TCP peer, or the address that a trusted proxy reports
 /// ([`ClientAddress`](crate::ClientAddress)). All IPv6 addresses of one /64 network have the same key. The guard

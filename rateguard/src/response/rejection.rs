@@ -44,8 +44,8 @@ pub(super) fn default_response(
     if is_problem { text.problem(status, rejection.decision()) } else { text.text(status) }
 }
 
-/// The texts of a rejection. If the problem type is not `about:blank`,
-/// draft-ietf-httpapi-ratelimit-headers-11 registers the problem type and its title.
+/// The texts of a rejection. All problem types except `about:blank`, and their titles, come from
+/// draft-ietf-httpapi-ratelimit-headers-11.
 struct RejectionText {
     text: &'static str,
     problem: &'static str,

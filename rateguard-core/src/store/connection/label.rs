@@ -4,7 +4,7 @@ use std::{net::IpAddr, time::Duration};
 
 use tokio::{net::lookup_host, time::timeout};
 
-/// The maximum time for the DNS queries of one message.
+/// The maximum time for the DNS queries that find an unknown host name for one log message.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The description of a server in log messages. It contains no user and no password.

@@ -44,7 +44,7 @@ const MAX_SHARDS: usize = 64;
 ///
 /// If keys contain the address of the client, the store divides its capacity among networks (an IPv4 /16 or an IPv6
 /// /29). All keys without an address count as one network. One network can have at most [`max_keys`](Self::max_keys)
-/// buckets. The store can hold 25 % more buckets than `max_keys`, and reserves these 25 % for the other networks. As
+/// buckets. The store can hold 25 % more buckets than `max_keys`, and reserves this 25 % for the other networks. As
 /// the store becomes full, the maximum for each network decreases.
 ///
 /// # Bans

@@ -81,9 +81,9 @@ fn hash_tag(part: &RequestPart) -> &str {
     tag.map_or(&part.key, |(tag, _)| tag)
 }
 
-/// Returns the number of the flow for these requests. The number is the sum of the first 8 bytes of each key's
-/// digest. Clients cannot construct keys with the same digest, so different keys have different numbers except by
-/// chance.
+/// Returns the number of the flow for these requests: the first 8 bytes of each key's digest as a number, added for all
+/// different keys. Clients cannot construct keys with the same digest, so different keys have different numbers except
+/// by chance.
 fn flow_of(requests: &[BucketRequest<'_>]) -> u64 {
     let mut flow = 0_u64;
     for (index, request) in requests.iter().enumerate() {

@@ -106,9 +106,9 @@ impl ConnectionManager {
         }
     }
 
-    /// Tests that the server replies and that it is a primary and no sentinel, and records the time of the server. The
-    /// user may have no permission for these commands, so most error replies are also accepted. The test fails only for
-    /// an error that needs a new connection.
+    /// Sends `ROLE` and `TIME`. Tests that the server replies and is a primary, not a sentinel, and records the time of the
+    /// server. The Redis user may lack the permission for these commands, so most error replies are also accepted. The
+    /// test fails only for an error that needs a new connection.
     async fn heartbeat(&self, live: &ActiveConnection) -> Result<(), StoreError> {
         let mut connection = live.connection.clone();
         let mut commands = redis::pipe();

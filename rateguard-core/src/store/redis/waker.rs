@@ -2,7 +2,7 @@
 //! thread first polls all of its ready tasks, and these tasks may add many requests. The thread then wakes the
 //! dispatcher only once.
 //!
-//! To wake another thread costs as much as several checks. If both threads run on one core, an immediate wake-up
+//! Waking another thread costs as much as several checks. If both threads run on one core, an immediate wake-up
 //! would also interrupt the worker thread after its first request, and the dispatcher would send a batch with only
 //! this request.
 

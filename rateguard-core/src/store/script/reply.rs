@@ -97,7 +97,7 @@ impl ScriptRequest {
         self.is_consistent(is_admitted, &buckets).then(|| Verdict::new(is_admitted, buckets))
     }
 
-    /// Returns true if the statuses are possible for this decision. Otherwise the reply is malformed.
+    /// Returns true if the statuses do not contradict the decision. Otherwise the reply is malformed.
     fn is_consistent(&self, is_admitted: bool, buckets: &[(BucketStatus, Receipt)]) -> bool {
         let has_room =
             |(status, _): &(BucketStatus, Receipt)| status.retry_after == Some(Duration::ZERO);
