@@ -40,7 +40,11 @@ pub mod error {
         client_address::ClientAddressError,
         guard::{BanError, NameConflict},
         policy::PolicyError,
-        store::{error::IoCause, redis_url_error::RedisUrlError, upstash_error::UpstashError},
+        store::{
+            error::{IoCause, NotReadyCause},
+            redis_url_error::RedisUrlError,
+            upstash_error::UpstashError,
+        },
     };
 }
 

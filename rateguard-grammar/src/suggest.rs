@@ -9,7 +9,7 @@ const MAX_BYTES: usize = 60;
 #[must_use]
 pub fn expected_one_of(kind: &str, unknown: &str, names: &[&str]) -> String {
     if names.is_empty() {
-        return format!("expected a {kind} of this name, found none");
+        return format!("no {kind} is defined");
     }
     let suggestion = suggest(unknown, names.iter().copied())
         .map_or(String::new(), |name| format!("did you mean `{name}`? "));
@@ -87,7 +87,7 @@ mod tests {
         for (names, expected) in [
             (&["login", "search"][..], "did you mean `search`? expected one of `login`, `search`"),
             (&["login"], "expected one of `login`"),
-            (&[], "expected a policy of this name, found none"),
+            (&[], "no policy is defined"),
         ] {
             assert_eq!(expected_one_of("policy", "serach", names), expected);
         }

@@ -83,6 +83,11 @@ pub(crate) fn trace_address(settings: &HttpSettings, request: &HttpRequest) -> A
     steps.into_trace(client, header, network_of(settings, client.address, None))
 }
 
+/// Returns the address of the client by the rule of the guard. The function does not change the state of the request.
+pub(crate) fn address(settings: &HttpSettings, request: &HttpRequest) -> Option<IpAddr> {
+    resolve_by_rule(&settings.client_address, request, &mut ()).address
+}
+
 /// Returns the network by which the limits count a client at this address. `bits` is the prefix length for IPv6.
 /// Without `bits`, the guard's prefix length is used. The function does not change the keys of clients.
 pub(crate) fn network_of(

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    net::IpAddr,
     ops::Deref,
     panic::Location,
     sync::{Arc, Weak},
@@ -9,11 +10,13 @@ use std::{
 
 use actix_rateguard_core::{self as core, adapter::ThrottledLog};
 use actix_rateguard_headers::RETRY_AFTER;
+use actix_web::HttpRequest;
 
 use crate::{
-    inventory::{MiddlewareRegistry, register_attributes},
+    BuildError, client,
+    inventory::{MiddlewareRegistry, register_valid_attributes},
     settings::HttpSettings,
-    worker_guards,
+    worker_guards::{self, Counting},
 };
 
 /// A rate limiter for a web application. A guard checks keys against policies, and has the settings for HTTP
@@ -59,7 +62,7 @@ impl RateGuard {
     #[track_caller]
     pub fn in_memory() -> Self {
         let guard = Self::from(core::RateGuard::in_memory());
-        worker_guards::record(guard.middlewares_in_use(), Location::caller());
+        guard.record_worker(Location::caller());
         guard
     }
 
@@ -83,12 +86,43 @@ impl RateGuard {
         names.into_iter().chain([RETRY_AFTER])
     }
 
+    /// Returns the address of the client that sent this request, by the rule of the guard
+    /// ([`client_address`](crate::RateGuardBuilder::client_address)): the address of the TCP peer, or the address that a
+    /// trusted proxy reports. It is the address that the key [`ip`](crate::key::ip) counts. The result is `None` if the
+    /// address is unknown, for example for a request over a Unix socket.
+    ///
+    /// Use it in handlers, in middlewares, in key functions and in access logs. No limit has to apply to the request.
+    /// Do not log more than you need: the address is personal data in many countries.
+    ///
+    /// ```
+    /// # use actix_web::{HttpRequest, get, web};
+    /// # use actix_rateguard::RateGuard;
+    /// #[get("/my-address")]
+    /// async fn my_address(request: HttpRequest, guard: web::Data<RateGuard>) -> String {
+    ///     guard.client_ip(&request).map_or("unknown".to_owned(), |address| address.to_string())
+    /// }
+    /// ```
+    #[must_use]
+    pub fn client_ip(&self, request: &HttpRequest) -> Option<IpAddr> {
+        client::address(self.http(), request)
+    }
+
     pub(crate) fn http(&self) -> &HttpSettings {
         &self.http
     }
 
     pub(crate) fn middlewares(&self) -> &MiddlewareRegistry {
         &self.middlewares
+    }
+
+    /// Records that this thread has built the guard at this place in the source, to warn about a guard for each worker.
+    pub(crate) fn record_worker(&self, location: &'static Location<'static>) {
+        let counting = match (self.keyspace(), self.has_remote_store()) {
+            (Some(_), _) => Counting::Server,
+            (None, true) => Counting::OwnStore,
+            (None, false) => Counting::Memory,
+        };
+        worker_guards::record(self.middlewares_in_use(), counting, location);
     }
 
     /// Returns a reference that can be upgraded as long as this guard or a clone of it exists.
@@ -102,10 +136,19 @@ impl RateGuard {
 impl From<core::RateGuard> for RateGuard {
     fn from(core: core::RateGuard) -> Self {
         let guard = Self::with_settings(core, HttpSettings::default());
-        if let Err(error) = register_attributes(&guard) {
+        let errors = register_valid_attributes(&guard);
+        if !errors.is_empty() {
             static LOG: ThrottledLog = ThrottledLog::new();
             if LOG.try_emit().is_some() {
-                log::error!(target: "rateguard", "{error}. Until then, the handlers of these limits respond with 500");
+                for error in errors {
+                    let handlers = match error {
+                        BuildError::NameConflict(_) => {
+                            "the handlers of all limits with this name respond"
+                        }
+                        _ => "the handler of this attribute responds",
+                    };
+                    log::error!(target: "rateguard", "{error}. Until you change it, {handlers} with 500");
+                }
             }
         }
         guard

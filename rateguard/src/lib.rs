@@ -28,6 +28,8 @@ pub mod key;
 mod key_probe;
 mod limit_check;
 mod limit_context;
+mod limit_name;
+mod lost_penalty;
 mod middleware;
 mod missing_key_warning;
 mod not_checked;

@@ -35,6 +35,14 @@ pub(crate) enum Purpose {
     Explain,
 }
 
+/// Returns the part of a message that says that the guard has no policy or plan of this name.
+fn missing(kind: &str, plural: &str, name: &str, names: &[&str]) -> String {
+    if names.is_empty() {
+        return format!("the guard has no {plural}");
+    }
+    format!("the guard has no {kind} of this name; {}", expected_one_of(kind, name, names))
+}
+
 impl<'a> LimitContext<'a> {
     /// Returns the guard's policy with this name. `user` describes, for the log message, the macro attribute or
     /// middleware that uses the policy.
@@ -55,10 +63,11 @@ impl<'a> LimitContext<'a> {
         policy.ok_or_else(|| {
             static LOG: ThrottledLog = ThrottledLog::new();
             if self.may_log(&LOG) {
-                let expected = expected_one_of("policy", name, &self.policy_set.policy_names());
+                let names = self.policy_set.policy_names();
+                let missing = missing("policy", "policies", name, &names);
                 log::error!(
                     target: "rateguard",
-                    "{user} names the policy `{name}`, but its guard has no policy of this name; {expected}. Its requests are rejected with 500. Add the policy with `RateGuard::builder().policy(…)`"
+                    "{user} names the policy `{name}`, but {missing}. Its requests are rejected with 500. Add the policy with `RateGuard::builder().policy(…)`"
                 );
             }
             NotChecked::Misconfigured(RejectReason::NoPolicy)
@@ -76,11 +85,12 @@ impl<'a> LimitContext<'a> {
         &self,
         registration: NameRegistration<'_>,
     ) -> Result<(), NotChecked> {
+        let at = registration.origin.location;
         let is_registered = match self.purpose {
             Purpose::Enforce => self.guard.register_name(registration).map_err(|conflict| {
                 static LOG: ThrottledLog = ThrottledLog::new();
                 if self.may_log(&LOG) {
-                    log::error!(target: "rateguard", "{conflict}. The requests of the second limit are rejected with 500");
+                    log::error!(target: "rateguard", "{conflict}. The requests of the limit at {at} are rejected with 500");
                 }
             }),
             Purpose::Explain => self.guard.can_register_name(&registration).then_some(()).ok_or(()),
@@ -88,13 +98,19 @@ impl<'a> LimitContext<'a> {
         is_registered.map_err(|()| NotChecked::Misconfigured(RejectReason::NameConflict))
     }
 
-    /// Returns a copy of the policy in which the quotas of the plan replace the quotas of the policy.
+    /// Returns a copy of the policy in which the quotas of the plan replace the quotas of the policy. `limit` describes the
+    /// limit for the log message.
     ///
     /// # Errors
     ///
     /// [`Exemption::Plan`] if the plan is unlimited. [`RejectReason::NoPlan`] if a function chose the plan by name,
     /// and the guard has no plan with this name.
-    pub(crate) fn with_plan(&self, policy: &Policy, plan: Plan) -> Result<Policy, NotChecked> {
+    pub(crate) fn with_plan(
+        &self,
+        policy: &Policy,
+        plan: Plan,
+        limit: impl Display,
+    ) -> Result<Policy, NotChecked> {
         let found = match (&plan, self.purpose) {
             (Plan::Named(name), Purpose::Enforce) => self.policy_set.plan(name),
             (Plan::Named(name), Purpose::Explain) => self.policy_set.peek_plan(name),
@@ -109,11 +125,12 @@ impl<'a> LimitContext<'a> {
                 if let Plan::Named(name) = &plan
                     && self.may_log(&LOG)
                 {
-                    let expected = expected_one_of("plan", name, &self.policy_set.plan_names());
+                    let names = self.policy_set.plan_names();
+                    let missing = missing("plan", "plans", name, &names);
                     // A function may have read the name from the request, so the name is escaped.
                     log::error!(
                         target: "rateguard",
-                        "a function chose the plan `{}`, but the guard has no plan of this name; {expected}. The request was rejected with 500. Add the plan with `RateGuard::builder().plan(…)` or under `[plans]` in the policies file",
+                        "the function of {limit} chose the plan `{}`, but {missing}. The request was rejected with 500. Add the plan with `RateGuard::builder().plan(…)` or under `[plans]` in the policies file",
                         escape_for_display(name)
                     );
                 }

@@ -1,21 +1,21 @@
 //! Logs a warning about a limit if no request has the limit's key, which is most likely a mistake of the application.
 
-use std::{borrow::Cow, fmt, panic::Location};
+use std::{borrow::Cow, fmt};
 
 use actix_rateguard_grammar::KeyPart;
 use actix_web::HttpRequest;
 
 use crate::{
     Caller, MissingKey,
-    key::BuiltinKey,
+    key::{BuiltinKey, IDENTITY_VERSION, SESSION_VERSION},
     key_probe::KeyProbe,
     limit_context::{LimitContext, Purpose},
+    limit_name::LimitName,
 };
 
 /// The properties of a limit that the warning contains.
 pub(crate) struct ProbedLimit<'a> {
-    pub(crate) name: &'a str,
-    pub(crate) location: &'static Location<'static>,
+    pub(crate) limit: LimitName<'a>,
     /// The key in the notation of the macro attribute, or another text if a function reads the key.
     pub(crate) key: Cow<'a, str>,
     pub(crate) missing: MissingKey,
@@ -101,10 +101,13 @@ fn advice(part: Option<&KeyPart>, request: &HttpRequest) -> Cow<'static, str> {
             "If users are authenticated, register the authentication after the limit, so that it runs first, and let it insert a `UserId` into the extensions of the request".into()
         }
         Some(KeyPart::Identity) => {
-            "If users are authenticated, register the middlewares of actix-identity after the limit, so that they run first".into()
+            format!(
+                "If users are authenticated, register the middlewares of actix-identity after the limit, so that they run first. They must be of the versions actix-identity {IDENTITY_VERSION} and actix-session {SESSION_VERSION}: RateGuard does not find the identities of other versions"
+            )
+            .into()
         }
         Some(KeyPart::Session(name)) => format!(
-            "Register the middleware of actix-session after the limit, so that it runs first, and check the name `{name}`"
+            "Register the middleware of actix-session after the limit, so that it runs first, and check the name `{name}`. The middleware must be of actix-session {SESSION_VERSION}: RateGuard does not find the sessions of other versions"
         )
         .into(),
         Some(KeyPart::Bearer) => {
@@ -138,7 +141,7 @@ fn advice(part: Option<&KeyPart>, request: &HttpRequest) -> Cow<'static, str> {
 
 impl fmt::Display for ProbedLimit<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, location, key, .. } = self;
-        write!(f, "limit `{name}` with key `{key}` ({}:{})", location.file(), location.line())
+        let Self { limit, key, .. } = self;
+        write!(f, "{limit} with the key `{key}`")
     }
 }

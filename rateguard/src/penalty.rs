@@ -13,7 +13,8 @@ use crate::request_state::RequestState;
 /// limits that are closest to the handler and apply to the request. These are the limits of the handler's macro
 /// attributes. If none of these limits applies, the guard charges the limits of the innermost middleware that has a
 /// limit for the request. The headers of the response report the units that are left after the charge. A penalty
-/// has no effect if no limit has decided on the request.
+/// has no effect if no limit has decided on the request. If the route has no limit, the guard logs one warning for this
+/// route.
 ///
 /// ```
 /// # use actix_web::{HttpResponse, post, web};
@@ -49,7 +50,9 @@ impl FromRequest for Penalty {
     type Future = Ready<Result<Self, Error>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(Ok(Self { state: RequestState::of(request) }))
+        let state = RequestState::of(request);
+        state.record_penalty_route(request);
+        ready(Ok(Self { state }))
     }
 }
 

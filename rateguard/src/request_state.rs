@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 use crate::{
     Decision,
     applied_limits::AppliedLimits,
+    lost_penalty,
     not_checked::Exemption,
     response::{jitter, write_decision},
     settings::HttpSettings,
@@ -27,6 +28,8 @@ pub(crate) struct RequestState {
     pub(crate) applied: AppliedLimits,
     /// The extra units that the handler has added and that the guard has not charged yet.
     pub(crate) penalty: Cell<u32>,
+    /// The route of the request, if code has extracted a `Penalty` before any limit has handled the request.
+    penalty_route: RefCell<Option<String>>,
     /// Whether a middleware has stored the response in the error of an inner middleware.
     pub(crate) has_stored_response: Cell<bool>,
     /// If `decisions` is empty, the reason why no limit has decided.
@@ -72,6 +75,18 @@ impl RequestState {
         }
     }
 
+    /// Records the route of a request whose handler may add a penalty, if no limit has handled the request yet.
+    pub(crate) fn record_penalty_route(&self, request: &HttpRequest) {
+        if self.has_no_limit() {
+            let pattern = request.match_pattern().unwrap_or_else(|| "without a pattern".to_owned());
+            *self.penalty_route.borrow_mut() = Some(format!("{} {pattern}", request.method()));
+        }
+    }
+
+    fn has_no_limit(&self) -> bool {
+        self.decisions.borrow().is_empty() && self.undecided.get() == UndecidedReason::NoLimit
+    }
+
     /// Returns the reason why no limit has decided, if there is no decision.
     pub(crate) fn undecided(&self) -> UndecidedReason {
         self.undecided.get()
@@ -86,6 +101,20 @@ impl RequestState {
     pub(crate) fn set(&self, index: usize, decision: Decision) {
         if let Some(previous) = self.decisions.borrow_mut().get_mut(index) {
             *previous = decision;
+        }
+    }
+}
+
+/// The state is dropped with its request. A middleware outside of the limits can extract a `Penalty` before they run, so
+/// only the end of the request shows that no limit has charged the penalty.
+impl Drop for RequestState {
+    fn drop(&mut self) {
+        let units = self.penalty.get();
+        if units > 0
+            && self.has_no_limit()
+            && let Some(route) = self.penalty_route.take()
+        {
+            lost_penalty::warn(&route, units);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Warns if each worker of a server builds a guard of its own. In memory, each of these guards counts only the requests
-//! of its own worker, so a server with four workers admits four times the limit.
+//! of its own worker, so a server with four workers admits four times the limit. On a server, each of them opens its own
+//! connections and has its own caches.
 
 use std::{
     panic::Location,
@@ -13,6 +14,15 @@ use crate::inventory::MiddlewareRegistry;
 /// without one (`tokio::main`). Only worker threads call the closure that `HttpServer::new` gets. The threads of the
 /// application's own `Arbiter`s have such names, too, so the warning mentions them.
 const WORKER_NAME_PREFIXES: [&str; 2] = ["actix-rt|system:", "actix-server worker "];
+
+/// Where a guard counts.
+pub(crate) enum Counting {
+    Memory,
+    /// On Redis or Upstash.
+    Server,
+    /// In a store of the application.
+    OwnStore,
+}
 
 /// The places in the source that have built a guard on a worker thread.
 static PLACES: Mutex<Vec<Place>> = Mutex::new(Vec::new());
@@ -31,15 +41,30 @@ struct Place {
 /// two workers build a guard there and both guards exist at the same time. A server with one worker causes no warning,
 /// because it counts correctly. A worker that replaces a crashed worker also causes no warning, because the guard of
 /// the crashed worker no longer exists. `guard_in_use` can be upgraded as long as the guard exists.
-pub(crate) fn record(guard_in_use: Weak<MiddlewareRegistry>, location: &'static Location<'static>) {
+pub(crate) fn record(
+    guard_in_use: Weak<MiddlewareRegistry>,
+    counting: Counting,
+    location: &'static Location<'static>,
+) {
     let thread = thread::current();
     let is_worker_name =
         |name: &str| WORKER_NAME_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
-    if thread.name().is_some_and(is_worker_name) && should_warn(guard_in_use, location, thread.id())
-    {
+    let is_worker = thread.name().is_some_and(is_worker_name);
+    if is_worker && should_warn(guard_in_use, location, thread.id()) {
+        let effect = match counting {
+            Counting::Server => {
+                "On a server, the guards share their counts, but each worker opens its own connections and has its own caches, so a reset or a ban may take effect later in other workers"
+            }
+            Counting::OwnStore => {
+                "Unless their stores share their counts, each guard counts only the requests of its own worker, so N workers admit N times the limit"
+            }
+            Counting::Memory => {
+                "In memory, each guard counts only the requests of its own worker, so N workers admit N times the limit"
+            }
+        };
         log::warn!(
             target: "rateguard",
-            "several workers of a server (or `Arbiter`s) have each built a guard of their own at {location}. In memory, each guard counts only the requests of its own worker, so N workers admit N times the limit. Build the guard before `HttpServer::new`, and move a clone of it into the closure"
+            "several workers of a server (or `Arbiter`s) have each built a guard of their own at {location}. {effect}. Build the guard before `HttpServer::new`, and move a clone of it into the closure"
         );
     }
 }

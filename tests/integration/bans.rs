@@ -38,6 +38,16 @@ async fn check(guard: &RateGuard, policy: &Policy, key: &Key) -> Decision {
 }
 
 #[actix_web::test]
+async fn returned_time_of_a_ban_is_its_rest_when_the_call_ends() {
+    let guard = RateGuard::in_memory();
+    let length = 600 * SECOND;
+    let start = std::time::Instant::now();
+    let rest = guard.ban(&login(), &Key::from("ann"), length).await.unwrap();
+    let shortest = length.saturating_sub(start.elapsed());
+    assert!((shortest..=length + SECOND).contains(&rest), "{rest:?}");
+}
+
+#[actix_web::test]
 async fn repeated_denials_start_a_ban_and_next_ban_is_longer() {
     let (guard, clock) = test_util::guard();
     let (policy, key) = (login(), Key::from("ann"));

@@ -43,11 +43,19 @@ fn failed_connection_is_logged_at_start_with_address_and_cause() {
     run::<()>(&mut with_password.client(), "CONFIG SET requirepass hunter2");
     let secured = format!("127.0.0.1:{}", with_password.port());
     let without_password = RedisServer::start();
+    let socket = format!("/tmp/rateguard-no-such-socket-{}.sock", free_port());
     let plain = format!("127.0.0.1:{}", without_password.port());
     for (url, address, cause) in [
         (format!("redis://{closed}"), &closed, "connection refused"),
         (format!("redis://{unresolvable}/2"), &unresolvable, "cannot be resolved"),
-        (format!("redis://:Zx9-wrong@{secured}"), &secured, "the user or the password"),
+        (format!("redis://:Zx9-wrong@{secured}"), &secured, "check both, and percent-encode"),
+        (format!("redis://{secured}/1"), &secured, "add it to the URL: redis://:PASSWORD@HOST"),
+        (
+            format!("redis://:Zx9-wrong@{plain}/2"),
+            &plain,
+            "the server has no password, but the URL",
+        ),
+        (format!("redis+unix://{socket}"), &socket, "the socket file does not exist"),
         (format!("{}/99", without_password.url()), &plain, "has no database"),
         (format!("redis+cluster://{plain}"), &plain, "use redis:// for a single"),
         (format!("redis+cluster://{closed}"), &closed, "connection refused"),
@@ -61,6 +69,17 @@ fn failed_connection_is_logged_at_start_with_address_and_cause() {
         assert!(!line.contains("Zx9-wrong") && !line.contains("hunter2"), "{line}");
         drop(guard);
     }
+}
+
+#[tokio::test]
+async fn check_of_an_unresolved_host_names_the_cause() {
+    log_lines::collect();
+    let host = format!("unresolved-check.invalid:{}", free_port());
+    let guard = RateGuard::redis(format!("redis://{host}")).prefix("test").build().unwrap();
+    let policy = Policy::new("p", "1000000/hour").unwrap();
+    eventually("the first attempt fails", || (!guard.health().is_good()).then_some(()));
+    let _ = guard.check(&policy, &Key::global()).await;
+    line_with(&[&host, "WARN store check failed", "(the host name cannot be resolved)"]);
 }
 
 #[test]

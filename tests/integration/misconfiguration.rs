@@ -6,8 +6,13 @@ use std::time::Duration;
 use actix_rateguard::{Key, OnError, Policy, RateGuard, StoreError};
 
 use crate::support::{
-    TEST_TIMEOUT, eventually, folder::Folder, log_lines, process::output_of_forked_worker,
-    redis_server::RedisServer, rest_server::RestServer, shim::Fork,
+    TEST_TIMEOUT, eventually,
+    folder::Folder,
+    log_lines,
+    process::output_of_forked_worker,
+    redis_server::{RedisServer, run},
+    rest_server::RestServer,
+    shim::Fork,
 };
 
 async fn cause(guard: &RateGuard) -> Option<StoreError> {
@@ -51,6 +56,101 @@ async fn each_mistake_has_its_own_cause_in_the_error_and_in_the_log() {
         let end = "; 1 check failed since the last message of this kind; the failure mode `open` admits the request";
         assert!(lines.any(|it| it.contains(advice) && it.ends_with(end)), "{advice}: {lines:?}");
     }
+}
+
+/// Creates the user `limiter` with these permissions. Returns the URL.
+fn url_with_permissions(server: &RedisServer, permissions: &str) -> String {
+    let acl = format!("ACL SETUSER limiter reset on >hunter2 {permissions}");
+    run::<()>(&mut server.client(), &acl);
+    format!("redis://limiter:hunter2@127.0.0.1:{}", server.port())
+}
+
+/// The minimum permissions in `docs/redis.md`.
+const PERMISSIONS: &str = "~test:* +evalsha +eval +time +type +del +pexpire +pttl +getrange +setrange +set +append +strlen +hget +hmget +hset +role";
+
+#[test]
+fn script_that_cannot_run_is_logged_at_start_and_in_the_health() {
+    log_lines::collect();
+    let [no_evalsha, no_eval, no_time] = ["EVALSHA", "EVAL", "TIME"].map(start_without);
+    let servers = [(); 6].map(|()| RedisServer::start());
+    let [evalsha, eval, time, keys, hmget, empty] = &servers;
+    let without = |server, command: &str| {
+        url_with_permissions(server, &PERMISSIONS.replace(&format!(" +{command} "), " "))
+    };
+    let (unknown, denied) = (StoreError::UnknownCommand, StoreError::Permission);
+    for (server, url, cause, reason) in [
+        (&no_evalsha.0, no_evalsha.0.url(), unknown, "lacks the command EVALSHA"),
+        (&no_eval.0, no_eval.0.url(), unknown, "lacks the command EVAL;"),
+        (&no_time.0, no_time.0.url(), unknown, "lacks a command that RateGuard needs"),
+        (evalsha, without(evalsha, "evalsha"), denied, "EVALSHA; add `+evalsha` to its ACL"),
+        (eval, without(eval, "eval"), denied, "the command EVAL; add `+eval`"),
+        (time, without(time, "time"), denied, "the command TIME; add `+time`"),
+        (
+            keys,
+            url_with_permissions(keys, &PERMISSIONS.replace("test", "shop")),
+            denied,
+            "keys with the prefix `test`; add `~test:*`",
+        ),
+        (
+            hmget,
+            without(hmget, "getrange"),
+            denied,
+            "add `+getrange` to its ACL|compare its ACL with `~test:* +evalsha",
+        ),
+        (empty, url_with_permissions(empty, "~* +role"), denied, "EVALSHA; add `+evalsha`"),
+    ] {
+        let guard = RateGuard::redis(url).prefix("test").build().unwrap();
+        let address = format!("ERROR connected to Redis at 127.0.0.1:{}", server.port());
+        let line = eventually("the message is logged", || log_lines::with(&address).pop());
+        assert!(line.contains("but it cannot run the script of the limits: "), "{line}");
+        assert!(reason.split('|').any(|reason| line.contains(reason)), "{reason}: {line}");
+        assert!(!line.contains("hunter2"), "{line}");
+        // No check has failed.
+        assert_eq!(guard.health().cause(), Some(cause), "{reason}");
+        assert_eq!(guard.failures().open, 0);
+    }
+}
+
+#[tokio::test]
+async fn health_recovers_without_a_check_when_the_permission_is_added() {
+    log_lines::collect();
+    let server = RedisServer::start();
+    let url = url_with_permissions(&server, "~other:* +@all");
+    let guard = RateGuard::redis(url).prefix("test").deadline(TEST_TIMEOUT).build().unwrap();
+    let is_denied = || (guard.health().cause() == Some(StoreError::Permission)).then_some(());
+    eventually("the guard reports the cause", is_denied);
+    url_with_permissions(&server, PERMISSIONS);
+    eventually("the guard is healthy", || guard.health().is_good().then_some(()));
+    let address = format!("INFO Redis at 127.0.0.1:{} runs the script", server.port());
+    eventually("the end is logged", || log_lines::with(&address).pop());
+    assert_eq!(cause(&guard).await, None);
+}
+
+#[tokio::test]
+async fn permission_that_only_checks_need_is_in_the_health_after_the_first_failure() {
+    let server = RedisServer::start();
+    let url = url_with_permissions(&server, &PERMISSIONS.replace(" +set ", " "));
+    let guard = RateGuard::redis(url).prefix("test").deadline(TEST_TIMEOUT).build().unwrap();
+    eventually("the guard has connected", || guard.health().is_good().then_some(()));
+    // The guard tests the script at the start, which may still be in progress.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(cause(&guard).await, Some(StoreError::Permission));
+    assert_eq!(guard.health().cause(), Some(StoreError::Permission));
+}
+
+#[test]
+fn user_without_role_is_warned_about() {
+    log_lines::collect();
+    let server = RedisServer::start();
+    let url = url_with_permissions(&server, &PERMISSIONS.replace(" +role", ""));
+    let guard = RateGuard::redis(url).prefix("test").build().unwrap();
+    let start = format!("WARN connected to Redis at 127.0.0.1:{}", server.port());
+    let line = eventually("the warning is logged", || log_lines::with(&start).pop());
+    assert!(
+        line.contains("no permission for the command ROLE") && line.contains("add `+role`"),
+        "{line}"
+    );
+    assert_eq!(guard.health().cause(), None);
 }
 
 #[tokio::test]

@@ -225,8 +225,8 @@ async fn multi_key_operation_changes_nothing_if_one_key_fails() {
     let reservation = both.reserve().await.unwrap();
     let name = actix_rateguard::store::Bucket::new("p", 0, &bad).storage_key("none");
     let _: () = redis::cmd("SET").arg(&name).arg("not ours").query(&mut server.client()).unwrap();
-    assert_eq!(both.reset().await.unwrap_err().cause(), StoreError::InvalidReply);
-    assert_eq!(reservation.refund().await.unwrap_err().cause(), StoreError::InvalidReply);
+    assert_eq!(both.reset().await.unwrap_err().cause(), StoreError::ForeignValue);
+    assert_eq!(reservation.refund().await.unwrap_err().cause(), StoreError::ForeignValue);
     assert_eq!(guard.peek(&policy, &good).await.unwrap().remaining(), 4);
 }
 

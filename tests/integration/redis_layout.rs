@@ -9,7 +9,7 @@ use actix_rateguard::{Algorithm, Key, Policy, Quota, RateGuard, builder::LogEnco
 use futures_util::future::join_all;
 
 use crate::support::{
-    TEST_TIMEOUT,
+    TEST_TIMEOUT, log_lines,
     redis_server::{RedisServer, packed_log_len, run},
 };
 
@@ -329,7 +329,7 @@ async fn failing_key_does_not_fail_its_batch() {
     let mut admitted = 0;
     for (number, result) in together.await.into_iter().enumerate() {
         match number % 3 {
-            0 => assert_eq!(result.unwrap_err().cause(), actix_rateguard::StoreError::InvalidReply),
+            0 => assert_eq!(result.unwrap_err().cause(), actix_rateguard::StoreError::ForeignValue),
             1 => assert!(!result.unwrap().is_allowed()),
             _ => admitted += u32::from(result.unwrap().is_allowed()),
         }
@@ -407,6 +407,7 @@ async fn unreadable_key_does_not_revert_counts_in_its_batch() {
 
 #[tokio::test]
 async fn foreign_redis_value_is_an_error_and_stays_unchanged() {
+    log_lines::collect();
     let server = RedisServer::start();
     let guard = server.guard("foreign");
     let policy = Policy::new("p", "1/minute").unwrap();
@@ -416,8 +417,15 @@ async fn foreign_redis_value_is_an_error_and_stays_unchanged() {
     let _: () = redis::cmd("SET").arg(&name).arg("not ours").query(&mut client).unwrap();
     for _ in 0..3 {
         let unavailable = guard.check(&policy, &Key::global()).await.unwrap_err();
-        assert_eq!(unavailable.cause(), actix_rateguard::StoreError::InvalidReply);
+        assert_eq!(unavailable.cause(), actix_rateguard::StoreError::ForeignValue);
     }
+    let address = format!("127.0.0.1:{}", server.port());
+    let lines = log_lines::with("the key holds a value that RateGuard did not write");
+    let line = lines.iter().find(|line| line.contains(&address)).unwrap();
+    assert!(
+        line.contains("no other application uses the prefix of the guard (`foreign`)"),
+        "{line}"
+    );
     let value: String = redis::cmd("GET").arg(&name).query(&mut client).unwrap();
     assert_eq!(value, "not ours");
 
@@ -428,7 +436,7 @@ async fn foreign_redis_value_is_an_error_and_stays_unchanged() {
         let rate = format!("1/minute {name}");
         let policy = Policy::new("p", &*rate).unwrap();
         let unavailable = guard.check(&policy, &Key::global()).await.unwrap_err();
-        assert_eq!(unavailable.cause(), actix_rateguard::StoreError::InvalidReply, "{rate}");
+        assert_eq!(unavailable.cause(), actix_rateguard::StoreError::ForeignValue, "{rate}");
     }
     let expires: i64 = redis::cmd("PTTL").arg(&name).query(&mut client).unwrap();
     assert_eq!(expires, -1);

@@ -402,7 +402,7 @@ async fn fail_closed_after_denies_until_the_store_replies() {
             .build()
             .unwrap();
         let (policy, key) = (policy(), Key::global());
-        store.fail(StoreError::NotReady);
+        store.fail(StoreError::NotReady(None));
         let is_allowed = async || match guard.check(&policy, &key).await {
             Ok(decision) => decision.is_allowed(),
             Err(unavailable) => unavailable.lets_pass(),
@@ -419,7 +419,7 @@ async fn fail_closed_after_denies_until_the_store_replies() {
         store.work();
         assert!(is_allowed().await);
         assert_eq!(guard.health().down_for(), None);
-        store.fail(StoreError::NotReady);
+        store.fail(StoreError::NotReady(None));
         assert!(is_allowed().await);
     }
 }

@@ -110,8 +110,8 @@ async fn faulty_responses_map_to_store_errors_and_recover() {
     let decision = r#"{"result":[1,1700000000000000,9,60,0]}"#;
     let long = "x".repeat(200_000);
     let faults = [
-        (respond("500 Internal Server Error", ""), StoreError::NotReady),
-        (respond("503 Service Unavailable", "<html>"), StoreError::NotReady),
+        (respond("500 Internal Server Error", ""), StoreError::NotReady(None)),
+        (respond("503 Service Unavailable", "<html>"), StoreError::NotReady(None)),
         (respond("429 Too Many Requests", ""), LOCAL),
         (respond("401 Unauthorized", r#"{"error":"WRONGPASS"}"#), StoreError::Authentication),
         (respond("403 Forbidden", ""), StoreError::Permission),
@@ -131,7 +131,10 @@ async fn faulty_responses_map_to_store_errors_and_recover() {
         (Fault::Close, StoreError::Disconnected(None)),
         (error("ERR max requests limit exceeded. Limit: 5, Usage: 5."), LOCAL),
         (error("OOM command not allowed when used memory > 'maxmemory'."), LOCAL),
-        (error("READONLY You can't write against a read only replica."), StoreError::NotReady),
+        (
+            error("READONLY You can't write against a read only replica."),
+            StoreError::NotReady(None),
+        ),
         // The service returns this error even for EVAL. EVAL does not need a loaded script, so the error makes no
         // sense.
         (error("NOSCRIPT No matching script."), StoreError::InvalidReply),
@@ -154,11 +157,11 @@ async fn unavailable_redis_behind_rest_is_reported_and_recovers() {
     let guard = rest.guard("behind");
     assert_eq!(remaining(&guard).await, Ok(999_999));
     redis::cmd("REPLICAOF").arg("127.0.0.1").arg("1").exec(&mut redis.client()).unwrap();
-    assert_eq!(remaining(&guard).await, Err(StoreError::NotReady));
+    assert_eq!(remaining(&guard).await, Err(StoreError::NotReady(None)));
     redis::cmd("REPLICAOF").arg("NO").arg("ONE").exec(&mut redis.client()).unwrap();
     assert_eq!(eventually_remaining(&guard).await, 999_998);
     redis.kill();
-    assert_eq!(remaining(&guard).await, Err(StoreError::NotReady));
+    assert_eq!(remaining(&guard).await, Err(StoreError::NotReady(None)));
     redis.restart();
     assert_eq!(eventually_remaining(&guard).await, 999_999);
 }

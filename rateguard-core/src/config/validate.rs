@@ -203,7 +203,7 @@ mod tests {
         assert_eq!(
             errors("# nothing\n"),
             [
-                "1:1: unknown policy `search`, used by the attribute at src/main.rs:7; expected a policy of this name, found none"
+                "1:1: unknown policy `search`, used by the attribute at src/main.rs:7; no policy is defined"
             ]
         );
     }

@@ -200,7 +200,7 @@ fn is_server_failure(cause: StoreError) -> bool {
         | StoreError::Unreachable(_)
         | StoreError::Disconnected(_)
         | StoreError::Authentication
-        | StoreError::NotReady
+        | StoreError::NotReady(_)
         | StoreError::NoPrimary
         | StoreError::Throttled
         | StoreError::Busy
@@ -217,6 +217,7 @@ fn is_server_failure(cause: StoreError) -> bool {
         | StoreError::CrossSlot
         | StoreError::Overloaded
         | StoreError::InvalidReply
+        | StoreError::ForeignValue
         | StoreError::Closed
         | StoreError::PausedClock => false,
     }

@@ -59,7 +59,10 @@ impl FailureCounters {
         counter.count.fetch_add(1, Relaxed);
         if let Some(checks) = counter.logs[cause.index()].try_emit() {
             let server = server_suffix(keyspace);
-            let detail = cause.source().map(|it| format!(" ({it})")).unwrap_or_default();
+            let detail = match (cause, keyspace) {
+                (StoreError::ForeignValue, Some(it)) => format!(" (`{}`)", it.prefix),
+                _ => cause.source().map(|it| format!(" ({it})")).unwrap_or_default(),
+            };
             let plural = if checks == 1 { "" } else { "s" };
             log::warn!(
                 target: "rateguard",

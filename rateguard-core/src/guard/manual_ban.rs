@@ -15,8 +15,9 @@ const MAX_ATTEMPTS: usize = 64;
 
 impl RateGuard {
     /// Bans `key` for `policy` from now on, and returns the time until the ban ends. The duration `length` of the
-    /// ban must be from 1 second to 90 days. The returned time is `length` or up to 1 second longer. If the key
-    /// already has a longer ban, this method does not change the ban, and returns the time until the longer ban
+    /// ban must be from 1 second to 90 days. The ban lasts for `length` or up to 1 second longer. The returned time is
+    /// the rest of the ban when the call ends, so it can be shorter than `length` by the duration of the call. If the
+    /// key already has a longer ban, this method does not change the ban, and returns the time until the longer ban
     /// ends.
     ///
     /// The guard writes the ban to the store, so the ban applies on every application server. The policy must have a

@@ -52,7 +52,7 @@ pub use self::{
     http_settings::HttpSettings,
     manual_ban::BanError,
     name_conflict::NameConflict,
-    name_registry::{LimitOrigin, NameRegistration},
+    name_registry::{LimitOrigin, NameRegistration, conflict_of},
     policy_set::{AttributePolicy, NamedPolicy, PolicySet, PolicySetRef, RouteOverrides},
     rate_guard::RateGuard,
     request::Request,

@@ -45,6 +45,23 @@ struct RegisteredName {
     shadow_mode: Option<ShadowMode>,
     /// The first limit that has registered the name. `None` if only a policy of the guard has the name.
     limit: Option<LimitOrigin>,
+    /// The conflict because of which every limit with this name is rejected. Otherwise the order of the first requests
+    /// would decide which limit works.
+    rejected: Option<NameConflict>,
+}
+
+/// Returns the conflict of two limits of a guard, or `None` if both can be registered.
+#[must_use]
+pub fn conflict_of(
+    one: &NameRegistration<'_>,
+    other: &NameRegistration<'_>,
+) -> Option<NameConflict> {
+    let name = one.policy.name();
+    if name != other.policy.name() {
+        return None;
+    }
+    let kind = RegisteredName::of(one).conflict(&RegisteredName::of(other))?;
+    Some(NameConflict::new(name, kind))
 }
 
 impl NameRegistry {
@@ -67,11 +84,31 @@ impl NameRegistry {
         Ok(())
     }
 
+    /// Registers several limits, and returns the conflicts. From then on, every limit with the name of a conflict is
+    /// rejected, so the result does not depend on the order of the limits.
+    pub(super) fn add_each<'a>(
+        &self,
+        registrations: impl IntoIterator<Item = NameRegistration<'a>>,
+    ) -> Vec<NameConflict> {
+        let mut names = self.lock();
+        let mut conflicts: Vec<NameConflict> = Vec::new();
+        for registration in registrations {
+            let Err(conflict) = insert(&mut names, &registration) else { continue };
+            // A further limit with the name has the same error, which is reported once.
+            if !conflicts.iter().any(|other| other.name() == conflict.name()) {
+                if let Some(registered) = names.get_mut(conflict.name()) {
+                    registered.rejected = Some(conflict.clone());
+                }
+                conflicts.push(conflict);
+            }
+        }
+        conflicts
+    }
+
     /// Returns the error that [`add`](Self::add) would return, but registers nothing.
     pub(super) fn conflict(&self, registration: &NameRegistration<'_>) -> Option<NameConflict> {
         let name = registration.policy.name();
-        let kind = self.lock().get(name)?.conflict(&RegisteredName::of(registration))?;
-        Some(NameConflict::new(name, kind))
+        self.lock().get(name)?.error(name, &RegisteredName::of(registration))
     }
 
     /// Compares new policies of the guard with the registered limits, and returns the conflicts. If there are no
@@ -89,6 +126,7 @@ impl NameRegistry {
                 ban: policy.own_ban(),
                 shadow_mode: policy.shadow_mode().cloned(),
                 limit: None,
+                rejected: None,
             };
             match names.get(policy.name()).filter(|earlier| earlier.limit.is_some()) {
                 None => added.push((policy.name().to_owned(), new)),
@@ -118,8 +156,8 @@ fn insert(
     let name = registration.policy.name();
     let new = RegisteredName::of(registration);
     let earlier = names.entry(name.to_owned()).or_insert_with(|| new.clone());
-    match earlier.conflict(&new) {
-        Some(kind) => Err(NameConflict::new(name, kind)),
+    match earlier.error(name, &new) {
+        Some(conflict) => Err(conflict),
         None => {
             earlier.limit = earlier.limit.or(new.limit);
             Ok(())
@@ -135,6 +173,7 @@ impl RegisteredName {
             ban: policy.own_ban(),
             shadow_mode: policy.shadow_mode().cloned(),
             limit: Some(origin),
+            rejected: None,
         }
     }
 
@@ -145,6 +184,12 @@ impl RegisteredName {
 
     fn definition(&self) -> Definition {
         self.limit.map_or(Definition::Policies, |limit| Definition::Source(limit.location))
+    }
+
+    /// Returns the error of a limit that has the same name as this one.
+    fn error(&self, name: &str, new: &Self) -> Option<NameConflict> {
+        let conflict = || self.conflict(new).map(|kind| NameConflict::new(name, kind));
+        self.rejected.clone().or_else(conflict)
     }
 
     fn conflict(&self, new: &Self) -> Option<ConflictKind> {
@@ -254,6 +299,29 @@ mod tests {
         // No name is registered, so limits with other quotas can have the names.
         assert_eq!(registry.add_all([named(&other), named(&search)]), Ok(()));
         assert!(registry.add(&named(&one)).is_err());
+    }
+
+    #[test]
+    fn add_each_rejects_every_limit_of_a_conflict_in_any_order() {
+        let [search, one, other] = [("search", "1/s"), ("login", "1/s"), ("login", "2/s")]
+            .map(|(name, quota)| policy(name, quota));
+        let (search, one, other) = (named(&search), named(&one), named(&other));
+        let copy = |it: &NameRegistration<'_>| it.origin;
+        for (first, second) in [(&one, &other), (&other, &one)] {
+            let registry = NameRegistry::default();
+            let all = [first, second, &search, first].map(|it| NameRegistration {
+                policy: it.policy,
+                is_fixed: true,
+                origin: copy(it),
+            });
+            let conflicts = registry.add_each(all);
+            assert_eq!(conflicts.len(), 1, "{conflicts:?}");
+            for limit in [&one, &other] {
+                assert_eq!(registry.add(limit).as_ref(), Err(&conflicts[0]));
+                assert_eq!(registry.conflict(limit).as_ref(), Some(&conflicts[0]));
+            }
+            assert_eq!(registry.add(&search), Ok(()));
+        }
     }
 
     #[test]

@@ -141,7 +141,9 @@ impl RateGuard {
     }
 
     /// Whether the store may be outside this process. Only such a store can fail.
-    pub(super) fn has_remote_store(&self) -> bool {
+    #[doc(hidden)]
+    #[must_use]
+    pub fn has_remote_store(&self) -> bool {
         self.shared.store.in_process().is_none()
     }
 
@@ -231,6 +233,16 @@ impl RateGuard {
         registrations: impl IntoIterator<Item = NameRegistration<'a>>,
     ) -> Result<(), NameConflict> {
         self.shared.names.add_all(registrations)
+    }
+
+    /// Registers the names of limits that the program has, but that have not checked a request yet. Rejects all limits
+    /// with the name of a conflict, and returns the conflicts.
+    #[doc(hidden)]
+    pub fn register_or_reject_names<'a>(
+        &self,
+        registrations: impl IntoIterator<Item = NameRegistration<'a>>,
+    ) -> Vec<NameConflict> {
+        self.shared.names.add_each(registrations)
     }
 
     /// Whether [`register_name`](Self::register_name) would succeed. This method registers nothing.

@@ -26,9 +26,8 @@ pub enum StoreError {
     Authentication,
     /// The user has no permission to run the script or to access the key.
     Permission,
-    /// The server currently accepts no writes. For example, the server is a replica, loads its data, has too few
-    /// replicas, or cannot write to disk.
-    NotReady,
+    /// The server currently accepts no writes. The value is the reason, if the server has sent it.
+    NotReady(Option<NotReadyCause>),
     /// The server is busy because it runs another script.
     Busy,
     /// The server has no memory left.
@@ -53,6 +52,9 @@ pub enum StoreError {
     Throttled,
     /// The reply of the server is not a valid decision.
     InvalidReply,
+    /// The key holds a value that RateGuard did not write. Most likely, another application uses the prefix of the guard
+    /// for its own keys.
+    ForeignValue,
     /// The sentinels do not monitor a primary that has the service name in the URL.
     NoPrimary,
     /// The guard is closed.
@@ -71,13 +73,13 @@ pub enum StoreError {
 
 impl StoreError {
     /// All variants of this error. For example, the metrics have one counter for each variant.
-    pub(crate) const ALL: [Self; 21] = [
+    pub(crate) const ALL: [Self; 22] = [
         Self::Timeout,
         Self::Unreachable(None),
         Self::Disconnected(None),
         Self::Authentication,
         Self::Permission,
-        Self::NotReady,
+        Self::NotReady(None),
         Self::Busy,
         Self::OutOfMemory,
         Self::UnknownCommand,
@@ -92,6 +94,7 @@ impl StoreError {
         Self::Closed,
         Self::Forked,
         Self::PausedClock,
+        Self::ForeignValue,
         Self::Other(""),
     ];
 
@@ -105,7 +108,7 @@ impl StoreError {
             Self::Disconnected(_) => "disconnected",
             Self::Authentication => "authentication",
             Self::Permission => "permission",
-            Self::NotReady => "not_ready",
+            Self::NotReady(_) => "not_ready",
             Self::Busy => "busy",
             Self::OutOfMemory => "out_of_memory",
             Self::UnknownCommand => "unknown_command",
@@ -120,6 +123,7 @@ impl StoreError {
             Self::Closed => "closed",
             Self::Forked => "forked",
             Self::PausedClock => "paused_clock",
+            Self::ForeignValue => "foreign_value",
             Self::Other(_) => "other",
         }
     }
@@ -132,7 +136,7 @@ impl StoreError {
             Self::Disconnected(_) => 2,
             Self::Authentication => 3,
             Self::Permission => 4,
-            Self::NotReady => 5,
+            Self::NotReady(_) => 5,
             Self::Busy => 6,
             Self::OutOfMemory => 7,
             Self::UnknownCommand => 8,
@@ -147,7 +151,8 @@ impl StoreError {
             Self::Closed => 17,
             Self::Forked => 18,
             Self::PausedClock => 19,
-            Self::Other(_) => 20,
+            Self::ForeignValue => 20,
+            Self::Other(_) => 21,
         }
     }
 
@@ -164,13 +169,14 @@ impl StoreError {
             | Self::Disconnected(_)
             | Self::Authentication
             | Self::Permission
-            | Self::NotReady
+            | Self::NotReady(_)
             | Self::UnknownCommand
             | Self::Database
             | Self::Cluster
             | Self::WrongServerKind
             | Self::CrossSlot
             | Self::InvalidReply
+            | Self::ForeignValue
             | Self::NoPrimary
             | Self::Closed
             | Self::Forked
@@ -186,15 +192,18 @@ impl fmt::Display for StoreError {
             Self::Timeout => "no reply within the deadline",
             Self::Unreachable(_) => "the server cannot be reached",
             Self::Disconnected(_) => "the connection was lost",
-            Self::Authentication => "the server rejected the user or the password",
+            Self::Authentication => {
+                "the server rejected the user or the password, or requires a password that is missing"
+            }
             Self::Permission => "the user has no permission to run the script or to access the key",
-            Self::NotReady => {
-                "the server accepts no writes now (replica, loading, too few replicas, or disk error)"
+            Self::NotReady(None) => "the server accepts no writes now",
+            Self::NotReady(Some(cause)) => {
+                return write!(f, "the server accepts no writes now: {cause}");
             }
             Self::Busy => "the server is busy with another script",
             Self::OutOfMemory => "the server has no memory left",
             Self::UnknownCommand => {
-                "the server lacks a command of RateGuard; enable EVALSHA, EVAL and the commands of the script, such as TIME"
+                "the server lacks a command that RateGuard needs; enable EVALSHA, EVAL and the commands of the script, such as TIME"
             }
             Self::Database => "the server has no database with the number in the URL",
             Self::Cluster => {
@@ -207,6 +216,9 @@ impl fmt::Display for StoreError {
             Self::Overloaded => "too many checks wait for the store",
             Self::Throttled => "the server's own rate limit is exceeded",
             Self::InvalidReply => "the reply of the server is not a valid decision",
+            Self::ForeignValue => {
+                "the key holds a value that RateGuard did not write; check that no other application uses the prefix of the guard"
+            }
             Self::NoPrimary => "the sentinels monitor no primary with the name in the URL",
             Self::Closed => "the guard is closed",
             Self::Forked => {
@@ -248,28 +260,79 @@ impl Hash for StoreError {
     }
 }
 
+/// The reason why a server accepts no writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum NotReadyCause {
+    /// The server is a replica.
+    Replica,
+    /// The server loads its data from disk or from its primary.
+    Loading,
+    /// The server has fewer replicas than its setting `min-replicas-to-write`.
+    TooFewReplicas,
+    /// The server failed to save its data to disk.
+    DiskError,
+    /// The server is a replica without a connection to its primary.
+    PrimaryDown,
+}
+
+impl fmt::Display for NotReadyCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Replica => "it is a replica; use the address of the primary, or sentinels",
+            Self::Loading => "it loads its data; wait until it has loaded them",
+            Self::TooFewReplicas => {
+                "it has fewer replicas than its setting `min-replicas-to-write`; check its replicas"
+            }
+            Self::DiskError => {
+                "it failed to save its data to disk; check its disk and its log (MISCONF)"
+            }
+            Self::PrimaryDown => {
+                "it is a replica that has lost its primary; use the address of the primary, or sentinels"
+            }
+        })
+    }
+}
+
 /// The kind of the I/O error that caused a [`StoreError`]. The value contains no text from the server, and no
 /// address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct IoCause(io::ErrorKind);
+pub struct IoCause {
+    kind: io::ErrorKind,
+    /// Whether the host name could not be resolved. The standard library has no kind for this error.
+    is_unresolved: bool,
+}
 
 impl IoCause {
     /// Returns the kind of the I/O error.
     #[must_use]
     pub fn kind(self) -> io::ErrorKind {
-        self.0
+        self.kind
     }
 }
 
 impl From<io::ErrorKind> for IoCause {
     fn from(kind: io::ErrorKind) -> Self {
-        Self(kind)
+        Self { kind, is_unresolved: false }
+    }
+}
+
+impl From<&io::Error> for IoCause {
+    fn from(error: &io::Error) -> Self {
+        // The standard library begins the text of such an error with these words, on all systems with `getaddrinfo`.
+        let is_unresolved = error.to_string().starts_with("failed to lookup address information");
+        Self { kind: error.kind(), is_unresolved }
     }
 }
 
 impl fmt::Display for IoCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        match self.kind {
+            _ if self.is_unresolved => f.write_str("the host name cannot be resolved"),
+            io::ErrorKind::NotFound => f.write_str("no such file or socket"),
+            io::ErrorKind::PermissionDenied => f.write_str("no permission"),
+            kind => kind.fmt(f),
+        }
     }
 }
 
@@ -287,6 +350,15 @@ mod tests {
         assert_eq!(error, StoreError::Unreachable(None));
         assert_ne!(error, StoreError::Disconnected(None));
         assert!(StoreError::Unreachable(None).source().is_none());
+    }
+
+    #[test]
+    fn unresolved_host_and_missing_socket_are_named() {
+        let error = std::net::ToSocketAddrs::to_socket_addrs(&("no-such-host.invalid", 6379));
+        let unresolved = IoCause::from(&error.map(|_| ()).unwrap_err());
+        assert_eq!(unresolved.to_string(), "the host name cannot be resolved");
+        let missing = IoCause::from(io::ErrorKind::NotFound);
+        assert_eq!(missing.to_string(), "no such file or socket");
     }
 
     #[test]

@@ -19,10 +19,17 @@ pub enum RedisUrlError {
     ClusterDatabase,
     /// The database is not a whole number from 0 to 2147483647.
     Database,
+    /// A host is neither a name of letters, digits, `-`, `.` and `_`, nor an IPv4 address, nor an IPv6 address in
+    /// brackets. For example, the program has not replaced a variable such as `${HOST}`.
+    Host,
+    /// A port is not a number from 1 to 65535.
+    Port,
     /// A host is the address 0.0.0.0 or `::`. A server can listen on it, but no client can connect to it.
     UnspecifiedAddress,
     /// The URL of the sentinels contains no service name.
     Service,
+    /// The URL begins or ends with white space or a control character, such as the line end of a file.
+    Untrimmed,
     /// The URL contains a control character or white space. URL parsers silently remove some of these characters.
     Characters,
     /// The URL contains a query parameter that is not supported, is empty, occurs twice, or has no valid value.
@@ -66,6 +73,17 @@ impl fmt::Display for RedisUrlError {
             }
             Self::Service => {
                 "missing service name; expected redis+sentinel://host:port,host:port/service"
+            }
+            Self::Untrimmed => {
+                "the URL begins or ends with white space or a line end; remove it, for example with `.trim()`"
+            }
+            Self::Host => {
+                "invalid host; expected a name of letters, digits, `-`, `.` and `_`, an IPv4 address, or an \
+                 IPv6 address in brackets. If the URL has a variable such as `${HOST}`, replace it first"
+            }
+            Self::Port => {
+                "invalid port; expected a number from 1 to 65535, as in redis://host:6379. If the URL has a \
+                 variable such as `${PORT}`, replace it first"
             }
             Self::Characters => {
                 "the URL has a control character or white space; percent-encode it in a password"

@@ -1,6 +1,7 @@
 //! Converts error replies of Redis to [`StoreError`].
 
 use super::StoreError;
+use super::error::NotReadyCause;
 
 /// Returns the [`StoreError`] for an error reply. `code` is the first word of the error text, and `rest` is the text
 /// after this word. The result does not contain the text, because servers quote arguments in error texts.
@@ -13,9 +14,14 @@ pub(super) fn cause(code: &str, rest: Option<&str>) -> StoreError {
     match code {
         "NOAUTH" | "WRONGPASS" | "DENIED" => StoreError::Authentication,
         "NOPERM" => StoreError::Permission,
-        "LOADING" | "MASTERDOWN" | "MISCONF" | "NOREPLICAS" | "READONLY" | "TRYAGAIN" => {
-            StoreError::NotReady
-        }
+        "READONLY" => StoreError::NotReady(Some(NotReadyCause::Replica)),
+        "LOADING" => StoreError::NotReady(Some(NotReadyCause::Loading)),
+        "NOREPLICAS" => StoreError::NotReady(Some(NotReadyCause::TooFewReplicas)),
+        "MISCONF" => StoreError::NotReady(Some(NotReadyCause::DiskError)),
+        "MASTERDOWN" => StoreError::NotReady(Some(NotReadyCause::PrimaryDown)),
+        "TRYAGAIN" => StoreError::NotReady(None),
+        // The key has another type than the script expects, or the script found a value that it did not write.
+        "WRONGTYPE" => StoreError::ForeignValue,
         "ASK" | "CLUSTERDOWN" | "MOVED" => StoreError::Cluster,
         "CROSSSLOT" => StoreError::CrossSlot,
         "BUSY" => StoreError::Busy,

@@ -1,10 +1,12 @@
 //! Finds the guard of a handler in the application's data.
 
-use actix_rateguard_core::adapter::ThrottledLog;
+use std::{rc::Rc, sync::Arc};
+
+use actix_rateguard_core::{self as core, adapter::ThrottledLog};
 use actix_web::{HttpRequest, web};
 
 use super::handler_name::handler_name;
-use crate::RateGuard;
+use crate::{BuildError, RateGuard, RateGuardBuilder};
 
 /// Returns the guard for the handler `H` of this request. The application adds the guard with `app_data`, as a
 /// `RateGuard` or as a `web::Data<RateGuard>`. If several scopes that contain the handler have a guard of the same
@@ -27,6 +29,17 @@ pub(super) fn guard_of<H>(request: &HttpRequest) -> Option<&RateGuard> {
             )
         }
         (None, None) => {
+            if let Some(found) = wrapped_guard(request) {
+                static WRAPPED_GUARD_LOG: ThrottledLog = ThrottledLog::new();
+                if WRAPPED_GUARD_LOG.try_emit().is_some() {
+                    log::error!(
+                        target: "rateguard",
+                        "`{}` is rate-limited, but the application's data has a `{found}` in place of a `RateGuard`, so the handler's requests get status 500. A `RateGuard` is cheap to clone and needs no `Arc`: build it before `HttpServer::new`, and pass the guard itself with `.app_data(guard.clone())` or `.app_data(web::Data::new(guard.clone()))`",
+                        handler_name::<H>()
+                    );
+                }
+                return None;
+            }
             static NO_GUARD_LOG: ThrottledLog = ThrottledLog::new();
             (
                 &NO_GUARD_LOG,
@@ -37,6 +50,31 @@ pub(super) fn guard_of<H>(request: &HttpRequest) -> Option<&RateGuard> {
     };
     if log.try_emit().is_some() {
         log::error!(target: "rateguard", "`{}` is rate-limited, but {problem}", handler_name::<H>());
+    }
+    None
+}
+
+/// Returns the type of a guard that the application has added in a form that the handler does not find.
+fn wrapped_guard(request: &HttpRequest) -> Option<&'static str> {
+    macro_rules! first_of {
+        ($($type:ty = $name:literal,)*) => {
+            $(if request.app_data::<$type>().is_some() {
+                return Some($name);
+            })*
+        };
+    }
+    first_of! {
+        web::Data<web::Data<RateGuard>> = "web::Data<web::Data<RateGuard>>",
+        web::Data<Arc<RateGuard>> = "web::Data<Arc<RateGuard>>",
+        Arc<RateGuard> = "Arc<RateGuard>",
+        Rc<RateGuard> = "Rc<RateGuard>",
+        Box<RateGuard> = "Box<RateGuard>",
+        Option<RateGuard> = "Option<RateGuard>",
+        web::Data<Option<RateGuard>> = "web::Data<Option<RateGuard>>",
+        Result<RateGuard, BuildError> = "Result<RateGuard, BuildError>",
+        RateGuardBuilder = "RateGuardBuilder",
+        core::RateGuard = "RateGuard of actix-rateguard-core",
+        web::Data<core::RateGuard> = "web::Data<RateGuard> of actix-rateguard-core",
     }
     None
 }

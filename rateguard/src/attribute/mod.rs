@@ -260,8 +260,7 @@ impl LimitInputs {
         }
         let caller = self.caller.map_err(NotChecked::Failed)?;
         record_key(context, &self.limit.key_probe, &caller, request, || ProbedLimit {
-            name: self.limit.name(),
-            location: self.limit.location,
+            limit: self.limit.limit_name(),
             key: match &overrides.key {
                 Some(key) => key.notation().into(),
                 None => self.limit.key_notation().into(),
@@ -272,7 +271,7 @@ impl LimitInputs {
         // rejected even if the client's plan is unlimited.
         let key = scope.key(context, overrides, caller, request)?;
         if let Some(plan) = self.plan.transpose().map_err(NotChecked::Failed)? {
-            policy = Cow::Owned(context.with_plan(&policy, plan)?);
+            policy = Cow::Owned(context.with_plan(&policy, plan, self.limit.limit_name())?);
         }
         Ok(scope.check(overrides, policy, key, self.cost))
     }

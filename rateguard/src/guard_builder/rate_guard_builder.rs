@@ -9,7 +9,6 @@ use crate::{
     builder::{InMemory, StoreConfig},
     inventory::{attribute_policies, register_attributes},
     settings::HttpSettings,
-    worker_guards,
 };
 
 /// Builds a [`RateGuard`]. To create the builder, call [`RateGuard::builder`], [`RateGuard::redis`], or the
@@ -55,7 +54,7 @@ impl<S: StoreConfig> RateGuardBuilder<S> {
         http.validate()?;
         let guard = RateGuard::with_settings(core.clone(), http.with_secret(core.key_secret()));
         register_attributes(&guard)?;
-        worker_guards::record(guard.middlewares_in_use(), Location::caller());
+        guard.record_worker(Location::caller());
         warn_of_allowed_proxies(&guard);
         Ok(guard)
     }

@@ -3,7 +3,7 @@
 
 use std::{ptr, sync::atomic::Ordering::Relaxed};
 
-use actix_rateguard_core::adapter::{AttributePolicy, PolicySet};
+use actix_rateguard_core::adapter::{AttributePolicy, NameRegistration, PolicySet};
 use actix_web::HttpRequest;
 use futures_util::future::LocalBoxFuture;
 
@@ -15,6 +15,7 @@ use crate::{
     BuildError, Policy, RateGuard,
     attribute::{HandlerLimit, LimitInputs, PolicySource},
     limit_context::{LimitContext, Purpose},
+    limit_name::LimitName,
 };
 
 /// Describes the limit of one macro attribute for the inventory. The macro creates this value.
@@ -74,15 +75,34 @@ pub(crate) fn register_attributes(guard: &RateGuard) -> Result<(), BuildError> {
     if !guard.http().is_for_attributes {
         return Ok(());
     }
-    let policy_set = guard.policy_set();
-    for PolicyUse { name, location, .. } in inventory::iter::<PolicyUse> {
-        if policy_set.peek_policy(name).is_none() {
-            return Err(policy_set.unknown_policy(name, location));
-        }
+    unknown_policies(guard).next().map_or(Ok(()), Err)?;
+    guard.register_names(name_registrations(guard)).map_err(BuildError::NameConflict)
+}
+
+/// Does the same as [`register_attributes`], but returns all errors. The names without an error are registered. All
+/// limits with a name that has an error are rejected, so it does not depend on the order of the requests which handlers
+/// respond with 500.
+pub(crate) fn register_valid_attributes(guard: &RateGuard) -> Vec<BuildError> {
+    if !guard.http().is_for_attributes {
+        return Vec::new();
     }
+    let conflicts = guard.register_or_reject_names(name_registrations(guard));
+    unknown_policies(guard).chain(conflicts.into_iter().map(BuildError::NameConflict)).collect()
+}
+
+fn unknown_policies(guard: &RateGuard) -> impl Iterator<Item = BuildError> {
+    let policy_set = guard.policy_set();
+    inventory::iter::<PolicyUse>.into_iter().filter_map(
+        move |PolicyUse { name, location, .. }| {
+            let is_unknown = policy_set.peek_policy(name).is_none();
+            is_unknown.then(|| policy_set.unknown_policy(name, location))
+        },
+    )
+}
+
+fn name_registrations(guard: &RateGuard) -> impl Iterator<Item = NameRegistration<'static>> {
     let attributes = AttributeLimit::of(guard).into_iter();
-    let registrations = attributes.filter_map(|it| (it.limit)().name_registration().ok());
-    guard.register_names(registrations).map_err(BuildError::NameConflict)
+    attributes.filter_map(|it| (it.limit)().name_registration().ok())
 }
 
 impl AttributeLimit {
@@ -128,6 +148,11 @@ impl HandlerLimit {
             PolicySource::Fixed(policy) | PolicySource::PerRequest(policy) => policy.name(),
             PolicySource::Named(name) => name,
         }
+    }
+
+    /// Returns the limit for messages. Without a name, a limit has the path of its handler, which identifies it.
+    pub(crate) fn limit_name(&self) -> LimitName<'_> {
+        LimitName { name: Some(self.name()), location: self.location }
     }
 
     /// Returns the key in the notation of the macro attribute, or `function` if a function reads the key.

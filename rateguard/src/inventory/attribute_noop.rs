@@ -11,3 +11,7 @@ pub(crate) fn attribute_policies() -> Vec<AttributePolicy> {
 pub(crate) fn register_attributes(_: &RateGuard) -> Result<(), BuildError> {
     Ok(())
 }
+
+pub(crate) fn register_valid_attributes(_: &RateGuard) -> Vec<BuildError> {
+    Vec::new()
+}

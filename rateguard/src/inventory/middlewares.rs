@@ -7,7 +7,7 @@ use std::{
 
 use actix_rateguard_core::adapter::PolicySet;
 
-use super::{FUNCTION, LimitInfo, LimitKind, limit_info::LimitDefinition};
+use super::{FUNCTION, LimitInfo, LimitKind, limit_info::LimitDefinition, name_claims::NameClaims};
 use crate::{AccessList, middleware::MiddlewareLimit};
 
 /// The maximum number of limits in the registry. A limit whose middleware several workers have
@@ -17,6 +17,8 @@ const MAX_LIMITS: usize = 1_024;
 /// The registry of middleware limits. When a worker starts a middleware, the middleware registers its limits here.
 #[derive(Default)]
 pub(crate) struct MiddlewareRegistry {
+    /// The names of the limits of all middlewares that exist.
+    pub(crate) name_claims: NameClaims,
     state: Mutex<RegistryState>,
 }
 

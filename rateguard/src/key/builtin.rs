@@ -234,6 +234,28 @@ impl BuiltinKey {
         source.key_of(value, |address, bits| Network::of(Some(address), bits.unwrap_or(64)))
     }
 
+    /// Reads the key from a request, for a key function that combines it with other values. The result is `None` if the
+    /// request lacks a part of the key.
+    ///
+    /// ```
+    /// # use actix_web::HttpRequest;
+    /// # use actix_rateguard::{Limit, key};
+    /// let per_client_and_path = Limit::new("10/minute").key(|request: &HttpRequest| {
+    ///     key::ip().read(request).map(|client| (client, request.path().to_owned()))
+    /// });
+    /// ```
+    ///
+    /// Call it in the key function of a limit. Elsewhere, the key [`ip`] uses the rule of the guard only if a limit of the
+    /// guard has handled the request before, and otherwise the address of the TCP peer. For the address itself, use
+    /// [`RateGuard::client_ip`](crate::RateGuard::client_ip).
+    #[must_use]
+    pub fn read(&self, request: &HttpRequest) -> Option<Key> {
+        match self.caller(request) {
+            Caller::Known(key) => Some(key),
+            Caller::Unknown | Caller::Exempt => None,
+        }
+    }
+
     /// Returns the key in the notation of the macro attribute.
     pub(crate) fn to_notation(&self) -> String {
         let parts: Vec<_> = self.sources.iter().map(|source| source.part().to_string()).collect();

@@ -6,6 +6,9 @@ use actix_web::HttpRequest;
 /// Whether the Cargo feature `actix-identity` is enabled.
 pub(super) const IS_ENABLED: bool = false;
 
+/// The version of actix-identity that the Cargo feature selects.
+pub(crate) const VERSION: &str = "0.9";
+
 pub(super) fn id(_: &HttpRequest) -> Option<String> {
     None
 }

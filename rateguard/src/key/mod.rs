@@ -37,5 +37,7 @@ pub use builtin::{
     BuiltinKey, bearer, cookie, global, header, ip, ip_network, notation, path, user,
 };
 pub use caller::Caller;
+pub(crate) use identity::VERSION as IDENTITY_VERSION;
 pub(crate) use into_key::LimitKey;
 pub use into_key::{IntoKey, KeyError};
+pub(crate) use session::VERSION as SESSION_VERSION;

@@ -8,6 +8,9 @@ use crate::Key;
 /// Whether the Cargo feature `actix-session` is enabled.
 pub(super) const IS_ENABLED: bool = false;
 
+/// The version of actix-session that the Cargo feature selects.
+pub(crate) const VERSION: &str = "0.11";
+
 pub(super) fn read(_: &HttpRequest, _: &str, _: impl FnOnce(&str) -> Key) -> Option<Key> {
     None
 }

@@ -119,6 +119,15 @@ impl Limit {
         }
     }
 
+    /// Returns the name of the limit, or the default name if the program has set none.
+    pub(super) fn name_or<'a>(&'a self, default_name: &'a str) -> &'a str {
+        match (&self.source, &self.policy_settings.name) {
+            (QuotaSource::Policy(policy), _) => policy,
+            (_, Some(name)) => name,
+            (_, None) => default_name,
+        }
+    }
+
     /// Applies `value` if it is valid. Otherwise, stores the error, unless the limit already has an error.
     /// `setting` is the name of the setting, or `None` for the quotas.
     pub(super) fn set<T>(

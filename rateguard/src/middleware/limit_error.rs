@@ -1,14 +1,19 @@
 //! The error that describes an invalid limit.
 
-use std::{error::Error, fmt};
+use std::{error::Error, fmt, panic::Location};
+
+use crate::limit_name::LimitName;
 
 /// The reason why a [`Limit`](crate::Limit) is invalid, or why a guard cannot use it.
 /// [`RateLimit::try_new`](crate::RateLimit::try_new) returns this error.
 ///
-/// The message contains the name of the limit and, if one setting is invalid, the name of this setting.
+/// The message contains the name of the limit, the source file and line of its middleware and, if one setting is invalid,
+/// the name of this setting.
 #[derive(Clone, PartialEq, Eq)]
 pub struct LimitError {
     limit: String,
+    is_named: bool,
+    location: &'static Location<'static>,
     problem: LimitProblem,
 }
 
@@ -44,11 +49,16 @@ pub(super) struct InvalidSetting {
 }
 
 impl LimitError {
-    pub(super) fn new(limit: &str, problem: LimitProblem) -> Self {
-        Self { limit: limit.to_owned(), problem }
+    pub(super) fn new(
+        limit: &str,
+        is_named: bool,
+        location: &'static Location<'static>,
+        problem: LimitProblem,
+    ) -> Self {
+        Self { limit: limit.to_owned(), is_named, location, problem }
     }
 
-    /// Returns the name of the invalid limit.
+    /// Returns the name of the invalid limit. It is the default name, such as `app`, if the program has set no name.
     #[must_use]
     pub fn limit(&self) -> &str {
         &self.limit
@@ -57,29 +67,31 @@ impl LimitError {
 
 impl fmt::Display for LimitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let limit = &self.limit;
+        let Self { limit: name, location, .. } = self;
+        let limit = LimitName { name: self.is_named.then_some(name), location };
+        let (file, line) = (location.file(), location.line());
         match &self.problem {
             LimitProblem::Setting(InvalidSetting { setting: None, message }) => {
-                write!(f, "limit `{limit}`: {message}")
+                write!(f, "{limit}: {message}")
             }
             LimitProblem::Setting(InvalidSetting { setting: Some(setting), message }) => {
-                write!(f, "`{setting}` of limit `{limit}`: {message}")
+                write!(f, "`{setting}` of {limit}: {message}")
             }
             LimitProblem::UnknownPolicy { expected } => write!(
                 f,
-                "the guard has no policy named `{limit}`; {expected}. Add the policy with `RateGuard::builder().policy(…)`"
+                "the guard has no policy named `{name}`, which the middleware at {file}:{line} uses; {expected}. Add the policy with `RateGuard::builder().policy(…)`"
             ),
             LimitProblem::DuplicateName => write!(
                 f,
-                "two limits of one middleware are named `{limit}`; give each its own name"
+                "two limits of the middleware at {file}:{line} are named `{name}`; give each its own name"
             ),
             LimitProblem::Cost { cost, max } => write!(
                 f,
-                "the limit `{limit}` allows a maximum cost of {max}, but each request costs {cost}, so every request would be denied"
+                "{limit} allows a maximum cost of {max}, but each request costs {cost}, so every request would be denied"
             ),
             LimitProblem::NoCost => write!(
                 f,
-                "`cost` of limit `{limit}`: expected at least 1, found 0; to exempt requests, use `skip`"
+                "`cost` of {limit}: expected at least 1, found 0; to exempt requests, use `skip`"
             ),
             LimitProblem::NameConflict(sentence) => f.write_str(sentence),
         }

@@ -15,10 +15,12 @@ use super::{
 use crate::{
     Caller, Plan, Policy, RateGuard, RequestCost,
     applicability::LimitScope,
-    inventory::FUNCTION,
+    error::NameConflict,
+    inventory::{FUNCTION, NameClaim},
     key_probe::KeyProbe,
     limit_check::LimitCheck,
     limit_context::LimitContext,
+    limit_name::LimitName,
     missing_key_warning::{ProbedLimit, record_key},
     not_checked::NotChecked,
     per_request::RequestResolver,
@@ -47,6 +49,8 @@ pub(crate) struct MiddlewareLimit {
     has_name: bool,
     /// The probe that all workers use for this limit.
     key_probe: Arc<KeyProbe>,
+    /// Reserves the name of the limit as long as the middleware exists. `None` if the limit uses a policy of the guard.
+    _claim: Option<Arc<NameClaim>>,
 }
 
 impl MiddlewareLimit {
@@ -54,8 +58,8 @@ impl MiddlewareLimit {
     ///
     /// # Errors
     ///
-    /// [`LimitError`] if the limit is invalid, or if it conflicts with a policy of the guard or with a limit that
-    /// is already registered.
+    /// [`LimitError`] if the limit is invalid, or if it conflicts with a policy of the guard, with a limit that is
+    /// already registered, or with a limit of a middleware that exists.
     pub(super) fn new(
         guard: &RateGuard,
         limit: Limit,
@@ -63,11 +67,9 @@ impl MiddlewareLimit {
         location: &'static Location<'static>,
     ) -> Result<Self, LimitError> {
         let has_name = limit.policy_settings.name.is_some();
-        let name = match (&limit.source, &limit.policy_settings.name) {
-            (QuotaSource::Policy(policy), _) => policy.clone(),
-            (_, name) => name.as_deref().unwrap_or(default_name).to_owned(),
-        };
-        let error = |problem| LimitError::new(&name, problem);
+        let name = limit.name_or(default_name).to_owned();
+        let is_named = has_name || matches!(limit.source, QuotaSource::Policy(_));
+        let error = |problem| LimitError::new(&name, is_named, location, problem);
         let invalid = |invalid: InvalidSetting| error(LimitProblem::Setting(invalid));
         if let Some(setting) = limit.invalid {
             return Err(invalid(setting));
@@ -85,7 +87,7 @@ impl MiddlewareLimit {
                 (named.policy.clone(), true, None)
             }
         };
-        let limit = Self {
+        let mut limit = Self {
             policy,
             is_of_guard,
             plan,
@@ -96,10 +98,15 @@ impl MiddlewareLimit {
             location,
             has_name,
             key_probe: guard.http().key_probes.of(location, &name),
+            _claim: None,
         };
         limit.validate_cost(&policy_set).map_err(error)?;
-        if let Some(conflict) = limit.registration().and_then(|it| guard.name_conflict(&it)) {
-            return Err(error(LimitProblem::NameConflict(conflict.to_string())));
+        if let Some(registration) = limit.registration() {
+            let registered = guard.name_conflict(&registration).map_or(Ok(()), Err);
+            let claim =
+                registered.and_then(|()| guard.middlewares().name_claims.add(&registration));
+            let conflict = |it: NameConflict| error(LimitProblem::NameConflict(it.to_string()));
+            limit._claim = Some(claim.map_err(conflict)?);
         }
         limit.record_cost(&policy_set);
         Ok(limit)
@@ -113,6 +120,12 @@ impl MiddlewareLimit {
             is_fixed: self.plan.is_none(),
             origin: LimitOrigin { location: self.location, has_name: self.has_name },
         })
+    }
+
+    /// Returns the limit for messages.
+    pub(super) fn limit_name(&self) -> LimitName<'_> {
+        let is_named = self.has_name || self.is_of_guard;
+        LimitName { name: is_named.then(|| self.policy.name()), location: self.location }
     }
 
     /// Builds the check that compares the request with the limit.
@@ -134,8 +147,7 @@ impl MiddlewareLimit {
             None => self.key.resolve(request).await.map_err(NotChecked::Failed)?,
         };
         record_key(context, &self.key_probe, &caller, request, || ProbedLimit {
-            name: self.policy.name(),
-            location: self.location,
+            limit: self.limit_name(),
             key: match &overrides.key {
                 Some(key) => key.notation().into(),
                 None => self.key_notation.as_deref().unwrap_or(FUNCTION).into(),
@@ -149,7 +161,7 @@ impl MiddlewareLimit {
             None => Cow::Borrowed(policy),
             Some(plan) => {
                 let plan = plan.resolve(request).await.map_err(NotChecked::Failed)?;
-                Cow::Owned(context.with_plan(policy, plan)?)
+                Cow::Owned(context.with_plan(policy, plan, self.limit_name())?)
             }
         };
         let cost = overrides.cost.unwrap_or_else(|| self.cost.cost(request));
@@ -175,7 +187,9 @@ impl MiddlewareLimit {
         if !self.is_of_guard {
             return Ok((&self.policy, RouteOverrides::NONE));
         }
-        let named = context.named_policy(self.policy.name(), "a middleware")?;
+        let (file, line) = (self.location.file(), self.location.line());
+        let user = format_args!("the middleware at {file}:{line}");
+        let named = context.named_policy(self.policy.name(), user)?;
         Ok((&named.policy, &named.overrides))
     }
 

@@ -9,8 +9,7 @@ use super::{
 };
 use crate::{AccessList, RateGuard, expect_valid::expect_valid};
 
-/// The default name of a limit. If two limits of one guard both have the default name, the application panics at
-/// startup.
+/// The default name of a limit. Two limits of one guard at different places in the source cannot both have it.
 const DEFAULT_NAME: &str = "app";
 
 /// A middleware that limits an `App`, a `Scope` or a `Resource`.
@@ -65,7 +64,7 @@ impl RateLimit {
     /// RateLimit::try_new(guard, rate)
     /// # }
     /// # let error = from_settings(&RateGuard::in_memory(), "100/minut".to_owned()).unwrap_err();
-    /// # assert!(error.to_string().starts_with("limit `app`: unknown unit of time `minut`"));
+    /// # assert!(error.to_string().starts_with("the limit without a name at "));
     /// ```
     ///
     /// # Errors
@@ -78,12 +77,13 @@ impl RateLimit {
     /// - The limit uses a policy of the guard, and sets a value that this policy already sets.
     /// - The limit has a constant cost that is above its quotas, so every request would be denied.
     /// - The guard has a policy with the limit's name but with a different quota, ban or shadow setting.
-    /// - A limit of a macro attribute that this guard serves, or of a middleware that has already started, has the same
-    ///   name but a different quota, ban or shadow setting.
+    /// - A limit of a macro attribute that this guard serves, or of another middleware, has the same name but a different
+    ///   quota, ban or shadow setting.
+    /// - The program has set no name for this limit and for a limit at another place in the source, so both have the
+    ///   default name.
     ///
-    /// Two middlewares that have not started yet cannot compare their limits, so some errors appear only at
-    /// startup. The application panics at startup if two limits have the same name, and either their settings differ or
-    /// the program has not set both names.
+    /// The limit is compared with the middlewares that exist now or that a worker has started. A middleware that the
+    /// program has dropped without starting it reserves no name.
     #[track_caller]
     pub fn try_new(guard: &RateGuard, limit: impl Into<Limit>) -> Result<Self, LimitError> {
         let empty = Self { guard: guard.clone(), limits: Arc::default(), access: Arc::default() };
@@ -125,11 +125,12 @@ impl RateLimit {
             count => format!("{DEFAULT_NAME}#{}", count + 1),
         };
         let location = Location::caller();
-        let limit = MiddlewareLimit::new(&self.guard, limit.into(), &default_name, location)?;
-        let name = limit.policy.name();
+        let limit = limit.into();
+        let name = limit.name_or(&default_name);
         if self.limits.iter().any(|other| other.policy.name() == name) {
-            return Err(LimitError::new(name, LimitProblem::DuplicateName));
+            return Err(LimitError::new(name, true, location, LimitProblem::DuplicateName));
         }
+        let limit = MiddlewareLimit::new(&self.guard, limit, &default_name, location)?;
         Arc::make_mut(&mut self.limits).push(limit);
         Ok(self)
     }

@@ -36,9 +36,10 @@ use crate::{
 ///   accident.
 /// - The program has set no name for both limits, so both have the same default name.
 ///
-/// The other limit may be a limit of a middleware, a limit of a macro attribute, or a policy of the guard. If it is
-/// already registered when the program creates this middleware, [`RateLimit::try_new`] returns an error instead.
-/// `try_new` also returns every other error in a limit.
+/// The other limit may be a limit of a middleware, a limit of a macro attribute, or a policy of the guard. If it exists
+/// when the program creates this middleware, [`RateLimit::try_new`] returns an error instead, so the panic concerns only
+/// limits that the guard learns of later, such as those of attributes with a `limiter` argument. `try_new` also returns
+/// every other error in a limit.
 impl<S, B> Transform<S, ServiceRequest> for RateLimit
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,

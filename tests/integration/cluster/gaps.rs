@@ -49,7 +49,7 @@ async fn unserved_slot_does_not_affect_other_slots() {
         }
         // The guard must decide the checks of all keys in other slots, and its health must report that a slot has no
         // master.
-        if are_served && guard.health().cause() == Some(StoreError::NotReady) {
+        if are_served && guard.health().cause() == Some(StoreError::NotReady(None)) {
             break;
         }
         // A check of a key in the slot without a master makes the guard refresh the cluster map.
@@ -80,7 +80,7 @@ async fn cluster_without_slots_is_unhealthy() {
     // Until the guard has read the cluster map, its health reports a cause other than `NotReady`.
     eventually("the guard reads the map", || {
         assert!(!guard.health().is_good());
-        (guard.health().cause() == Some(StoreError::NotReady)).then_some(())
+        (guard.health().cause() == Some(StoreError::NotReady(None))).then_some(())
     });
     let slots: Vec<u16> = (0..16_384).collect();
     redis::cmd("CLUSTER").arg("ADDSLOTS").arg(slots).exec(&mut server.client()).unwrap();

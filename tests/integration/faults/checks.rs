@@ -104,7 +104,7 @@ impl Checks {
             .poll_until(&Key::global(), |result| {
                 // On a busy machine, the store may have counted a check whose reply arrived too late.
                 let may_count =
-                    !matches!(result, Err(StoreError::Unreachable(_) | StoreError::NotReady));
+                    !matches!(result, Err(StoreError::Unreachable(_) | StoreError::NotReady(_)));
                 checks.set(checks.get() + u32::from(may_count));
                 result.ok().filter(|decision| !decision.is_local())
             })

@@ -65,7 +65,8 @@ async fn server_without_replicas_or_disk_is_reconnected_with_backoff() {
     let (begin, end) = ("CONFIG SET min-replicas-to-write 1", "CONFIG SET min-replicas-to-write 0");
     if rejects_script_writes(&mut client, begin, end) {
         let made =
-            connections_during_fault(&checks, &mut client, begin, end, StoreError::NotReady).await;
+            connections_during_fault(&checks, &mut client, begin, end, StoreError::NotReady(None))
+                .await;
         assert!(made < 25, "{made}");
     } else {
         skipped("this server lets scripts write without replicas");
@@ -77,7 +78,8 @@ async fn server_without_replicas_or_disk_is_reconnected_with_backoff() {
     assert!(redis::cmd("SAVE").exec(&mut client).is_err());
     let (begin, end) = ("BGSAVE", "CONFIG SET stop-writes-on-bgsave-error no");
     let made =
-        connections_during_fault(&checks, &mut client, begin, end, StoreError::NotReady).await;
+        connections_during_fault(&checks, &mut client, begin, end, StoreError::NotReady(None))
+            .await;
     assert!(made < 25, "{made}");
 }
 

@@ -57,7 +57,7 @@ async fn demoted_primary_is_reconnected_with_backoff() {
         let _: () = run(&mut client, &stale);
         let before = total_connections(&mut client);
         let _: () = run(&mut client, &format!("REPLICAOF 127.0.0.1 {}", free_port()));
-        checks.wait_for_error(StoreError::NotReady).await;
+        checks.wait_for_error(StoreError::NotReady(None)).await;
         checks.assert_undecided_for(Duration::from_secs(2)).await;
         // The guard must reconnect, because the address may now lead to a different server. It must not reconnect too
         // often.
@@ -105,7 +105,7 @@ async fn loading_server_is_reconnected_with_backoff() {
 
     redis.kill();
     redis.restart_with_data();
-    checks.wait_for_error(StoreError::NotReady).await;
+    checks.wait_for_error(StoreError::NotReady(None)).await;
     let mut client = redis.client();
     let before = total_connections(&mut client);
     checks.assert_undecided_for(Duration::from_secs(2)).await;

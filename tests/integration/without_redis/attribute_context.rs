@@ -1,7 +1,7 @@
 //! Tests the rate limit attribute on handlers with different names, with different guards, and in code that uses the
 //! same names as the code that the attribute generates.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use actix_rateguard::{RateGuard, rate_limit};
 use actix_web::{App, HttpRequest, get, test::init_service, web};
@@ -160,6 +160,37 @@ async fn attribute_without_a_guard_returns_500_and_logs_once() {
     // There is no guard, so only the function of the attribute can respond.
     let custom = get(&app, 1, "/unguarded-custom").await;
     assert_eq!((custom.status, &*custom.body), (418, "Misconfigured(NoGuard)"));
+}
+
+#[get("/wrapped")]
+#[rate_limit(rate = "1/minute", name = "guard-in-a-wrapper")]
+async fn wrapped_guard() -> &'static str {
+    "must not be reached"
+}
+
+#[actix_web::test]
+async fn guard_in_a_wrapper_is_named_in_the_message() {
+    log_lines::collect();
+    let guard = RateGuard::in_memory();
+    let wrapped = web::Data::new(web::Data::new(guard.clone()));
+    let app = init_service(App::new().app_data(wrapped).service(wrapped_guard)).await;
+    assert_eq!(get(&app, 1, "/wrapped").await.status, 500);
+    let lines = log_lines::with(
+        "attribute_context::wrapped_guard` is rate-limited, but the application's data has a `web::Data<web::Data<RateGuard>>` in place of a `RateGuard`",
+    );
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("`.app_data(guard.clone())`"), "{lines:?}");
+    let apps = [
+        init_service(App::new().app_data(Arc::new(guard.clone())).service(wrapped_guard)).await,
+        init_service(
+            App::new().app_data(web::Data::new(Arc::new(guard.clone()))).service(wrapped_guard),
+        )
+        .await,
+        init_service(App::new().app_data(Some(guard.clone())).service(wrapped_guard)).await,
+    ];
+    for app in &apps {
+        assert_eq!(get(app, 1, "/wrapped").await.status, 500);
+    }
 }
 
 #[get("/clash/3-an-hour")]

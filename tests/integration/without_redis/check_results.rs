@@ -1,7 +1,7 @@
 //! Tests the result of the limits that a handler or a middleware can read.
 
 use actix_rateguard::{
-    AccessList, Caller, CheckResult, Limit, Plan, RateGuard, RateLimit, UndecidedReason,
+    AccessList, Caller, CheckResult, Limit, Penalty, Plan, RateGuard, RateLimit, UndecidedReason,
     explain::Exemption, rate_limit,
 };
 use actix_web::{
@@ -13,7 +13,7 @@ use actix_web::{
     web,
 };
 
-use crate::support::app::get;
+use crate::support::{app::get, log_lines};
 
 fn describe(result: &CheckResult) -> String {
     match (result.remaining(), result) {
@@ -110,4 +110,39 @@ async fn middleware_reads_the_result_of_a_rejected_request() {
         let response = get(&app, client, "/").await;
         assert_eq!((response.status, response.header("x-result")), (status, Some(expected)));
     }
+}
+
+#[actix_web::test]
+async fn penalty_without_a_limit_is_warned_about_once_for_each_route() {
+    log_lines::collect();
+    let guard = RateGuard::in_memory();
+    let add = async |penalty: Penalty| {
+        penalty.add(2);
+        "ok"
+    };
+    let limited = web::resource("/penalty/limited")
+        .wrap(RateLimit::new(&guard, Limit::new("9/minute").name("penalty-with-limit")))
+        .route(web::get().to(add));
+    let unused = async |_: Penalty| "ok";
+    let app = App::new()
+        .route("/penalty/{id}/lost", web::get().to(add))
+        .route("/penalty/unused", web::get().to(unused))
+        .service(limited)
+        // This middleware runs before the limit, whose limit charges the penalty.
+        .wrap_fn(|mut request, service| {
+            let penalty = request.extract::<Penalty>();
+            let response = service.call(request);
+            async move {
+                drop(penalty.await);
+                response.await
+            }
+        });
+    let app = init_service(app).await;
+    for path in ["/penalty/1/lost", "/penalty/2/lost", "/penalty/unused", "/penalty/limited"] {
+        assert_eq!(get(&app, 1, path).await.status, 200, "{path}");
+    }
+    let lines = log_lines::with("a penalty of ");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    let route = "WARN a penalty of 2 units had no effect, because no limit has checked the request. Add `#[rate_limit]` to the handler of the route `GET /penalty/{id}/lost`";
+    assert!(lines[0].starts_with(route), "{lines:?}");
 }

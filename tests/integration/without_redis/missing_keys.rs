@@ -18,7 +18,7 @@ use crate::support::{
 
 /// Returns the warnings about the limit with this name.
 fn warnings(limit: &str) -> Vec<String> {
-    log_lines::with(&format!("limit `{limit}` with key"))
+    log_lines::with(&format!("limit `{limit}` at "))
 }
 
 fn limit(name: &'static str, key: &str) -> Limit {
@@ -47,9 +47,8 @@ async fn limit_outside_the_authentication_is_logged_after_100_requests() {
     let lines = warnings("outside");
     assert_eq!(lines.len(), 1, "{lines:?}");
     for part in [
-        "WARN limit `outside` with key `user` (",
-        "missing_keys.rs:",
-        "): none of its first 100 requests had the key. ",
+        "WARN limit `outside` at tests/integration/without_redis/missing_keys.rs:",
+        " with the key `user`: none of its first 100 requests had the key. ",
         "Requests without the key are counted by address. ",
         "register the authentication after the limit",
     ] {
@@ -129,7 +128,7 @@ async fn attribute_whose_key_function_returns_no_key_is_logged() {
     statuses(&app, 1, "/no-user", 250).await;
     let lines = warnings("no-user");
     assert_eq!(lines.len(), 1, "{lines:?}");
-    assert!(lines[0].contains("with key `function`") && lines[0].contains("the key function"));
+    assert!(lines[0].contains("with the key `function`") && lines[0].contains("the key function"));
 }
 
 #[actix_web::test]

@@ -30,14 +30,35 @@ async fn two_quotas_under_one_name_panic() {
 async fn name_conflict_message_contains_both_locations() {
     let guard = RateGuard::in_memory();
     let (one, location) = (RateLimit::new(&guard, "1/minute"), Location::caller());
-    let other = RateLimit::new(&guard, "1/minute");
-    let start = std::panic::AssertUnwindSafe(async {
-        init_service(App::new().wrap(one).wrap(other)).await;
-    });
-    let panic = futures_util::FutureExt::catch_unwind(start).await.unwrap_err();
-    let message = panic.downcast_ref::<String>().unwrap();
+    let error = RateLimit::try_new(&guard, "1/minute").unwrap_err();
+    drop(one);
+    let message = error.to_string();
     assert!(message.contains(&format!("names.rs:{}:", location.line())), "{message}");
     assert!(message.contains(&format!("names.rs:{}:", location.line() + 1)), "{message}");
+}
+
+#[actix_web::test]
+async fn middleware_that_exists_reserves_its_name_until_it_is_dropped() {
+    let guard = RateGuard::in_memory();
+    let limit = |quota| RateLimit::try_new(&guard, Limit::new(quota).name("reserved"));
+    let first = limit("1/minute").unwrap();
+    let error = limit("2/minute").unwrap_err().to_string();
+    assert!(
+        error.starts_with("two limits are named `reserved` but have different quotas"),
+        "{error}"
+    );
+    assert!(limit("1/minute").is_ok());
+    // A clone owns the name, too.
+    let clone = first.clone();
+    drop(first);
+    assert!(limit("2/minute").is_err());
+    // No worker has started it, so the name is free again.
+    drop(clone);
+    let second = limit("2/minute").unwrap();
+    // After a worker has started it, the name stays reserved.
+    drop(init_service(App::new().wrap(second)).await);
+    assert!(limit("1/minute").is_err());
+    assert!(limit("2/minute").is_ok());
 }
 
 #[test]

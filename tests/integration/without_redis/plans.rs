@@ -13,8 +13,9 @@ use actix_web::{
     web,
 };
 
-use crate::support::app::{
-    Response, attribute_guard, from_client, send, set_attribute_guard, statuses,
+use crate::support::{
+    app::{Response, attribute_guard, from_client, send, set_attribute_guard, statuses},
+    log_lines,
 };
 
 static FREE: LazyLock<Plan> = LazyLock::new(|| Plan::of("2/minute; 100/day"));
@@ -228,7 +229,7 @@ async fn attribute_with_an_unregistered_policy_returns_500() {
     let app = init_service(App::new().service(by_policy)).await;
     assert_eq!(statuses(&app, 1, "/policy", 2).await, [500, 500]);
     let lines = crate::support::log_lines::with(
-        "names the policy `search`, but its guard has no policy of this name",
+        "names the policy `search`, but the guard has no policies. ",
     );
     assert_eq!(lines.len(), 1, "{lines:?}");
 }
@@ -244,4 +245,20 @@ fn plan_is_created_from_quotas() {
     let quotas: Quotas = "2/minute; 100/day".parse().unwrap();
     assert_eq!(Plan::from(quotas.clone()), Plan::of(quotas));
     assert_eq!(Plan::from(None::<Quota>), Plan::Unlimited);
+}
+
+#[get("/no-plans")]
+#[rate_limit(plan = |_: &HttpRequest| Plan::named("fre"), key = "ip", name = "no-plans")]
+async fn no_plans() -> impl Responder {
+    "must not be reached"
+}
+
+#[actix_web::test]
+async fn plan_of_a_guard_without_plans_is_logged_with_the_limit() {
+    log_lines::collect();
+    let app = init_service(App::new().app_data(RateGuard::in_memory()).service(no_plans)).await;
+    assert_eq!(statuses(&app, 1, "/no-plans", 1).await, [500]);
+    let lines = log_lines::with("of limit `no-plans` at tests/integration/without_redis/plans.rs:");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains(" chose the plan `fre`, but the guard has no plans. "), "{lines:?}");
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use actix_rateguard::{ClientAddress, Limit, RateGuard, RateLimit, key, rate_limit};
 use actix_web::{
-    App, get,
+    App, HttpRequest, get,
     test::{TestRequest, init_service},
     web,
 };
@@ -69,6 +69,51 @@ async fn clients_behind_a_trusted_proxy_have_separate_buckets() {
             let request = TestRequest::get().uri(path).insert_header(("Forwarded", "for=9.9.9.9"));
             assert_eq!(send(&app, from_client(1, request)).await.status, 429, "{path}");
         }
+    }
+}
+
+#[actix_web::test]
+async fn client_ip_is_the_address_that_the_key_counts() {
+    let guard = guard_behind_proxies("X-Forwarded-For");
+    let address_of = |request: TestRequest| {
+        let address = guard.client_ip(&request.to_http_request());
+        address.map(|address| address.to_string())
+    };
+    let forwarded = |addresses: &str| {
+        from_client(1, TestRequest::get().insert_header(("X-Forwarded-For", addresses)))
+    };
+    let text = |address: &str| Some(address.to_owned());
+    assert_eq!(address_of(forwarded("198.51.100.1")), text("198.51.100.1"));
+    assert_eq!(address_of(forwarded("7.7.7.7, 198.51.100.2")), text("198.51.100.2"));
+    assert_eq!(address_of(forwarded("::ffff:198.51.100.3")), text("198.51.100.3"));
+    assert_eq!(address_of(forwarded("2001:db8::1")), text("2001:db8::1"));
+    // The address of a proxy that reports no client.
+    assert_eq!(address_of(from_client(1, TestRequest::get())), text("192.0.2.1"));
+    let untrusted_peer = SocketAddr::from(([203, 0, 113, 9], 40_000));
+    assert_eq!(
+        address_of(forwarded("198.51.100.1").peer_addr(untrusted_peer)),
+        text("203.0.113.9")
+    );
+    assert_eq!(address_of(TestRequest::get()), None);
+}
+
+#[actix_web::test]
+async fn address_key_can_be_combined_with_other_values() {
+    let guard = guard_behind_proxies("X-Forwarded-For");
+    let per_path = |request: &HttpRequest| {
+        key::ip().read(request).map(|client| (client, request.path().to_owned()))
+    };
+    let limit = Limit::new("1/minute").key(per_path).name("per-path");
+    let app = App::new().default_service(web::get().to(async || "ok"));
+    let app = init_service(app.wrap(RateLimit::new(&guard, limit))).await;
+    for (address, path, status) in [
+        ("198.51.100.1", "/one", 200),
+        ("198.51.100.1", "/two", 200),
+        ("198.51.100.2", "/one", 200),
+        ("198.51.100.1", "/one", 429),
+    ] {
+        let request = TestRequest::get().uri(path).insert_header(("X-Forwarded-For", address));
+        assert_eq!(send(&app, from_client(1, request)).await.status, status, "{address} {path}");
     }
 }
 

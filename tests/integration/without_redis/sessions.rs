@@ -13,7 +13,10 @@ use actix_web::{
     web,
 };
 
-use crate::support::app::{from_client, send};
+use crate::support::{
+    app::{from_client, send},
+    log_lines,
+};
 
 #[post("/login/{user}")]
 async fn login(request: HttpRequest, user: web::Path<String>, session: Session) -> impl Responder {
@@ -37,6 +40,61 @@ handlers! {
     by_identity "/identity" "identity";
     by_session "/session" "session:name";
     by_number "/number" "session:user_id";
+}
+
+#[actix_web::test]
+async fn session_of_another_version_is_no_key_and_the_warning_names_the_version() {
+    use actix_session_other::{Session, SessionMiddleware, storage::CookieSessionStore};
+
+    log_lines::collect();
+    let guard = RateGuard::in_memory();
+    let limit = Limit::new("1000/minute").key(key::session("name")).name("other-session");
+    // The inner middleware reads the session before the limit could find it, so the session has the value.
+    let fill = async |session: Session| {
+        session.insert("name", "ann").unwrap();
+        session.get::<String>("name").unwrap()
+    };
+    let app = App::new()
+        .route("/", web::get().to(fill))
+        .wrap(RateLimit::new(&guard, limit))
+        .wrap(SessionMiddleware::new(CookieSessionStore::default(), CookieKey::generate()));
+    let app = init_service(app).await;
+    for _ in 0..100 {
+        assert_eq!(send(&app, from_client(1, TestRequest::get().uri("/"))).await.status, 200);
+    }
+    let lines = log_lines::with("limit `other-session` at ");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    let version = version_in_manifest("actix-session");
+    let advice = format!(
+        "The middleware must be of actix-session {version}: RateGuard does not find the sessions of other versions"
+    );
+    assert!(lines[0].contains(&advice), "{lines:?}");
+}
+
+/// Returns the version of a dependency of the workspace.
+fn version_in_manifest(name: &str) -> String {
+    let manifest: toml::Table = include_str!("../../../Cargo.toml").parse().unwrap();
+    let dependency = &manifest["workspace"]["dependencies"][name];
+    let version = dependency.get("version").unwrap_or(dependency);
+    version.as_str().unwrap().to_owned()
+}
+
+#[actix_web::test]
+async fn missing_identity_middleware_is_logged_at_the_first_request() {
+    log_lines::collect();
+    let guard = RateGuard::in_memory();
+    let limit = Limit::new("1/minute").key(key::identity()).name("no-identity");
+    let app =
+        App::new().route("/", web::get().to(async || "ok")).wrap(RateLimit::new(&guard, limit));
+    let app = init_service(app).await;
+    let status = async || send(&app, from_client(1, TestRequest::get().uri("/"))).await.status;
+    // The request has no key, so the limit counts it by address.
+    assert_eq!([status().await, status().await], [200, 429]);
+    let version = version_in_manifest("actix-identity");
+    let text =
+        format!("no `IdentityMiddleware` of actix-identity {version} has handled the request");
+    let lines = log_lines::with(&text);
+    assert!(lines.iter().any(|line| line.starts_with("ERROR ")), "{lines:?}");
 }
 
 #[actix_web::test]

@@ -43,9 +43,7 @@ fn build_without_the_policy_of_an_attribute_suggests_a_policy() {
     );
     assert_eq!(
         report("no policies"),
-        format!(
-            "{start}; expected a policy of this name, found none. Add the policy. {OTHER_GUARD}"
-        )
+        format!("{start}; no policy is defined. Add the policy. {OTHER_GUARD}")
     );
     assert_eq!(
         report("misspelled"),
@@ -79,17 +77,27 @@ fn build_with_two_quotas_under_one_name_names_both_attributes() {
 fn infallible_constructor_logs_mistakes_of_attributes() {
     let log = report("log");
     assert!(log.starts_with("ERROR unknown policy `search`, used by the attribute at "), "{log}");
-    assert!(log.ends_with(". Until then, the handlers of these limits respond with 500"), "{log}");
-    // The first request to one of two limits with the same name reserves the name for this limit.
-    assert_eq!(reports("request"), ["/admin/login 200", "/login 500", "/search 500"]);
+    assert!(
+        log.ends_with(". Until you change it, the handler of this attribute responds with 500"),
+        "{log}"
+    );
+    let log = &reports("log")[1];
+    assert!(
+        log.starts_with("ERROR two limits are named `login` but have different quotas"),
+        "{log}"
+    );
+    let end = ". Until you change it, the handlers of all limits with this name respond with 500";
+    assert!(log.ends_with(end), "{log}");
+    // The message is true in each order of the requests.
+    assert_eq!(reports("request"), ["/admin/login 500", "/login 500", "/search 500"]);
     let [one, other] = lines_with("name = \"login\"")[..] else { panic!("there are two") };
     assert_eq!(
         reports("explanation"),
         [
-            format!("line {one}, passes"),
-            format!("line {other}, passes"),
             format!("line {one}, name conflict"),
-            format!("line {other}, passes"),
+            format!("line {other}, name conflict"),
+            format!("line {one}, name conflict"),
+            format!("line {other}, name conflict"),
         ]
     );
 }
@@ -98,8 +106,11 @@ fn infallible_constructor_logs_mistakes_of_attributes() {
 fn unknown_plan_is_logged_with_its_name_and_a_suggestion() {
     assert_eq!(report("plan"), "500");
     let log = reports("log").pop().unwrap();
-    let start = "ERROR a function chose the plan `premum\\n`, but the guard has no plan of this name; did you mean `premium`? expected one of `premium`. ";
-    assert!(log.starts_with(start), "{log}");
+    let line = lines_with("RateLimit::new(")[0];
+    let start = format!(
+        "ERROR the function of the limit without a name at tests/src/bin/startup.rs:{line} chose the plan `premum\\n`, but the guard has no plan of this name; did you mean `premium`? expected one of `premium`. "
+    );
+    assert!(log.starts_with(&start), "{log}");
 }
 
 #[test]

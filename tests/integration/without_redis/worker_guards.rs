@@ -7,6 +7,7 @@ use actix_web::web::ServiceConfig;
 
 use crate::support::{
     log_lines,
+    redis_server::free_port,
     server::{Server, get},
 };
 
@@ -24,7 +25,8 @@ fn warnings() -> Vec<String> {
         "WARN several workers of a server (or `Arbiter`s) have each built a guard of their own at",
     )
     .into_iter();
-    all.filter(|line| line.contains("worker_guards.rs:")).collect()
+    let all = all.filter(|line| line.contains("worker_guards.rs:"));
+    all.filter(|line| !line.contains("On a server")).collect()
 }
 
 /// Builds a guard on a thread with the name of a worker's thread, and waits until the thread has ended.
@@ -42,6 +44,20 @@ fn worker_that_replaces_a_crashed_worker_is_not_warned_about() {
         drop(guard);
         assert_eq!(log_lines::with(&format!("worker_guards.rs:{line}:")), Vec::<String>::new());
     }
+}
+
+#[test]
+fn warning_about_guards_on_redis_says_that_they_share_their_counts() {
+    log_lines::collect();
+    let url = format!("redis://127.0.0.1:{}", free_port());
+    let _server = start(move |app| {
+        app.app_data(RateGuard::redis(&url).prefix("workers").build().unwrap());
+    });
+    let effect =
+        "On a server, the guards share their counts, but each worker opens its own connections";
+    let all = log_lines::with(effect);
+    assert_eq!(all.len(), 1, "{all:?}");
+    assert!(all[0].contains("worker_guards.rs:") && !all[0].contains("In memory"), "{all:?}");
 }
 
 #[test]
@@ -71,4 +87,6 @@ fn only_a_guard_that_each_worker_builds_is_warned_about_once() {
     let places: BTreeSet<_> = found.iter().collect();
     assert_eq!((found.len(), places.len()), (2, 2), "{found:?}");
     assert!(found[0].contains("Build the guard before `HttpServer::new`"), "{found:?}");
+    let effect = ". In memory, each guard counts only the requests of its own worker";
+    assert!(found.iter().all(|line| line.contains(effect)), "{found:?}");
 }

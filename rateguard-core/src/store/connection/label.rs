@@ -13,6 +13,9 @@ pub(in crate::store) struct ServerLabel {
     pub(in crate::store) text: String,
     pub(in crate::store) advice: &'static Advice,
     pub(in crate::store) has_tls: bool,
+    pub(in crate::store) login: Login,
+    /// Whether the server is reached through a Unix socket.
+    pub(in crate::store) is_socket: bool,
     /// Whether `addresses` contains the address of the server itself. If not, they are addresses of sentinels or of
     /// nodes of a cluster.
     pub(in crate::store) is_server_address: bool,
@@ -22,12 +25,26 @@ pub(in crate::store) struct ServerLabel {
     pub(in crate::store) pool: usize,
 }
 
+/// Whether the program has set credentials for a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum Login {
+    /// A user and a password, or a token.
+    User,
+    /// Only a password, which is the password of the default user.
+    Password,
+    Missing,
+    /// The store does not know the credentials, or several servers have different ones.
+    Unknown,
+}
+
 /// What an operator may have to change if a server rejects connections. Each kind of server has its own advice.
 pub(in crate::store) struct Advice {
     /// The server closes the connection.
     pub(in crate::store) closed: &'static str,
-    /// The server rejects the credentials.
+    /// The server rejects the credentials. The text says so, and what to check.
     pub(in crate::store) authentication: &'static str,
+    /// The program has set no credentials, and the server requires them.
+    pub(in crate::store) missing_login: &'static str,
     /// The server sends no valid reply.
     pub(in crate::store) invalid_reply: &'static str,
 }

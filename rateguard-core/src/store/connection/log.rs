@@ -121,17 +121,20 @@ impl ConnectionLog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::connection::Advice;
+    use crate::store::connection::{Advice, Login};
 
     const SECOND: Duration = Duration::from_secs(1);
     const CLOSED: StoreError = StoreError::Disconnected(None);
 
     fn log() -> ConnectionLog {
-        static ADVICE: Advice = Advice { closed: "", authentication: "", invalid_reply: "" };
+        static ADVICE: Advice =
+            Advice { closed: "", authentication: "", missing_login: "", invalid_reply: "" };
         ConnectionLog::new(ServerLabel {
             text: String::new(),
             advice: &ADVICE,
             has_tls: false,
+            login: Login::Missing,
+            is_socket: false,
             is_server_address: true,
             addresses: Vec::new(),
             pool: 0,
@@ -186,8 +189,9 @@ mod tests {
     fn other_cause_of_an_outage_is_logged_after_ten_seconds() {
         let (mut log, start) = (log(), Instant::now());
         assert!(log.record_failure(CLOSED, None, start));
-        let logged =
-            |second: &u32| log.record_failure(StoreError::NotReady, None, start + *second * SECOND);
+        let logged = |second: &u32| {
+            log.record_failure(StoreError::NotReady(None), None, start + *second * SECOND)
+        };
         assert_eq!((1..30).filter(logged).collect::<Vec<_>>(), [10]);
     }
 }

@@ -5,6 +5,6 @@ mod log;
 pub(super) mod reason;
 
 pub(super) use self::{
-    label::{Advice, ServerLabel},
+    label::{Advice, Login, ServerLabel},
     log::ConnectionLog,
 };

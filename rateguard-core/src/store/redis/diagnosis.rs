@@ -6,7 +6,7 @@ use tokio::{net::TcpStream, time::timeout};
 
 use crate::{
     StoreError,
-    store::connection::{ServerLabel, reason::is_closed_by_server},
+    store::connection::{Login, ServerLabel, reason::is_closed_by_server},
 };
 
 /// The maximum time in total for the connection and for the reply.
@@ -31,6 +31,18 @@ pub(super) async fn diagnose(cause: StoreError, server: &ServerLabel) -> Option<
     }
     let [(host, port)] = server.addresses.as_slice() else { return None };
     let reply = timeout(TIMEOUT, ping(host, *port)).await.ok()?.ok()?;
+    if server.login == Login::Missing && reply.starts_with(b"-NOAUTH") && !was_closed {
+        // With a database other than 0, the client library reports only that it could not select the database.
+        return Some(server.advice.missing_login);
+    }
+    if cause == StoreError::Authentication
+        && server.login == Login::Password
+        && reply.starts_with(b"+PONG")
+    {
+        return Some(
+            "the server has no password, but the URL has one; remove it from the URL, or set `requirepass` on the server",
+        );
+    }
     reason(&reply, was_closed)
 }
 

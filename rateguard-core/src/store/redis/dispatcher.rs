@@ -316,7 +316,12 @@ impl Dispatcher {
 /// the cluster slot of this key migrates.
 fn may_concern_one_key(error: &RedisError) -> bool {
     let migrations = [ServerErrorKind::Ask, ServerErrorKind::TryAgain].map(ErrorKind::Server);
-    let causes = [StoreError::InvalidReply, StoreError::OutOfMemory, StoreError::Permission];
+    let causes = [
+        StoreError::InvalidReply,
+        StoreError::ForeignValue,
+        StoreError::OutOfMemory,
+        StoreError::Permission,
+    ];
     // An error without a code comes from the client library. The server may have run the script, so the requests must
     // not be sent again.
     //

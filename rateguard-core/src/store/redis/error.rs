@@ -30,7 +30,7 @@ pub(super) fn classify(error: &RedisError) -> StoreError {
 fn io_cause(error: &RedisError) -> Option<IoCause> {
     // The client library wraps its I/O errors in a reference-counted error, so the source is an `Arc<dyn Error>`.
     let source = error.source()?.downcast_ref::<Arc<dyn Error + Send + Sync>>()?;
-    Some(source.downcast_ref::<io::Error>()?.kind().into())
+    Some(source.downcast_ref::<io::Error>()?.into())
 }
 
 /// Returns true if a new connection may resolve the error. For example, the new connection may reach the new primary,
@@ -40,7 +40,7 @@ pub(super) fn needs_reconnect(cause: StoreError) -> bool {
         StoreError::Unreachable(_)
         | StoreError::Disconnected(_)
         | StoreError::Authentication
-        | StoreError::NotReady
+        | StoreError::NotReady(_)
         | StoreError::Database
         | StoreError::WrongServerKind
         | StoreError::NoPrimary => true,
@@ -54,11 +54,17 @@ pub(super) fn needs_reconnect(cause: StoreError) -> bool {
         | StoreError::Overloaded
         | StoreError::Throttled
         | StoreError::InvalidReply
+        | StoreError::ForeignValue
         | StoreError::Closed
         | StoreError::Forked
         | StoreError::PausedClock
         | StoreError::Other(_) => false,
     }
+}
+
+/// Returns true if the cause is a command or a permission that the server lacks. Most likely, all checks fail with it.
+pub(super) fn concerns_script(cause: StoreError) -> bool {
+    matches!(cause, StoreError::Permission | StoreError::UnknownCommand)
 }
 
 #[cfg(test)]
@@ -89,17 +95,17 @@ mod tests {
     #[test]
     fn error_replies_are_classified() {
         for (line, expected) in [
-            ("READONLY You can't write against a read only replica.", StoreError::NotReady),
+            ("READONLY You can't write against a read only replica.", StoreError::NotReady(None)),
             (
                 "ERR Error running script (call to f_0): @user_script:1: @user_script: 1: -READONLY You can't",
-                StoreError::NotReady,
+                StoreError::NotReady(None),
             ),
             (
                 "ERR Error running script (call to f_0): @user_script:1: @user_script: 1: -OOM command not allowed",
                 StoreError::OutOfMemory,
             ),
             ("OOM command not allowed when used memory > 'maxmemory'.", StoreError::OutOfMemory),
-            ("LOADING Redis is loading the dataset in memory", StoreError::NotReady),
+            ("LOADING Redis is loading the dataset in memory", StoreError::NotReady(None)),
             ("NOAUTH Authentication required.", StoreError::Authentication),
             ("NOPERM this user has no permissions", StoreError::Permission),
             (
@@ -117,7 +123,7 @@ mod tests {
             ("BUSY Redis is busy running a script.", StoreError::Busy),
             ("MOVED 3999 127.0.0.1:6381", StoreError::Cluster),
             ("CROSSSLOT Keys in request don't hash to the same slot", StoreError::CrossSlot),
-            ("WRONGTYPE Operation against a key", StoreError::InvalidReply),
+            ("WRONGTYPE Operation against a key", StoreError::ForeignValue),
             (
                 "ERR unknown command 'EVALSHA', with args beginning with: 'abc' '0' ",
                 StoreError::UnknownCommand,

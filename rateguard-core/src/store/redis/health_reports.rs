@@ -12,6 +12,8 @@ use crate::store::StoreError;
 pub(super) struct HealthReports {
     /// The number of the newest connection that was reported as broken, and the cause.
     broken: Mutex<Option<(u64, StoreError)>>,
+    /// The reason why the server cannot run the script, and the number of the connection on which it failed.
+    script_failure: Mutex<Option<(u64, StoreError)>>,
     /// Notified when the connection manager should test the connection.
     pub(super) wake: Notify,
 }
@@ -24,6 +26,20 @@ impl HealthReports {
             *broken = Some((generation, cause));
             self.wake.notify_one();
         }
+    }
+
+    /// Records whether the server runs the script on the connection with this number. A check or a test of the script
+    /// has shown it.
+    pub(super) fn record_script(&self, generation: u64, failure: Option<StoreError>) {
+        let mut recorded = self.script_failure.lock().unwrap_or_else(PoisonError::into_inner);
+        *recorded = failure.map(|cause| (generation, cause));
+    }
+
+    /// Returns the reason why the server cannot run the script on the connection with this number.
+    pub(super) fn script_failure(&self, generation: u64) -> Option<StoreError> {
+        // Code under this lock only assigns one value, so the value is consistent even if the lock is poisoned.
+        let recorded = self.script_failure.lock().unwrap_or_else(PoisonError::into_inner);
+        recorded.filter(|(number, _)| *number == generation).map(|(_, cause)| cause)
     }
 
     /// Returns the cause if the connection with this number, or a newer connection, was reported as broken.
@@ -67,7 +83,7 @@ mod tests {
     fn reports_on_an_old_connection_do_not_affect_a_newer_one() {
         let reports = HealthReports::default();
         reports.mark_broken(2, StoreError::Disconnected(None));
-        reports.mark_broken(1, StoreError::NotReady);
+        reports.mark_broken(1, StoreError::NotReady(None));
         assert_eq!(reports.broken_cause(1), Some(StoreError::Disconnected(None)));
         assert_eq!(reports.broken_cause(2), Some(StoreError::Disconnected(None)));
         assert_eq!(reports.broken_cause(3), None);

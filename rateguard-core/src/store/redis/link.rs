@@ -15,7 +15,7 @@ use super::{
     batch_queue::BatchQueue,
     connector::Source,
     dispatcher::Dispatcher,
-    error::needs_reconnect,
+    error::{concerns_script, needs_reconnect},
     health_reports::{HealthReports, InFlightGuard},
     link_state::{ActiveConnection, LinkState},
     pending_request::{PendingRequest, RequestError},
@@ -49,8 +49,13 @@ impl Link {
         let (sender, state) = watch::channel(LinkState::Connecting);
         let (reports, queue) = (Arc::<HealthReports>::default(), Arc::<BatchQueue>::default());
         let progress = Arc::new(Progress::new(deadline));
-        let connection_manager =
-            ConnectionManager { source, deadline, state: sender, reports: Arc::clone(&reports) };
+        let connection_manager = ConnectionManager {
+            source,
+            deadline,
+            state: sender,
+            reports: Arc::clone(&reports),
+            script: Arc::clone(&script),
+        };
         let dispatcher = Dispatcher {
             queue: Arc::clone(&queue),
             script,
@@ -116,7 +121,15 @@ impl Link {
     pub(super) fn report_error(&self, generation: u64, cause: StoreError) {
         if needs_reconnect(cause) {
             self.reports.mark_broken(generation, cause);
+        } else if concerns_script(cause) {
+            self.reports.record_script(generation, Some(cause));
         }
+    }
+
+    /// Returns an error if there is no live connection, or if the server cannot run the script.
+    pub(super) fn health(&self) -> Result<(), StoreError> {
+        let live = self.live_now()?;
+        self.reports.script_failure(live.generation).map_or(Ok(()), Err)
     }
 
     /// Returns a guard for a request in flight. If the guard is dropped before the request is complete, the connection

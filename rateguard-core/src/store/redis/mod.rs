@@ -21,7 +21,9 @@ mod queued_request;
 mod reconnect;
 mod router;
 mod script_error;
+mod script_log;
 mod script_runner;
+mod script_test;
 mod sentinel;
 mod server_label;
 mod target;
@@ -81,7 +83,7 @@ impl RedisStore {
         deadline: Duration,
     ) -> Result<Self, BuildError> {
         let io_thread = IoThread::start("rateguard-redis").map_err(BuildError::Thread)?;
-        let script = Arc::new(ScriptRunner::new());
+        let script = Arc::new(ScriptRunner::new(&prefix, log));
         let (router, label) = server.router(deadline, &script, io_thread.handle())?;
         let transport = RedisTransport { router, script, io_thread };
         let keyspace = Keyspace { server: label.text, prefix, pool: label.pool };
@@ -155,7 +157,7 @@ impl Transport for RedisTransport {
                 }
             }
         }
-        Err(StoreError::NotReady)
+        Err(StoreError::NotReady(None))
     }
 
     fn health(&self) -> Result<(), StoreError> {

@@ -17,10 +17,14 @@ use super::{
     health_reports::HealthReports,
     heartbeat::HEARTBEAT_INTERVAL,
     link_state::{ActiveConnection, LinkState},
+    script_log::ScriptLog,
+    script_runner::ScriptRunner,
+    script_test::TestResult,
 };
 use crate::store::{
     StoreError,
     connection::{ConnectionLog, ServerLabel},
+    error::NotReadyCause,
     io_thread::CONNECT_BACKOFF,
     server_clock::ServerClock,
 };
@@ -36,18 +40,20 @@ pub(super) struct ConnectionManager {
     pub(super) deadline: Duration,
     pub(super) state: watch::Sender<LinkState>,
     pub(super) reports: Arc<HealthReports>,
+    pub(super) script: Arc<ScriptRunner>,
 }
 
 impl ConnectionManager {
     pub(super) async fn run(self) {
         let mut log = ConnectionLog::new(self.source.label());
+        let mut script_log = ScriptLog::new(self.source.label().text);
         let mut backoff = CONNECT_BACKOFF;
         let mut last_failure = Instant::now();
         for generation in 1.. {
             let opened = self.open(generation).await;
             let was_rejected = opened.is_err();
             let cause = match opened {
-                Ok(live) => self.serve(live, &mut log).await,
+                Ok(live) => self.serve(live, &mut log, &mut script_log).await,
                 Err(cause) => cause,
             };
             let was_stable = last_failure.elapsed() >= BACKOFF_RESET_AFTER;
@@ -82,18 +88,34 @@ impl ConnectionManager {
     }
 
     /// Lets checks use the connection until it is broken. Returns the reason why it is broken.
-    async fn serve(&self, live: ActiveConnection, log: &mut ConnectionLog) -> StoreError {
+    async fn serve(
+        &self,
+        live: ActiveConnection,
+        log: &mut ConnectionLog,
+        script_log: &mut ScriptLog,
+    ) -> StoreError {
         log.connected();
         self.state.send_replace(LinkState::Up(live.clone()));
-        match select(pin!(self.monitor(&live)), pin!(self.source.primary_changed())).await {
+        match select(pin!(self.monitor(&live, script_log)), pin!(self.source.primary_changed()))
+            .await
+        {
             Either::Left((cause, _)) => cause,
-            Either::Right(((), _)) => StoreError::NotReady,
+            Either::Right(((), _)) => StoreError::NotReady(None),
         }
     }
 
-    /// Sends heartbeats until the connection is broken. Returns the reason why it is broken.
-    async fn monitor(&self, live: &ActiveConnection) -> StoreError {
+    /// Tests the script, and sends heartbeats until the connection is broken. Returns the reason why it is broken.
+    ///
+    /// Checks use the connection during the test, because the test must not delay the first of them. While the server
+    /// cannot run the script, the test is repeated after each heartbeat, so the guard notices when an operator has
+    /// corrected the server.
+    async fn monitor(&self, live: &ActiveConnection, script_log: &mut ScriptLog) -> StoreError {
+        let mut is_first = true;
         loop {
+            if is_first || self.reports.script_failure(live.generation).is_some() {
+                self.test_script(live, script_log).await;
+                is_first = false;
+            }
             let _ = timeout(HEARTBEAT_INTERVAL, self.reports.wake.notified()).await;
             if let Some(cause) = self.reports.broken_cause(live.generation) {
                 return cause;
@@ -104,6 +126,15 @@ impl ConnectionManager {
             // Wait before the next heartbeat, because each check that exceeds its deadline requests a heartbeat.
             sleep(MIN_HEARTBEAT_INTERVAL).await;
         }
+    }
+
+    /// Tests whether the server runs the script. If the test has no result in time, the last result stays.
+    async fn test_script(&self, live: &ActiveConnection, log: &mut ScriptLog) {
+        let ScriptRunner { command, test } = &*self.script;
+        let result = timeout(self.deadline, test.run(command, &live.connection)).await;
+        let Ok(TestResult { failure, is_role_denied }) = result else { return };
+        self.reports.record_script(live.generation, failure.as_ref().map(|it| it.cause));
+        log.tested(failure, is_role_denied);
     }
 
     /// Sends `ROLE` and `TIME`. Tests that the server replies and is a primary, not a sentinel, and records the time of the
@@ -125,7 +156,7 @@ impl ConnectionManager {
         for reply in replies {
             match reply.extract_error() {
                 Ok(role) if has_role(&role, &["slave", "replica"]) => {
-                    return Err(StoreError::NotReady);
+                    return Err(StoreError::NotReady(Some(NotReadyCause::Replica)));
                 }
                 Ok(role) if has_role(&role, &["sentinel"]) => {
                     return Err(StoreError::WrongServerKind);

@@ -62,7 +62,7 @@ impl Router {
                     match classify(error) {
                         // Without a cluster URL, `StoreError::Cluster` means that the URL is wrong. Here the URL is
                         // correct, but the cluster is not ready. A new connection would not change this.
-                        StoreError::Cluster => return Err(StoreError::NotReady),
+                        StoreError::Cluster => return Err(StoreError::NotReady(None)),
                         cause => cause,
                     }
                 }
@@ -93,10 +93,10 @@ impl Router {
         }
     }
 
-    /// Returns an error if one of the servers has no live connection.
+    /// Returns an error if one of the servers has no live connection or cannot run the script.
     pub(super) fn health(&self) -> Result<(), StoreError> {
         match self {
-            Self::One(link) => link.live_now().map(|_| ()),
+            Self::One(link) => link.health(),
             Self::Cluster(cluster) => cluster.health(),
         }
     }

@@ -35,7 +35,7 @@ mod tests {
                 "@user_script: 36: -OOM command not allowed when used memory > 'maxmemory'.",
                 StoreError::OutOfMemory,
             ),
-            ("WRONGTYPE this key was not written by RateGuard", StoreError::InvalidReply),
+            ("WRONGTYPE this key was not written by RateGuard", StoreError::ForeignValue),
             (
                 "ERR ACL failure in script: User limiter has no permissions to run the 'zadd' command",
                 StoreError::Permission,
@@ -44,7 +44,7 @@ mod tests {
                 "@user_script: 7: @user_script: 7: The user executing the script can't run this command or subcommand",
                 StoreError::Permission,
             ),
-            ("READONLY You can't write against a read only replica.", StoreError::NotReady),
+            ("READONLY You can't write against a read only replica.", StoreError::NotReady(None)),
             (
                 "@user_script: 7: Unknown Redis command called from Lua script",
                 StoreError::UnknownCommand,

@@ -5,10 +5,13 @@ use redis::{
     aio::MultiplexedConnection,
 };
 
-use super::script_error::cause_of_text;
+use super::{script_error::cause_of_text, script_test::ScriptTest};
 use crate::{
     StoreError,
-    store::script::{Argument, Batch, BatchReply, ScriptBy, ScriptCommand},
+    store::{
+        log_encoding::LogEncoding,
+        script::{Argument, Batch, BatchReply, ScriptBy, ScriptCommand},
+    },
 };
 
 /// Selects a reply that contains eight bytes for each number. The client decodes these bytes faster than the numbers
@@ -17,6 +20,7 @@ const REPLY_ENCODING: &str = "bytes";
 
 pub(super) struct ScriptRunner {
     pub(super) command: ScriptCommand,
+    pub(super) test: ScriptTest,
 }
 
 /// The reply of a server to one batch, before the outcomes of the requests are decoded.
@@ -38,8 +42,9 @@ pub(super) fn invalid_reply() -> RedisError {
 }
 
 impl ScriptRunner {
-    pub(super) fn new() -> Self {
-        Self { command: ScriptCommand::new() }
+    /// `prefix` is the text with which all Redis keys of the store begin.
+    pub(super) fn new(prefix: &str, log: LogEncoding) -> Self {
+        Self { command: ScriptCommand::new(), test: ScriptTest::new(prefix, log) }
     }
 
     /// Sends these batches in one pipeline, and returns one reply for each batch. If `asking` is true, there must be

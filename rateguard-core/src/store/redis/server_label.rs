@@ -2,11 +2,12 @@
 
 use redis::{ConnectionAddr, ConnectionInfo};
 
-use crate::store::connection::{Advice, ServerLabel};
+use crate::store::connection::{Advice, Login, ServerLabel};
 
 static ADVICE: Advice = Advice {
     closed: "the server closed the connection; check that the port speaks the Redis protocol, and whether it expects TLS (rediss://)",
-    authentication: "the server rejected the user or the password; in a URL, percent-encode characters such as @ : / in a password, and omit the password if the server has none",
+    authentication: "the server rejected the user or the password; check both, and percent-encode characters such as @ : / in the URL",
+    missing_login: "the server requires a password; add it to the URL: redis://:PASSWORD@HOST",
     invalid_reply: "the server rejected the connection; check that it is a Redis server",
 };
 
@@ -29,12 +30,15 @@ impl ServerLabel {
         let addresses: Vec<_> =
             nodes.clone().into_iter().map(|node| node.addr().to_string()).collect();
         let label = Self::new(format!("Redis at {description} {}", addresses.join(", ")), nodes);
-        Self { is_server_address: false, ..label }
+        // The servers behind the nodes may have other credentials.
+        Self { is_server_address: false, login: Login::Unknown, ..label }
     }
 
     /// Describes a cluster. `seeds` are the nodes in the URL.
     pub(super) fn of_cluster(seeds: &[ConnectionInfo]) -> Self {
-        Self::of_nodes("the cluster with the nodes", seeds)
+        let label = Self::of_nodes("the cluster with the nodes", seeds);
+        // All nodes of a cluster get the same login.
+        Self { login: seeds.first().map_or(Login::Unknown, login), ..label }
     }
 
     /// Describes the server of the application's pool. The address is not available.
@@ -42,22 +46,45 @@ impl ServerLabel {
     pub(super) fn of_pool(pool: &deadpool_redis::Pool) -> Self {
         let label = Self::new("Redis at the address of the application's pool".to_owned(), []);
         // All clones of a pool share its manager.
-        Self { pool: std::ptr::from_ref(pool.manager()).addr(), ..label }
+        let pool = std::ptr::from_ref(pool.manager()).addr();
+        Self { pool, login: Login::Unknown, ..label }
     }
 
     fn new<'a>(text: String, servers: impl IntoIterator<Item = &'a ConnectionInfo>) -> Self {
-        let (mut addresses, mut has_tls) = (Vec::new(), false);
+        let (mut addresses, mut has_tls, mut is_socket) = (Vec::new(), false, false);
+        let mut last_login = Login::Unknown;
         for server in servers {
+            last_login = login(server);
             match server.addr() {
                 ConnectionAddr::Tcp(host, port) => addresses.push((host.clone(), *port)),
                 ConnectionAddr::TcpTls { host, port, .. } => {
                     addresses.push((host.clone(), *port));
                     has_tls = true;
                 }
+                ConnectionAddr::Unix(_) => is_socket = true,
                 _ => {}
             }
         }
-        Self { text, advice: &ADVICE, has_tls, is_server_address: true, addresses, pool: 0 }
+        Self {
+            text,
+            advice: &ADVICE,
+            has_tls,
+            login: last_login,
+            is_socket,
+            is_server_address: true,
+            addresses,
+            pool: 0,
+        }
+    }
+}
+
+/// Returns whether the settings of a server have a user and a password.
+fn login(server: &ConnectionInfo) -> Login {
+    let settings = server.redis_settings();
+    match (settings.username(), settings.password()) {
+        (_, None) => Login::Missing,
+        (None, Some(_)) => Login::Password,
+        (Some(_), Some(_)) => Login::User,
     }
 }
 

@@ -32,7 +32,7 @@ pub(crate) trait Transport: Send + Sync {
         deadline: Instant,
     ) -> impl Future<Output = Result<BatchOutcome, StoreError>> + Send;
 
-    /// Returns an error if one of the servers has no live connection.
+    /// Returns an error if one of the servers has no live connection or cannot run the script.
     fn health(&self) -> Result<(), StoreError>;
 
     /// Returns the number of the server that stores the bucket of the first request.

@@ -8,7 +8,7 @@ use rustls::pki_types::ServerName;
 
 use crate::{
     UpstashError,
-    store::connection::{Advice, ServerLabel},
+    store::connection::{Advice, Login, ServerLabel},
 };
 
 /// The address of an Upstash server, and the values of the headers for each request to it.
@@ -63,6 +63,8 @@ impl Endpoint {
             text: format!("Upstash at {host}:{port}"),
             advice: &ADVICE,
             has_tls: self.tls.is_some(),
+            login: Login::User,
+            is_socket: false,
             is_server_address: true,
             addresses: vec![(host.clone(), port)],
             pool: 0,
@@ -73,6 +75,7 @@ impl Endpoint {
 static ADVICE: Advice = Advice {
     closed: "the server closed the connection; check that the URL is UPSTASH_REDIS_REST_URL",
     authentication: "the server rejected the token; check that it is UPSTASH_REDIS_REST_TOKEN of the same database",
+    missing_login: "the server requires a token; set UPSTASH_REDIS_REST_TOKEN of the same database",
     invalid_reply: "the server has no REST interface of Upstash; check that the URL is UPSTASH_REDIS_REST_URL",
 };
 

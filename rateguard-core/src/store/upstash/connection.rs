@@ -134,7 +134,7 @@ impl RestServer {
 
     async fn open(&self) -> Result<(Connection, Driver), StoreError> {
         let Endpoint { host, port, tls, .. } = &self.endpoint;
-        let unreachable = |error: io::Error| unreachable(error.kind());
+        let unreachable = |error: io::Error| StoreError::Unreachable(Some((&error).into()));
         let stream = TcpStream::connect((&**host, *port)).await.map_err(unreachable)?;
         // Disable Nagle's algorithm, because it would delay small requests.
         stream.set_nodelay(true).map_err(unreachable)?;

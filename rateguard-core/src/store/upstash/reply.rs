@@ -58,7 +58,7 @@ impl RestReply {
             401 => Err(StoreError::Authentication),
             403 => Err(StoreError::Permission),
             429 => Err(StoreError::Throttled),
-            500..=599 => Err(StoreError::NotReady),
+            500..=599 => Err(StoreError::NotReady(None)),
             // Every status that is not listed above is an error, for example a redirect. The client does not follow
             // redirects, because it must not send the token to another server.
             _ => Err(StoreError::InvalidReply),
@@ -129,7 +129,7 @@ mod tests {
             (200, r#"{"result":null}"#, Ok(())),
             (401, r#"{"error":"Unauthorized"}"#, Err(StoreError::Authentication)),
             (400, r#"{"error":"WRONGPASS invalid password"}"#, Err(StoreError::Authentication)),
-            (503, "", Err(StoreError::NotReady)),
+            (503, "", Err(StoreError::NotReady(None))),
             (429, "", Err(StoreError::Throttled)),
             (404, "<html>", Err(StoreError::InvalidReply)),
             (200, "<html>", Err(StoreError::InvalidReply)),
@@ -152,7 +152,11 @@ mod tests {
                 StoreError::Permission,
             ),
             (403, "Forbidden", StoreError::Permission),
-            (400, "READONLY You can't write against a read only replica.", StoreError::NotReady),
+            (
+                400,
+                "READONLY You can't write against a read only replica.",
+                StoreError::NotReady(None),
+            ),
             (
                 400,
                 "OOM command not allowed when used memory > 'maxmemory'.",
@@ -173,8 +177,8 @@ mod tests {
             (400, "ERR max concurrent connections exceeded", StoreError::Throttled),
             (400, "ERR max request size exceeded", StoreError::InvalidReply),
             (429, "Too many requests", StoreError::Throttled),
-            (500, "", StoreError::NotReady),
-            (503, "NOSCRIPT", StoreError::NotReady),
+            (500, "", StoreError::NotReady(None)),
+            (503, "NOSCRIPT", StoreError::NotReady(None)),
             (400, "ERR wrong number of arguments", StoreError::InvalidReply),
             (400, "ERR Command is not available: 'EVALSHA'.", StoreError::UnknownCommand),
             (400, "ERR unknown command 'EVALSHA'", StoreError::UnknownCommand),

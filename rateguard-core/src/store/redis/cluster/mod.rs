@@ -111,7 +111,7 @@ impl Cluster {
             }
             _ => return Err(None),
         };
-        let address = redirect().ok_or(StoreError::NotReady)?;
+        let address = redirect().ok_or(StoreError::NotReady(None))?;
         let node = self.nodes.redirected(&address).await?;
         Ok(self.destination_at(&node, destination.slot, needs_asking).await?)
     }
@@ -140,6 +140,8 @@ impl Cluster {
 
     /// Returns an error if a cluster slot has no master, or if its master has no live connection.
     pub(super) fn health(&self) -> Result<(), StoreError> {
-        self.nodes.map_now()?.health()
+        let map = self.nodes.map_now()?;
+        map.health()?;
+        map.nodes().try_for_each(|node| node.link.health())
     }
 }

@@ -102,12 +102,12 @@ impl SlotMap {
         let mut next = 0;
         for (first, last, node) in &self.ranges {
             if *first > next {
-                return Err(StoreError::NotReady);
+                return Err(StoreError::NotReady(None));
             }
             next = next.max(last.saturating_add(1));
             node.link.live_now()?;
         }
-        if next < SLOTS { Err(StoreError::NotReady) } else { Ok(()) }
+        if next < SLOTS { Err(StoreError::NotReady(None)) } else { Ok(()) }
     }
 }
 
@@ -151,7 +151,7 @@ impl Nodes {
             let _ = state.wait_for(|state| !matches!(state, SlotMapState::Loading)).await;
             map = self.map_now();
         }
-        map?.node(slot).cloned().ok_or(StoreError::NotReady)
+        map?.node(slot).cloned().ok_or(StoreError::NotReady(None))
     }
 
     /// Returns the node at the address that a redirect names. If the address is neither in the URL nor in the map,
@@ -171,9 +171,9 @@ impl Nodes {
             }
         }
         if !self.has_member(address) {
-            return Err(StoreError::NotReady);
+            return Err(StoreError::NotReady(None));
         }
-        self.at(address).map_err(|_| StoreError::NotReady)
+        self.at(address).map_err(|_| StoreError::NotReady(None))
     }
 
     fn has_member(&self, address: &NodeAddress) -> bool {

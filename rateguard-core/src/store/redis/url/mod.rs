@@ -45,8 +45,12 @@ pub(super) enum Target {
 /// Each form also has the query parameter `protocol`, which is `2`, `resp2`, `3` or `resp3`. Users, passwords and the
 /// path of a socket are percent-encoded.
 pub(super) fn parse(url: &str) -> Result<Target, RedisUrlError> {
-    // Such a character is probably a mistake, for example the line end of a file with the URL.
-    if url.chars().any(|it| it.is_control() || it.is_whitespace()) {
+    let is_odd = |it: char| it.is_control() || it.is_whitespace();
+    // For example the line end of a file with the URL.
+    if url.starts_with(is_odd) || url.ends_with(is_odd) {
+        return Err(RedisUrlError::Untrimmed);
+    }
+    if url.chars().any(is_odd) {
         return Err(RedisUrlError::Characters);
     }
     let (scheme, rest) = url.split_once("://").ok_or(RedisUrlError::Scheme)?;
@@ -222,12 +226,12 @@ mod tests {
             ("rediss://:hunter2@localhost/#insecure", INSECURE),
             ("rediss://:hunter2@localhost/#inse\tcure", RedisUrlError::Characters),
             ("rediss://:hunter2@localhost/#\ninsecure", RedisUrlError::Characters),
-            ("rediss://:hunter2@localhost/#insecure\r", RedisUrlError::Characters),
-            (" rediss://:hunter2@localhost/", RedisUrlError::Characters),
+            ("rediss://:hunter2@localhost/#insecure\r", RedisUrlError::Untrimmed),
+            (" rediss://:hunter2@localhost/", RedisUrlError::Untrimmed),
             ("redi\tss://:hunter2@localhost/", RedisUrlError::Characters),
             ("redis://:hunt er2@localhost/", RedisUrlError::Characters),
-            ("redis://:hunter2@localhost/\u{a0}", RedisUrlError::Characters),
-            ("redis://:hunter2@localhost/\0", RedisUrlError::Characters),
+            ("redis://:hunter2@localhost/\u{a0}", RedisUrlError::Untrimmed),
+            ("redis://:hunter2@localhost/\0", RedisUrlError::Untrimmed),
             ("redis+cluster://:hunter2@a,\tb", RedisUrlError::Characters),
             ("redis+sentinel://:hunter2@a/ma\nin", RedisUrlError::Characters),
             ("redis://:hunter2@localhost/#secure", RedisUrlError::Malformed),
@@ -238,10 +242,10 @@ mod tests {
             ("redis+unix:///redis.sock?pass=hunter2&password=hunter2", RedisUrlError::Parameter),
             ("redis+cluster://:hunter2@a,b?db=1", RedisUrlError::Parameter),
             ("redis+sentinel://:hunter2@a/main?pass=hunter2", RedisUrlError::Parameter),
-            ("redis://:hunter2@localhost:port", RedisUrlError::Malformed),
+            ("redis://:hunter2@localhost:port", RedisUrlError::Port),
             ("redis://:hunter2@localhost/zero", RedisUrlError::Database),
             ("redis://", RedisUrlError::Malformed),
-            ("redis+cluster://:hunter2@a,b:port", RedisUrlError::Malformed),
+            ("redis+cluster://:hunter2@a,b:port", RedisUrlError::Port),
             ("redis+cluster://:hunter2@a,,b", RedisUrlError::Malformed),
             ("redis+cluster://:hunter2@a,b/1", RedisUrlError::ClusterDatabase),
             ("redis+cluster://", RedisUrlError::Malformed),
@@ -277,18 +281,21 @@ mod tests {
             ("redis://u:1/hunter2@localhost", RedisUrlError::Malformed),
             ("redis://a,b", RedisUrlError::Hosts),
             ("redis://a,b:6380/1", RedisUrlError::Hosts),
-            ("redis://localhost:", RedisUrlError::Malformed),
-            ("redis://localhost:0", RedisUrlError::Malformed),
-            ("redis://localhost:+1", RedisUrlError::Malformed),
-            ("redis://localhost:65536", RedisUrlError::Malformed),
-            ("redis://[::1", RedisUrlError::Malformed),
-            ("redis://[::1]6379", RedisUrlError::Malformed),
-            ("redis://::1", RedisUrlError::Malformed),
+            ("redis://localhost:", RedisUrlError::Port),
+            ("redis://localhost:0", RedisUrlError::Port),
+            ("redis://localhost:+1", RedisUrlError::Port),
+            ("redis://localhost:65536", RedisUrlError::Port),
+            ("redis://localhost:${PORT}", RedisUrlError::Port),
+            ("redis://:hunter2@${HOST}:6379", RedisUrlError::Host),
+            ("redis://:6379", RedisUrlError::Host),
+            ("redis://[::1", RedisUrlError::Host),
+            ("redis://[::1]6379", RedisUrlError::Port),
+            ("redis://::1", RedisUrlError::Host),
             ("redis://0.0.0.0", RedisUrlError::UnspecifiedAddress),
             ("redis://[::]:6379", RedisUrlError::UnspecifiedAddress),
             ("redis+cluster://a,0.0.0.0:7001", RedisUrlError::UnspecifiedAddress),
-            ("redis://h%6fst", RedisUrlError::Malformed),
-            ("redis://h\u{f6}st", RedisUrlError::Malformed),
+            ("redis://h%6fst", RedisUrlError::Host),
+            ("redis://h\u{f6}st", RedisUrlError::Host),
             ("redis://localhost//3", RedisUrlError::Database),
             ("redis://localhost/3/", RedisUrlError::Database),
             ("redis://localhost/x/../3", RedisUrlError::Database),
@@ -302,7 +309,7 @@ mod tests {
             ("redis+unix:///run/", RedisUrlError::Socket),
             ("redis+unix://", RedisUrlError::Socket),
             ("redis+cluster://a/0/", RedisUrlError::ClusterDatabase),
-            ("redis+cluster://a:", RedisUrlError::Malformed),
+            ("redis+cluster://a:", RedisUrlError::Port),
             ("REDIS://localhost", RedisUrlError::Scheme),
             ("redis+tls://:hunter2@a", RedisUrlError::Scheme),
             ("rediss+unix:///hunter2", RedisUrlError::Scheme),
@@ -316,12 +323,9 @@ mod tests {
     #[test]
     fn message_of_a_malformed_url_shows_the_forms_of_all_schemes() {
         for (url, form) in [
-            ("redis://h:port", "redis://[[user]:password@]host[:port][/database]"),
-            (
-                "redis+cluster://a,b:port",
-                "redis+cluster://[[user]:password@]host[:port],host[:port]",
-            ),
-            ("redis+sentinel://a:port/main", "redis+sentinel://[[user]:password@]host[:port],host"),
+            ("redis://:p%@h", "redis://[[user]:password@]host[:port][/database]"),
+            ("redis+cluster://a,,b", "redis+cluster://[[user]:password@]host[:port],host[:port]"),
+            ("redis+sentinel://a,/main", "redis+sentinel://[[user]:password@]host[:port],host"),
             ("redis+unix:///%zz", "redis+unix:///path"),
         ] {
             let message = parse(url).unwrap_err().to_string();

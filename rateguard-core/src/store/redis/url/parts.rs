@@ -37,7 +37,7 @@ impl<'a> Parts<'a> {
             return Err(RedisUrlError::Malformed);
         }
         let hosts = hosts.split(',').map(|host| parse_host(host, default_port));
-        let hosts = hosts.collect::<Option<Vec<_>>>().ok_or(RedisUrlError::Malformed)?;
+        let hosts = hosts.collect::<Result<Vec<_>, _>>()?;
         // A server listens on 0.0.0.0 or ::, but no client can connect to these addresses.
         let is_unspecified =
             |host: &str| host.parse().is_ok_and(|address: IpAddr| address.is_unspecified());
@@ -83,18 +83,26 @@ impl Login {
 }
 
 /// Parses a host with an optional port. An IPv6 address is in brackets.
-fn parse_host(text: &str, default_port: u16) -> Option<(String, u16)> {
+fn parse_host(text: &str, default_port: u16) -> Result<(String, u16), RedisUrlError> {
+    if text.is_empty() {
+        return Err(RedisUrlError::Malformed);
+    }
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
-            let (address, port) = rest.split_once(']')?;
-            (address.parse::<Ipv6Addr>().ok()?.to_string(), port)
+            let (address, port) = rest.split_once(']').ok_or(RedisUrlError::Host)?;
+            let address = address.parse::<Ipv6Addr>().map_err(|_| RedisUrlError::Host)?;
+            (address.to_string(), port)
         }
         None => {
             let end = text.find(':').unwrap_or(text.len());
-            (parse_name(&text[..end])?, &text[end..])
+            (parse_name(&text[..end]).ok_or(RedisUrlError::Host)?, &text[end..])
         }
     };
-    Some((host, if port.is_empty() { default_port } else { parse_port(port.strip_prefix(':')?)? }))
+    if port.is_empty() {
+        return Ok((host, default_port));
+    }
+    let port = port.strip_prefix(':').and_then(parse_port).ok_or(RedisUrlError::Port)?;
+    Ok((host, port))
 }
 
 fn parse_name(text: &str) -> Option<String> {
