@@ -172,7 +172,7 @@ fn invalid_builder_settings_are_rejected_with_the_reason() {
         ),
         (
             RateGuard::redis("redis://:hunter2@:port").prefix("test").build(),
-            "Redis URL: expected redis://",
+            "Redis URL: invalid host; expected a name",
         ),
     ] {
         let reason = reason(result.unwrap_err());

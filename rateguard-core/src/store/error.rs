@@ -296,7 +296,7 @@ impl fmt::Display for NotReadyCause {
 
 /// The kind of the I/O error that caused a [`StoreError`]. The value contains no text from the server, and no
 /// address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct IoCause {
     kind: io::ErrorKind,
     /// Whether the host name could not be resolved. The standard library has no kind for this error.
@@ -308,6 +308,17 @@ impl IoCause {
     #[must_use]
     pub fn kind(self) -> io::ErrorKind {
         self.kind
+    }
+}
+
+/// Formats the cause as one word, like [`io::ErrorKind`].
+impl fmt::Debug for IoCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_unresolved {
+            f.write_str("UnresolvedHost")
+        } else {
+            fmt::Debug::fmt(&self.kind, f)
+        }
     }
 }
 

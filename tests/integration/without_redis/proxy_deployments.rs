@@ -199,7 +199,10 @@ async fn explanation_shows_each_hop_as_in_the_document() {
     let explaining = guard.clone();
     let explain = move |request: HttpRequest| {
         let guard = explaining.clone();
-        async move { guard.explain_request(&request, &[]).await.client().to_string() }
+        async move {
+            let address = guard.client_ip(&request).unwrap();
+            format!("{address}\n{}", guard.explain_request(&request, &[]).await.client())
+        }
     };
     let app = app!(guard, web::resource("/address").to(explain));
     let request = TestRequest::get().uri("/address").insert_header((FORWARDED_FOR, "198.51.100.1"));
