@@ -10,6 +10,7 @@ use crate::{
     Key, Policy,
     count_rule::CountRuleRef,
     limit_check::{LimitCheck, LimitChecks},
+    penalty::AddedUnits,
 };
 
 /// The limits that have been applied to a request.
@@ -18,10 +19,15 @@ use crate::{
 /// policy. The first check, which the outermost middleware makes, counts the request. A repeated check uses the
 /// decision of the first check. If the cost of the repeated check is higher than the total that all earlier checks of
 /// the limit have counted, the repeated check counts the difference.
+///
+/// The units of a limit that must stay after the response are the highest cost of the checks whose rules count the
+/// response. Only the middleware of a check can refund the units of the check. It knows the rules of all checks that
+/// are closer to the handler. The checks of the limit that are farther from the handler have counted their whole costs
+/// before, so they need none of its units.
 #[derive(Default)]
 pub(crate) struct AppliedLimits {
     /// A limit has one entry for each check that has counted units, so it has several entries if the cost of a repeated
-    /// check was higher.
+    /// check was higher. The first entry of a limit also has the data about the whole limit.
     limits: RefCell<SmallVec<[AppliedLimit; 1]>>,
 }
 
@@ -32,18 +38,38 @@ struct AppliedLimit {
     key: Key,
     /// The units that this check has counted.
     cost: u32,
+    /// The units that earlier checks of the limit had counted before this check, if this is a repeated check.
+    earlier_cost: u32,
+    /// The index of the first entry of the limit.
+    first: usize,
+    /// In the first entry of a limit: the corrections that repeated checks require after the response.
     corrections: Corrections,
 }
 
-/// The corrections that repeated checks require after the response. The middleware of the first check makes them,
-/// because only this middleware has the reservation of the units and can refund the units.
+/// The corrections that the repeated checks of a limit require after the response.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Corrections {
-    /// Whether the response makes the request count under the rule of a repeated check.
-    pub(crate) counts_request: bool,
-    /// Whether the response counts towards a ban under the rule of a repeated check.
+struct Corrections {
+    /// The highest cost of the repeated checks whose rules count the response.
+    due_cost: u32,
+    /// Whether the response counts towards a ban under the rule of a repeated check. The middleware of the first check
+    /// counts the offence, so that the response is only one offence.
+    is_offence: bool,
+    /// The extra units that the middleware of the first check charges for repeated checks. Only this middleware has a
+    /// decision that the charge can update.
+    penalty: u32,
+    /// The number of extra units that the limit has charged or will charge.
+    charged_penalty: u32,
+}
+
+/// The effect of the response on the units that one check has counted.
+#[derive(Clone, Copy)]
+pub(crate) struct ResponseEffect {
+    /// The units that stay counted. The guard refunds the others.
+    pub(crate) kept: u32,
+    /// Whether the response is an offence: the rule of the limit counts only some responses, and counts this response.
+    /// Too many offences cause a ban.
     pub(crate) is_offence: bool,
-    /// The extra units that a handler has added after a repeated check.
+    /// The extra units that the guard charges.
     pub(crate) penalty: u32,
 }
 
@@ -52,9 +78,12 @@ pub(crate) struct RepeatedCheck<'a> {
     /// The index of the first entry of the limit.
     applied_index: usize,
     count: CountRuleRef<'a>,
-    /// Whether the repeated check counts units itself, because its cost is higher than the sum of all earlier entries
-    /// of the limit.
-    has_extra_cost: bool,
+    /// The whole cost of the check.
+    cost: u32,
+    is_in_shadow: bool,
+    /// The index of this check in the list of checks that count units. The list has this check if its cost is higher
+    /// than the sum of all earlier entries of the limit.
+    extra_check: Option<usize>,
 }
 
 impl<'a> RepeatedCheck<'a> {
@@ -63,10 +92,14 @@ impl<'a> RepeatedCheck<'a> {
         self.count
     }
 
+    pub(crate) fn is_in_shadow(&self) -> bool {
+        self.is_in_shadow
+    }
+
     /// Records that the extra cost of this check has not been counted, because the store failed and the limit fails
     /// open.
     pub(crate) fn drop_extra_cost(&mut self) {
-        self.has_extra_cost = false;
+        self.extra_check = None;
     }
 }
 
@@ -100,12 +133,19 @@ impl AppliedLimits {
             // A request whose cost is above the maximum can never be allowed. So this code does not reduce such a cost:
             // with a lower cost, the guard would deny the request only for a time, and the response would have a
             // `Retry-After`.
-            if check.cost <= check.policy.max_cost() {
+            let cost = check.cost;
+            if cost <= check.policy.max_cost() {
                 let costs = limits.iter().filter(|it| is_same(it)).map(|it| it.cost);
                 check.cost = check.cost.saturating_sub(costs.fold(0, u32::saturating_add));
             }
             let has_extra_cost = check.cost > 0;
-            repeated.push(RepeatedCheck { applied_index, count: check.count, has_extra_cost });
+            repeated.push(RepeatedCheck {
+                applied_index,
+                count: check.count,
+                cost,
+                is_in_shadow: check.policy.is_in_shadow(),
+                extra_check: has_extra_cost.then_some(checks.len()),
+            });
             if has_extra_cost {
                 checks.push(check);
             }
@@ -113,42 +153,78 @@ impl AppliedLimits {
         repeated
     }
 
-    /// Adds an entry for each of these checks. Returns the index of the first added entry.
-    pub(crate) fn add(&self, guard: &RateGuard, checks: &[LimitCheck<'_>]) -> usize {
+    /// Adds an entry for each of these checks. `repeated` has the repeated checks of the same middleware. Returns the
+    /// index of the first added entry.
+    pub(crate) fn add(
+        &self,
+        guard: &RateGuard,
+        checks: &[LimitCheck<'_>],
+        repeated: &[RepeatedCheck<'_>],
+    ) -> usize {
         let mut limits = self.limits.borrow_mut();
-        let first = limits.len();
-        limits.extend(checks.iter().map(|check| AppliedLimit {
-            guard_id: guard.id(),
-            policy: Policy::clone(&check.policy),
-            key: check.key,
-            cost: check.cost,
-            corrections: Corrections::default(),
+        let first_added = limits.len();
+        limits.extend(checks.iter().enumerate().map(|(index, check)| {
+            let repeated = repeated.iter().find(|it| it.extra_check == Some(index));
+            AppliedLimit {
+                guard_id: guard.id(),
+                policy: Policy::clone(&check.policy),
+                key: check.key,
+                cost: check.cost,
+                earlier_cost: repeated.map_or(0, |it| it.cost.saturating_sub(check.cost)),
+                first: repeated.map_or(first_added + index, |it| it.applied_index),
+                corrections: Corrections::default(),
+            }
         }));
-        first
+        first_added
     }
 
-    /// Returns the corrections that repeated checks have recorded for the entry with this index.
-    pub(crate) fn corrections(&self, index: usize) -> Corrections {
-        self.limits.borrow().get(index).map_or_else(Corrections::default, |it| it.corrections)
+    /// Returns the effect of the response on the units of the check that has the entry with this index. `response` is
+    /// `None` if no rule counts the response.
+    pub(crate) fn effect(
+        &self,
+        index: usize,
+        check: &LimitCheck<'_>,
+        response: Option<&HttpResponse<()>>,
+        penalty: AddedUnits,
+    ) -> ResponseEffect {
+        let limits = self.limits.borrow();
+        let entry = limits.get(index);
+        let (first, earlier_cost) = entry.map_or((index, 0), |it| (it.first, it.earlier_cost));
+        let corrections = limits.get(first).map_or_else(Corrections::default, |it| it.corrections);
+        let is_first = first == index;
+        let counts = response.is_some_and(|response| check.count.counts(response));
+        let due = corrections.due_cost.saturating_sub(earlier_cost).min(check.cost);
+        let is_offence = corrections.is_offence || (counts && !check.counts_always());
+        let penalty = penalty.to_charge(corrections.charged_penalty);
+        ResponseEffect {
+            kept: if counts { check.cost } else { due },
+            is_offence: is_first && is_offence && !check.is_shared,
+            penalty: if is_first { penalty.saturating_add(corrections.penalty) } else { penalty },
+        }
     }
 
-    /// Records the corrections of a repeated check, after the response. `penalty` is in units.
+    /// Records the corrections of a repeated check, after the response. `response` is `None` if no rule counts the
+    /// response.
     pub(crate) fn record_corrections(
         &self,
         repeated: &RepeatedCheck<'_>,
-        response: &HttpResponse<()>,
-        penalty: u32,
+        response: Option<&HttpResponse<()>>,
+        penalty: AddedUnits,
     ) {
-        let counts_request = repeated.count.counts(response);
+        let counts = response.is_some_and(|response| repeated.count.counts(response));
         if let Some(limit) = self.limits.borrow_mut().get_mut(repeated.applied_index) {
             let corrections = &mut limit.corrections;
-            corrections.counts_request |= counts_request;
-            corrections.is_offence |= counts_request && !repeated.count.counts_always();
+            if counts {
+                corrections.due_cost = corrections.due_cost.max(repeated.cost);
+            }
+            corrections.is_offence |= counts && !repeated.count.counts_always();
             // If a repeated check has an extra cost, it has its own entry, and the middleware of this check charges the
             // penalty.
-            if !repeated.has_extra_cost {
-                corrections.penalty = corrections.penalty.saturating_add(penalty);
+            if repeated.extra_check.is_none() {
+                let units = penalty.to_charge(corrections.charged_penalty);
+                corrections.penalty = corrections.penalty.saturating_add(units);
             }
+            corrections.charged_penalty = penalty.total;
         }
     }
 }

@@ -11,11 +11,12 @@ use smallvec::SmallVec;
 
 use crate::{
     Decision, Rejection, Request, Reservation, Unavailable, UndecidedReason,
-    applied_limits::RepeatedCheck,
+    applied_limits::{RepeatedCheck, ResponseEffect},
     cors,
     count_rule::CountRuleRef,
     decision_update::{DecisionUpdate, PENALTY_FAILURE, REFUND_FAILURE},
     limit_check::{LimitCheck, LimitChecks},
+    penalty::AddedUnits,
     request_state::RequestState,
     response::EarlyResponse,
 };
@@ -139,18 +140,6 @@ pub(crate) struct Admission<'a> {
     shadow_holds: Option<ShadowHolds>,
 }
 
-/// The effect of the response on one limit.
-#[derive(Clone, Copy)]
-struct ResponseEffect {
-    /// Whether the response makes the request count.
-    counts: bool,
-    /// Whether the response is an offence: the rule of the limit counts only some responses, and counts this response.
-    /// Too many offences cause a ban.
-    is_offence: bool,
-    /// The extra units that the guard charges.
-    penalty: u32,
-}
-
 type ResponseEffects = SmallVec<[ResponseEffect; 1]>;
 
 impl<'a> Admission<'a> {
@@ -177,7 +166,7 @@ impl<'a> Admission<'a> {
         shadow_holds: Option<ShadowHolds>,
     ) -> Self {
         state.add_undecided(UndecidedReason::Shadow);
-        let first_applied = state.applied.add(self.guard, &checks);
+        let first_applied = state.applied.add(self.guard, &checks, &self.repeated);
         Self { checks, first_applied, shadow_holds, ..self }
     }
 
@@ -197,7 +186,7 @@ impl<'a> Admission<'a> {
             return Err(EarlyResponse::rejection(Rejection::Denied(decision), on_reject));
         }
         let decision = Some(state.push(decision));
-        let first_applied = state.applied.add(self.guard, &checks);
+        let first_applied = state.applied.add(self.guard, &checks, &self.repeated);
         Ok(Self { checks, first_applied, decision, reservation, ..self })
     }
 
@@ -237,13 +226,14 @@ impl<'a> Admission<'a> {
         let (response, body) = response.into_parts();
         let effects = self.effects(&state, &response);
         if let Some(holds) = self.shadow_holds.take() {
-            holds.refund(|index| !effects[index].counts);
+            holds.refund_except(|index| effects[index].kept);
             if effects.iter().any(|it| it.penalty > 0) {
                 self.penalty_request(&effects).debit_shadow_only();
             }
         }
         if let Some(index) = self.decision
-            && effects.iter().any(|it| !it.counts || it.is_offence || it.penalty > 0)
+            && (self.has_refund(&effects)
+                || effects.iter().any(|it| it.is_offence || it.penalty > 0))
             && let Some(decision) = state.get(index)
         {
             let mut update = DecisionUpdate { decision, is_changed: false };
@@ -258,34 +248,35 @@ impl<'a> Admission<'a> {
         response.set_body(body)
     }
 
-    /// Determines the effect of the response on each limit. For repeated checks, records the
-    /// corrections that the outer middlewares make later.
+    /// Determines the effect of the response on each limit. For repeated checks, records the corrections that the outer
+    /// middlewares make later.
     fn effects(&self, state: &RequestState, response: &HttpResponse<()>) -> ResponseEffects {
         let is_sent_by_cors = self.is_preflight && cors::is_sent_by_cors(response);
         if is_sent_by_cors {
             cors::warn_about_order();
         }
-        // `take` removes the penalty from the state, so the limits of an outer middleware do not charge it again.
-        let penalty = match self.checks.is_empty() && self.repeated.is_empty() {
-            true => 0,
-            false => state.penalty.take(),
-        };
-        if !is_sent_by_cors {
-            for repeated in &self.repeated {
-                state.applied.record_corrections(repeated, response, penalty);
-            }
-        }
+        let response = (!is_sent_by_cors).then_some(response);
+        let penalty = state.penalty.get();
         let effect = |(index, check): (usize, &LimitCheck<'_>)| {
-            let corrections = state.applied.corrections(self.first_applied + index);
-            let counts = !is_sent_by_cors && check.count.counts(response);
-            let is_offence = corrections.is_offence || (counts && !check.counts_always());
-            ResponseEffect {
-                counts: counts || corrections.counts_request,
-                is_offence: is_offence && !check.is_shared,
-                penalty: penalty.saturating_add(corrections.penalty),
-            }
+            state.applied.effect(self.first_applied + index, check, response, penalty)
         };
-        self.checks.iter().enumerate().map(effect).collect()
+        let effects = self.checks.iter().enumerate().map(effect).collect();
+        for repeated in &self.repeated {
+            state.applied.record_corrections(repeated, response, penalty);
+        }
+        let mut checked = self.checks.iter().map(|it| it.policy.is_in_shadow());
+        let mut repeated = self.repeated.iter().map(RepeatedCheck::is_in_shadow);
+        // The enforced limits of an outer middleware do not charge the penalty again. If all limits are in shadow mode,
+        // the outer limits also charge the penalty, so that a trial of a limit does not weaken the enforced limits.
+        if checked.any(|is_in_shadow| !is_in_shadow) || repeated.any(|is_in_shadow| !is_in_shadow) {
+            state.penalty.set(AddedUnits { charged: penalty.total, ..penalty });
+        }
+        effects
+    }
+
+    /// Returns whether the guard refunds units of at least one limit.
+    fn has_refund(&self, effects: &[ResponseEffect]) -> bool {
+        self.checks.iter().zip(effects).any(|(check, effect)| effect.kept < check.cost)
     }
 
     /// Builds a request to the guard that charges the penalties to the limits.
@@ -303,9 +294,9 @@ impl<'a> Admission<'a> {
         effects: &[ResponseEffect],
     ) {
         if let Some(reservation) = reservation
-            && !effects.iter().all(|it| it.counts)
+            && self.has_refund(effects)
         {
-            let refund = reservation.refund_where(|index| !effects[index].counts).await;
+            let refund = reservation.refund_except(|index| effects[index].kept).await;
             update.apply(refund, &REFUND_FAILURE);
         }
         if effects.iter().any(|it| it.penalty > 0) {

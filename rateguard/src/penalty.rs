@@ -7,14 +7,32 @@ use futures_util::future::{Ready, ready};
 
 use crate::request_state::RequestState;
 
+/// The extra units that a handler has added to a request. The units are numbered in the order in which they were added.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct AddedUnits {
+    /// The number of all units.
+    pub(crate) total: u32,
+    /// The number of units that enforced limits have charged. A limit that is farther from the handler does not charge
+    /// these units.
+    pub(crate) charged: u32,
+}
+
+impl AddedUnits {
+    /// Returns the number of units that a limit must charge. The limit has already charged the first `by_limit` units.
+    pub(crate) fn to_charge(self, by_limit: u32) -> u32 {
+        self.total.saturating_sub(self.charged.max(by_limit))
+    }
+}
+
 /// Lets a handler charge extra units for a request, for example for a failed login or an expensive search.
 ///
 /// The guard charges the units after the handler has responded, even if they exceed the limit. It charges only the
 /// limits that are closest to the handler and apply to the request. These are the limits of the handler's macro
 /// attributes. If none of these limits applies, the guard charges the limits of the innermost middleware that has a
-/// limit for the request. The headers of the response report the units that are left after the charge. A penalty
-/// has no effect if no limit has decided on the request. If the route has no limit, the guard logs one warning for this
-/// route.
+/// limit for the request. A limit in shadow mode counts the penalty, too, but the penalty then also applies to the
+/// enforced limits that are next closest to the handler. The headers of the response report the units that are left
+/// after the charge. A penalty has no effect if no limit has decided on the request. If the route has no limit, the guard
+/// logs one warning for this route.
 ///
 /// ```
 /// # use actix_web::{HttpResponse, post, web};
@@ -40,8 +58,9 @@ impl Penalty {
 
     /// Adds units to the penalty of the request. The total penalty of a request is at most [`MAX`](Self::MAX).
     pub fn add(&self, units: u32) {
-        let sum = self.state.penalty.get().saturating_add(units);
-        self.state.penalty.set(sum.min(Self::MAX));
+        let added = self.state.penalty.get();
+        let total = added.total.saturating_add(units).min(Self::MAX);
+        self.state.penalty.set(AddedUnits { total, ..added });
     }
 }
 
@@ -58,6 +77,6 @@ impl FromRequest for Penalty {
 
 impl fmt::Debug for Penalty {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Penalty").field("units", &self.state.penalty.get()).finish()
+        f.debug_struct("Penalty").field("units", &self.state.penalty.get().total).finish()
     }
 }

@@ -14,6 +14,7 @@ use crate::{
     applied_limits::AppliedLimits,
     lost_penalty,
     not_checked::Exemption,
+    penalty::AddedUnits,
     response::{jitter, write_decision},
     settings::HttpSettings,
 };
@@ -26,8 +27,8 @@ pub(crate) struct RequestState {
     decisions: RefCell<SmallVec<[Decision; 1]>>,
     /// The limits that have been applied to the request.
     pub(crate) applied: AppliedLimits,
-    /// The extra units that the handler has added and that the guard has not charged yet.
-    pub(crate) penalty: Cell<u32>,
+    /// The extra units that the handler has added.
+    pub(crate) penalty: Cell<AddedUnits>,
     /// The route of the request, if code has extracted a `Penalty` before any limit has handled the request.
     penalty_route: RefCell<Option<String>>,
     /// Whether a middleware has stored the response in the error of an inner middleware.
@@ -109,7 +110,7 @@ impl RequestState {
 /// only the end of the request shows that no limit has charged the penalty.
 impl Drop for RequestState {
     fn drop(&mut self) {
-        let units = self.penalty.get();
+        let units = self.penalty.get().total;
         if units > 0
             && self.has_no_limit()
             && let Some(route) = self.penalty_route.take()

@@ -165,7 +165,7 @@ impl Reservation {
     ///
     /// Panics if the guard counts in Redis or Upstash and there is no Tokio runtime with its timer enabled.
     pub async fn refund(self) -> Result<Decision, Unavailable> {
-        self.refund_where(|_| true).await
+        self.refund_except(|_| 0).await
     }
 
     /// Replaces the reserved cost of the key that was added last with the actual cost `cost`. If `cost` is lower
@@ -208,18 +208,19 @@ impl Reservation {
         Ok(self.decision)
     }
 
-    /// Refunds the units of the limits for which `is_refunded` returns true. The argument of `is_refunded` is the
-    /// index of a limit in the request.
+    /// Refunds the units of each limit, except for `kept` units of the limit. The argument of `kept` is the index of a
+    /// limit in the request.
     #[doc(hidden)]
-    pub async fn refund_where(
+    pub async fn refund_except(
         mut self,
-        is_refunded: impl Fn(usize) -> bool,
+        kept: impl Fn(usize) -> u32,
     ) -> Result<Decision, Unavailable> {
         if let Some(shadows) = self.shadows.take() {
-            shadows.refund(&is_refunded);
+            shadows.refund_except(&kept);
         }
-        self.apply(Operation::Refund, |hold| if is_refunded(hold.limit) { hold.cost } else { 0 })
-            .await?;
+        // A decision in this process's memory has taken at most the share of this process. So the difference is between
+        // the units that were taken and the units that stay.
+        self.apply(Operation::Refund, |hold| hold.cost.saturating_sub(kept(hold.limit))).await?;
         Ok(self.decision)
     }
 

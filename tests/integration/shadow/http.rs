@@ -31,15 +31,14 @@ async fn with_penalty(penalty: Penalty) -> impl Responder {
 }
 
 #[actix_web::test]
-async fn penalty_of_a_shadow_limit_affects_no_other_limit() {
+async fn penalty_under_a_shadow_limit_also_applies_to_the_next_enforced_limit() {
     let guard = RateGuard::in_memory();
-    let outer = RateLimit::new(&guard, Limit::new("5/365d").key(key::global()).name("outer"));
+    let outer = RateLimit::new(&guard, Limit::new("20/365d").key(key::global()).name("outer"));
     let app = App::new().app_data(guard.clone()).wrap(outer).service(with_penalty);
     let app = init_service(app).await;
-    // Each HTTP request takes 1 unit from the outer limit. From the inner limit, the request also takes the units of
-    // the penalty.
-    assert_eq!(statuses(&app, 1, "/penalty", 6).await, [200, 200, 200, 200, 200, 429]);
-    assert_eq!(report(&guard, "penalty", 5).await, [2, 3, 0]);
+    // From each of the two limits, each request takes 1 unit and the 4 units of the penalty.
+    assert_eq!(statuses(&app, 1, "/penalty", 5).await, [200, 200, 200, 200, 429]);
+    assert_eq!(report(&guard, "penalty", 4).await, [2, 2, 0]);
 }
 
 #[get("/both")]

@@ -189,6 +189,71 @@ async fn request_counts_if_one_of_the_repeated_checks_counts_its_response() {
 }
 
 #[actix_web::test]
+async fn response_is_one_offence_if_the_costs_of_repeated_checks_differ() {
+    for (outer, inner) in [(1, 2), (2, 1)] {
+        let guard = RateGuard::in_memory();
+        let limit = |cost: u32| {
+            let limit = Limit::new("100/365d").name("repeated").ban("4/hour for 15m");
+            RateLimit::new(&guard, limit.cost(cost).count("status:401"))
+        };
+        let resource = web::resource("/{status}/{penalty}");
+        let resource = resource.wrap(limit(inner)).wrap(limit(outer)).to(respond);
+        let app = init_service(App::new().service(resource)).await;
+        for left in [98, 96, 94, 0] {
+            let response = get(&app, 1, "/401/0").await;
+            let remaining = response.numbers().unwrap()[1];
+            assert_eq!((response.status, remaining), (401, left), "{outer} {inner}");
+        }
+        assert_eq!(statuses(&app, 1, "/401/0", 1).await, [429], "{outer} {inner}");
+    }
+}
+
+#[actix_web::test]
+async fn request_keeps_the_highest_cost_of_the_repeated_checks_that_count_the_response() {
+    // Each case has the cost and the rule of three checks, from the outermost to the innermost check.
+    for (checks, status, counted) in [
+        ([(1, "failure"), (5, "failure"), (5, "all")], 200, 5),
+        ([(1, "failure"), (5, "failure"), (3, "all")], 200, 3),
+        ([(1, "all"), (5, "failure"), (3, "failure")], 200, 1),
+        ([(1, "failure"), (5, "failure"), (3, "all")], 404, 5),
+        ([(1, "failure"), (5, "failure"), (7, "failure")], 200, 0),
+        ([(2, "failure"), (5, "success"), (7, "failure")], 200, 5),
+        ([(5, "failure"), (3, "all"), (7, "failure")], 200, 3),
+        ([(5, "failure"), (3, "all"), (4, "success")], 200, 4),
+    ] {
+        for is_in_shadow in [false, true] {
+            let guard = RateGuard::in_memory();
+            let [outer, middle, inner] = checks.map(|(cost, count)| {
+                let limit = Limit::new("20/365d").name("repeated").cost(cost).count(count);
+                RateLimit::new(&guard, if is_in_shadow { limit.shadow() } else { limit })
+            });
+            let resource = web::resource("/{status}/{penalty}");
+            let resource = resource.wrap(inner).wrap(middle).wrap(outer).to(respond);
+            let app = init_service(App::new().service(resource)).await;
+            assert_eq!(statuses(&app, 1, &format!("/{status}/0"), 1).await, [status]);
+            let left = remaining(&guard, "repeated", "20/365d").await;
+            assert_eq!(20 - left, counted, "{checks:?} {status} {is_in_shadow}");
+        }
+    }
+}
+
+#[actix_web::test]
+async fn penalty_is_charged_once_to_repeated_limits_in_shadow_and_to_the_next_enforced_limit() {
+    let guard = RateGuard::in_memory();
+    let limit = |name: &'static str| Limit::new("90/365d").name(name);
+    let trial = |cost: u32| RateLimit::new(&guard, limit("trial").shadow().cost(cost));
+    let enforced = |name| RateLimit::new(&guard, limit(name));
+    let resource = web::resource("/{status}/{penalty}").wrap(trial(3)).wrap(trial(1));
+    let resource = resource.wrap(enforced("next")).wrap(trial(1)).wrap(enforced("outer"));
+    let app = init_service(App::new().service(resource.to(respond))).await;
+    let response = get(&app, 1, "/200/4").await;
+    assert_eq!((response.status, response.numbers().unwrap()[1]), (200, 85));
+    for (name, left) in [("trial", 83), ("next", 85), ("outer", 89)] {
+        assert_eq!(remaining(&guard, name, "90/365d").await, left, "{name}");
+    }
+}
+
+#[actix_web::test]
 async fn penalty_is_charged_once_to_limits_of_repeated_checks() {
     let guard = RateGuard::in_memory();
     let limit = |name: &'static str| Limit::new("90/365d").name(name);

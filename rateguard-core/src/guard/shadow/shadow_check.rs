@@ -49,8 +49,17 @@ pub(in crate::guard) struct ShadowChecks {
     results: Results,
 }
 
-/// For each shadow check, the index of the checked limit in the request.
-type Limits = SmallVec<[usize; 1]>;
+/// For each shadow check, the checked limit.
+type Limits = SmallVec<[CheckedLimit; 1]>;
+
+/// The limit of a shadow check.
+#[derive(Clone, Copy)]
+struct CheckedLimit {
+    /// The index of the limit in the request.
+    index: usize,
+    /// The number of units that the check asks for.
+    cost: u32,
+}
 
 type Results = Pin<Box<dyn Future<Output = Vec<CompletedCheck>> + Send>>;
 
@@ -152,7 +161,8 @@ impl CompletedCheck {
 impl ShadowChecks {
     pub(super) fn new(guard: &RateGuard, checks: Vec<ShadowCheck>, operation: Operation) -> Self {
         let (guard, results_guard) = (guard.clone(), guard.clone());
-        let limits = checks.iter().map(|it| it.limit).collect();
+        let limit = |it: &ShadowCheck| CheckedLimit { index: it.limit, cost: it.cost };
+        let limits = checks.iter().map(limit).collect();
         let results = Box::pin(async move {
             let run = |check: ShadowCheck| check.run(&results_guard, operation);
             join_all(checks.into_iter().map(run)).await
@@ -225,23 +235,23 @@ impl ShadowChecks {
 }
 
 impl ShadowHolds {
-    /// Refunds all units of the limits for which `is_refunded` returns true. The argument of `is_refunded` is the
-    /// index of a limit in the request.
-    pub fn refund(self, is_refunded: impl Fn(usize) -> bool) {
-        self.correct(|limit| (if is_refunded(limit) { u32::MAX } else { 0 }, 0));
+    /// Refunds the units of each limit, except for `kept` units of the limit. The argument of `kept` is the index of a
+    /// limit in the request.
+    pub fn refund_except(self, kept: impl Fn(usize) -> u32) {
+        self.correct(|CheckedLimit { index, cost }| (cost.saturating_sub(kept(index)), 0));
     }
 
     /// Corrects the cost of the limit with this index from `requested` units to `cost` units.
     pub(in crate::guard) fn settle(self, index: usize, requested: u32, cost: u32) {
-        self.correct(|limit| match limit == index {
+        self.correct(|limit| match limit.index == index {
             true => (requested.saturating_sub(cost), cost.saturating_sub(requested)),
             false => (0, 0),
         });
     }
 
-    /// Starts the corrections. The function `units` gets the index of a limit, and returns the number of units to
-    /// refund and the number of units to debit.
-    fn correct(self, units: impl Fn(usize) -> (u32, u32)) {
+    /// Starts the corrections. The function `units` gets a limit, and returns the number of units to refund and the
+    /// number of units to debit.
+    fn correct(self, units: impl Fn(CheckedLimit) -> (u32, u32)) {
         let Self { guard, limits, state } = self;
         let corrections: Vec<_> = limits.iter().map(|limit| units(*limit)).collect();
         if corrections.iter().all(|it| *it == (0, 0)) {
