@@ -89,6 +89,12 @@ impl AccessList {
     /// The IPv6 address of a client that uses the tunnel 6to4 (RFC 3056) or Teredo (RFC 4380) contains an IPv4
     /// address. Such a client is denied if the list denies its IPv6 address or this IPv4 address.
     ///
+    /// If the list has such an entry, a request whose client has no address is also denied, because it may come from a
+    /// denied address. A client can cause this over TCP: if it resets the connection before the server reads the
+    /// address, the server gets the request without an address. Requests over Unix sockets never have a peer address.
+    /// They are denied as well, unless
+    /// [`ClientAddress::trust_unix_sockets`](crate::ClientAddress::trust_unix_sockets) is set.
+    ///
     /// # Errors
     ///
     /// [`AccessListError`] if a text is neither an address nor a network.
@@ -126,10 +132,14 @@ impl AccessList {
     /// Two kinds of addresses can be denied but never allowed. If the search for the client found only a proxy, any
     /// client behind this proxy may have sent the request, so the list does not allow the address of the proxy. Any
     /// tunnel relay can write any IPv4 address, so the list does not allow the IPv4 address in a tunnel address.
+    ///
+    /// A client without an address may have any of the denied addresses. Only a trusted proxy on a Unix socket has no
+    /// denied address.
     #[doc(hidden)]
     pub fn of_client(&self, client: ResolvedClient) -> Access {
-        let ResolvedClient { address: Some(address), is_proxy } = client else {
-            return Access::Unlisted;
+        let ResolvedClient { address, is_proxy } = client;
+        let Some(address) = address else {
+            return Self::access(false, || !is_proxy && !self.denied.is_empty());
         };
         let has = |list: &[IpNet], address| list.iter().any(|network| network.contains(&address));
         let endpoint = tunnel_endpoint(address).map(IpAddr::V4);
@@ -218,7 +228,7 @@ mod tests {
             (Some("10.2.2.3"), Access::Denied),
             (Some("2001:db8::1"), Access::Denied),
             (Some("192.0.2.8"), Access::Unlisted),
-            (None, Access::Unlisted),
+            (None, Access::Denied),
         ] {
             let address = address.map(|it| it.parse().unwrap());
             let client = ResolvedClient { address, is_proxy: false };
@@ -229,6 +239,22 @@ mod tests {
             ["ann", "bob", "eve"].map(of),
             [Access::Allowed, Access::Denied, Access::Unlisted]
         );
+    }
+
+    #[test]
+    fn client_without_an_address_is_denied_if_the_list_denies_addresses() {
+        let lists = [
+            AccessList::new(),
+            AccessList::new().allow_addresses(["10.0.0.0/8"]).unwrap(),
+            AccessList::new().deny_addresses(["10.0.0.0/8"]).unwrap(),
+        ];
+        let access = |is_proxy| {
+            let client = ResolvedClient { address: None, is_proxy };
+            lists.each_ref().map(|list| list.of_client(client))
+        };
+        assert_eq!(access(false), [Access::Unlisted, Access::Unlisted, Access::Denied]);
+        // A proxy on a Unix socket.
+        assert_eq!(access(true), [Access::Unlisted; 3]);
     }
 
     #[test]

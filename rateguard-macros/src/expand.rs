@@ -112,12 +112,21 @@ pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> 
             quote_spanned!(on_reject.span()=> ::actix_rateguard::__private::on_reject(#on_reject))
         }))
     });
-    let guard = match &limits[0].limiter {
-        None => quote!(::core::option::Option::None),
-        // The type annotation makes the compiler dereference the user's value to a guard.
-        Some(limiter) => quote_spanned! {limiter.span()=>
-            ::core::option::Option::<&::actix_rateguard::RateGuard>::Some(&#limiter)
-        },
+    let guard_ident = Ident::new("__rateguard_guard", Span::mixed_site());
+    let (guard_statement, guard) = match &limits[0].limiter {
+        None => (TokenStream::new(), quote!(::core::option::Option::None)),
+        // The user's value may hold a lock, such as `GUARD.read().unwrap()`. So the block clones the guard and drops
+        // the value before the check and the handler run. The type annotation makes the compiler dereference the
+        // user's value to a guard.
+        Some(limiter) => {
+            let statement = quote_spanned! {limiter.span()=>
+                let #guard_ident = {
+                    let #guard_ident: &::actix_rateguard::RateGuard = &#limiter;
+                    ::core::clone::Clone::clone(#guard_ident)
+                };
+            };
+            (statement, quote!(::core::option::Option::Some(&#guard_ident)))
+        }
     };
 
     let number = limits.len();
@@ -165,6 +174,8 @@ pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> 
             #user_function
 
             #inputs_function
+
+            #guard_statement
 
             #call
         }

@@ -110,9 +110,10 @@ use proc_macro::TokenStream;
 ///   `RateGuardBuilder::on_reject` lists the rejections. If your response already has rate limit headers, they are
 ///   overwritten.
 /// - `limiter = EXPR`: the guard, if the guard is not in the application's data. The expression must dereference to
-///   a `RateGuard`, such as a `static` `LazyLock<RateGuard>`. Without this argument, the guard is the `RateGuard` or
-///   the `web::Data<RateGuard>` in the data of the innermost scope that has one. Use the same form for all guards: if
-///   the data has different guards in the two forms, the handler responds with 500.
+///   a `RateGuard`, such as a `static` `LazyLock<RateGuard>`. Each request clones the guard before the check, so an
+///   expression such as `GUARD.read().unwrap()` holds its lock only while the guard is cloned. Without this argument,
+///   the guard is the `RateGuard` or the `web::Data<RateGuard>` in the data of the innermost scope that has one. Use
+///   the same form for all guards: if the data has different guards in the two forms, the handler responds with 500.
 /// - `crate = my_crate::actix_rateguard`: the path of this library. A macro of another crate needs this argument if
 ///   the output of the macro contains the attribute. Default: the dependency on `actix-rateguard`, even if
 ///   `Cargo.toml` gives it another name.

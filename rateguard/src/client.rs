@@ -1,6 +1,10 @@
 //! Determines the client of an HTTP request: the client's address, and the key by which limits count the client.
 
-use std::{cell::RefCell, net::IpAddr, sync::Arc};
+use std::{
+    cell::RefCell,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
 
 use actix_rateguard_core::adapter::{
     AddressTraceRecorder, Network, NetworkCaps, ResolvedClient, SharedKey, ThrottledLog,
@@ -110,7 +114,9 @@ pub(crate) fn resolved(request: &HttpRequest) -> ResolvedClient {
 /// surrounding IPv6 network has too many clients, the client may get a key that it shares with other clients.
 pub(crate) fn key(request: &HttpRequest, bits: Option<u8>, tag: &'static str) -> Key {
     with_client(request, |RequestClient { client, ipv6_bits, assignment }| {
-        warn_of_no_address(client.address);
+        if client.address.is_none() {
+            warn_of_no_address(PeerKind::of(request));
+        }
         let own = Network::of(client.address, bits.unwrap_or(*ipv6_bits));
         let Some(KeyAssignment { networks, caps, assign, shared }) = assignment else {
             return own.key(tag);
@@ -167,14 +173,68 @@ fn warn_of_shared_key(log: &ThrottledLog, network: SharedKey) {
     }
 }
 
-fn warn_of_no_address(address: Option<IpAddr>) {
-    if address.is_none() {
-        static LOG: ThrottledLog = ThrottledLog::new();
-        if LOG.try_emit().is_some() {
-            log::warn!(
-                target: "rateguard",
-                "requests without a peer address, such as over a Unix socket, are all counted as one client"
-            );
+fn warn_of_no_address(peer: PeerKind) {
+    static UNIX_SOCKET_LOG: ThrottledLog = ThrottledLog::new();
+    static TCP_LOG: ThrottledLog = ThrottledLog::new();
+    match peer {
+        PeerKind::UnknownTcp if TCP_LOG.try_emit().is_some() => log::warn!(
+            target: "rateguard",
+            "requests whose clients reset the TCP connection before the server read their address are all counted as one client"
+        ),
+        PeerKind::UnixSocket if UNIX_SOCKET_LOG.try_emit().is_some() => log::warn!(
+            target: "rateguard",
+            "requests without a peer address, such as over a Unix socket, are all counted as one client"
+        ),
+        _ => {}
+    }
+}
+
+/// Logs a warning that an access list has rejected a request because the request has no address.
+pub(crate) fn warn_of_denied_unknown(request: &HttpRequest) {
+    static UNIX_SOCKET_LOG: ThrottledLog = ThrottledLog::new();
+    static TCP_LOG: ThrottledLog = ThrottledLog::new();
+    match PeerKind::of(request) {
+        PeerKind::UnknownTcp if TCP_LOG.try_emit().is_some() => log::warn!(
+            target: "rateguard",
+            "an access list that denies addresses rejected a request with 403, because its client reset the TCP connection before the server read the client's address"
+        ),
+        PeerKind::UnixSocket if UNIX_SOCKET_LOG.try_emit().is_some() => log::warn!(
+            target: "rateguard",
+            "an access list that denies addresses rejected a request with 403, because the request has no peer address, such as over a Unix socket. If a proxy uses the socket, call `ClientAddress::trust_unix_sockets()`. In a test, set an address with `TestRequest::peer_addr`"
+        ),
+        _ => {}
+    }
+}
+
+/// The peer of a request, by what is known about its address.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PeerKind {
+    /// The peer has this address.
+    Known(IpAddr),
+    /// The connection uses TCP, but the server could not read the address of the peer, because the peer had reset the
+    /// connection. The server still receives the bytes that the peer sent before.
+    UnknownTcp,
+    /// The connection uses a Unix socket. A request that a test has built without an address also has this kind.
+    UnixSocket,
+}
+
+impl PeerKind {
+    /// The address that actix-web reports as the local address of each Unix socket, and of a request that a test has
+    /// built. A TCP listener has its own address.
+    const UNIX_SOCKET: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+
+    /// Determines the peer of a request.
+    ///
+    /// A TCP listener with the address [`UNIX_SOCKET`](Self::UNIX_SOCKET) cannot be distinguished from a Unix socket,
+    /// except if it uses TLS.
+    pub(crate) fn of(request: &HttpRequest) -> Self {
+        if let Some(peer) = request.peer_addr() {
+            return Self::Known(peer.ip());
+        }
+        let listener = request.app_config();
+        match listener.local_addr() == Self::UNIX_SOCKET && !listener.secure() {
+            true => Self::UnixSocket,
+            false => Self::UnknownTcp,
         }
     }
 }
@@ -192,7 +252,15 @@ pub(crate) fn resolve_by_rule(
     request: &HttpRequest,
     listener: &mut impl TraceListener,
 ) -> ResolvedClient {
-    let peer = request.peer_addr().map(|peer| peer.ip());
+    let peer = match PeerKind::of(request) {
+        PeerKind::Known(peer) => Some(peer),
+        PeerKind::UnixSocket => None,
+        PeerKind::UnknownTcp => {
+            // The rule may trust Unix sockets, and a client that resets its connection must not benefit from this.
+            listener.peer(None, false);
+            return ResolvedClient { address: None, is_proxy: false };
+        }
+    };
     let values: Vec<_> = if rule.is_peer() {
         Vec::new()
     } else {

@@ -43,13 +43,14 @@ pub(crate) fn is_sent_by_cors(response: &HttpResponse<()>) -> bool {
     headers.contains_key(ACCESS_CONTROL_ALLOW_METHODS) && headers.get_all(VARY).any(has_name)
 }
 
-/// Logs, once in this process, that a limit is outside of the CORS middleware.
+/// Logs, once in this process, that a limit is outside of the service that responds to preflights. This service may be a
+/// CORS middleware or a handler ([`is_sent_by_cors`]).
 pub(crate) fn warn_about_order() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         log::warn!(
             target: "rateguard",
-            "`Cors` is inside a `RateLimit`, so rejections have no CORS headers and scripts in browsers cannot read them. Preflights are also rejected while the limit is used up. Call `.wrap(cors)` after `.wrap(rate_limit)`, because the last `wrap` is the outermost middleware"
+            "the response to a CORS preflight came from inside a `RateLimit`, so rejections of this limit do not get the CORS headers of the service that responded, and scripts in browsers may be unable to read them. Preflights are also rejected while the limit is used up. Look at this service: if it is the middleware `actix_cors::Cors`, call `.wrap(cors)` after `.wrap(rate_limit)`, because the last `wrap` is the outermost middleware. If it is a handler for `OPTIONS`, limit the other methods only"
         );
     });
 }

@@ -176,7 +176,14 @@ impl<'a> LimitContext<'a> {
     /// The errors are the same as for [`check_client`](Self::check_client).
     pub(crate) fn check_address(&self, request: &HttpRequest) -> Result<(), NotChecked> {
         match self.lists().any(AccessList::has_addresses) {
-            true => self.check_client(client::resolved(request)),
+            true => {
+                let client = client::resolved(request);
+                let result = self.check_client(client);
+                if result.is_err() && client.address.is_none() && self.purpose == Purpose::Enforce {
+                    client::warn_of_denied_unknown(request);
+                }
+                result
+            }
             false => Ok(()),
         }
     }

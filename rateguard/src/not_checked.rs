@@ -38,7 +38,8 @@ pub enum Exemption {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RejectReason {
-    /// An [`AccessList`](crate::AccessList) denies the client's address.
+    /// An [`AccessList`](crate::AccessList) denies the client's address, or it denies addresses and the client's
+    /// address is unknown.
     AddressDenied,
     /// An [`AccessList`](crate::AccessList) denies the key.
     KeyDenied,

@@ -30,7 +30,8 @@ const MAX_ENTRY_CHARS: usize = 100;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AddressTrace {
-    /// The peer of the connection; `None` for a Unix socket, which has no peer address.
+    /// The peer of the connection. `None` for a Unix socket, which has no peer address, and for a TCP connection that
+    /// the client has reset before the server read the address.
     pub peer: Option<IpAddr>,
     /// Whether the peer is a trusted proxy. The header is read only if the peer is trusted.
     pub is_peer_trusted: bool,

@@ -134,6 +134,12 @@ impl ClientAddress {
 
     /// Trusts every peer that connects over a Unix socket, so that the header of the peer is read. By default, this
     /// header is not read, so all requests over Unix sockets share one key.
+    ///
+    /// **If the server also listens on TCP, do not use the address `127.0.0.1:8080`.** A client that resets its TCP
+    /// connection early has no peer address either. RateGuard recognizes such a request by the address of the listener,
+    /// and does not trust it. But actix-web reports the address `127.0.0.1:8080` for every Unix socket, so RateGuard
+    /// cannot distinguish a Unix socket from a TCP listener with this address. A program on the same host that connects
+    /// to such a listener could then choose the address by which it is counted.
     #[must_use]
     pub fn trust_unix_sockets(mut self) -> Self {
         self.trusts_unix_sockets = true;
@@ -210,8 +216,8 @@ impl ClientAddress {
         self.ipv6_caps
     }
 
-    /// Returns the address of the client that sent a request. `peer` is `None` for a Unix socket, and `lines` are
-    /// the lines of the header in the order in which the request has them.
+    /// Returns the address of the client that sent a request. `peer` is `None` for a Unix socket. Do not call the method
+    /// for a TCP connection whose peer is unknown, because a rule may trust Unix sockets. `lines` are the lines of the header in the order in which the request has them.
     ///
     /// An IPv4-mapped or NAT64 address is returned as the IPv4 address that it contains. The result is `None` if
     /// the peer is a Unix socket and the header has no address.

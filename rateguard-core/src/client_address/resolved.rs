@@ -13,7 +13,7 @@ pub struct ResolvedClient {
     /// The [canonical](super::canonical) address of the client; `None` if the connection has no address.
     pub address: Option<IpAddr>,
     /// Whether `address` belongs to a trusted proxy. This is the case if the search found no client behind the
-    /// proxy.
+    /// proxy. Also `true` if a trusted proxy on a Unix socket has sent no address, so that `address` is `None`.
     pub is_proxy: bool,
 }
 

@@ -67,7 +67,10 @@ impl RateGuard {
         let is_proxy = address.is_some_and(|address| rule.is_proxy(address));
         let client = ResolvedClient { address, is_proxy };
         let result = self.check_lists(|context| {
-            context.check_client(client)?;
+            // Without an address, the operator asks about a key, whatever the address of its client is.
+            if client.address.is_some() {
+                context.check_client(client)?;
+            }
             context.check_key(key, || client.is_unreliable_key(key))
         });
         match result {

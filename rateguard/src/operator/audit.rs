@@ -7,7 +7,10 @@ use actix_rateguard_grammar::escape_for_display;
 use actix_web::{HttpMessage, HttpRequest};
 
 use super::problem::Problem;
-use crate::{RateGuard, UserId};
+use crate::{
+    RateGuard, UserId,
+    client::{self, PeerKind},
+};
 
 /// The log target of the audit log. A logger can filter log messages by this target.
 const TARGET: &str = "actix_rateguard::audit";
@@ -94,18 +97,16 @@ struct Operator<'a> {
 
 impl fmt::Display for Operator<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let peer = self.request.peer_addr().map(|peer| peer.ip());
+        let peer = PeerKind::of(self.request);
         match peer {
-            Some(peer) => write!(f, "peer={peer}")?,
-            None => f.write_str("peer=unix")?,
+            PeerKind::Known(peer) => write!(f, "peer={peer}")?,
+            PeerKind::UnixSocket => f.write_str("peer=unix")?,
+            PeerKind::UnknownTcp => f.write_str("peer=unknown")?,
         }
-        let client = crate::client::resolve_by_rule(
-            &self.guard.http().client_address,
-            self.request,
-            &mut (),
-        )
-        .address;
-        if let Some(client) = client.filter(|client| Some(*client) != peer) {
+        let client =
+            client::resolve_by_rule(&self.guard.http().client_address, self.request, &mut ())
+                .address;
+        if let Some(client) = client.filter(|client| PeerKind::Known(*client) != peer) {
             write!(f, " client={client}")?;
         }
         match self.request.extensions().get::<UserId>() {

@@ -131,10 +131,10 @@
 //! operator: action=ban policy="login" by="ip" for_seconds=600 peer=10.0.0.1 client=192.0.2.1 user="ann" outcome=done
 //! ```
 //!
-//! `peer` is the address from which the request came, or `unix` for a Unix socket. `client` is the address of the
-//! client, and is present if it differs from `peer`. `user` is the [`UserId`](crate::UserId) in the request's
-//! extensions, which an `allow_if` function can insert. The log message contains neither the key, nor the hash of
-//! the key, nor headers of the request.
+//! `peer` is the address from which the request came, `unix` for a Unix socket, or `unknown` if the client has reset
+//! its TCP connection before the server read the address. `client` is the address of the client, and is present if it
+//! differs from `peer`. `user` is the [`UserId`](crate::UserId) in the request's extensions, which an `allow_if`
+//! function can insert. The log message contains neither the key, nor the hash of the key, nor headers of the request.
 //!
 //! The endpoints write at most one log message in 10 seconds about requests that `allow_if` rejects. This log
 //! message contains the number of these requests.

@@ -14,7 +14,7 @@ use actix_rateguard_core::adapter::{ResolvedClient, canonical};
 use actix_web::HttpRequest;
 
 use super::evidence::{Evidence, Mistake};
-use crate::ClientAddress;
+use crate::{ClientAddress, client::PeerKind};
 
 /// Searches the requests of a guard for a proxy that the guard's rule for client addresses does not know. Logs at
 /// most one warning.
@@ -71,7 +71,12 @@ impl ProxyWarning {
         if self.is_done.load(Relaxed) || !self.is_selected() {
             return;
         }
-        let peer = request.peer_addr().map(|peer| canonical(peer.ip()));
+        let peer = match PeerKind::of(request) {
+            PeerKind::Known(peer) => Some(canonical(peer)),
+            PeerKind::UnixSocket => None,
+            // The peer cannot be a proxy that the guard should trust, because nothing is known about it.
+            PeerKind::UnknownTcp => return,
+        };
         let evidence = Evidence::of(rule, peer, client, request.headers());
         if let Some(message) = self.conclude(evidence, rule, peer, Instant::now) {
             log::warn!(target: "rateguard", "{message}");

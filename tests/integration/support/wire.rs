@@ -5,6 +5,8 @@ use std::{
     net::{SocketAddr, TcpStream},
 };
 
+use tokio::io::AsyncWriteExt as _;
+
 use super::TEST_TIMEOUT;
 
 /// The response of a server to a raw request.
@@ -28,6 +30,15 @@ pub fn send(server: SocketAddr, request: &[u8]) -> WireResponse {
     // and the function ignores this error.
     let _ = stream.write_all(request);
     read_response(&mut stream)
+}
+
+/// Sends these bytes on a new connection, and resets the connection. If the server accepts the connection later, it
+/// receives the bytes, but cannot read the address of the client. The function needs a Tokio runtime.
+pub async fn send_and_reset(server: SocketAddr, request: &[u8]) {
+    let mut stream = tokio::net::TcpStream::connect(server).await.unwrap();
+    stream.write_all(request).await.unwrap();
+    // With this option, the operating system closes the connection with a TCP reset instead of a normal close.
+    stream.set_zero_linger().unwrap();
 }
 
 /// Reads the next response on a connection, including the whole body.

@@ -1,10 +1,10 @@
 //! Tests the rate limit attribute on handlers with different names, with different guards, and in code that uses the
 //! same names as the code that the attribute generates.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, RwLock, TryLockError};
 
 use actix_rateguard::{RateGuard, rate_limit};
-use actix_web::{App, HttpRequest, get, test::init_service, web};
+use actix_web::{App, HttpMessage, HttpRequest, get, test::init_service, web};
 
 use crate::support::{
     app::{attribute_guard, get, statuses},
@@ -71,6 +71,46 @@ async fn limiter_argument_selects_the_guard() {
     assert_eq!(statuses(&app, 1, "/static", 2).await, [200, 429]);
     // The function creates a new guard for each request. A new guard has no counts, so it denies no request.
     assert_eq!(statuses(&app, 1, "/function", 2).await, [200, 200]);
+}
+
+static REPLACEABLE_GUARD: LazyLock<RwLock<RateGuard>> =
+    LazyLock::new(|| RwLock::new(RateGuard::in_memory()));
+
+/// Returns whether a program can replace the guard, or would have to wait for the lock.
+fn can_replace_guard() -> &'static str {
+    match REPLACEABLE_GUARD.try_write() {
+        Ok(_) => "yes",
+        Err(TryLockError::WouldBlock) => "no",
+        Err(TryLockError::Poisoned(_)) => "poisoned",
+    }
+}
+
+/// The result of [`can_replace_guard`] during the check.
+#[derive(Clone)]
+struct DuringCheck(&'static str);
+
+async fn key_that_tests_the_lock(request: &HttpRequest) -> &'static str {
+    request.extensions_mut().insert(DuringCheck(can_replace_guard()));
+    "one key"
+}
+
+#[get("/replaceable")]
+#[rate_limit(
+    rate = "1/minute",
+    key = key_that_tests_the_lock,
+    limiter = REPLACEABLE_GUARD.read().unwrap()
+)]
+async fn with_replaceable_guard(during_check: web::ReqData<DuringCheck>) -> String {
+    format!("{} {}", during_check.0, can_replace_guard())
+}
+
+#[actix_web::test]
+async fn lock_in_the_limiter_argument_is_free_during_check_and_handler() {
+    let app = init_service(App::new().service(with_replaceable_guard)).await;
+    assert_eq!(get(&app, 1, "/replaceable").await.body, "yes yes");
+    assert_eq!(get(&app, 1, "/replaceable").await.status, 429);
+    *REPLACEABLE_GUARD.write().unwrap() = RateGuard::in_memory();
+    assert_eq!(get(&app, 1, "/replaceable").await.body, "yes yes");
 }
 
 #[actix_web::test]

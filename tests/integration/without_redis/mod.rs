@@ -52,4 +52,5 @@ mod storm_denial_cache;
 mod storm_judge;
 mod traces_in_memory;
 mod ui;
+mod unknown_peers;
 mod worker_guards;

@@ -172,10 +172,29 @@ async fn preflight_to_which_cors_inside_the_limit_responds_is_refunded_with_one_
         let remaining = guard.peek(&policy, &client).await.unwrap().remaining();
         assert_eq!(remaining, 7, "{name}");
     }
-    let lines = log_lines::with("`Cors` is inside a `RateLimit`");
+    let lines = log_lines::with("came from inside a `RateLimit`");
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0].starts_with("WARN "), "{lines:?}");
     assert!(lines[0].contains("`.wrap(cors)` after `.wrap(rate_limit)`"), "{lines:?}");
+}
+
+#[actix_web::test]
+async fn warning_about_preflights_is_true_for_a_handler_that_responds_to_them() {
+    log_lines::collect();
+    let handler = async || {
+        HttpResponse::Ok()
+            .insert_header(("Access-Control-Allow-Methods", "PUT"))
+            .insert_header(("Vary", "Access-Control-Request-Method"))
+            .finish()
+    };
+    let limit = RateLimit::new(&RateGuard::in_memory(), "1/hour");
+    let app = init_service(App::new().service(web::resource("/").wrap(limit).to(handler))).await;
+    assert_eq!(send(&app, from_client(1, preflight("/"))).await.status, 200);
+    // The process logs the warning only once, so another test may have caused it. Its text is always the same.
+    let lines = log_lines::with("a CORS preflight");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("if it is the middleware `actix_cors::Cors`"), "{lines:?}");
+    assert_eq!(log_lines::with("`Cors` is inside"), [""; 0]);
 }
 
 #[actix_web::test]
