@@ -40,10 +40,7 @@ pub struct Decision {
 impl Decision {
     /// Creates a decision from the statuses of at least one quota.
     pub(crate) fn new(allowed: bool, statuses: SmallVec<[QuotaStatus; 1]>) -> Self {
-        let indices = 0..statuses.len();
-        let tightest =
-            indices.min_by(|one, other| statuses[*one].tightness(&statuses[*other])).unwrap_or(0);
-        let tightest = tightest as u32;
+        let tightest = Self::tightest_of(&statuses);
         Self {
             allowed,
             statuses,
@@ -53,6 +50,13 @@ impl Decision {
             shadow: None,
             denied_for_others: false,
         }
+    }
+
+    /// Returns the index of the tightest quota.
+    fn tightest_of(statuses: &[QuotaStatus]) -> u32 {
+        let indices = 0..statuses.len();
+        let tightest = indices.min_by(|one, other| statuses[*one].tightness(&statuses[*other]));
+        tightest.unwrap_or(0) as u32
     }
 
     /// Creates a decision from the status of a single quota.
@@ -234,11 +238,32 @@ impl Decision {
     /// the `retry_after` of the result is the longer of the two waits.
     #[must_use]
     #[doc(hidden)]
-    pub fn and(mut self, other: Self) -> Self {
+    pub fn and(self, other: Self) -> Self {
+        self.and_with_common(other, |_| None)
+    }
+
+    /// Combines two decisions about one request like [`and`](Self::and). For each status of `other`, the function
+    /// `index_in_self` returns the index of the status of the same quota in this decision, if there is one. The result
+    /// has only one status of such a quota: the status of this decision.
+    #[must_use]
+    #[doc(hidden)]
+    pub fn and_with_common(
+        mut self,
+        other: Self,
+        index_in_self: impl Fn(&QuotaStatus) -> Option<usize>,
+    ) -> Self {
         let allowed = self.allowed && other.allowed;
         let mode = if other.is_local() { DecisionMode::Local } else { self.mode };
-        let (of_self, of_other) = (self.tightest, self.statuses.len() as u32 + other.tightest);
-        self.statuses.extend(other.statuses);
+        let (of_self, mut of_other) = (self.tightest, 0);
+        for (index, status) in (0..).zip(other.statuses) {
+            let common = index_in_self(&status);
+            if index == other.tightest {
+                of_other = common.unwrap_or(self.statuses.len()) as u32;
+            }
+            if common.is_none() {
+                self.statuses.push(status);
+            }
+        }
         let both = Self::new(allowed, self.statuses);
         let tightest = match (self.banned_for, other.banned_for) {
             (None, None) => both.tightest,
@@ -249,6 +274,20 @@ impl Decision {
         // The result is in shadow mode only if both decisions are in shadow mode.
         let shadow = self.shadow.zip(other.shadow).map(|(one, other)| one || other);
         Self { tightest, banned_for, mode, shadow, ..both }
+    }
+
+    /// Replaces the statuses for which `newer` returns a newer status of the same quota.
+    #[doc(hidden)]
+    pub fn replace_statuses(&mut self, newer: impl Fn(&QuotaStatus) -> Option<QuotaStatus>) {
+        for status in &mut self.statuses {
+            if let Some(newer) = newer(status) {
+                *status = newer.of_limit(status.limit_index());
+            }
+        }
+        // In a decision with a ban, the tightest quota belongs to the policy that has started the ban.
+        if self.banned_for.is_none() {
+            self.tightest = Self::tightest_of(&self.statuses);
+        }
     }
 
     /// Returns the same decision with a ban that this policy has started. If the decision already has a longer ban,

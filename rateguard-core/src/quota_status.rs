@@ -8,6 +8,8 @@ use crate::{Quota, bucket_status::BucketStatus, policy::PolicyName, store::Bucke
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuotaStatus {
     policy: PolicyName,
+    /// The index of the quota's limit in the request.
+    limit: u32,
     /// The index of the quota in its policy.
     index: u32,
     quota: Quota,
@@ -26,7 +28,7 @@ impl QuotaStatus {
         let BucketStatus { remaining, reset_after, retry_after } = status;
         let BucketRequest { bucket, quota, cost, .. } = *request;
         let index = bucket.index() as u32;
-        Self { policy, index, quota, cost, remaining, reset_after, retry_after }
+        Self { policy, limit: 0, index, quota, cost, remaining, reset_after, retry_after }
     }
 
     /// Returns the name that clients see for the quota. It is the public name of the policy, followed by `{2}` for
@@ -37,6 +39,23 @@ impl QuotaStatus {
             0 => self.policy.public().to_owned(),
             index => format!("{}{{{}}}", self.policy.public(), index + 1),
         }
+    }
+
+    /// Returns the same status for a quota of the limit that has this index in the request.
+    pub(crate) fn of_limit(self, index: usize) -> Self {
+        Self { limit: index as u32, ..self }
+    }
+
+    /// Returns the index of the quota's limit in the request.
+    #[doc(hidden)]
+    pub fn limit_index(&self) -> usize {
+        self.limit as usize
+    }
+
+    /// Returns the index of the quota in its policy, from 0.
+    #[doc(hidden)]
+    pub fn quota_index(&self) -> usize {
+        self.index as usize
     }
 
     pub(crate) fn name(&self) -> &PolicyName {

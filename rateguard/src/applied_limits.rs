@@ -31,6 +31,9 @@ pub(crate) struct AppliedLimits {
     limits: RefCell<SmallVec<[AppliedLimit; 1]>>,
 }
 
+/// For each check of a decision, the index of the first entry of its limit. `None` if the limit has no entry.
+pub(crate) type FirstEntries = SmallVec<[Option<usize>; 1]>;
+
 /// The units of a limit that one check has counted.
 struct AppliedLimit {
     guard_id: u64,
@@ -54,8 +57,8 @@ struct Corrections {
     /// Whether the response counts towards a ban under the rule of a repeated check. The middleware of the first check
     /// counts the offence, so that the response is only one offence.
     is_offence: bool,
-    /// The extra units that the middleware of the first check charges for repeated checks. Only this middleware has a
-    /// decision that the charge can update.
+    /// The extra units that the middleware of the first check charges for repeated checks without an extra cost. Such a
+    /// check has no decision that the charge could update.
     penalty: u32,
     /// The number of extra units that the limit has charged or will charge.
     charged_penalty: u32,
@@ -90,6 +93,12 @@ impl<'a> RepeatedCheck<'a> {
     /// Returns the rule that determines which responses count.
     pub(crate) fn count(&self) -> CountRuleRef<'a> {
         self.count
+    }
+
+    /// Returns the index of the first entry of the limit, if this is the check that has this index in the list of the
+    /// checks that count units.
+    pub(crate) fn first_entry_of(&self, index: usize) -> Option<usize> {
+        (self.extra_check == Some(index)).then_some(self.applied_index)
     }
 
     pub(crate) fn is_in_shadow(&self) -> bool {
@@ -176,6 +185,11 @@ impl AppliedLimits {
             }
         }));
         first_added
+    }
+
+    /// Returns the first entries of the limits of all entries from this index on.
+    pub(crate) fn first_entries(&self, index: usize) -> FirstEntries {
+        self.limits.borrow()[index..].iter().map(|it| Some(it.first)).collect()
     }
 
     /// Returns the effect of the response on the units of the check that has the entry with this index. `response` is

@@ -182,11 +182,13 @@ impl<'a> Admission<'a> {
         if !decision.is_allowed() {
             let denied_by = checks.iter().find(|it| it.policy.name() == decision.policy());
             let on_reject = denied_by.and_then(|it| it.on_reject);
-            state.push(decision.clone());
+            // A limit that denies the request gets no entry, so only the repeated checks have a first entry.
+            let first_entry = |index| self.repeated.iter().find_map(|it| it.first_entry_of(index));
+            state.push(decision.clone(), (0..checks.len()).map(first_entry).collect());
             return Err(EarlyResponse::rejection(Rejection::Denied(decision), on_reject));
         }
-        let decision = Some(state.push(decision));
         let first_applied = state.applied.add(self.guard, &checks, &self.repeated);
+        let decision = Some(state.push(decision, state.applied.first_entries(first_applied)));
         Ok(Self { checks, first_applied, decision, reservation, ..self })
     }
 
@@ -296,6 +298,9 @@ impl<'a> Admission<'a> {
         if let Some(reservation) = reservation
             && self.has_refund(effects)
         {
+            // The refund updates only the statuses of quotas with refunded units. For all other quotas, the state of the
+            // request may have newer statuses than the reservation.
+            let reservation = reservation.with_decision(update.decision.clone());
             let refund = reservation.refund_except(|index| effects[index].kept).await;
             update.apply(refund, &REFUND_FAILURE);
         }

@@ -29,10 +29,10 @@ impl AddedUnits {
 /// The guard charges the units after the handler has responded, even if they exceed the limit. It charges only the
 /// limits that are closest to the handler and apply to the request. These are the limits of the handler's macro
 /// attributes. If none of these limits applies, the guard charges the limits of the innermost middleware that has a
-/// limit for the request. A limit in shadow mode counts the penalty, too, but the penalty then also applies to the
-/// enforced limits that are next closest to the handler. The headers of the response report the units that are left
-/// after the charge. A penalty has no effect if no limit has decided on the request. If the route has no limit, the guard
-/// logs one warning for this route.
+/// limit for the request. If all of these limits are in shadow mode, they count the penalty, and the guard also charges
+/// the next enforced limits outside them. The headers of the response report the units that are left after the charge.
+/// A penalty has no effect if no limit applies to the request. If the route has no limit, the guard logs one warning for
+/// this route.
 ///
 /// ```
 /// # use actix_web::{HttpResponse, post, web};

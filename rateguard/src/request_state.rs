@@ -3,6 +3,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    mem,
     rc::Rc,
 };
 
@@ -10,8 +11,8 @@ use actix_web::{HttpMessage, HttpRequest, http::header::HeaderMap};
 use smallvec::SmallVec;
 
 use crate::{
-    Decision,
-    applied_limits::AppliedLimits,
+    Decision, QuotaStatus,
+    applied_limits::{AppliedLimits, FirstEntries},
     lost_penalty,
     not_checked::Exemption,
     penalty::AddedUnits,
@@ -24,7 +25,7 @@ use crate::{
 pub(crate) struct RequestState {
     /// All decisions on the request, in the order in which the limits decided: from the outermost limit to the
     /// innermost limit.
-    decisions: RefCell<SmallVec<[Decision; 1]>>,
+    decisions: RefCell<SmallVec<[StoredDecision; 1]>>,
     /// The limits that have been applied to the request.
     pub(crate) applied: AppliedLimits,
     /// The extra units that the handler has added.
@@ -35,6 +36,46 @@ pub(crate) struct RequestState {
     pub(crate) has_stored_response: Cell<bool>,
     /// If `decisions` is empty, the reason why no limit has decided.
     undecided: Cell<UndecidedReason>,
+}
+
+/// A decision on the request.
+struct StoredDecision {
+    decision: Decision,
+    /// For each limit of the decision, its first entry in the list of the limits that have been applied.
+    first_entries: FirstEntries,
+}
+
+/// Identifies a quota of the limits that have been applied to a request: the first entry of the limit, and the index of
+/// the quota in its policy.
+type QuotaId = (usize, usize);
+
+impl StoredDecision {
+    /// Returns the identity of the quota with this status. `None` if the limit of the quota has not been applied.
+    fn quota_id(&self, status: &QuotaStatus) -> Option<QuotaId> {
+        let first_entry = *self.first_entries.get(status.limit_index())?;
+        Some((first_entry?, status.quota_index()))
+    }
+}
+
+/// Combines decisions on a request. If several decisions have the same quota, the result has the quota once.
+fn combine(decisions: &[StoredDecision]) -> Option<Decision> {
+    let (first, others) = decisions.split_first()?;
+    let ids = |stored: &StoredDecision| -> SmallVec<[Option<QuotaId>; 4]> {
+        stored.decision.statuses().iter().map(|it| stored.quota_id(it)).collect()
+    };
+    let mut combined_ids = ids(first);
+    Some(others.iter().fold(first.decision.clone(), |combined, other| {
+        let index_in_combined = |status: &QuotaStatus| {
+            let id = other.quota_id(status)?;
+            combined_ids.iter().position(|it| *it == Some(id))
+        };
+        let combined = combined.and_with_common(other.decision.clone(), index_in_combined);
+        let new_ids = ids(other).into_iter();
+        let new_ids = new_ids.filter(|id| id.is_none() || !combined_ids.contains(id));
+        let new_ids: SmallVec<[_; 4]> = new_ids.collect();
+        combined_ids.extend(new_ids);
+        combined
+    }))
 }
 
 impl RequestState {
@@ -54,17 +95,20 @@ impl RequestState {
         request.extensions().get::<Rc<Self>>().cloned()
     }
 
-    /// Stores a decision and returns its index in the list of decisions.
-    pub(crate) fn push(&self, decision: Decision) -> usize {
+    /// Stores a decision and returns its index in the list of decisions. `first_entries` has the first entry of each
+    /// limit of the decision.
+    pub(crate) fn push(&self, decision: Decision, first_entries: FirstEntries) -> usize {
         let mut decisions = self.decisions.borrow_mut();
-        decisions.push(decision);
-        decisions.len() - 1
+        let index = decisions.len();
+        decisions.push(StoredDecision { decision, first_entries });
+        update_others(&mut decisions, index, |_| true);
+        index
     }
 
     /// Combines all decisions into one decision, which reports the numbers of the tightest limit. This is the limit
     /// with the fewest requests left or, in a denial, the limit for which the client has to wait longest.
     pub(crate) fn decision(&self) -> Option<Decision> {
-        self.decisions.borrow().iter().cloned().reduce(Decision::and)
+        combine(&self.decisions.borrow())
     }
 
     /// Records a reason why a limit has not decided. If the limits have different reasons, the state has the last of
@@ -95,13 +139,15 @@ impl RequestState {
 
     /// Returns the decision with this index. The result is `None` if there is no such decision.
     pub(crate) fn get(&self, index: usize) -> Option<Decision> {
-        self.decisions.borrow().get(index).cloned()
+        self.decisions.borrow().get(index).map(|it| it.decision.clone())
     }
 
     /// Replaces the decision with this index.
     pub(crate) fn set(&self, index: usize, decision: Decision) {
-        if let Some(previous) = self.decisions.borrow_mut().get_mut(index) {
-            *previous = decision;
+        let mut decisions = self.decisions.borrow_mut();
+        if let Some(stored) = decisions.get_mut(index) {
+            let previous = mem::replace(&mut stored.decision, decision);
+            update_others(&mut decisions, index, |status| !previous.statuses().contains(status));
         }
     }
 }
@@ -117,6 +163,30 @@ impl Drop for RequestState {
         {
             lost_penalty::warn(&route, units);
         }
+    }
+}
+
+/// Copies the statuses for which `is_new` returns true from the decision with this index into all other decisions that
+/// have the same quotas. So all decisions have the last status of a quota.
+fn update_others(
+    decisions: &mut [StoredDecision],
+    index: usize,
+    is_new: impl Fn(&QuotaStatus) -> bool,
+) {
+    if decisions.len() == 1 {
+        return;
+    }
+    let source = &decisions[index];
+    let statuses = source.decision.statuses().iter().filter(|it| is_new(it));
+    let newer: SmallVec<[(QuotaId, QuotaStatus); 1]> =
+        statuses.filter_map(|it| Some((source.quota_id(it)?, it.clone()))).collect();
+    for (_, other) in decisions.iter_mut().enumerate().filter(|(other, _)| *other != index) {
+        let mut decision = other.decision.clone();
+        decision.replace_statuses(|status| {
+            let id = other.quota_id(status)?;
+            newer.iter().find(|(newer_id, _)| *newer_id == id).map(|(_, newer)| newer.clone())
+        });
+        other.decision = decision;
     }
 }
 
@@ -165,9 +235,10 @@ pub(crate) fn write_request_decisions(
     let combined;
     let decision = match &**decisions {
         [] => return,
-        [one] => one,
-        [first, others @ ..] => {
-            combined = others.iter().cloned().fold(first.clone(), Decision::and);
+        [one] => &one.decision,
+        several => {
+            let Some(decision) = combine(several) else { return };
+            combined = decision;
             &combined
         }
     };

@@ -24,6 +24,7 @@ impl Request<'_> {
         let policy = |bucket: &LimitBucket<'_>| self.limits[bucket.limit].policy;
         let statuses = quotas.into_iter().map(|(bucket, status)| {
             QuotaStatus::new(policy(bucket).shared_name().clone(), &bucket.request, status)
+                .of_limit(bucket.limit)
         });
         let decision = Decision::new(verdict.is_allowed(), statuses.collect())
             .by(verdict.mode())

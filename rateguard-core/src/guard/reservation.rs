@@ -145,8 +145,9 @@ impl Reservation {
         self.decision
     }
 
-    /// Replaces the decision in the reservation.
-    pub(super) fn with_decision(self, decision: Decision) -> Self {
+    /// Replaces the decision in the reservation. The new decision must have the statuses of the same quotas.
+    #[doc(hidden)]
+    pub fn with_decision(self, decision: Decision) -> Self {
         Self { decision, ..self }
     }
 
@@ -272,8 +273,9 @@ impl Reservation {
         let mut statuses: SmallVec<[QuotaStatus; 1]> = self.decision.statuses().into();
         for ((index, request), status) in indexes.into_iter().zip(&requests).zip(verdict.statuses())
         {
-            let policy = self.holds[index].policy.clone();
-            statuses[index] = QuotaStatus::new(policy, request, status);
+            let hold = &self.holds[index];
+            statuses[index] =
+                QuotaStatus::new(hold.policy.clone(), request, status).of_limit(hold.limit);
         }
         let decision = Decision::new(self.decision.is_allowed(), statuses);
         self.decision = if is_local { decision.locally() } else { decision };

@@ -70,6 +70,48 @@ async fn request_counts_once_under_a_policy_of_application_scope_and_handler() {
 }
 
 #[actix_web::test]
+async fn headers_report_the_last_numbers_of_each_quota_once_if_the_costs_differ() {
+    use actix_rateguard::headers::HeaderDialect::{Draft, XRateLimit};
+
+    // Each case has the costs of three checks, from the outermost to the innermost check, and the numbers that are left.
+    for (costs, status, left) in [
+        ([1, 5, 7], 200, 20),
+        ([1, 5, 7], 404, 13),
+        ([7, 5, 1], 404, 13),
+        ([1, 7, 5], 200, 20),
+        ([1, 21, 1], 429, 19),
+        ([19, 20, 1], 404, 0),
+    ] {
+        let guard = RateGuard::builder().headers([XRateLimit, Draft]).build().unwrap();
+        let limit = |cost: u32| {
+            let limit = Limit::new("20/365d; 90/365d").name("repeated").count("failure");
+            RateLimit::new(&guard, limit.cost(move |_: &HttpRequest| cost))
+        };
+        // The second limit counts every response.
+        let other = || Limit::new("50/365d").name("other").key(key::global());
+        let [outer, middle, inner] = costs.map(limit);
+        let resource = web::resource("/{status}/{penalty}");
+        let resource =
+            resource.wrap(inner.and(other().cost(3))).wrap(middle).wrap(outer.and(other()));
+        let app = init_service(App::new().service(resource.to(respond))).await;
+        let response =
+            get(&app, 1, &format!("/{}/0", if status == 429 { 200 } else { status })).await;
+        assert_eq!(response.status, status, "{costs:?}");
+        assert_eq!(response.numbers().unwrap()[1], left, "{costs:?} {status}");
+        let policies = response.headers.get("ratelimit-policy").unwrap().to_str().unwrap();
+        let names = policies.split(", ").map(|it| it.split_once(';').unwrap().0);
+        let names: Vec<_> = names.collect();
+        assert_eq!(names, [r#""repeated""#, r#""repeated{2}""#, r#""other""#], "{costs:?}");
+        if status != 429 {
+            let numbers = response.headers.get("ratelimit").unwrap().to_str().unwrap();
+            let numbers: Vec<_> = numbers.split(';').filter(|it| it.starts_with("r=")).collect();
+            let expected = [left, left + 70, 47].map(|left| format!("r={left}"));
+            assert_eq!(numbers, expected, "{costs:?} {status}");
+        }
+    }
+}
+
+#[actix_web::test]
 async fn request_counts_once_under_two_clones_of_a_middleware() {
     let guard = RateGuard::in_memory();
     let limit = RateLimit::new(&guard, Limit::new("2/365d").name("clone"));
