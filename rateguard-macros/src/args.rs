@@ -230,7 +230,8 @@ fn reject_conflicts(
     })
 }
 
-/// Returns a part of the error message for a duplicate argument. This part says how to write both values.
+/// Returns the part of the error message for a duplicate argument that says what to do: write all values in one
+/// argument, or remove one of the two arguments.
 fn duplicate_remedy(name: &str) -> &'static str {
     match name {
         "rate" | "candidate" => {

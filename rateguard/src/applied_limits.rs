@@ -105,8 +105,8 @@ impl<'a> RepeatedCheck<'a> {
         self.is_in_shadow
     }
 
-    /// Records that the extra cost of this check has not been counted, because the store failed and the limit fails
-    /// open.
+    /// Records that the store has not counted the difference between the cost of this check and the costs of the earlier
+    /// checks, because the store failed and the limit fails open.
     pub(crate) fn drop_extra_cost(&mut self) {
         self.extra_check = None;
     }

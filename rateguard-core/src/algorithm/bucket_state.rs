@@ -133,7 +133,7 @@ impl BucketState {
     }
 
     /// Converts the state to the algorithm of the quota. The number of units that count stays the same, but all of
-    /// them count as taken now.
+    /// these units count as taken at the time `now`.
     ///
     /// Units above the capacity count too. Otherwise a client would get these units back when an operator raises the
     /// limit again. A log has an upper bound for the converted units, [`MAX_CONVERTED_ENTRIES`], because a log in

@@ -31,7 +31,7 @@ const MAX_ENTRY_CHARS: usize = 100;
 #[non_exhaustive]
 pub struct AddressTrace {
     /// The peer of the connection. `None` for a Unix socket, which has no peer address, and for a TCP connection that
-    /// the client has reset before the server read the address.
+    /// the client reset before the server read the address.
     pub peer: Option<IpAddr>,
     /// Whether the peer is a trusted proxy. The header is read only if the peer is trusted.
     pub is_peer_trusted: bool,
@@ -55,7 +55,7 @@ pub struct AddressTrace {
     pub network: String,
 }
 
-/// One header entry that the search read.
+/// One entry of the header that proxies send. The search for the client's address has read this entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Hop {

@@ -27,7 +27,7 @@ impl NetworkCaps {
     /// The result is the number of shared keys.
     const OWN_PER_SHARED: [u32; TIERS.len()] = [4, 16];
 
-    /// Sets the maximum for the networks whose prefix length has this index in [`TIERS`].
+    /// Sets the maximum for networks with the prefix length `TIERS[tier]`.
     pub(super) fn set(&mut self, tier: usize, max_own: u32) {
         self.max_own[tier] = max_own;
     }

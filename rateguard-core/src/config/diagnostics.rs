@@ -9,7 +9,7 @@ use crate::key::{KeyRecipes, plain_recipe};
 /// log.
 const MAX_DIAGNOSTICS: usize = 50;
 
-/// The diagnostics that have been found in a text until now.
+/// The diagnostics that have been found in a text so far.
 pub(super) struct Diagnostics<'t> {
     text: &'t str,
     /// The function that creates a key recipe from a notation (such as `user`) while the file is parsed.
@@ -23,7 +23,8 @@ impl<'t> Diagnostics<'t> {
         Self { text, key_recipes: plain_recipe, list: Vec::new() }
     }
 
-    /// Sets the function with which an HTTP adapter creates a key recipe from a notation.
+    /// Sets the function that creates a [key recipe](crate::key::KeyRecipe) from a notation in the file, such as `user`. An
+    /// HTTP adapter supplies this function.
     pub(super) fn with_key_recipes(self, key_recipes: KeyRecipes) -> Self {
         Self { key_recipes, ..self }
     }

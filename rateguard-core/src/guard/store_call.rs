@@ -1,6 +1,6 @@
 //! Calls the store. The guard first uses the denial cache, then the circuit breaker, and then the concurrency limit. It
 //! then waits for the store until the deadline. If a store replies immediately, only the denial cache is used. If the
-//! call fails, this file determines the failure mode.
+//! call fails, this module determines which failure mode applies.
 
 use std::{
     sync::atomic::Ordering::Relaxed,

@@ -9,7 +9,7 @@ core_settings! {
     impl[S] for S;
 
     /// Sets the secret with which the guard hashes keys. All application servers must have the same secret, or they
-    /// do not share their counts. Default: no secret. If the secret has less than 16 bytes, [`build`](Self::build)
+    /// do not share their counts. Default: no secret. If the secret has fewer than 16 bytes, [`build`](Self::build)
     /// returns an error.
     ///
     /// Without a secret, an attacker who can read the store can find the address from which a stored hash was computed.

@@ -60,9 +60,9 @@ pub struct LimitInfo {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LimitKind {
-    /// The limit belongs to a macro attribute `#[rate_limit]` on a handler.
+    /// The limit belongs to a `#[rate_limit]` macro attribute on a handler.
     Attribute,
-    /// The limit belongs to a middleware [`RateLimit`](crate::RateLimit) that wraps an application, a scope or a
+    /// The limit belongs to a [`RateLimit`](crate::RateLimit) middleware that wraps an application, a scope or a
     /// resource.
     Middleware,
 }

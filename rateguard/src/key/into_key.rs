@@ -9,9 +9,14 @@ use crate::per_request::{PerRequest, RequestResolver};
 
 /// A value that can become the key of a [`Limit`](crate::Limit).
 ///
-/// These types implement this trait: the built-in keys of [`key`](crate::key), text in the notation of the macro
-/// attribute, such as `"user+path:tenant"`, and every sync or async closure or function over `&HttpRequest` whose
-/// result converts into a [`Caller`]. The compiler infers the type parameter `Kind`.
+/// These types implement this trait:
+///
+/// - the built-in keys in the module [`key`](crate::key)
+/// - text in the notation of the macro attribute, such as `"user+path:tenant"`
+/// - a closure or function, sync or async, that takes `&HttpRequest` and returns a value that converts into a
+///   [`Caller`]
+///
+/// The compiler infers the type parameter `Kind`.
 #[diagnostic::on_unimplemented(
     message = "expected a key, found `{Self}`",
     note = "expected a built-in key, text such as \"header:X-Api-Key\", or a closure or function over `&HttpRequest`, sync or async, that returns text, a number, a `Key`, a `Caller`, or an `Option` or `Result` of one of them"

@@ -137,8 +137,8 @@ impl ConnectionManager {
         log.tested(failure, is_role_denied);
     }
 
-    /// Sends `ROLE` and `TIME`. Tests that the server replies and is a primary, not a sentinel, and records the time of the
-    /// server. The Redis user may lack the permission for these commands, so most error replies are also accepted. The
+    /// Sends `ROLE` and `TIME`. Tests that the server replies, and that it is neither a replica nor a sentinel. Also records
+    /// the time of the server. The Redis user may lack the permission for these commands, so most error replies are also accepted. The
     /// test fails only for an error that needs a new connection.
     async fn heartbeat(&self, live: &ActiveConnection) -> Result<(), StoreError> {
         let mut connection = live.connection.clone();

@@ -41,7 +41,7 @@ const STALE_MAP_THRESHOLD: u32 = 3;
 const MAPS_PER_REDIRECT: usize = 2;
 
 /// The node number for a cluster slot that no node serves, or that migrates between two nodes. If a reply for such a
-/// slot is missing, the failure belongs to no single node, so the circuit breaker of no node counts it.
+/// slot is missing, no single node is responsible. So this failure does not count in the circuit breaker of any node.
 pub(super) const NO_NODE: usize = 0;
 
 pub(super) struct Nodes {
