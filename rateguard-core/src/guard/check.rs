@@ -13,8 +13,9 @@ impl RateGuard {
         Request::new(self)
     }
 
-    /// Returns a request for one unit of `key` against `policy`. On the returned request, you can set another cost,
-    /// add more keys, and call operations such as [`reserve`](Request::reserve) and [`debit`](Request::debit).
+    /// Creates a [`Request`] that takes one unit for `key` under `policy`. You can set another cost and add more keys.
+    /// The guard sends nothing to the store until you call an operation such as [`check`](Request::check),
+    /// [`reserve`](Request::reserve) or [`debit`](Request::debit).
     pub fn request<'a>(&'a self, policy: &'a Policy, key: &Key) -> Request<'a> {
         Request::new(self).and(policy, key)
     }
@@ -45,7 +46,7 @@ impl RateGuard {
         }
     }
 
-    /// Checks one unit of `key` against `policy`, and returns true if the request is admitted. If the store fails,
+    /// Checks one unit for `key` under `policy`, and returns true if the request is admitted. If the store fails,
     /// the failure mode decides.
     ///
     /// # Panics

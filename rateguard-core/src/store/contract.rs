@@ -267,7 +267,7 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    /// Creates a receipt from three words. Only the store that creates the receipt knows their meaning.
+    /// Creates a receipt from three words. Only the store that created the receipt knows their meaning.
     #[must_use]
     pub fn new(words: [u64; 3]) -> Self {
         Self { words }

@@ -24,7 +24,8 @@ pub enum RedisUrlError {
     Host,
     /// A port is not a number from 1 to 65535.
     Port,
-    /// A host is the address 0.0.0.0 or `::`. A server can listen on it, but no client can connect to it.
+    /// A host in the URL is the unspecified address, `0.0.0.0` or `[::]`. A server can listen on it, but it is not the
+    /// address of a server.
     UnspecifiedAddress,
     /// The URL of the sentinels contains no service name.
     Service,
@@ -68,7 +69,7 @@ impl fmt::Display for RedisUrlError {
                 "invalid database; expected a whole number from 0 to 2147483647, as in redis://host:port/3"
             }
             Self::UnspecifiedAddress => {
-                "no client can connect to 0.0.0.0 or [::]; use the host name or the address of the server, \
+                "0.0.0.0 and [::] are not the address of a server; use the host name or the address of the server, \
                  such as 127.0.0.1 on the same machine"
             }
             Self::Service => {

@@ -20,7 +20,7 @@ core_settings! {
     /// Adds a policy. A limit uses the policy by its name: `#[rate_limit(policy = "search")]`, or
     /// [`Limit::policy`](crate::Limit::policy). All limits that use the same policy share its counts.
     ///
-    /// The guard must have every policy that a macro attribute of the program names. Otherwise,
+    /// If a macro attribute of the program refers to a policy by name, the guard must have this policy. Otherwise,
     /// [`build`](Self::build) returns an error. `build` ignores macro attributes with a `limiter` argument, because
     /// the request determines which guard they use. [`for_attributes`](Self::for_attributes) can disable this
     /// validation.

@@ -86,7 +86,7 @@ pub(super) const KEYS: Metric = Metric {
     kind: MetricKind::Gauge,
     unit: Unit::Count,
     labels: &["store"],
-    help: "Buckets in the memory of this process: in the store, or for decisions while it does not answer.",
+    help: "Buckets that this process holds in memory: those of the in-memory store, or those for its own decisions while the store does not answer.",
 };
 
 pub(super) const CACHED_DENIALS: Metric = Metric {

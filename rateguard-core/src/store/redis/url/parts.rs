@@ -38,7 +38,7 @@ impl<'a> Parts<'a> {
         }
         let hosts = hosts.split(',').map(|host| parse_host(host, default_port));
         let hosts = hosts.collect::<Result<Vec<_>, _>>()?;
-        // A server listens on 0.0.0.0 or ::, but no client can connect to these addresses.
+        // A server can listen on 0.0.0.0 or ::, but these are not the address of a server.
         let is_unspecified =
             |host: &str| host.parse().is_ok_and(|address: IpAddr| address.is_unspecified());
         if hosts.iter().any(|(host, _)| is_unspecified(host)) {
