@@ -8,9 +8,9 @@ use smallvec::SmallVec;
 
 use crate::{
     Key, Policy,
+    added_units::AddedUnits,
     count_rule::CountRuleRef,
     limit_check::{LimitCheck, LimitChecks},
-    penalty::AddedUnits,
 };
 
 /// The limits that have been applied to a request.

@@ -11,12 +11,12 @@ use smallvec::SmallVec;
 
 use crate::{
     Decision, Rejection, Request, Reservation, Unavailable, UndecidedReason,
+    added_units::AddedUnits,
     applied_limits::{RepeatedCheck, ResponseEffect},
     cors,
     count_rule::CountRuleRef,
     decision_update::{DecisionUpdate, PENALTY_FAILURE, REFUND_FAILURE},
     limit_check::{LimitCheck, LimitChecks},
-    penalty::AddedUnits,
     request_state::RequestState,
     response::EarlyResponse,
 };

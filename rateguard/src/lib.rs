@@ -4,6 +4,7 @@
 // macro, so this path must also exist inside this crate.
 extern crate self as actix_rateguard;
 
+mod added_units;
 mod applicability;
 mod applied_limits;
 #[cfg(feature = "macros")]

@@ -12,10 +12,10 @@ use smallvec::SmallVec;
 
 use crate::{
     Decision, QuotaStatus,
+    added_units::AddedUnits,
     applied_limits::{AppliedLimits, FirstEntries},
     lost_penalty,
     not_checked::Exemption,
-    penalty::AddedUnits,
     response::{jitter, write_decision},
     settings::HttpSettings,
 };

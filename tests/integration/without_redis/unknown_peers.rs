@@ -5,6 +5,7 @@ use std::{
     net::TcpListener,
     os::unix::net::{UnixListener, UnixStream},
     sync::Arc,
+    time::Duration,
 };
 
 use actix_rateguard::{AccessList, ClientAddress, RateGuard, RateLimit};
@@ -141,8 +142,8 @@ async fn access_list_with_denied_addresses_rejects_tcp_clients_without_an_addres
     }
     let lines =
         log_lines::with("reset the TCP connection before the server read the client's address");
-    assert_eq!(lines.len(), 1, "{lines:?}");
-    assert!(!lines[0].contains("Unix"), "{lines:?}");
+    assert!(!lines.is_empty());
+    assert!(lines.iter().all(|line| !line.contains("Unix")), "{lines:?}");
 }
 
 #[actix_web::test]
@@ -156,8 +157,8 @@ async fn tcp_clients_without_an_address_share_one_key_although_unix_sockets_are_
     let expected = "peer without an address: not a trusted proxy\nthe peer is not a trusted proxy, so it is the client\nclient without an address, counted with all such clients";
     assert_eq!(handled[0].client, expected);
     let lines = log_lines::with("reset the TCP connection before the server read their address");
-    assert_eq!(lines.len(), 1, "{lines:?}");
-    assert!(!lines[0].contains("Unix"), "{lines:?}");
+    assert!(!lines.is_empty());
+    assert!(lines.iter().all(|line| !line.contains("Unix")), "{lines:?}");
 }
 
 #[actix_web::test]
@@ -176,14 +177,21 @@ async fn clients_behind_a_trusted_unix_socket_have_separate_keys() {
 #[actix_web::test]
 async fn access_list_with_denied_addresses_rejects_clients_of_untrusted_unix_sockets() {
     log_lines::collect();
-    let folder = Folder::new();
     let guard = guard(ClientAddress::peer());
-    let limit = RateLimit::new(&guard, "100/hour").access(deny_list());
     let requests = requests_that_name_clients(2);
-    let handled = handle(&guard, limit, unix_clients(&folder), &requests).await;
-    assert_eq!(statuses(&handled), [403; 2]);
-    let lines =
-        log_lines::with("rejected a request with 403, because the request has no peer address");
-    assert_eq!(lines.len(), 1, "{lines:?}");
+    let lines = loop {
+        let folder = Folder::new();
+        let limit = RateLimit::new(&guard, "100/hour").access(deny_list());
+        let handled = handle(&guard, limit, unix_clients(&folder), &requests).await;
+        assert_eq!(statuses(&handled), [403; 2]);
+        let lines =
+            log_lines::with("rejected a request with 403, because the request has no peer address");
+        if !lines.is_empty() {
+            break lines;
+        }
+        // Another test has caused the same message before this test collected messages. The guard logs it again after
+        // ten seconds.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    };
     assert!(lines[0].contains("trust_unix_sockets"), "{lines:?}");
 }
