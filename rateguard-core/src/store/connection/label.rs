@@ -31,6 +31,7 @@ pub(in crate::store) enum Login {
     /// A user and a password, or a token.
     User,
     /// Only a password, which is the password of the default user.
+    #[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "Upstash uses tokens"))]
     Password,
     Missing,
     /// The store does not know the credentials, or several servers have different ones.
