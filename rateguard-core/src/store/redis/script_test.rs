@@ -53,7 +53,7 @@ pub(super) struct ScriptTest {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ScriptFailure {
     pub(super) cause: StoreError,
-    /// What the server lacks, and what the operator has to change.
+    /// The text for the log: it says which command or permission is missing, and how the operator adds it.
     pub(super) reason: String,
 }
 
