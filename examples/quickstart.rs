@@ -2,7 +2,7 @@
 //!
 //! ```sh
 //! cargo run --example quickstart
-//! for i in 1 2 3 4 5 6; do curl -i '127.0.0.1:8080/search?q=rust'; done
+//! for i in 1 2 3 4 5 6; do curl -i 127.0.0.1:8080/search/rust; done
 //! ```
 //!
 //! `PORT` changes the port. With `REDIS_URL`, all servers on that Redis share the limits:
@@ -18,17 +18,11 @@ use std::{env, error::Error};
 use actix_rateguard::{RateGuard, RateLimit, rate_limit};
 use actix_web::{App, HttpRequest, HttpServer, Responder, get, web};
 use env_logger::Env;
-use serde::Deserialize;
 
-#[derive(Deserialize)]
-struct Search {
-    q: String,
-}
-
-#[get("/search")]
+#[get("/search/{words}")]
 #[rate_limit(limit = 5, window = 60, key = "ip")]
-async fn search(query: web::Query<Search>) -> impl Responder {
-    format!("Nothing found for {:?}.\n", query.q)
+async fn search(words: web::Path<String>) -> impl Responder {
+    format!("Nothing found for {words}.\n")
 }
 
 #[get("/")]
@@ -37,7 +31,7 @@ async fn index(request: HttpRequest) -> impl Responder {
     format!(
         "Run this six times and compare the headers:
 
-    curl -i 'http://{address}/search?q=rust'
+    curl -i http://{address}/search/rust
 
 Each client may send 5 requests per minute to /search, and 100 to all pages.\n"
     )
@@ -67,6 +61,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     })
     .bind(("127.0.0.1", port))
     .map_err(|error| format!("port {port}: {error}; set PORT=8081 for another port"))?;
-    println!("Try: curl -i 'http://127.0.0.1:{port}/search?q=rust'");
+    println!("Try: curl -i http://127.0.0.1:{port}/search/rust");
     Ok(server.run().await?)
 }

@@ -10,7 +10,7 @@ use crate::support::{
 fn assert_sixth_is_rejected(servers: &[&ExampleServer]) {
     for request in 0..6_u64 {
         let server = servers[request as usize % servers.len()];
-        let response = get(&server.url("/search?q=rust"));
+        let response = get(&server.url("/search/rust"));
         assert_eq!(response.number("x-ratelimit-limit"), 5);
         assert!((1..=60).contains(&response.number("x-ratelimit-reset")));
         if request < 5 {
@@ -30,7 +30,7 @@ fn sixth_search_per_minute_is_rejected() {
     let server = ExampleServer::quickstart(None);
     let index = get(&server.url("/"));
     assert_eq!(index.status, 200);
-    assert!(index.body.contains(&format!("curl -i '{}'", server.url("/search?q=rust"))));
+    assert!(index.body.contains(&format!("curl -i {}", server.url("/search/rust"))));
     assert_eq!(index.number("x-ratelimit-limit"), 100);
     assert_sixth_is_rejected(&[&server]);
     // The limit must not apply to other pages.
@@ -48,7 +48,7 @@ fn two_servers_on_one_redis_share_the_limit() {
 fn unreachable_redis_fails_open_and_throttles_the_log() {
     let server = ExampleServer::quickstart(Some(&url(free_port())));
     for _ in 0..200 {
-        let response = get(&server.url("/search?q=rust"));
+        let response = get(&server.url("/search/rust"));
         assert_eq!((response.status, response.header("x-ratelimit-limit")), (200, None));
     }
     let log = server.log();

@@ -119,7 +119,7 @@ fn server_shutdown_is_prompt_even_if_redis_is_frozen() {
     for is_frozen in [false, true] {
         let redis = RedisServer::start();
         let mut server = ExampleServer::quickstart(Some(&redis.url()));
-        let url = server.url("/search?q=rust");
+        let url = server.url("/search/rust");
         assert_eq!(server::get(&url).status, 200);
         if is_frozen {
             redis.freeze();
