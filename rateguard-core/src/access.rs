@@ -12,11 +12,13 @@ use crate::{
 
 /// A list of clients and keys that are either exempt from limits or always denied.
 ///
-/// An HTTP adapter applies the list before it checks limits. If the list denies a request, the adapter rejects it
-/// with status 403. The methods of the guard itself do not use the list.
+/// An HTTP adapter, such as `actix-rateguard`, applies the list before it checks limits. If the list denies a request,
+/// the adapter rejects the request with status 403. Methods of [`RateGuard`](crate::RateGuard), such as `check`, do not
+/// apply the list.
 ///
-/// If a request matches both an allowing and a denying entry, it is allowed. Each request is compared with every
-/// network in turn, so a list can have hundreds of networks but not hundreds of thousands.
+/// If one entry allows a request and another entry denies it, the request is allowed. The adapter compares each request
+/// with every network of the list. So a list can have hundreds of networks, but hundreds of thousands of networks would
+/// delay every request.
 ///
 /// ```
 /// use actix_rateguard_core::{AccessList, Key};
@@ -54,21 +56,20 @@ impl AccessList {
         Self::default()
     }
 
-    /// Exempts clients from all limits if they have one of these IP addresses, or an address in one of these
-    /// networks, such as `10.0.0.0/8`. `addresses` is one text or a list of texts.
+    /// Exempts clients with these addresses from all limits. `addresses` is one text or a list of texts. Each text is
+    /// an IP address, or a network such as `10.0.0.0/8`.
     ///
-    /// [`ClientAddress`](crate::ClientAddress) determines the address of a client. By default, all clients behind a
-    /// proxy have the address of the proxy.
+    /// [`ClientAddress`](crate::ClientAddress) determines the address of a client. By default, this is the address of
+    /// the TCP peer, so all clients behind a proxy have the address of the proxy.
     ///
-    /// The list never allows the address of a trusted proxy
-    /// ([`ClientAddress::behind`](crate::ClientAddress::behind)), because any client behind the proxy may have sent
-    /// the request. All addresses in a trusted network count as proxies. So trust only the addresses of the proxies,
-    /// not a network that also contains clients that the list should allow.
+    /// The list never allows the address of a trusted proxy ([`ClientAddress::behind`](crate::ClientAddress::behind)),
+    /// because any client behind the proxy may have sent the request. If you trust a network, all its addresses count
+    /// as proxies. So do not trust a network that also contains clients which the list should allow.
     ///
     /// # Errors
     ///
-    /// [`AccessListError`] if a text is neither an address nor a network, or if a network contains all addresses, which
-    /// would disable all limits.
+    /// [`AccessListError`] if a text is neither an address nor a network. A network of all addresses is also an error,
+    /// because it would disable all limits.
     pub fn allow_addresses<Kind>(
         mut self,
         addresses: impl AddressTexts<Kind>,
@@ -83,17 +84,19 @@ impl AccessList {
         Ok(self)
     }
 
-    /// Denies clients if they have one of these IP addresses, or an address in one of these networks, such as
-    /// `203.0.113.0/24`.
+    /// Denies clients with these addresses. `addresses` is one text or a list of texts. Each text is an IP address, or
+    /// a network such as `203.0.113.0/24`.
     ///
-    /// The IPv6 address of a client that uses the tunnel 6to4 (RFC 3056) or Teredo (RFC 4380) contains an IPv4
-    /// address. Such a client is denied if the list denies its IPv6 address or this IPv4 address.
+    /// The IPv6 addresses of the tunnels 6to4 (RFC 3056) and Teredo (RFC 4380) contain an IPv4 address. A client with
+    /// such an address is denied if the list denies its IPv6 address or this IPv4 address.
     ///
-    /// If the list has such an entry, a request whose client has no address is also denied, because it may come from a
-    /// denied address. A client can cause this over TCP: if it resets the connection before the server reads the
-    /// address, the server gets the request without an address. Requests over Unix sockets never have a peer address.
-    /// They are denied as well, unless
-    /// [`ClientAddress::trust_unix_sockets`](crate::ClientAddress::trust_unix_sockets) is set.
+    /// If the list denies any address, requests without an address are also denied, because they may come from a denied
+    /// address. There are two kinds of such requests:
+    ///
+    /// - A TCP client can reset its connection before the server reads the address. The server then gets a request
+    ///   without an address.
+    /// - Requests over Unix sockets never have a peer address.
+    ///   [`ClientAddress::trust_unix_sockets`](crate::ClientAddress::trust_unix_sockets) exempts them from this rule.
     ///
     /// # Errors
     ///
@@ -108,8 +111,8 @@ impl AccessList {
         Ok(self)
     }
 
-    /// Exempts these keys from every limit that counts requests by the key. A limit that counts the same request by
-    /// another key still applies.
+    /// Exempts requests with these keys from the limits that count by these keys. A limit that counts the same request
+    /// by another key still applies.
     pub fn allow_keys(mut self, keys: impl IntoIterator<Item = Key>) -> Self {
         self.allowed_keys.extend(keys);
         self

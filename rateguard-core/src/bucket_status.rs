@@ -10,8 +10,8 @@ pub struct BucketStatus {
     /// The time until `remaining` grows by one unit, if no other request takes units. The time is zero if the
     /// bucket counts no units now.
     pub reset_after: Duration,
-    /// The time until the bucket has room for the cost of the request. After an admitted check, this is the time
-    /// until the bucket has room for the same cost again. The time is zero if the bucket has room now. It is `None`
-    /// if the cost is above the quota's [`max_cost`](crate::Quota::max_cost).
+    /// The time until the bucket has room for the cost of the request. After an admitted check, this is the time until
+    /// the bucket has room for the same cost again. The time is zero if the bucket has room now. The value is `None` if
+    /// the cost is above the quota's [`max_cost`](crate::Quota::max_cost).
     pub retry_after: Option<Duration>,
 }

@@ -8,19 +8,18 @@ use crate::{
     Policy, Quota, policy::PolicyName, quota_status::QuotaStatus, telemetry::mode::DecisionMode,
 };
 
-/// The result of a check. It says whether the request is admitted. It also contains the status of each quota that
-/// was checked.
+/// The result of a check: whether the request is admitted, and the status of each quota that was checked.
 ///
 /// The store makes the decision and reads all numbers in one atomic operation. A denial from the [denial
-/// cache](crate::RateGuardBuilder::denial_cache_ttl) repeats an earlier denial. The time that has passed since the
-/// earlier denial is subtracted from all times in the repeated denial.
+/// cache](crate::RateGuardBuilder::denial_cache_ttl) repeats an earlier denial. All times in the repeated denial are
+/// shorter by the time since the earlier denial.
 ///
 /// If several quotas were checked, the decision has the numbers of the tightest quota. In a denial, the tightest quota
 /// is the one with the longest wait until it has room. In an admission, the tightest quota is the one that admits the
 /// fewest further requests of the same cost. [`statuses`](Self::statuses) returns the status of every quota.
 ///
-/// With `actix-rateguard`, a handler can have an argument of the type `CheckResult`. The method `decision` of this
-/// argument returns the decision. `Decision` itself cannot be an argument of a handler.
+/// A handler with `actix-rateguard` gets its decision from an argument of the type `CheckResult`, by the method
+/// `decision`. `Decision` itself cannot be an argument of a handler.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
     allowed: bool,
@@ -79,8 +78,8 @@ impl Decision {
         self.allowed
     }
 
-    /// Returns whether the request was denied because its cost is above the [`max_cost`](Quota::max_cost) of a
-    /// quota. Such a request is always denied, so a client should not repeat it.
+    /// Returns whether the request was denied because its cost is above the [`max_cost`](Quota::max_cost) of a quota. A
+    /// request with this cost is always denied, so a client should not repeat the request.
     #[must_use]
     pub fn is_too_costly(&self) -> bool {
         !self.allowed && self.statuses.iter().any(|status| status.retry_after().is_none())
@@ -93,8 +92,8 @@ impl Decision {
         self.mode() == DecisionMode::Local
     }
 
-    /// Returns whether the request would be denied if its policy were not in [shadow mode](crate::Policy::shadow).
-    /// If so, the decision [admits](Self::is_allowed) the request, but has the numbers of a denial.
+    /// Returns whether a policy in [shadow mode](crate::Policy::shadow) would deny the request if the policy were
+    /// enforced. If so, the decision [admits](Self::is_allowed) the request, but has the numbers of a denial.
     #[must_use]
     pub fn would_deny(&self) -> bool {
         self.shadow == Some(true)
@@ -135,9 +134,8 @@ impl Decision {
 
     /// Returns the time until the end of the ban, or `None` if the key is not banned.
     ///
-    /// While a key is banned, its requests are denied even if the quotas have room. The decision of an admitted
-    /// request can also have a ban: an HTTP adapter adds one if the response to the request, such as a failed login,
-    /// starts a ban. See [`Policy::ban`].
+    /// While a key is banned, its requests are denied even if the quotas have room. An admitted request can start a ban
+    /// by its response, such as a failed login. An HTTP adapter then adds the ban to the decision. See [`Policy::ban`].
     #[must_use]
     pub fn banned_for(&self) -> Option<Duration> {
         self.banned_for
@@ -170,8 +168,8 @@ impl Decision {
 
     /// Returns the time until [`remaining`](Self::remaining) grows by one unit, if no other request takes units.
     ///
-    /// The time is zero if the quota counts no units now. If the key is banned, it is the time until the end of the
-    /// ban.
+    /// The time is zero if the quota counts no units now. If the key is banned, the method returns the time until the
+    /// end of the ban.
     #[must_use]
     pub fn reset_after(&self) -> Duration {
         self.banned_for.unwrap_or(self.tightest().reset_after())
@@ -179,8 +177,9 @@ impl Decision {
 
     /// Returns the time until the same request is admitted, if no other request takes units in the meantime.
     ///
-    /// The time is zero if the quotas have room, but other requests wait in the queue before this request. The
-    /// result is `None` if the request is admitted, or if it [can never be admitted](Self::is_too_costly).
+    /// The result is `None` if the request is admitted, or if it [can never be admitted](Self::is_too_costly). The time
+    /// is zero if a request in [`check_or_wait`](crate::Request::check_or_wait) was denied only because other requests
+    /// were ahead in its queue.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         if self.allowed {

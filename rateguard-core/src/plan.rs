@@ -59,7 +59,8 @@ impl Plan {
         }
     }
 
-    /// Creates a plan from a [`Quota`], [`Quotas`] or text, and returns an error where [`of`](Self::of) panics.
+    /// Creates a plan from a [`Quota`], [`Quotas`] or text, and returns an error in the cases in which [`of`](Self::of)
+    /// panics.
     ///
     /// ```
     /// # use actix_rateguard_core::Plan;

@@ -74,8 +74,8 @@ impl QuotaStatus {
         self.quota
     }
 
-    /// Returns the cost of the request in units. If the status is the result of a refund or a debit, returns the
-    /// number of units that were refunded or debited.
+    /// Returns the cost of the request in units. After a refund or a debit, returns the number of units that were
+    /// refunded or debited.
     #[must_use]
     pub fn cost(&self) -> u32 {
         self.cost
@@ -101,9 +101,9 @@ impl QuotaStatus {
         self.reset_after
     }
 
-    /// Returns the time until the quota has room for one more request of the same cost. The time is zero if the
-    /// quota has room now. It is `None` if the quota never has room, because the cost is above its
-    /// [`max_cost`](Quota::max_cost).
+    /// Returns the time until the quota has room for one more request of the same cost. The time is zero if the quota
+    /// has room now. The result is `None` if the cost is above the [`max_cost`](Quota::max_cost) of the quota, because
+    /// the quota then never has room.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after

@@ -5,10 +5,9 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RejectionBody {
-    /// The `Accept` header of the request determines the format. The body is problem details (RFC 9457) if the
-    /// header lists `application/problem+json` or `application/json`, and does not prefer text. In all other cases,
-    /// the body is plain text. An `Accept` header of more than 8 lines or 1,024 bytes is ignored. This is the
-    /// default.
+    /// The `Accept` header of the request determines the format. The body is problem details (RFC 9457) if the header
+    /// lists `application/problem+json` or `application/json`, and does not prefer text. In all other cases, the body
+    /// is plain text. An `Accept` header of more than 8 lines or 1,024 bytes is ignored. This variant is the default.
     #[default]
     Negotiated,
     /// The body is problem details for every client.

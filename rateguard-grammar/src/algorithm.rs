@@ -14,14 +14,14 @@ use crate::{escape::escape_for_display, suggest};
 /// | [`TokenBucket`](Self::TokenBucket) | at most `burst` at one moment, and at most `burst + rate × t` in any time `t` | a level and a timestamp | O(1) |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Algorithm {
-    /// An exact sliding window, with a log of the times of all admitted requests. This is the default, because it
-    /// enforces the limit exactly.
+    /// An exact sliding window, with a log of the times of all admitted requests. This algorithm is the default,
+    /// because it enforces the limit exactly.
     #[default]
     SlidingWindow,
     /// An approximate sliding window with one counter for the current window and one for the previous window, as
-    /// Cloudflare described in 2017. The previous counter is multiplied by the part of the previous window that is
-    /// still in the sliding window. The result is approximate, because the algorithm assumes that the requests of
-    /// the previous window were spread evenly.
+    /// Cloudflare described in 2017. The sliding window still covers a fraction of the previous window, and the
+    /// algorithm multiplies the previous counter by this fraction. The result is approximate, because the algorithm
+    /// assumes that the requests of the previous window were spread evenly.
     SlidingWindowCounter,
     /// One counter. The window starts at the first request, and the counter returns to 0 at the end of the window.
     FixedWindow,
@@ -69,7 +69,7 @@ impl Algorithm {
         }
     }
 
-    /// Returns whether a quota may have a burst that differs from its limit.
+    /// Returns whether a quota with this algorithm may have a burst that differs from its limit.
     #[must_use]
     pub const fn has_burst(self) -> bool {
         match self {
@@ -78,9 +78,9 @@ impl Algorithm {
         }
     }
 
-    /// Returns whether a bucket counts in the parts of a token that [`Quota::token`](crate::Quota::token) defines. A
-    /// full bucket must then have fewer than [`Quota::MAX_DEBT`](crate::Quota::MAX_DEBT) parts, so such a quota may be
-    /// invalid, even if it has no burst.
+    /// Returns whether a bucket counts in parts of a token, which [`Quota::token`](crate::Quota::token) defines. A full
+    /// bucket must have fewer than [`Quota::MAX_DEBT`](crate::Quota::MAX_DEBT) parts. So a quota with this algorithm
+    /// may be invalid, even if it has no burst.
     #[must_use]
     pub const fn counts_parts(self) -> bool {
         match self {

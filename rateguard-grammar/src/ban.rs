@@ -6,11 +6,12 @@ use crate::{
     Algorithm, Quota, RateError, escape::escape_for_display, parse_window, window::write_window,
 };
 
-/// An escalating ban. It affects clients that continue to send requests after denials.
+/// An escalating ban of clients that continue to send requests after denials.
 ///
-/// A ban starts when the number of denials in a window reaches a threshold. During a ban, the guard denies every
-/// request of the key and does not count it. Each ban is twice as long as the previous ban, up to a maximum
-/// duration. The guard remembers a ban for twice the maximum duration, from the start of the ban.
+/// A ban starts when the number of denials in a window reaches a threshold. During a ban, the guard denies all requests
+/// of the key and counts none of them. Each ban is twice as long as the previous ban, up to a maximum duration. The
+/// guard remembers a ban for twice the maximum duration, counted from the start of the ban. A ban that is no longer
+/// remembered does not make later bans longer.
 ///
 /// If a limit counts only some responses ([`Count`](crate::Count)), such as failed logins, a ban starts after too
 /// many of these responses, not after too many denials. Denials would be an unfair criterion: requests that are
@@ -43,8 +44,10 @@ impl Ban {
     ///
     /// # Errors
     ///
-    /// [`BanSpecError`] unless `first` is a whole number of seconds from 1 second to 90 days, and `denials` has a limit
-    /// from 1 to 10,000 and the algorithm [`Algorithm::SlidingWindow`].
+    /// [`BanSpecError`] if one of these conditions is not met:
+    ///
+    /// - `first` is a whole number of seconds, from 1 second to 90 days.
+    /// - `denials` has a limit from 1 to 10,000, and the algorithm [`Algorithm::SlidingWindow`].
     pub fn new(denials: Quota, first: Duration) -> Result<Self, BanSpecError> {
         let is_exact = denials.algorithm() == Algorithm::SlidingWindow;
         if !is_exact || denials.limit() > Self::MAX_DENIALS {
@@ -70,8 +73,8 @@ impl Ban {
         Ok(self)
     }
 
-    /// Returns the quota whose limit is the number of offences that starts a ban. An offence is a denial. If the
-    /// limit counts only some responses, an offence is one of these responses instead.
+    /// Returns the quota whose limit is the number of offences that starts a ban. An offence is a denial. If a limit
+    /// counts only some responses ([`Count`](crate::Count)), an offence is one of these responses instead.
     #[must_use]
     pub fn offences(&self) -> Quota {
         self.offences

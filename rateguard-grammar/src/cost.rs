@@ -10,7 +10,7 @@ pub const EXPECTED_COST: &str = "expected a cost that is a whole number of at le
 /// # Errors
 ///
 /// A message if the cost is above the maximum cost of the enforced quotas or of the candidate quotas. `enforced` is
-/// `None` if the enforced quotas are not constant. In this case, the cost is not compared with them.
+/// `None` if the enforced quotas are not constant. The function then compares the cost only with the candidate quotas.
 pub fn check_cost(
     cost: u32,
     enforced: Option<&Quotas>,

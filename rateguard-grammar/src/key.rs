@@ -5,8 +5,8 @@ use std::{error::Error, fmt, ops::RangeInclusive, str::FromStr};
 
 use crate::{escape::escape_for_display, suggest};
 
-/// The valid prefix lengths, in bits, of an IPv6 network whose addresses are one client. The range is from a
-/// provider's network (32) to a single address (128).
+/// The valid prefix lengths, in bits, of an IPv6 network that counts as one client. The range is from the network of a
+/// provider (32) to a single address (128).
 pub const IPV6_PREFIXES: RangeInclusive<u8> = 32..=128;
 
 /// The notation of a built-in key: one part, or several parts joined by `+`. Two requests have the same key if the
@@ -21,8 +21,8 @@ pub struct KeyNotation {
 pub enum KeyPart {
     /// `"ip"`: the client's address.
     Ip,
-    /// `"ip/48"`: the client's address. All IPv6 addresses with the same prefix of this many bits have the same
-    /// key.
+    /// `"ip/48"`: the client's address. All IPv6 addresses whose first bits are equal have the same key. The number of
+    /// compared bits is the value of this variant.
     IpNetwork(u8),
     /// `"user"`: the authenticated user.
     User,

@@ -9,7 +9,7 @@ use crate::escape::escape_for_display;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MissingKey {
-    /// `"ip"`: the request is counted by the client's address, separately from requests with a key. This is the
+    /// `"ip"`: the request is counted by the client's address, separately from requests with a key. This variant is the
     /// default. A client then cannot avoid the limit by omitting the value, and unrelated clients do not share one
     /// bucket.
     #[default]

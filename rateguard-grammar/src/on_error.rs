@@ -4,20 +4,20 @@ use std::{error::Error, fmt, str::FromStr};
 
 use crate::escape::escape_for_display;
 
-/// The failure mode, which is the treatment of a request when the store does not reply in time.
+/// The failure mode: the treatment of a request when the store does not reply in time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OnError {
-    /// Fail open: the request is admitted, and the response has no rate limit headers. This is the default, because
-    /// a failure of the limiter must not make the application unavailable.
+    /// Fail open: the request is admitted, and the response has no rate limit headers. This mode is the default,
+    /// because a failure of the limiter must not make the application unavailable.
     #[default]
     Open,
     /// Fail closed: the request is rejected with 503. Use this mode for routes that must never be unlimited, such
     /// as a login.
     Closed,
-    /// Decide in memory: this process counts the requests that it receives, and enforces its share of the limit,
-    /// which depends on the number of processes (`RateGuardBuilder::replicas`). Use this mode for routes that should
-    /// be neither unavailable nor unlimited.
+    /// Decide in memory: this process counts the requests that it receives, and enforces its share of the limit. The
+    /// share is the limit divided by the number of processes (`RateGuardBuilder::replicas`). Use this mode for routes
+    /// that should be neither unavailable nor unlimited.
     Local,
 }
 

@@ -6,7 +6,7 @@ use crate::Algorithm;
 
 /// The maximum number of requests in a window, and the algorithm that counts the requests.
 ///
-/// A quota is parsed from text such as `"5/minute"`, `"100/10s"` or `"20 per 5 minutes"`. The text can also name an
+/// The text of a quota has a form such as `"5/minute"`, `"100/10s"` or `"20 per 5 minutes"`. The text can also name an
 /// algorithm: `"5/minute fixed_window"`, `"100/second token_bucket burst 20"`. The default algorithm is the exact
 /// sliding window. `Display` writes the same notation.
 ///
@@ -41,8 +41,8 @@ impl Quota {
     /// The maximum window: 365 days.
     pub const MAX_WINDOW: Duration = Duration::from_secs(365 * 86_400);
     /// The maximum debt of a token bucket: 2^52 parts of a token. The debt is the number of parts that the bucket must
-    /// regain until it is full. [`token`](Self::token) defines the parts. Numbers in Lua scripts are exact only below
-    /// 2^53.
+    /// regain until it is full. [`token`](Self::token) defines the parts. A higher maximum would not be safe, because
+    /// the Lua scripts in Redis count exactly only below 2^53.
     pub const MAX_DEBT: u64 = 1 << 52;
 
     /// The maximum cost of one request with [`Algorithm::SlidingWindow`]: 10,000 units. The sliding-window log has an
@@ -55,7 +55,7 @@ impl Quota {
     ///
     /// # Errors
     ///
-    /// [`QuotaError`] unless the limit is from 1 to [`MAX_LIMIT`](Self::MAX_LIMIT) and the window is from
+    /// [`QuotaError`] if the limit is not from 1 to [`MAX_LIMIT`](Self::MAX_LIMIT), or if the window is not from
     /// [`MIN_WINDOW`](Self::MIN_WINDOW) to [`MAX_WINDOW`](Self::MAX_WINDOW).
     pub const fn new(limit: u32, window: Duration) -> Result<Self, QuotaError> {
         if limit == 0 || limit > Self::MAX_LIMIT {
@@ -93,9 +93,9 @@ impl Quota {
     ///
     /// # Errors
     ///
-    /// [`QuotaError::BurstAlgorithm`] unless the algorithm is [`Algorithm::TokenBucket`]; [`QuotaError::Burst`]
-    /// unless the burst is from 1 to [`MAX_LIMIT`](Self::MAX_LIMIT); [`QuotaError::Precision`] if the bucket cannot
-    /// count the quota exactly.
+    /// - [`QuotaError::BurstAlgorithm`] if the algorithm is not [`Algorithm::TokenBucket`]
+    /// - [`QuotaError::Burst`] if the burst is not from 1 to [`MAX_LIMIT`](Self::MAX_LIMIT)
+    /// - [`QuotaError::Precision`] if the bucket cannot count the quota exactly
     pub const fn with_burst(self, burst: u32) -> Result<Self, QuotaError> {
         if !self.algorithm.has_burst() {
             return Err(QuotaError::BurstAlgorithm);
@@ -128,7 +128,7 @@ impl Quota {
         Duration::from_micros(self.window_micros())
     }
 
-    /// Returns the window in microseconds, which is less than 2^45.
+    /// Returns the window in microseconds. The number is less than 2^45.
     #[must_use]
     pub const fn window_micros(&self) -> u64 {
         self.parts_per_token * self.common as u64
@@ -148,8 +148,8 @@ impl Quota {
         self.capacity
     }
 
-    /// Returns the maximum cost of one request, in units; most requests cost one unit. The maximum cost is the
-    /// [`capacity`](Self::capacity). With [`Algorithm::SlidingWindow`], it is also at most
+    /// Returns the maximum cost of one request, in units. A request with a higher cost is always denied. The maximum
+    /// cost is the [`capacity`](Self::capacity). With [`Algorithm::SlidingWindow`], the maximum cost is also at most
     /// [`MAX_LOG_COST`](Self::MAX_LOG_COST).
     #[must_use]
     pub const fn max_cost(&self) -> u32 {
@@ -196,11 +196,11 @@ pub enum QuotaError {
     Window,
     /// The burst is not a whole number from 1 to 2147483648.
     Burst,
-    /// The quota has a burst, and its algorithm is not [`Algorithm::TokenBucket`].
+    /// The quota has a burst, but its algorithm is not [`Algorithm::TokenBucket`].
     BurstAlgorithm,
     /// A token bucket cannot count the quota exactly, because a full bucket has too many parts of a token. The number
     /// of parts is the burst times the window in microseconds, divided by the greatest common divisor of the limit and
-    /// that window. It must be less than 2^52.
+    /// that window. This number must be less than 2^52.
     Precision,
 }
 

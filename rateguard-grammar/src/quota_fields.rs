@@ -13,14 +13,13 @@ use crate::{
 pub struct QuotaFields<L> {
     /// All quotas, written in one text.
     pub rate: Option<Located<Quotas, L>>,
-    /// The limit, if there is only one quota and it is not written in `rate`.
+    /// The limit of the only quota, if the field `rate` is not used.
     pub limit: Option<Located<u32, L>>,
-    /// The window, if there is only one quota and it is not written in `rate`.
+    /// The window of the only quota, if the field `rate` is not used.
     pub window: Option<Located<Duration, L>>,
-    /// The algorithm for the quota from `limit` and `window`, or for all quotas in `rate` whose text names no
-    /// algorithm.
+    /// The algorithm of the quota from `limit` and `window`, or of each quota in `rate` whose text names no algorithm.
     pub algorithm: Option<Located<Algorithm, L>>,
-    /// The capacity of a token bucket, in tokens, if there is only one quota.
+    /// The capacity of a token bucket, in tokens. This field requires that there is only one quota.
     pub burst: Option<Located<u32, L>>,
 }
 
@@ -61,8 +60,8 @@ impl<L: Copy> QuotaFields<L> {
     ///
     /// # Errors
     ///
-    /// [`FieldError`] unless the fields are either `rate`, or `limit` and `window`. Also [`FieldError`] if
-    /// `algorithm` or `burst` cannot be applied to these quotas.
+    /// [`FieldError`] if the fields are not one of two combinations: `rate` alone, or `limit` with `window`. Also
+    /// [`FieldError`] if `algorithm` or `burst` cannot be applied to these quotas.
     pub fn quotas(&self, examples: QuotaExamples) -> Result<Quotas, FieldError<L>> {
         let QuotaExamples { window: window_example, no_quotas } = examples;
         let quotas = match (&self.rate, self.limit, self.window) {

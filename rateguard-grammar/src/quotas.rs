@@ -6,10 +6,10 @@ use crate::{Quota, RateError, escape::escape_for_display, rate::MAX_QUOTAS};
 
 /// One or more quotas. A request is admitted only if every quota has room.
 ///
-/// A list is parsed from [`Quota`] texts that are separated by semicolons, and `Display` writes the same notation. A
-/// store identifies a quota by its position in the list, so a quota retains its count when its limit or window
-/// changes. Add a new quota at the end. If you insert or remove a quota, all quotas after it move to new positions
-/// and lose their counts.
+/// The text of a list has semicolons between the texts of its quotas ([`Quota`]). `Display` writes the same notation. A
+/// store identifies a quota by its position in the list, so a quota retains its count when its limit or window changes.
+/// Add a new quota at the end. If you insert or remove a quota, all quotas after it move to new positions and lose
+/// their counts.
 ///
 /// ```
 /// # use actix_rateguard_grammar::{Quota, Quotas};
@@ -31,8 +31,8 @@ impl Quotas {
     ///
     /// # Errors
     ///
-    /// [`RateError::Number`] unless there are 1 to [`MAX`](Self::MAX) quotas; [`RateError::Twice`] if two quotas
-    /// are equal.
+    /// [`RateError::Number`] if the number of quotas is not from 1 to [`MAX`](Self::MAX), and [`RateError::Twice`] if
+    /// two quotas are equal.
     pub fn new(quotas: impl IntoIterator<Item = Quota>) -> Result<Self, RateError> {
         let mut list = Vec::new();
         for quota in quotas {

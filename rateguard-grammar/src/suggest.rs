@@ -3,9 +3,9 @@
 /// The maximum length in bytes of a name that gets a suggestion. The maximum bounds the duration of a comparison.
 const MAX_BYTES: usize = 60;
 
-/// Returns the end of an error message about an unknown name. The text contains all valid names. If some of them are
-/// similar to the unknown name, the text suggests the most similar one. `kind` says what has the name, such as
-/// `policy`. The text contains `kind` only if there is no valid name.
+/// Returns the end of an error message about an unknown name. The text contains all valid names, and suggests the name
+/// that is most similar to the unknown name, if there is a similar name. `kind` is the kind of thing that has the name,
+/// such as `policy`. The text contains `kind` only if there is no valid name.
 #[must_use]
 pub fn expected_one_of(kind: &str, unknown: &str, names: &[&str]) -> String {
     if names.is_empty() {

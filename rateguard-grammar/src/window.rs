@@ -99,8 +99,8 @@ enum Problem {
 }
 
 impl WindowError {
-    /// Returns whether the word after the number is not a unit. The message then contains all units, and is also
-    /// correct for a duration that is not a window.
+    /// Returns whether the word after the number is an unknown unit of time. In this case, the message lists all units.
+    /// The message is also correct for a duration that is not a window.
     #[must_use]
     pub fn is_unknown_unit(&self) -> bool {
         matches!(self.problem, Problem::Unit { .. })

@@ -25,21 +25,22 @@ type Fields = [Option<(&'static str, FieldValue)>; MAX_FIELDS];
 /// A set of header fields in which a server reports its limits. A server can add `Retry-After` to the fields of
 /// every dialect.
 ///
-/// `CONTRIBUTING.md` in the repository has a recipe for a new dialect.
+/// To add a dialect to this crate, follow `CONTRIBUTING.md` in the repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HeaderDialect {
-    /// The server writes `X-RateLimit-Limit`, `X-RateLimit-Remaining` and `X-RateLimit-Reset`, with the reset in
-    /// seconds from now. The fields report only one limit. No standard describes these fields.
+    /// The server writes `X-RateLimit-Limit`, `X-RateLimit-Remaining` and `X-RateLimit-Reset`. The value of
+    /// `X-RateLimit-Reset` is the number of seconds from now until the reset. The fields report only one limit. No
+    /// standard describes these fields.
     XRateLimit,
     /// The server writes the same fields as for `XRateLimit`, but in the variant of GitHub: `X-RateLimit-Reset` is a
-    /// Unix time in seconds. To compute the wait, a client needs a correct clock, or must subtract the time in the
-    /// `Date` field.
+    /// Unix time in seconds. To compute the wait, a client subtracts the time in the `Date` field, or the time of its
+    /// own clock, which must be correct.
     XRateLimitEpoch,
-    /// The server writes `RateLimit` and `RateLimit-Policy`, which report any number of limits by name, as
-    /// Structured Fields (RFC 9651). This is revision 11 of draft-ietf-httpapi-ratelimit-headers, of May 2026. The
-    /// revision expired in November 2026, and it is not a standard, so a later revision can change these fields.
-    /// RateGuard follows revision 11 until a later revision or a standard replaces it.
+    /// The server writes `RateLimit` and `RateLimit-Policy`, which report any number of limits by name. The fields are
+    /// Structured Fields (RFC 9651) and follow revision 11 of draft-ietf-httpapi-ratelimit-headers, of May 2026. This
+    /// revision expired in November 2026, and is not a standard, so a later revision can change the fields. RateGuard
+    /// follows revision 11 until a later revision or a standard replaces it.
     Draft,
 }
 
@@ -70,8 +71,8 @@ names! {
 }
 
 impl HeaderDialect {
-    /// Returns whether `other` is a different dialect and both dialects write a field of the same name. If so, a
-    /// response cannot use both dialects.
+    /// Returns whether this dialect and `other` conflict: they are different dialects, but both write a field of the
+    /// same name. A response cannot use both dialects.
     #[must_use]
     pub fn conflicts_with(self, other: Self) -> bool {
         self != other && self.field_names().iter().any(|name| other.field_names().contains(name))

@@ -25,8 +25,8 @@ pub trait DialectInput {
     /// Returns the time until the tightest limit admits more units.
     fn reset_after(&self) -> Duration;
 
-    /// Returns the current time of the server, which some dialects need to report the reset as a point in time.
-    /// Default: [`SystemTime::now`].
+    /// Returns the current time of the server. Some dialects need this time, because they report the reset as a point
+    /// in time. Default: [`SystemTime::now`].
     fn now(&self) -> SystemTime {
         SystemTime::now()
     }
@@ -42,7 +42,7 @@ pub trait DialectInput {
 /// The value of a header field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FieldValue {
-    /// A number, to be written in decimal. A framework can format the number without an additional allocation.
+    /// A number, which is written in decimal. A framework can format the number without an additional allocation.
     Number(u64),
     /// Printable ASCII text.
     Text(String),

@@ -7,8 +7,8 @@
 //!
 //! # A client that waits between retries
 //!
-//! [`RateLimits::read`] accepts the response headers of `reqwest`, `ureq`, `awc` and every other library that uses
-//! the crate `http`. It also accepts pairs of strings and bytes.
+//! [`RateLimits::read`] accepts the response headers of `reqwest`, `ureq`, `awc` and every other library that uses the
+//! crate `http`. It also accepts pairs of a name and a value, as strings or bytes.
 //!
 //! ```
 //! use std::time::{Duration, SystemTime};

@@ -80,9 +80,9 @@ fn list<'a>(
     (!text.is_empty()).then_some(text)
 }
 
-/// Returns the name of a policy in the form that the fields of the draft contain. `%` and all bytes that are not
-/// printable ASCII are percent-encoded. If a server also sends the name elsewhere, for example in problem details, it
-/// should send this form, so that a client can compare the two names.
+/// Returns the name of a policy in the form that `RateLimit` and `RateLimit-Policy` contain. `%` and all bytes that are
+/// not printable ASCII are percent-encoded. If a server also sends the name elsewhere, for example in problem details,
+/// it should send this form, so that a client can compare the two names.
 #[must_use]
 pub fn encode_policy_name(name: &str) -> String {
     let mut encoded = String::with_capacity(name.len());

@@ -26,21 +26,21 @@ use proc_macro::TokenStream;
 ///
 /// # Arguments
 ///
-/// One of these forms specifies the quotas, and is required:
+/// One of these forms is required, because it specifies the quotas:
 ///
 /// - `limit = 5, window = 60`: at most 5 requests in any 60 seconds. The window is a whole number of seconds, or a
 ///   string: `"500ms"`, `"10s"`, `"1m"`, `"1h"`, `"1d"`. The limit is from 1 to 2^31, and the window is from 1 ms to
-///   365 days. The numbers can also be constant expressions, such as `limit = MAX_LOGINS, window = 60 * 60`, which the
-///   compiler evaluates: a limit is a `u32`, and a window is a `Duration`, or a number of seconds as a `u64`.
+///   365 days. The numbers can also be constant expressions, such as `limit = MAX_LOGINS, window = 60 * 60`. A constant
+///   limit has the type `u32`. A constant window is a `Duration`, or a number of seconds of the type `u64`.
 /// - `rate = "5/minute"`: a limit of 5 requests and a window of one minute, in one string. Other forms are
 ///   `"100/10s"` and `"20 per 5 minutes"`. A list such as `"5/second; 100/minute; 1000/day"` has up to 8 quotas, and
 ///   a request is admitted only if every quota has room.
-/// - `plan = plan_of`: a function that chooses the quotas for each request. It is a function path, or a closure
-///   over `&HttpRequest`, and may be async. It returns a `Quota`, `Quotas`, a `Plan`, or an `Option` or `Result` of
-///   one of these types. If it returns `None`, the request is not limited.
-/// - `policy = "search"`: a named policy of the guard, from `RateGuardBuilder::policy` or from the policies file.
-///   The policy sets the name, quotas, ban, shadow mode and `on_error`. A policy in the file can also set `key`,
-///   `cost`, `count`, `methods` and `missing_key`, which then replace the arguments of the same names in the macro
+/// - `plan = plan_of`: a function that chooses the quotas for each request. The argument is a function path, or a
+///   closure over `&HttpRequest`. The function may be async. It returns a `Quota`, `Quotas`, a `Plan`, or an `Option`
+///   or `Result` of one of these types. If the function returns `None`, the request is not limited.
+/// - `policy = "search"`: a named policy of the guard, from `RateGuardBuilder::policy` or from the policies file. The
+///   policy sets the name, quotas, ban, shadow mode and `on_error`. A policy in the file can also set `key`, `cost`,
+///   `count`, `methods` and `missing_key`. These settings then replace the arguments of the same names in the macro
 ///   attribute. If the guard has no policy of this name, `build` returns an error.
 ///
 /// These arguments set the algorithm:
@@ -54,21 +54,21 @@ use proc_macro::TokenStream;
 ///
 /// - `cost = 5`: the number of units that a request takes. The cost can also be a function path or a closure that
 ///   returns a `u32`: `|req: &HttpRequest| size_of(req)`. Default: 1. A request that costs more than the limit is
-///   always denied. A request that costs 0 is always admitted.
+///   always denied. A request that costs 0 is denied only if its key is banned.
 /// - `count = "all" | "success" | "failure" | "status:401,403" | "status:4xx" | "status:!5xx"`: the responses after
-///   which the request counts. A list may mix statuses and classes, and `!` excludes a status or a class:
-///   `"status:4xx,!404"`. Default: `"all"`. The limiter takes the units of a request before the handler runs, and
-///   refunds them if the response is not one of these. If actix-web drops a request because its client has
-///   disconnected, the request counts.
+///   which the request counts. A list may contain statuses and classes of statuses, and `!` excludes a status or a
+///   class: `"status:4xx,!404"`. Default: `"all"`. The limiter takes the units of a request before the handler runs. If
+///   the response is not one of the selected responses, the limiter refunds the units. If actix-web drops a request
+///   because its client has disconnected, the request counts.
 ///
-/// The argument `key` sets the key, and requests with equal keys share their counts. Default: `"ip"`. A request
-/// without a key is counted by the client's address, separately from requests with a key, unless `missing_key` is
-/// `"deny"` or `"skip"`. A key is one of:
+/// The argument `key` sets the key. Requests with equal keys share their counts. Default: `"ip"`. By default, a request
+/// without a key is counted by the client's address, separately from requests with a key. The argument `missing_key`
+/// changes this. A key is one of:
 ///
 /// - `"ip"`: the address of the TCP peer, or the address that a trusted proxy reports (`ClientAddress`). An IPv6
 ///   address is counted by its /64 network, and an IPv4-mapped address is counted as the IPv4 address.
-/// - `"ip/48"`: the same address as for `"ip"`, but an IPv6 address is counted by a prefix of this many bits, from
-///   32 to 128.
+/// - `"ip/48"`: the same address as for `"ip"`, but an IPv6 address is counted by its network with this prefix length,
+///   from 32 to 128 bits.
 /// - `"user"`: the `UserId` that the application's authentication has put into the request's extensions.
 /// - `"identity"`: the user that actix-identity has authenticated. This key requires the feature `actix-identity`.
 /// - `"session:user_id"`: a value in the session of actix-session. This key requires the feature `actix-session`.
@@ -82,8 +82,8 @@ use proc_macro::TokenStream;
 ///
 /// These arguments choose the requests to which the limit applies:
 ///
-/// - `missing_key = "ip" | "deny" | "skip"`: the treatment of requests without a key. `"ip"` counts such requests
-///   by address (default), `"deny"` rejects them with 403, and `"skip"` does not limit them.
+/// - `missing_key = "ip" | "deny" | "skip"`: the treatment of requests without a key. `"ip"` counts such requests by
+///   the client's address, `"deny"` rejects them with 403, and `"skip"` does not limit them. Default: `"ip"`.
 /// - `methods = "POST, PUT"`: the methods to which the limit applies. Default: all methods. Requests with different
 ///   methods share their buckets. `"GET"` includes `HEAD`, because a `HEAD` request makes the handler do the same
 ///   work. `"HEAD"` alone does not include `GET`.
@@ -97,54 +97,56 @@ use proc_macro::TokenStream;
 /// - `name = "login"`: the name of the limit in store keys and logs. Default: the path of the handler, such as
 ///   `shop::cart::add`. Limits of one guard with equal names share their buckets and must have equal quotas.
 /// - `on_error = "open" | "closed" | "local"`: the failure mode, which is the treatment of a request while the store
-///   does not reply. `"open"` admits the request, `"closed"` responds with 503, and `"local"` decides in the memory
-///   of this process. Default: the failure mode of the guard.
-/// - `shadow = true`: the limit counts requests and makes decisions, but never rejects a request. Default: `false`.
-/// - `candidate = "3/minute"`: a candidate rate, which counts requests in separate buckets, in addition to the
-///   enforced rate. `RateGuard::shadow_report` returns how often the candidate rate would admit or deny a request.
-///   The argument conflicts with `shadow = true`, because a limit with a candidate must be enforced.
+///   does not reply. `"open"` admits the request, `"closed"` responds with 503, and `"local"` decides in the memory of
+///   this process, with its share of the limit. Default: the failure mode of the guard.
+/// - `shadow = true`: shadow mode, in which the limit counts and decides, but denies no request. Default: `false`.
+/// - `candidate = "3/minute"`: a candidate rate, which counts requests in separate buckets, in addition to the enforced
+///   rate. `RateGuard::shadow_report` returns how many requests the candidate rate would admit or deny. This argument
+///   conflicts with `shadow = true`, because a candidate needs an enforced rate.
 /// - `rollout = 10`: the percentage of keys for which the candidate rate is enforced, from 0 to 100. Every application
-///   server selects the same keys. Requires `candidate`. Default: 0.
+///   server selects the same keys. This argument requires `candidate`. Default: 0.
 /// - `on_reject = my_response`: a function that returns the `HttpResponse` for a rejected request, or `None` for the
-///   response of the guard. It is a function path, or a closure over `&HttpRequest` and `&Rejection`.
-///   `RateGuardBuilder::on_reject` lists the rejections. If your response already has rate limit headers, they are
-///   overwritten.
-/// - `limiter = EXPR`: the guard, if the guard is not in the application's data. The expression must dereference to
-///   a `RateGuard`, such as a `static` `LazyLock<RateGuard>`. Each request clones the guard before the check, so an
-///   expression such as `GUARD.read().unwrap()` holds its lock only while the guard is cloned. Without this argument,
-///   the guard is the `RateGuard` or the `web::Data<RateGuard>` in the data of the innermost scope that has one. Use
-///   the same form for all guards: if the data has different guards in the two forms, the handler responds with 500.
-/// - `crate = my_crate::actix_rateguard`: the path of this library. A macro of another crate needs this argument if
-///   the output of the macro contains the attribute. Default: the dependency on `actix-rateguard`, even if
-///   `Cargo.toml` gives it another name.
+///   response of the guard. The argument is a function path, or a closure over `&HttpRequest` and `&Rejection`.
+///   `RateGuardBuilder::on_reject` lists the rejections. RateGuard overwrites rate limit headers in your response.
+/// - `limiter = EXPR`: the guard, if the guard is not in the application's data. The expression must dereference to a
+///   `RateGuard`, such as a `static` `LazyLock<RateGuard>`. Each request clones the guard before the check, so an
+///   expression such as `GUARD.read().unwrap()` holds its lock only while the guard is cloned. Default: the guard in
+///   the data of the innermost scope whose data has a guard. The guard has one of two forms there: `RateGuard` or
+///   `web::Data<RateGuard>`. Use the same form for all guards. If the data has different guards in the two forms, the
+///   handler responds with 500.
+/// - `crate = my_crate::actix_rateguard`: the path of this library. Use this argument if a macro of another crate
+///   generates the attribute. Default: the dependency on `actix-rateguard`, even if `Cargo.toml` gives it another name.
 ///
 /// # Notes
 ///
 /// - Write the attribute above or below a route attribute such as `#[get(…)]`, or above a plain handler for
-///   `web::get().to(…)`. If a route attribute is imported under another name, write it above this attribute.
-/// - Write `#[utoipa::path(…)]` above this attribute, because it reads the arguments of the handler and generates items
-///   next to it. Macros that turn an `async fn` into a function that returns a future, such as `#[async_trait]` and the
-///   operations of apistos and paperclip, do not work with this attribute. Limit these routes with the middleware
-///   `RateLimit`.
+///   `web::get().to(…)`. If a route attribute is imported under another name, write the route attribute above
+///   `#[rate_limit]`.
+/// - Write `#[utoipa::path(…)]` above `#[rate_limit]`, because `utoipa` must read the arguments of your handler before
+///   `#[rate_limit]` replaces them. Macros that turn an `async fn` into a function that returns a future, such as
+///   `#[async_trait]` and the operations of apistos and paperclip, do not work with `#[rate_limit]`. Limit these routes
+///   with the middleware `RateLimit`.
 /// - The check runs before any extractor reads the request or its body, so malformed requests count, too.
 /// - Several attributes on one handler make one decision: a request is admitted only if all limits have room, and a
-///   denied request takes units from none of the limits. The headers report the tightest limit. Two attributes make
-///   separate decisions, the top attribute first, if they have different `limiter`s, or if one of them is imported
-///   under another name than `rate_limit`.
-/// - An attribute above this one applies to the function as the user wrote it. Below this one, a route attribute or
-///   a doc comment moves to the limited function, a lint level applies to both functions, and every other attribute
-///   stays on the user's function.
-/// - The arguments of the limited function are the request and its payload instead of the handler's arguments. So a
+///   denied request takes units from none of the limits. The headers report the tightest limit. Two attributes with
+///   different `limiter` arguments make separate decisions, and the top attribute decides first. The same is true if
+///   one of the two is imported under a name other than `rate_limit`.
+/// - The attribute generates a limited function, which contains your function and calls it. Other attributes above
+///   `#[rate_limit]` apply to your function as you wrote it. Of the attributes below `#[rate_limit]`, route attributes
+///   and doc comments move to the limited function, lint levels apply to both functions, and all other attributes stay
+///   on your function.
+/// - The arguments of the limited function are the request and its payload, and not the arguments of your handler. So a
 ///   test cannot call the handler directly, but must send a request to the application. If other code must call the
 ///   handler's code, move this code into a separate function.
 /// - In an `impl`, the handler can use neither `Self` nor the type parameters of the `impl`, because the handler
-///   becomes a nested function. So write types in full. The functions in the arguments of the attribute can use `Self`,
-///   as in `key = Self::tenant`, but not the type parameters.
-/// - If a function in the arguments, except `on_reject`, uses `Self` or a type parameter of the handler, the function
-///   can run only in the handler. Explanations of the handler's limits then report that these limits are unknown.
+///   becomes a nested function. So write the full names of the types. The functions in the arguments of the attribute
+///   can use `Self`, as in `key = Self::tenant`, but not the type parameters.
+/// - If the function of an argument, such as `key`, uses `Self` or a type parameter of the handler, the function can
+///   run only in the handler. `RateGuard::explain_request` then reports the outcome of the handler's limits as unknown.
+///   The function of `on_reject` is not affected.
 /// - If the application has no guard, the handler responds with 500 and logs the reason, because a handler must never
 ///   be unlimited by mistake. The handler also responds with 500 if another limit has the same name and different
-///   quotas, and `build` has not found this conflict.
+///   quotas, but `build` has not found this conflict.
 ///
 /// # Examples
 ///

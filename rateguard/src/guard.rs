@@ -22,10 +22,10 @@ use crate::{
 /// A rate limiter for a web application. A guard checks keys against policies, and has the settings for HTTP
 /// responses.
 ///
-/// A clone is cheap and shares all state with the original, so build one guard for each application and pass clones
-/// of it. Build the guard before `HttpServer::new`, and not inside the closure. Each worker calls the closure, so each
-/// worker would build its own guard. In memory, such guards do not share their counts. With Redis, each of them opens
-/// its own connections.
+/// A clone is cheap and shares all state with the original, so build one guard for each application and pass clones of
+/// it. Build the guard before `HttpServer::new`, and not inside the closure of `HttpServer::new`. Each worker calls the
+/// closure, so each worker would build its own guard. Guards that count in memory would then not share their counts,
+/// and guards on Redis would each open their own connections.
 ///
 /// This type dereferences to the type [`RateGuard`](core::RateGuard) of `actix-rateguard-core`, which does not
 /// depend on HTTP. Handlers, background tasks and queue consumers can call the methods of that type to check, reset
@@ -56,8 +56,9 @@ impl RateGuard {
     /// Returns a guard that has the default settings and counts in the memory of this process. To change the
     /// settings, use [`builder`](Self::builder).
     ///
-    /// The function never fails. So if [`build`](crate::RateGuardBuilder::build) would return an error because of a
-    /// macro attribute, this function logs the error, and the handler of this attribute responds with 500.
+    /// The function never fails. [`build`](crate::RateGuardBuilder::build) returns an error if the guard and a macro
+    /// attribute do not fit together. This function logs such an error instead, and the handler of the attribute
+    /// responds with 500.
     #[must_use]
     #[track_caller]
     pub fn in_memory() -> Self {
@@ -86,13 +87,13 @@ impl RateGuard {
         names.into_iter().chain([RETRY_AFTER])
     }
 
-    /// Returns the address of the client that sent this request, by the rule of the guard
-    /// ([`client_address`](crate::RateGuardBuilder::client_address)): the address of the TCP peer, or the address that a
-    /// trusted proxy reports. It is the address that the key [`ip`](crate::key::ip) counts. The result is `None` if the
-    /// address is unknown, for example for a request over a Unix socket.
+    /// Returns the address of the client that sent this request. By the rule of the guard
+    /// ([`client_address`](crate::RateGuardBuilder::client_address)), this is the address of the TCP peer, or the
+    /// address that a trusted proxy reports. The key [`ip`](crate::key::ip) uses the same address. The result is `None`
+    /// if the address is unknown, for example for a request over a Unix socket.
     ///
-    /// Use it in handlers, in middlewares, in key functions and in access logs. No limit has to apply to the request.
-    /// Do not log more than you need: the address is personal data in many countries.
+    /// You can call this method in handlers, middlewares, key functions and access logs, even if no limit applies to
+    /// the request. Do not log the address without need, because it is personal data in many countries.
     ///
     /// ```
     /// # use actix_web::{HttpRequest, get, web};

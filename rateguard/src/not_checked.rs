@@ -34,19 +34,19 @@ pub enum Exemption {
     Plan,
 }
 
-/// The reason why a limit rejects a request, if this reason does not depend on the counts of the limit.
+/// The reason why a limit rejects a request regardless of its counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RejectReason {
-    /// An [`AccessList`](crate::AccessList) denies the client's address, or it denies addresses and the client's
-    /// address is unknown.
+    /// An [`AccessList`](crate::AccessList) denies the client's address. A list that denies any address also denies
+    /// requests whose address is unknown.
     AddressDenied,
     /// An [`AccessList`](crate::AccessList) denies the key.
     KeyDenied,
     /// The request has no key, and the limit [denies](crate::MissingKey::Deny) requests without a key.
     NoKey,
-    /// The function that reads the key or chooses the plan returned an error. The response to that error has this
-    /// status. Only explanations have this reason, because the error itself becomes the response.
+    /// The function that reads the key or chooses the plan returned an error, whose response has this status. Only
+    /// explanations have this reason. For a real request, the error itself becomes the response.
     Function(u16),
     /// The guard has no policy with the name that the limit uses.
     NoPolicy,

@@ -9,13 +9,16 @@ use crate::{added_units::AddedUnits, request_state::RequestState};
 
 /// Lets a handler charge extra units for a request, for example for a failed login or an expensive search.
 ///
-/// The guard charges the units after the handler has responded, even if they exceed the limit. It charges only the
-/// limits that are closest to the handler and apply to the request. These are the limits of the handler's macro
-/// attributes. If none of these limits applies, the guard charges the limits of the innermost middleware that has a
-/// limit for the request. If all of these limits are in shadow mode, they count the penalty, and the guard also charges
-/// the next enforced limits outside them. The headers of the response report the units that are left after the charge.
-/// A penalty has no effect if no limit applies to the request. If the route has no limit, the guard logs one warning for
-/// this route.
+/// The guard charges the units after the handler has responded, even if the units exceed the limit. The headers of the
+/// response report the units that are left after the charge.
+///
+/// The limits that are closest to the handler count the penalty. If the handler has macro attributes, these are
+/// the limits of the attributes that apply to the request. If no such limit applies, they are the limits of the
+/// innermost middleware that has a limit for the request. If all of these limits are in shadow mode, the next enforced
+/// limits outside them also count the penalty.
+///
+/// A penalty has no effect if no limit applies to the request. If the route has no limit, the guard logs one warning
+/// for this route.
 ///
 /// ```
 /// # use actix_web::{HttpResponse, post, web};

@@ -192,8 +192,8 @@ fn update_others(
 
 /// The reason why no limit has decided on a request.
 ///
-/// If limits have not decided for different reasons, the request has the last of these reasons, in the order of the
-/// variants. If several limits exempt the request, the request has the exemption of the outermost limit.
+/// If several limits have different reasons, the request has the reason whose variant comes last in this enum. If
+/// several limits exempt the request, the request has the exemption of the outermost limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UndecidedReason {
@@ -206,8 +206,8 @@ pub enum UndecidedReason {
     Shadow,
     /// The store failed, and the limits fail open, so they admitted the request without a check.
     StoreUnavailable,
-    /// RateGuard rejected the request for another reason than a count, such as an access list. The handler does not
-    /// run, so only other code, such as a middleware, finds this reason.
+    /// RateGuard rejected the request for a reason other than a count, such as an access list. The handler does not
+    /// run, so only other code, such as a middleware, can get this reason.
     Rejected,
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// The id of the authenticated user. The key [`user`](crate::key::user) reads this id.
 ///
-/// When the application's authentication has verified the user, it inserts the `UserId` into the request's
+/// After the application's authentication has verified the user, it must insert the `UserId` into the request's
 /// extensions:
 ///
 /// ```

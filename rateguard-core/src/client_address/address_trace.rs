@@ -30,12 +30,14 @@ const MAX_ENTRY_CHARS: usize = 100;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AddressTrace {
-    /// The peer of the connection. `None` for a Unix socket, which has no peer address, and for a TCP connection that
-    /// the client reset before the server read the address.
+    /// The address of the peer, which is the program at the other end of the connection. The value is `None` for a Unix
+    /// socket, which has no peer address. The value is also `None` if the client reset the TCP connection before the
+    /// server read the address.
     pub peer: Option<IpAddr>,
-    /// Whether the peer is a trusted proxy. The header is read only if the peer is trusted.
+    /// Whether the peer is a trusted proxy. The search reads the header only if the peer is trusted.
     pub is_peer_trusted: bool,
-    /// The name of the header in which the proxies send addresses; `None` if the rule never reads a header.
+    /// The name of the header in which the proxies send addresses. `None` if the rule
+    /// ([`ClientAddress`](crate::ClientAddress)) never reads a header.
     pub header: Option<String>,
     /// The header entries that the search read, from right to left. At most 32 entries are recorded.
     pub hops: Vec<Hop>,
@@ -45,23 +47,22 @@ pub struct AddressTrace {
     pub end: StopReason,
     /// The address that the search found for the client.
     pub address: Option<IpAddr>,
-    /// Whether `address` belongs to a trusted proxy. This is the case if the search found no client behind the
-    /// proxy. Any client may have sent such a request, so an [`AccessList`](crate::AccessList) does not allow the
-    /// address.
+    /// Whether `address` belongs to a trusted proxy. If so, the search found only proxies, and any client behind them
+    /// may have sent the request. An [`AccessList`](crate::AccessList) never allows such an address.
     pub is_proxy: bool,
     /// The address or network that is counted as one client under the key `"ip"`, such as `2001:db8::/64`. If the /48
-    /// or /32 that contains this network has [too many clients](crate::ClientAddress::max_ipv6_keys_per_48), this is a
-    /// shared key such as `2001:db8::/48, shared key 17 of 256`.
+    /// or /32 around this network has [too many clients](crate::ClientAddress::max_ipv6_keys_per_48), the text
+    /// describes a shared key, such as `2001:db8::/48, shared key 17 of 256`.
     pub network: String,
 }
 
-/// One entry of the header that proxies send. The search for the client's address has read this entry.
+/// A header entry that the search for the client's address has read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Hop {
     /// The first 100 characters of the entry in the header.
     pub text: String,
-    /// The address in the entry; `None` if the entry is not an address.
+    /// The address in the entry. `None` if the entry is not an address.
     pub address: Option<IpAddr>,
     /// Whether the address belongs to a trusted proxy.
     pub is_trusted: bool,
@@ -77,12 +78,12 @@ pub enum StopReason {
     PeerIsNoProxy,
     /// The last hop that was read is not a trusted proxy, so this hop counts as the client.
     HopIsNoProxy,
-    /// The last entry that was read is not an address, so the hop that was read just before that entry counts as the
-    /// client.
+    /// The search reached an entry that is not an address. The trusted proxy that the search read before this entry
+    /// counts as the client.
     NotAnAddress,
     /// All hops are trusted proxies, so the last hop that was read counts as the client.
     NothingLeft,
-    /// The header has more lines or bytes than the search reads, so the last hop that was read counts as the
+    /// The header has more lines or bytes than the search reads. The last hop that the search read counts as the
     /// client.
     TooLong,
 }

@@ -31,12 +31,13 @@ pub use self::{
 pub(crate) use self::{embedded::tunnel_endpoint, network::parse_network};
 use self::{error::AddressProblem, header::Header};
 
-/// The rule that determines the address of a client. An HTTP adapter counts requests by this address if the key is
-/// `"ip"`, or if the request does not have the key that a limit uses.
+/// The rule that determines the address of a client. An HTTP adapter, such as `actix-rateguard`, counts requests by
+/// this address if the key of a limit is `"ip"`. By default, it also counts requests by this address if they lack the
+/// key of a limit.
 ///
-/// By default, the client is the TCP peer, and no header is read, because a client can send any header. Behind
-/// proxies, the TCP peer of every request is a proxy. In this case, list the proxies, and name the header in which
-/// the proxies send the address of the client:
+/// By default, the client is the TCP peer. The rule then reads no header, because a client can send any header. Behind
+/// proxies, the TCP peer of every request is a proxy. If you have proxies, list them, and name the header in which they
+/// send the address of the client:
 ///
 /// ```
 /// # use actix_rateguard_core::ClientAddress;
@@ -46,9 +47,9 @@ use self::{error::AddressProblem, header::Header};
 /// # Ok::<(), actix_rateguard_core::error::ClientAddressError>(())
 /// ```
 ///
-/// The header is read only if the peer is a trusted proxy. The lines of the header are read from right to left,
-/// because each proxy appends an address at the right end. The first address that does not belong to a trusted
-/// proxy is the client.
+/// The rule reads the header only if the peer is a trusted proxy. It reads the lines of the header from right to left,
+/// because each proxy appends an address at the right end. The first address that does not belong to a trusted proxy is
+/// the client.
 ///
 /// The search stops at an entry that is not an address. The search also stops after the last 8 lines or the last
 /// 1,024 bytes of the header, because an HTTP/2 request may have megabytes of header lines. In both cases, the last
@@ -58,16 +59,16 @@ use self::{error::AddressProblem, header::Header};
 /// by the address of the last proxy that the search found. An [`AccessList`](crate::AccessList) can deny this
 /// address but never allows it.
 ///
-/// If an address is an IPv4-mapped or NAT64 address, the rule uses the IPv4 address in it instead. NAT64 addresses are
-/// in `64:ff9b::/96` (RFC 6052), or in networks of 96 bits in `64:ff9b:1::/48` (RFC 8215).
+/// The rule replaces an IPv4-mapped or NAT64 address with the IPv4 address in it. A NAT64 address belongs to the
+/// network `64:ff9b::/96` (RFC 6052), or to a /96 network in `64:ff9b:1::/48` (RFC 8215).
 ///
 /// A link-local client (`fe80::/10`) is counted by its full address, because all hosts of a link share one /64. The
 /// interface of the address, such as `%eth0`, is ignored, because the name of an interface has a meaning only on one
 /// host.
 ///
-/// A client that uses the tunnel 6to4 (`2002::/16`, RFC 3056) or Teredo (`2001::/32`, RFC 4380) is counted by the
-/// IPv4 address in its tunnel address. An access list can deny this IPv4 address but never allows it, and the
-/// address is never trusted as a proxy, because any tunnel relay can write any IPv4 address.
+/// A client that uses the tunnel 6to4 (`2002::/16`, RFC 3056) or Teredo (`2001::/32`, RFC 4380) is counted by the IPv4
+/// address in its tunnel address. Any tunnel relay can write any IPv4 address into a tunnel address. So an access list
+/// can deny this IPv4 address but never allows it, and the rule never trusts this address as a proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientAddress {
     proxies: Vec<IpNet>,
@@ -95,8 +96,8 @@ impl ClientAddress {
         }
     }
 
-    /// Creates a rule that trusts these proxies and uses the address that they send in a header. The header is
-    /// `X-Forwarded-For`, or the one that [`header`](Self::header) sets.
+    /// Creates a rule that trusts these proxies, and reads the address of the client from a header that they send. By
+    /// default, this is the header `X-Forwarded-For`. [`header`](Self::header) sets another header.
     ///
     /// Each proxy is an IP address or a network such as `10.0.0.0/8`. `proxies` is one text or a list of texts.
     ///
@@ -111,8 +112,8 @@ impl ClientAddress {
 
     /// Creates a rule that trusts every peer and uses the address that the peer sends in the header.
     ///
-    /// **Dangerous:** a client that can connect to the server directly can choose the address by which it is
-    /// counted. Use this rule only if the server accepts no connections except from proxies.
+    /// **Dangerous:** a client that can connect to the server directly can choose the address by which it is counted.
+    /// Use this rule only if all connections to the server come from proxies.
     #[must_use]
     pub fn trusting_every_peer_dangerously() -> Self {
         let all = [IpNet::from(ipnet::Ipv4Net::default()), IpNet::from(ipnet::Ipv6Net::default())];
@@ -137,9 +138,9 @@ impl ClientAddress {
     ///
     /// **If the server also listens on TCP, do not use the address `127.0.0.1:8080`.** A client that resets its TCP
     /// connection early has no peer address either. RateGuard recognizes such a request by the address of the listener,
-    /// and does not trust it. But actix-web reports the address `127.0.0.1:8080` for every Unix socket, so RateGuard
-    /// cannot distinguish a Unix socket from a TCP listener with this address. A program on the same host that connects
-    /// to such a listener could then choose the address by which it is counted.
+    /// and does not trust the header of the request. But actix-web reports the address `127.0.0.1:8080` for every Unix
+    /// socket, so RateGuard cannot distinguish a Unix socket from a TCP listener with this address. A program on the
+    /// same host that connects to such a listener could then choose the address by which it is counted.
     #[must_use]
     pub fn trust_unix_sockets(mut self) -> Self {
         self.trusts_unix_sockets = true;
@@ -216,8 +217,11 @@ impl ClientAddress {
         self.ipv6_caps
     }
 
-    /// Returns the address of the client that sent a request. `peer` is `None` for a Unix socket. Do not call the method
-    /// for a TCP connection whose peer is unknown, because a rule may trust Unix sockets. `lines` are the lines of the header in the order in which the request has them.
+    /// Returns the address of the client that sent a request. `peer` is the address of the TCP peer, or `None` for a
+    /// Unix socket. `lines` are the lines of the header, in the order of the request.
+    ///
+    /// Do not call this method for a TCP connection whose peer is unknown. A rule that trusts Unix sockets would also
+    /// trust this connection.
     ///
     /// An IPv4-mapped or NAT64 address is returned as the IPv4 address that it contains. The result is `None` if
     /// the peer is a Unix socket and the header has no address.

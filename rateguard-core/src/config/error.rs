@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-/// The reason why a policies file was rejected. If a reload fails, the active policies do not change.
+/// The reason why a policies file was rejected. If a reload fails, the current policies stay in effect.
 #[derive(Clone)]
 pub struct PoliciesFileError {
     path: PathBuf,
@@ -42,7 +42,7 @@ impl Diagnostic {
         self.column
     }
 
-    /// Returns the message. It contains the valid values, so that a user can correct the file.
+    /// Returns the message, which contains the valid values, so that a user can correct the file.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message

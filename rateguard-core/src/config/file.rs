@@ -64,10 +64,10 @@ impl FileState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reloaded {
-    /// The policies of the file have replaced the previously active policies.
+    /// The policies of the file have replaced the earlier policies.
     Changed,
-    /// The active policies already come from this content of the file, so nothing changed. This result is also returned
-    /// if the guard has no policies file.
+    /// The current policies already come from this content of the file, so nothing changed. A reload also returns this
+    /// result if the guard has no policies file.
     Unchanged,
 }
 
@@ -77,12 +77,12 @@ pub enum Reloaded {
 pub struct PoliciesFileStatus {
     /// The path of the policies file.
     pub path: PathBuf,
-    /// The number of times that new content of the file has become active in this process. The first time is when
-    /// the guard is built.
+    /// How often the policies of the file have taken effect in this process. The value is 1 after the guard is built.
+    /// Each change that takes effect adds 1.
     pub generation: u64,
-    /// The time at which the active content became active.
+    /// The time at which the current policies took effect.
     pub since: SystemTime,
-    /// The reason why the latest content of the file was rejected; `None` if the latest content is active.
+    /// The reason why the guard rejected the latest content of the file. `None` if the latest content is in effect.
     pub error: Option<PoliciesFileError>,
 }
 

@@ -13,7 +13,7 @@ use crate::{RateError, RedisUrlError, UpstashError, key::KeySecret};
 /// The reason why [`RateGuardBuilder::build`](crate::RateGuardBuilder::build) failed.
 #[non_exhaustive]
 pub enum BuildError {
-    /// The guard counts in Redis or at Upstash, and the program has set no prefix for its keys.
+    /// The guard counts in Redis or at Upstash, but the program has set no prefix for the guard's keys.
     NoPrefix,
     /// The prefix for keys in Redis is not a valid name.
     Prefix(NameError),
@@ -78,7 +78,7 @@ pub enum BuildError {
     Url(RedisUrlError),
     /// The URL or the token for Upstash is invalid, or the system has no certificate authorities.
     Upstash(UpstashError),
-    /// The system could not start the thread for the connection or for the policies file.
+    /// The system could not start a thread that the guard needs for its connection or its policies file.
     Thread(std::io::Error),
 }
 

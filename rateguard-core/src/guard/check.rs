@@ -22,18 +22,19 @@ impl RateGuard {
 
     /// Decides whether `policy` has room for one unit of `key`, and takes the unit if there is room.
     ///
-    /// The check lasts at most as long as the [deadline](crate::RateGuardBuilder::deadline) of the guard. If a
-    /// policy with a [ban](Policy::ban) denies the request, the guard also counts an offence and may start a ban.
-    /// These two steps together have a second deadline of the same length.
+    /// The check lasts at most as long as the [deadline](crate::RateGuardBuilder::deadline) of the guard. If a policy
+    /// with a [ban](Policy::ban) denies the request, the guard also counts an offence and may start a ban. Counting the
+    /// offence and starting the ban together have a second deadline of the same length.
     ///
     /// A guard that counts in memory needs no async runtime. A guard that counts in Redis or Upstash needs a Tokio
     /// runtime.
     ///
     /// # Errors
     ///
-    /// Returns [`Unavailable`] if the store did not decide within the deadline, unless the failure mode is
-    /// [`OnError::Local`](crate::OnError::Local). [`Unavailable::lets_pass`] returns whether the failure mode admits
-    /// the request. Even if this method returns the error, the store may have taken the unit.
+    /// Returns [`Unavailable`] if the store did not decide within the deadline. In the failure mode
+    /// [`OnError::Local`](crate::OnError::Local), this process then decides in its memory instead.
+    /// [`Unavailable::lets_pass`] returns whether the failure mode admits the request. After an error, the store may
+    /// still have taken the unit.
     ///
     /// # Panics
     ///
@@ -82,8 +83,8 @@ impl RateGuard {
         self.request(policy, key).reset().await
     }
 
-    /// Waits until `policy` has room for one unit of `key`, but not longer than `max`, and then takes the unit; see
-    /// [`Request::check_or_wait`].
+    /// Waits until `policy` has room for one unit of `key`, but not longer than `max`, and then takes the unit.
+    /// [`Request::check_or_wait`] describes the order of waiting requests.
     ///
     /// # Errors
     ///

@@ -29,29 +29,30 @@ const MAX_WAIT: Duration = Duration::from_secs(2 * 365 * 86_400);
 impl Request<'_> {
     /// Waits until there is room, but not longer than `max`, and then takes the units.
     ///
-    /// The guard serves requests that wait for the same key in the order in which this method was called for them,
-    /// even if their costs differ. There are three exceptions to this order:
+    /// Requests that wait for the same key get their units in the order in which they began to wait, even if their
+    /// costs differ. There are three exceptions to this order:
     ///
-    /// - A request for several keys waits in the queue of the key that will have room last, and joins each queue at
-    ///   most once. If it must wait for the same key a second time, the guard may serve other requests for this key
+    /// - A request for several keys waits in the queue of the key that will have room last. The request joins the queue
+    ///   of each key at most once. If it must wait for the same key a second time, other requests for this key may go
     ///   first.
     /// - Guards in different processes have separate queues, so requests from several processes compete when there is
     ///   room.
     /// - A request that does not wait, such as [`check`](Self::check), can take the units for which another request
-    ///   waits. For one key, use only requests that wait, or only requests that do not wait.
+    ///   waits. So do not use both kinds of requests for the same key.
     ///
-    /// This method returns a denial immediately if the store expects no room within `max`. It returns a denial after
-    /// `max` if other requests are still ahead in the queue. In both cases, the guard takes no units and counts no
-    /// offence.
+    /// This method returns a denial immediately if the store expects no room within `max`. The method returns a denial
+    /// after `max` if other requests are still ahead in the queue. For both kinds of denials, the guard takes no units
+    /// and counts no offence.
     ///
-    /// You can drop the future at any time. If the guard has already taken units for the request, it then refunds
-    /// them, unless the store fails. A future that is neither polled nor dropped blocks the queue.
+    /// You can drop the future at any time. If the guard has already taken units for the request, it then refunds the
+    /// units. If the store fails at this moment, the refund is lost. A future that is neither polled nor dropped blocks
+    /// the queue.
     ///
     /// # Errors
     ///
-    /// Returns [`Unavailable`] if the store did not decide within the deadline, unless the failure mode is
-    /// [`OnError::Local`](crate::OnError::Local). A waiting request may need several store calls, and the deadline
-    /// applies to each call separately.
+    /// Returns [`Unavailable`] if the store did not decide within the deadline. In the failure mode
+    /// [`OnError::Local`](crate::OnError::Local), this process then decides in its memory instead. A waiting request
+    /// may need several store calls, and the deadline applies to each call separately.
     ///
     /// # Panics
     ///

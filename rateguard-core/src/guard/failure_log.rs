@@ -11,8 +11,8 @@ use std::{
 
 use crate::{OnError, StoreError, store::Keyspace};
 
-/// The numbers of checks that the store failed to decide. There is one number for each action that the guard can
-/// take in this case: admit, reject, or decide in memory.
+/// The numbers of checks that the store failed to decide. The guard handles such a check in one of three ways, and each
+/// way has its own number: admit, reject, or decide in memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Failures {
@@ -20,7 +20,7 @@ pub struct Failures {
     pub open: u64,
     /// The number of requests that the guard rejected without a check (fail closed).
     pub closed: u64,
-    /// The number of requests on which the guard decided in the memory of this process.
+    /// The number of requests on which the guard decided in the memory of this process, with its share of the limit.
     pub local: u64,
 }
 

@@ -7,9 +7,10 @@ use crate::{store::InProcess, telemetry::metrics::GaugeValues};
 
 impl RateGuard {
     /// Updates the gauges: keys in memory, checks in progress, cached denials, open circuit breakers and current
-    /// quotas. If a changed policies file no longer contains a quota, the gauge of this quota is set to 0 once.
+    /// quotas. If a changed policies file no longer contains a quota, this method sets the gauge of the quota to 0
+    /// once.
     ///
-    /// Call this method each time before you render the metrics. Otherwise these gauges are missing or outdated.
+    /// Call this method each time before you render the metrics, because the gauges are otherwise missing or outdated.
     ///
     /// If a process has several guards, call this method on each guard, because the gauges are the sums over all
     /// guards. When a guard is dropped, its values are subtracted from the sums.

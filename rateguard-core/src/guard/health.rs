@@ -26,8 +26,8 @@ pub struct Health {
 }
 
 impl Health {
-    /// Returns true if the guard is not closed, no circuit breaker rejects checks, and no connection to the store
-    /// has a problem.
+    /// Returns whether the store is healthy. A store is healthy if the guard is not closed, no circuit breaker rejects
+    /// checks, and no connection to the store has a problem.
     #[must_use]
     pub fn is_good(&self) -> bool {
         self.cause.is_none()

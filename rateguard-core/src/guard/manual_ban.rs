@@ -14,16 +14,15 @@ use crate::{
 const MAX_ATTEMPTS: usize = 64;
 
 impl RateGuard {
-    /// Bans `key` for `policy` from now on, and returns the time until the ban ends. The duration `length` of the
-    /// ban must be from 1 second to 90 days. The ban lasts for `length` or up to 1 second longer. The returned time is
-    /// the rest of the ban when the call ends, so it can be shorter than `length` by the duration of the call. If the
-    /// key already has a longer ban, this method does not change the ban, and returns the time until the longer ban
-    /// ends.
+    /// Bans `key` for `policy` from now on, and returns the time until the ban ends. The duration `length` of the ban
+    /// must be from 1 second to 90 days. The ban lasts for `length` or up to 1 second longer. The returned time can be
+    /// slightly shorter than `length`, because the ban begins before the call returns. If the key already has a longer
+    /// ban, this method changes nothing, and returns the time until the longer ban ends.
     ///
     /// The guard writes the ban to the store, so the ban applies on every application server. The policy must have a
-    /// [ban setting](Policy::ban) and must not be in [shadow mode](Policy::shadow), because only checks of policies
-    /// that meet both conditions look for bans. A manual ban counts neither as an offence nor as a past ban, so it
-    /// does not change the duration of later bans.
+    /// [ban setting](Policy::ban) and must not be in [shadow mode](Policy::shadow). Checks of all other policies do not
+    /// look for bans. A manual ban counts neither as an offence nor as a past ban, so it does not change the duration
+    /// of later bans.
     ///
     /// # Errors
     ///

@@ -2,8 +2,8 @@
 
 use std::{error::Error, fmt, panic::Location};
 
-/// The error for two limits of a guard that have the same name and cannot share their counts. One of them may be a
-/// policy of the guard.
+/// The error for two limits of a guard that have the same name, but cannot share their counts. One of the two limits
+/// can be a policy of the guard.
 #[derive(Clone, PartialEq, Eq)]
 pub struct NameConflict {
     name: String,

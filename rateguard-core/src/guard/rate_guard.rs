@@ -84,7 +84,7 @@ pub(super) struct Shared {
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 impl RateGuard {
-    /// Returns a guard with default settings that counts in the memory of this process. To change settings, use
+    /// Returns a guard that has the default settings, and counts in the memory of this process. To change settings, use
     /// [`builder`](Self::builder).
     #[must_use]
     pub fn in_memory() -> Self {
@@ -257,7 +257,7 @@ impl RateGuard {
         self.shared.names.conflict(registration)
     }
 
-    /// Returns the numbers of checks that the store failed to decide since this guard was built.
+    /// Returns how many checks the store has failed to decide since this guard was built.
     #[must_use]
     pub fn failures(&self) -> Failures {
         self.shared.failures.totals()

@@ -29,8 +29,8 @@ impl RateGuard {
     ///
     /// # Errors
     ///
-    /// [`PoliciesFileError`] if the file is invalid or cannot be read, or if another thread is still reading it after 1
-    /// second. In these cases, the current policies stay in effect.
+    /// [`PoliciesFileError`] if the file is invalid or cannot be read, or if another thread is still reading the file
+    /// after 1 second. After an error, the current policies stay in effect.
     pub fn reload_policies(&self) -> Result<Reloaded, PoliciesFileError> {
         match &self.shared.policies {
             Policies::FromFile(file) => file.reload(&self.shared.names),
@@ -38,7 +38,7 @@ impl RateGuard {
         }
     }
 
-    /// Returns the status of the [policies file](crate::RateGuardBuilder::policies_file). `None` if the guard has no
+    /// Returns the status of the [policies file](crate::RateGuardBuilder::policies_file), or `None` if the guard has no
     /// policies file.
     #[must_use]
     pub fn policies_file(&self) -> Option<PoliciesFileStatus> {

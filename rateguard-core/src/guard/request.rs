@@ -82,8 +82,8 @@ impl<'a> Request<'a> {
 
     /// Sets the number of units for the key that was added last. Default: 1.
     ///
-    /// The guard always denies a request whose cost is above the [`max_cost`](crate::Quota::max_cost) of a quota; see
-    /// [`is_too_costly`](Decision::is_too_costly). A cost of 0 is always admitted, unless the key is banned.
+    /// The guard always denies a request whose cost is above the [`max_cost`](crate::Quota::max_cost) of a quota (see
+    /// [`is_too_costly`](Decision::is_too_costly)). A request with the cost 0 is denied only if the key is banned.
     pub fn cost(mut self, cost: u32) -> Self {
         if let Some(last) = self.limits.last_mut() {
             last.cost = cost;
@@ -102,18 +102,18 @@ impl<'a> Request<'a> {
 
     /// Decides whether to admit the request, and takes the units if the request is admitted.
     ///
-    /// The check lasts at most as long as the [deadline](crate::RateGuardBuilder::deadline) of the guard. If a
-    /// policy with a [ban](Policy::ban) denies the request, the guard also counts an offence and may start a ban.
-    /// These two steps together have a second deadline of the same length.
+    /// The check lasts at most as long as the [deadline](crate::RateGuardBuilder::deadline) of the guard. If a policy
+    /// with a [ban](Policy::ban) denies the request, the guard also counts an offence and may start a ban. Counting the
+    /// offence and starting the ban together have a second deadline of the same length.
     ///
     /// A guard that counts in memory needs no async runtime. A guard that counts in Redis or Upstash needs a Tokio
     /// runtime.
     ///
     /// # Errors
     ///
-    /// Returns [`Unavailable`] if the store did not decide within the deadline, unless the failure mode is
-    /// [`OnError::Local`]. [`Unavailable::lets_pass`] returns whether the failure mode admits the request. Even if this
-    /// method returns the error, the store may have taken the units.
+    /// Returns [`Unavailable`] if the store did not decide within the deadline. In the failure mode [`OnError::Local`],
+    /// this process then decides in its memory instead. [`Unavailable::lets_pass`] returns whether the failure mode
+    /// admits the request. After an error, the store may still have taken the units.
     ///
     /// # Panics
     ///
@@ -160,8 +160,8 @@ impl<'a> Request<'a> {
     ///
     /// # Errors
     ///
-    /// Returns [`Unavailable`] if the store did not answer within the deadline, unless the failure mode is
-    /// [`OnError::Local`].
+    /// Returns [`Unavailable`] if the store did not answer within the deadline. In the failure mode [`OnError::Local`],
+    /// this process then decides in its memory instead.
     ///
     /// # Panics
     ///

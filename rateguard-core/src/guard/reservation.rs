@@ -159,8 +159,8 @@ impl Reservation {
     ///
     /// # Errors
     ///
-    /// [`Unavailable`] if the store did not answer within the deadline. The store may still have refunded the units.
-    /// A second call could refund them twice, so this method consumes the reservation.
+    /// [`Unavailable`] if the store did not answer within the deadline. The store may still have refunded the units. A
+    /// second call could refund the same units again, so this method consumes the reservation.
     ///
     /// # Panics
     ///

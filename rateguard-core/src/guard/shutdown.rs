@@ -13,8 +13,8 @@ impl RateGuard {
     /// Closes the guard and all its clones. Call this method when the application ends, after the HTTP server or the
     /// worker has stopped.
     ///
-    /// This method waits for the checks in progress, at most for one [deadline](crate::RateGuardBuilder::deadline). It
-    /// then closes the connections to the store, and the guard stops reading the policies file.
+    /// This method waits for the checks in progress, at most for one [deadline](crate::RateGuardBuilder::deadline). The
+    /// method then closes the connections to the store, and the guard stops reading the policies file.
     ///
     /// ```
     /// # use actix_rateguard_core::{Key, Policy, RateGuard, StoreError};

@@ -9,9 +9,9 @@ use crate::{OnError, StoreError};
 /// This error is not a denial, because the key may be far below the limit. The numbers of a decision, such as the
 /// remaining units, are not available.
 ///
-/// The text of the error contains the text of the [cause](Self::cause). So [`source`](Error::source) does not return
-/// the cause again, but the I/O error that is the reason for the cause, if there is one. The text never contains a key
-/// or a text from a server.
+/// The text of the error contains the text of the [cause](Self::cause). So [`source`](Error::source) returns the next
+/// error in the chain, which is the I/O error that led to the cause, if there is one. The text never contains a key or
+/// a text from a server.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Unavailable {
     cause: StoreError,

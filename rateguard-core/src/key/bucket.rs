@@ -30,7 +30,7 @@ impl<'a> Bucket<'a> {
         self.index
     }
 
-    /// Returns the digest of the key. It has 128 bits and is the same on every application server.
+    /// Returns the digest of the key. The digest has 128 bits and is the same on every application server.
     #[must_use]
     pub fn digest(&self) -> [u8; DIGEST_BYTES] {
         self.key.digest()
@@ -40,7 +40,7 @@ impl<'a> Bucket<'a> {
         self.key
     }
 
-    /// Returns the name of the bucket in a store. It is `prefix:{digest}:name` for the first quota of a policy,
+    /// Returns the name of the bucket in a store. The name is `prefix:{digest}:name` for the first quota of a policy,
     /// `prefix:{digest}:name{2}` for the second quota, and so on.
     ///
     /// Redis Cluster computes the cluster slot from the text in the first braces, so all buckets of one key are in

@@ -12,11 +12,11 @@ pub(crate) const DIGEST_BYTES: usize = 16;
 /// Identifies a user, a tenant, an address or something else whose requests are counted.
 ///
 /// Different values give different keys. A text, a number and an address are different values: the text `"7"` and the
-/// number 7 have different keys, and the text `"192.0.2.1"` and the address 192.0.2.1 also have different keys.
-/// Otherwise, a client that chooses a text could share the key of another client. The type of a number does not matter,
-/// and a text has the same key as its bytes. A store that several application servers share receives only the digest of
-/// a key. The digest is the first 128 bits of a SHA-256, and is the same on every server. The `Debug` output of a key
-/// does not show its value.
+/// number 7 have different keys, and the text `"192.0.2.1"` and the address 192.0.2.1 also have different keys. This
+/// prevents that a client which chooses a text shares the key of another client. Equal numbers of different integer
+/// types have the same key, and a text has the same key as its bytes. A store that several application servers share
+/// receives only the digest of a key. The digest is the first 128 bits of a SHA-256, and is the same on every server.
+/// The `Debug` output of a key does not show its value.
 ///
 /// ```
 /// # use actix_rateguard_core::Key;
@@ -230,8 +230,8 @@ impl From<IpAddr> for Key {
 
 macro_rules! from_integers {
     ($($integer:ty)*) => {$(
-        /// Creates the key of the number. Integers of different types have the same key if they are equal. The text
-        /// of the number has another key.
+        /// Creates the key of the number. Equal integers of different types have the same key. The text of the number
+        /// has another key.
         impl From<$integer> for Key {
             fn from(number: $integer) -> Self {
                 Self::tagged("number", [itoa::Buffer::new().format(number)])

@@ -41,7 +41,7 @@ impl Policy {
     /// # Errors
     ///
     /// [`PolicyError`] if a quota or the name is invalid. A valid name has 1 to 200 bytes and contains only letters,
-    /// digits and ASCII punctuation, except for braces.
+    /// digits and ASCII punctuation without braces.
     pub fn new<Q>(name: impl Into<Cow<'static, str>>, quotas: Q) -> Result<Self, PolicyError>
     where
         Q: TryInto<Quotas, Error: Into<RateError>>,

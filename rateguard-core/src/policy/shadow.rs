@@ -17,8 +17,8 @@ impl Policy {
     /// Puts the policy in shadow mode: the guard counts requests and [reports](crate::RateGuard::shadow_report) its
     /// decisions, but denies no request because of the policy.
     ///
-    /// Use this mode to measure the effect of a new limit before you enforce the limit. In shadow mode, a policy
-    /// differs from an enforced policy in these points:
+    /// Use this mode to measure the effect of a new limit before you enforce the limit. A policy in shadow mode differs
+    /// from an enforced policy in these points:
     ///
     /// - The policy admits every request. [`Decision::would_deny`](crate::Decision::would_deny) returns whether the
     ///   policy would deny the request if it were enforced.
@@ -39,15 +39,14 @@ impl Policy {
         self.with_shadow_mode(Some(ShadowMode::Whole))
     }
 
-    /// Adds candidate quotas, which the guard checks in shadow mode in addition to the enforced quotas. They are a
-    /// [`Quota`](crate::Quota), [`Quotas`], or text such as `"3/minute"`.
+    /// Adds candidate quotas, which the guard checks in shadow mode in addition to the enforced quotas. The candidate
+    /// quotas are a [`Quota`](crate::Quota), [`Quotas`], or text such as `"3/minute"`.
     ///
-    /// The guard also checks every request of the policy against the candidate quotas, even if the enforced quotas
-    /// deny the request. The candidate quotas have separate buckets, and each of these buckets needs as much space
-    /// in the store as a bucket of the policy's own quotas.
-    /// [`RateGuard::shadow_report`](crate::RateGuard::shadow_report) counts the requests that the candidate would
-    /// deny. A candidate denies and delays no request and changes no response header, except for the keys of its
-    /// [rollout](Self::rollout).
+    /// The guard checks every request of the policy against the candidate quotas, even if the enforced quotas deny the
+    /// request. The candidate quotas have separate buckets. Each of these buckets needs as much space in the store as a
+    /// bucket of the policy's own quotas. [`RateGuard::shadow_report`](crate::RateGuard::shadow_report) counts the
+    /// requests that the candidate would deny. For the keys of its [rollout](Self::rollout), the candidate is enforced.
+    /// For all other keys, the candidate denies no request, delays no request and changes no response header.
     ///
     /// ```
     /// # use actix_rateguard_core::{Key, Policy, RateGuard};
@@ -84,10 +83,9 @@ impl Policy {
     /// Start with 0, because a new candidate has counted no requests. If you enforce the candidate immediately, the
     /// counts of all keys start from zero.
     ///
-    /// Whether a key belongs to the percentage depends only on the key and the policy's name, so every application
-    /// server enforces the candidate for the same keys. A higher percentage adds keys and removes none. The policy's
-    /// own quotas and the candidate both count the requests of all keys, so no count starts from zero when the
-    /// percentage changes.
+    /// The guard selects the keys only by the key and the policy's name, so every application server enforces the
+    /// candidate for the same keys. A higher percentage adds keys and removes none. The policy's own quotas and the
+    /// candidate both count the requests of all keys, so no count starts from zero when the percentage changes.
     ///
     /// # Errors
     ///

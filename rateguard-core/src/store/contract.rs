@@ -10,17 +10,16 @@ use crate::{Quota, bucket_status::BucketStatus, key::Bucket, telemetry::mode::De
 /// Stores buckets, and applies operations to them.
 ///
 /// The only required method is [`apply`](Self::apply). It applies one [`Operation`] to one or more buckets
-/// **atomically**: the operation observes the changes of all earlier operations of all clients. No other operation
-/// observes only a part of the changes of this operation. The [`Algorithm`](crate::Algorithm) of each request's quota
-/// defines which units count, and for how long.
+/// **atomically**: the operation observes the changes of all earlier operations of all clients. Every other operation
+/// observes either all changes of this operation or none of them. The [`Algorithm`](crate::Algorithm) of each request's
+/// quota defines which units count, and for how long.
 ///
-/// - All times are in integer microseconds on the clock of the store. All clients of the store therefore use the same
-///   time.
+/// - All times are whole microseconds on the clock of the store, so all clients of the store use the same time.
 /// - Each bucket has its own state. A bucket from which no unit was taken is empty.
 /// - Each request has a quota. If the last request for the bucket had a different quota, the new quota applies
-///   immediately to the units that already count. If the algorithm changes and the store cannot convert the times of
-///   the units, it counts the units as taken now.
-/// - A store removes expired units. Otherwise the store would grow without bound.
+///   immediately to the units that already count. If the algorithm changes, the store may be unable to convert the
+///   times of the units. In this case, the store counts the units as taken now.
+/// - A store removes expired units, so that the store does not grow without bound.
 ///
 /// `actix_rateguard_core::test_util::conformance` tests a store against all of these rules.
 ///
@@ -50,8 +49,8 @@ pub trait Store: Send + Sync {
     /// Applies the operation to the buckets of all requests. There is at least one request, and no two requests have
     /// the same bucket.
     ///
-    /// The verdict has one [`BucketStatus`] for each request, in the order of the requests. It is the status of the
-    /// bucket after the operation.
+    /// The verdict has one [`BucketStatus`] for each request, in the order of the requests. This is the status of the
+    /// request's bucket after the operation.
     ///
     /// A [pending](StoreFuture::Pending) operation must not start before the future is polled. The guard drops the
     /// future at the deadline, even if the future was never polled.
@@ -70,7 +69,7 @@ pub trait Store: Send + Sync {
 
     /// Applies the operation for a caller that waits at most `deadline`.
     ///
-    /// A store should not start an operation after the deadline. Otherwise the store would take units although no
+    /// A store should not start an operation after the deadline, because the store would then take units although no
     /// caller receives the result. The default implementation ignores the deadline and calls [`apply`](Self::apply).
     ///
     /// # Errors
@@ -113,7 +112,7 @@ pub trait Store: Send + Sync {
     ///   the store. The guard then decides in memory, whatever the failure mode of the policy is, and the circuit
     ///   breaker does not count a failure.
     ///
-    /// If a store wraps another store, it should call this method of the wrapped store.
+    /// A store that wraps another store should call this method of the wrapped store.
     fn timeout_cause(&self, requests: &[BucketRequest<'_>]) -> StoreError {
         let _ = requests;
         StoreError::Timeout
@@ -203,19 +202,20 @@ pub enum Operation {
     /// A check takes no units for a request that is [`check_only`](BucketRequest::check_only). A cost of 0 always
     /// fits. A cost that is larger than [`max_cost`](Quota::max_cost) of the quota never fits.
     Check,
-    /// Decides the requests like a [`Check`](Self::Check), but changes no bucket.
+    /// Decides on the requests like a [`Check`](Self::Check), but changes no bucket.
     Peek,
     /// Takes the cost of each request from its bucket, even if the cost does not fit.
     ///
-    /// Units above the capacity count like all other units. If the cost of one request is larger than the capacity, a
-    /// log may omit the units above the capacity, because all units of the request expire at the same time. The debt
-    /// of a token bucket is at most [`Quota::MAX_DEBT`], which is more than the burst.
+    /// Units above the capacity count like all other units, with two exceptions. If the cost of one request is larger
+    /// than the capacity, a log may omit the units above the capacity, because all units of the request expire at the
+    /// same time. The debt of a token bucket is at most [`Quota::MAX_DEBT`], which is more than the burst.
     Debit,
     /// Returns the cost of each request to its bucket.
     ///
-    /// The cost is at most the number of units that an earlier check took from the bucket. The [`Receipt`] of the
-    /// request identifies this check. The store refunds no expired units and no units of other checks, and refunds no
-    /// unit twice. For a token bucket, the store does not refund tokens that the refill may already have returned.
+    /// The [`Receipt`] of the request identifies the earlier check that took the units. The cost is at most the number
+    /// of these units. The store refunds no expired units and no units of other checks, and refunds no unit twice. A
+    /// token bucket regains tokens over time. So the store does not refund tokens that the bucket may already have
+    /// regained.
     Refund,
     /// Removes all units from the buckets. The store ignores the cost.
     Reset,
@@ -231,13 +231,13 @@ pub struct BucketRequest<'a> {
     pub quota: Quota,
     /// The number of units that the store takes or refunds.
     pub cost: u32,
-    /// If true, the cost must fit, but the store does not take the cost from this bucket. This field applies to
-    /// [`Operation::Check`] and [`Operation::Peek`]. For example, the guard reads the bucket of a ban to find out
-    /// whether the ban has ended. Such a read must not take units from the bucket.
+    /// If true, the cost must fit, but the store does not take the cost from this bucket. For example, the guard reads
+    /// the bucket of a ban to find out whether the ban has ended, and this must not take units. Only
+    /// [`Operation::Check`] and [`Operation::Peek`] use this field.
     pub check_only: bool,
-    /// If true, the store may let the request wait until no request with normal priority waits. For example, a check
-    /// in [shadow mode](crate::Policy::shadow) has low priority, because its result does not affect any response. A
-    /// store may ignore this field.
+    /// If true, the store may handle all waiting requests with normal priority first. For example, a check in [shadow
+    /// mode](crate::Policy::shadow) has low priority, because its result does not affect any response. A store may
+    /// ignore this field.
     pub low_priority: bool,
     /// The receipt that the store returned for the check that took the units. Only [`Operation::Refund`] uses this
     /// field.
@@ -267,13 +267,13 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    /// Creates a receipt from three words. Only the store that created the receipt knows their meaning.
+    /// Creates a receipt from three numbers, whose meaning is defined by the store that creates the receipt.
     #[must_use]
     pub fn new(words: [u64; 3]) -> Self {
         Self { words }
     }
 
-    /// Returns the three words of the receipt.
+    /// Returns the three numbers of the receipt.
     #[must_use]
     pub fn words(&self) -> [u64; 3] {
         self.words
@@ -336,8 +336,8 @@ impl Verdict {
         !self.unknown.contains(&index)
     }
 
-    /// Returns true if the store admitted the requests. For a peek, returns true if the store would admit the
-    /// requests. For all operations other than check and peek, always returns true.
+    /// Returns true if the store admitted the requests. For a peek, returns true if the store would admit the requests.
+    /// For debits, refunds and resets, always returns true.
     #[must_use]
     pub fn is_allowed(&self) -> bool {
         self.allowed
@@ -358,8 +358,8 @@ impl Verdict {
 pub enum StoreFuture<'a> {
     /// The operation is complete. The guard uses this result immediately, and needs no deadline and no async runtime.
     Ready(Result<Verdict, StoreError>),
-    /// The operation is not complete. It must not start before this future is polled. If the guard drops the future
-    /// before the first poll, the store must not change.
+    /// The operation is not complete. The operation must not start before this future is polled. If the guard drops the
+    /// future before the first poll, the store must not change.
     Pending(Pin<Box<dyn Future<Output = Result<Verdict, StoreError>> + Send + 'a>>),
 }
 

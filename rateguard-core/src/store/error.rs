@@ -18,15 +18,15 @@ use std::{
 pub enum StoreError {
     /// The store did not reply within the deadline.
     Timeout,
-    /// The server cannot be reached. If an I/O error is the cause, the value is the kind of this I/O error.
+    /// The server cannot be reached. The value is the kind of the I/O error, if there was an I/O error.
     Unreachable(Option<IoCause>),
-    /// The connection was lost. If an I/O error is the cause, the value is the kind of this I/O error.
+    /// The connection was lost. The value is the kind of the I/O error, if there was an I/O error.
     Disconnected(Option<IoCause>),
     /// The server rejected the user or the password.
     Authentication,
     /// The user has no permission to run the script or to access the key.
     Permission,
-    /// The server currently accepts no writes. The value is the reason, if the server has sent it.
+    /// The server currently accepts no writes. The value is the reason, if the server has sent a reason.
     NotReady(Option<NotReadyCause>),
     /// The server is busy because it runs another script.
     Busy,
@@ -37,7 +37,7 @@ pub enum StoreError {
     UnknownCommand,
     /// The server does not have the database with the number in the URL.
     Database,
-    /// The server is a node of a cluster, but the URL is not a `redis+cluster://` URL.
+    /// The server is a node of a Redis Cluster, but the URL does not begin with `redis+cluster://`.
     Cluster,
     /// The server is not of the kind that the scheme of the URL selects. For example, the URL is a `redis+cluster://`
     /// URL, and the server does not run in cluster mode.
@@ -52,10 +52,10 @@ pub enum StoreError {
     Throttled,
     /// The reply of the server is not a valid decision.
     InvalidReply,
-    /// The key holds a value that RateGuard did not write. Most likely, another application uses the prefix of the guard
-    /// for its own keys.
+    /// A key with the prefix of the guard holds a value that RateGuard did not write. Most likely, another application
+    /// uses the same prefix.
     ForeignValue,
-    /// The sentinels do not monitor a primary that has the service name in the URL.
+    /// The sentinels monitor no primary under the service name in the URL.
     NoPrimary,
     /// The guard is closed.
     Closed,
@@ -98,8 +98,8 @@ impl StoreError {
         Self::Other(""),
     ];
 
-    /// Returns the name of the error in metrics, in traces and in the JSON of an HTTP adapter, such as
-    /// `cross_slot`.
+    /// Returns the name of the error, such as `cross_slot`. Metrics, traces and the JSON of an HTTP adapter contain
+    /// this name.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -8,8 +8,8 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LogEncoding {
-    /// The log is a string of packed timestamps. This is the default, because this format needs less CPU time and
-    /// memory than a sorted set.
+    /// The log is a string of packed timestamps. This format is the default, because it needs less CPU time and memory
+    /// than a sorted set.
     ///
     /// The log does not distinguish units that were taken in the same microsecond. If the clock of Redis is set back,
     /// the store cannot refund units that were taken before this change, because the log no longer has their times.

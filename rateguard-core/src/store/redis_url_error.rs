@@ -11,7 +11,7 @@ pub enum RedisUrlError {
     Scheme,
     /// The scheme requires TLS, but the cargo feature `tls` is not enabled.
     Tls,
-    /// The URL contains `#insecure`. With this fragment, the client would not verify the certificate of the server.
+    /// The URL contains `#insecure`, with which the client would not verify the certificate of the server.
     Insecure,
     /// The certificates or the private key are not in PEM format, or the private key does not match the certificate.
     Certificates,
@@ -20,12 +20,12 @@ pub enum RedisUrlError {
     /// The database is not a whole number from 0 to 2147483647.
     Database,
     /// A host is neither a name of letters, digits, `-`, `.` and `_`, nor an IPv4 address, nor an IPv6 address in
-    /// brackets. For example, the program has not replaced a variable such as `${HOST}`.
+    /// brackets. A possible cause is that the program has not replaced a variable such as `${HOST}`.
     Host,
     /// A port is not a number from 1 to 65535.
     Port,
-    /// A host in the URL is the unspecified address, `0.0.0.0` or `[::]`. A server can listen on it, but it is not the
-    /// address of a server.
+    /// A host in the URL is `0.0.0.0` or `[::]`. A server can listen on this unspecified address, but a client cannot
+    /// connect to it.
     UnspecifiedAddress,
     /// The URL of the sentinels contains no service name.
     Service,

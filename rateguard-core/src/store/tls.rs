@@ -17,9 +17,8 @@ use std::fmt;
 /// ```
 ///
 /// TLS uses the crypto provider of the process (`rustls::crypto::CryptoProvider::install_default`). If the process has
-/// none, TLS uses the provider of `ring`. To use another provider, install it before `build`. The Redis client uses
-/// only the provider of the process, so for Redis, `build` installs the provider of `ring` in the process if the
-/// process has none.
+/// none, TLS uses the provider of `ring`. For Redis, `build` then also installs this provider in the process, because
+/// the Redis client uses only the provider of the process. To use another provider, install it before `build`.
 #[derive(Clone, Default)]
 #[must_use]
 pub struct RedisTls {
@@ -40,8 +39,8 @@ impl RedisTls {
         self
     }
 
-    /// Sets the client certificate with its chain, and the private key of the certificate. Both are in PEM format.
-    /// Call this method if the server requires client certificates.
+    /// Sets the client certificate with its chain, and the private key of the certificate, both in PEM format. Call
+    /// this method if the server requires client certificates.
     pub fn client_certificate(
         mut self,
         certificate_pem: impl Into<Vec<u8>>,

@@ -73,7 +73,7 @@ pub struct TokioClock {
 }
 
 impl TokioClock {
-    /// Creates a clock whose time is 0 now.
+    /// Creates a clock whose time is now 0.
     #[must_use]
     pub fn new() -> Self {
         Self { start: tokio::time::Instant::now() }

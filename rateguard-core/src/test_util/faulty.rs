@@ -11,8 +11,8 @@ use crate::{
     store::{BucketRequest, Keyspace, Operation, Store, StoreFuture},
 };
 
-/// A wrapper around a store. It makes the store fail when a test requests this. All clones share the store and the
-/// current fault.
+/// A wrapper that makes a store fail when a test calls [`fail`](Self::fail) or [`hang`](Self::hang). All clones share
+/// the store and the current fault.
 #[derive(Clone)]
 pub struct FaultyStore {
     store: Arc<dyn Store>,
@@ -38,7 +38,8 @@ impl FaultyStore {
         self.set(Fault::Fails(cause));
     }
 
-    /// From now on, every operation does nothing and never completes. So a check ends at the deadline of the guard.
+    /// From now on, every operation does nothing and never completes, so a check ends only at the deadline of the
+    /// guard.
     pub fn hang(&self) {
         self.set(Fault::Hangs);
     }

@@ -29,9 +29,10 @@ impl ParsedLimit {
         self.quota
     }
 
-    /// Returns the unit of [`quota`](Self::quota) and [`remaining`](Self::remaining), which is the parameter `qu` in
-    /// `RateLimit-Policy`. If the response does not name a unit, the unit is a request. Only the draft has names for
-    /// units. So a server that uses another dialect may count something else than requests, but cannot report this.
+    /// Returns the unit of [`quota`](Self::quota) and [`remaining`](Self::remaining). The unit is the parameter `qu` in
+    /// `RateLimit-Policy`. If the response does not name a unit, the unit is a request. Only
+    /// draft-ietf-httpapi-ratelimit-headers has names for units. A server with another dialect cannot report that it
+    /// counts something other than requests.
     #[must_use]
     pub fn unit(&self) -> &QuotaUnit {
         &self.unit

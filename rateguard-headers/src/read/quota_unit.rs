@@ -1,19 +1,19 @@
 //! Defines what a limit of another server counts.
 
-/// What a limit counts: the quota unit of draft-ietf-httpapi-ratelimit-headers-11, which is the parameter `qu` in
-/// `RateLimit-Policy`.
+/// The unit in which a limit counts. This is the quota unit of draft-ietf-httpapi-ratelimit-headers-11, the parameter
+/// `qu` in `RateLimit-Policy`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum QuotaUnit {
     /// The limit counts requests. This is the default of the draft.
     #[default]
     Requests,
-    /// The limit counts the bytes of contents, which are the bodies of messages.
+    /// The limit counts the bytes of message bodies.
     ContentBytes,
     /// The limit counts the requests that the server processes at the same time.
     ConcurrentRequests,
-    /// The limit counts something that the draft does not define. The name has only visible ASCII characters and
-    /// spaces, so it is safe in a log.
+    /// The limit counts in a unit that the draft does not define. The name of the unit has only visible ASCII
+    /// characters and spaces, so it is safe in a log.
     Other(String),
 }
 

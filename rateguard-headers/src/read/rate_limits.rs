@@ -18,13 +18,18 @@ use crate::names::{
 
 /// The limits that a client reads from a response.
 ///
-/// The parser supports `Retry-After` in seconds or as a date, `X-RateLimit-*` with a reset in seconds or as a Unix
-/// time, and the fields of all revisions of draft-ietf-httpapi-ratelimit-headers up to 11: `RateLimit-*`, or
-/// `RateLimit` with `RateLimit-Policy`. Revision 11 has expired, and it is not a standard. An open change of the draft
-/// renames two parameters of `RateLimit`, so the parser also accepts the new names: `a` in place of `r`, and, if an
-/// item has `a`, `w` in place of `t`.
+/// The parser supports these fields:
 ///
-/// Malformed fields are ignored, so the parser returns no errors. The default value is the result for a response
+/// - `Retry-After` in seconds or as a date
+/// - `X-RateLimit-*` with a reset in seconds or as a Unix time
+/// - the fields of all revisions of draft-ietf-httpapi-ratelimit-headers up to 11: `RateLimit-*`, or `RateLimit` with
+///   `RateLimit-Policy`
+///
+/// Revision 11 has expired, and is not a standard. A proposed change of the draft renames two parameters of
+/// `RateLimit`: `r` becomes `a`, and `t` becomes `w`. The parser also accepts these new names, but reads `w` only in an
+/// item that has `a`.
+///
+/// The parser ignores malformed fields and returns no errors. `RateLimits::default()` is the result for a response
 /// without rate limit fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RateLimits {
@@ -36,11 +41,11 @@ impl RateLimits {
     /// Reads the limits from the fields of a response. The result does not depend on the order of the fields or on
     /// the case of their names.
     ///
-    /// `now` is the time of the client's clock. If a field contains a point in time, the wait is the time from the
-    /// server's time in `Date` to this point. If the response has no `Date`, the wait is the time from `now` to this
-    /// point.
+    /// `now` is the time of the client's clock. A field can contain a point in time, such as a Unix time. The wait is
+    /// then the time from the server's time in `Date` to this point. If the response has no `Date`, the wait is the
+    /// time from `now` to this point.
     ///
-    /// If a cache sent the response (`Age` above 0), the result is empty, because the fields are outdated and can
+    /// If the response comes from a cache (`Age` above 0), the result is empty, because the fields are outdated and can
     /// belong to another client.
     ///
     /// - Several lines of a field are joined to one list. If `Retry-After`, `Date` or `Age` has several lines, the
@@ -51,8 +56,8 @@ impl RateLimits {
     ///   other numbers. Negative numbers and ISO 8601 times are always malformed. Malformed values are ignored.
     /// - A reset of at least 1,000,000,000 is a Unix time in seconds, and a reset of at least 10¹² is a Unix time in
     ///   milliseconds.
-    /// - A wait is at most [`MAX_WAIT`](crate::MAX_WAIT). Fields longer than 16 KiB are ignored. In a list, all
-    ///   items after the first 64 are ignored.
+    /// - A wait is at most [`MAX_WAIT`](crate::MAX_WAIT). Fields longer than 16 KiB are ignored. In a list, only the
+    ///   first 64 items are read.
     pub fn read<N, V>(fields: impl IntoIterator<Item = (N, V)>, now: SystemTime) -> Self
     where
         N: AsRef<str>,
@@ -102,11 +107,11 @@ impl RateLimits {
     /// - If the response has a valid `Retry-After`, the result is the wait in this field.
     /// - If some limits have no remaining units, the result is the longest reset of these limits. If none of these
     ///   limits has a reset, the result is `None`.
-    /// - If a limit reports its remaining units, the result is zero. Otherwise, the result is `None`.
+    /// - If some limits report their remaining units, the result is zero. If no limit does, the result is `None`.
     ///
-    /// If the wait is zero, the server may still reject the next request, because the request can cost more than
-    /// the remaining units, and other clients can take the units first. After a rejection, a client should wait a
-    /// short time in any case.
+    /// Even if the wait is zero, the server may reject the next request, because the request can cost more than the
+    /// remaining units, and other clients can take the units first. So after a rejection, a client should always wait
+    /// at least a short time.
     #[must_use]
     pub fn wait(&self) -> Option<Duration> {
         if self.retry_after.is_some() {

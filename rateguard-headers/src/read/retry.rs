@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::numbers::first_rounded_up;
 
-/// The maximum wait that a client reads: 366 days. A longer wait is reduced to this value.
+/// The maximum wait that a client reads: 366 days. Longer waits are reduced to this value.
 ///
 /// A longer wait means that the request is never admitted, that the server uses another unit of time, or that the
 /// server's clock is wrong. Because of this maximum, a client can add a wait to the current time without overflow.

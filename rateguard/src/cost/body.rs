@@ -12,9 +12,9 @@ use actix_web::{
 
 use super::RequestCost;
 
-/// A cost that depends on the length of the request body. Each block of a fixed number of bytes costs one unit, and
-/// an incomplete last block also costs one unit. The cost is at least 1. RateGuard computes the cost before it
-/// reads the body.
+/// A cost that depends on the length of the request body: one unit for each block of a fixed number of bytes. An
+/// incomplete last block also costs one unit. The cost is at least 1. RateGuard computes the cost before it reads the
+/// body.
 ///
 /// ```
 /// # use actix_web::HttpRequest;
@@ -35,8 +35,8 @@ use super::RequestCost;
 /// [`unknown_length`](Self::unknown_length). A `GET`, `HEAD` or `OPTIONS` request without `Content-Length` and without
 /// `Transfer-Encoding` costs 1, like a request without a body.
 ///
-/// The length is the number of bytes that the client transfers. A compressed body may be longer after
-/// decompression, so its cost may be too low.
+/// The length is the number of bytes that the client transfers. A compressed body is usually longer after
+/// decompression, so the cost may be too low for the work of the handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct BodyCost {
@@ -74,8 +74,8 @@ impl BodyCost {
         }
     }
 
-    /// Sets the cost, in units, of a request whose body length is unknown. Default: [`u32::MAX`]. This default is
-    /// above every limit, so such requests are denied.
+    /// Sets the cost, in units, of a request whose body length is unknown. Default: [`u32::MAX`]. This default is above
+    /// every limit, so requests of unknown length are denied.
     ///
     /// With a low value, a client could hide the length of a long body to pay less. To allow bodies of unknown
     /// length, limit their size with [`PayloadConfig`](actix_web::web::PayloadConfig), and set `cost` to the cost

@@ -19,12 +19,12 @@ pub use body::BodyCost;
 /// });
 /// ```
 ///
-/// If a function parses a number in a request, it should return a high cost for a text that it cannot parse.
-/// Otherwise, a client could send such a text to pay less. For example, the number in `Content-Length: 4294967296`
-/// does not fit into a `u32`.
+/// A cost function that parses a number in a request should return a high cost for a text that it cannot parse, because
+/// a client could send such a text to pay less. For example, the number in `Content-Length: 4294967296` does not fit
+/// into a `u32`.
 pub trait RequestCost: Send + Sync + 'static {
-    /// Returns the cost of this request in units. A request that costs 0 is always allowed, unless the client is
-    /// banned. A request that costs more than the limit is always denied.
+    /// Returns the cost of this request in units. A request that costs 0 is denied only if the client is banned. A
+    /// request that costs more than the limit is always denied.
     fn cost(&self, request: &HttpRequest) -> u32;
 
     /// Returns the cost if it is the same for all requests, or `None` if it depends on the request. Default:

@@ -28,9 +28,9 @@ impl RateGuard {
     /// Returns the outcome that one more request with `key` would have under `policy`, and the reason. This method
     /// counts nothing.
     ///
-    /// `explain` applies the entries for keys in the guard's [access list](crate::RateGuardBuilder::access). It
-    /// does not apply `methods`, `skip`, entries for addresses, or the access list of a middleware, because these
-    /// depend on an HTTP request. [`explain_request`](Self::explain_request) applies all of them.
+    /// `explain` applies the entries for keys in the guard's [access list](crate::RateGuardBuilder::access). `explain`
+    /// does not apply the settings `methods` and `skip`, the entries for addresses, or the access list of a middleware,
+    /// because all of these need an HTTP request. [`explain_request`](Self::explain_request) applies them.
     ///
     /// ```
     /// # use actix_rateguard::{Key, Policy, RateGuard};
@@ -96,9 +96,9 @@ impl RateGuard {
     /// `limits` contains the names of the limits to explain. If `limits` is empty, the method explains all limits.
     /// The explanation shows how the guard determined the client's address, and the outcome of each limit.
     ///
-    /// `explain_request` also calls the functions of the application that the limits use, such as key functions. In
-    /// addition to the time that these functions need, the method takes at most the guard's deadline for every 16
-    /// limits.
+    /// `explain_request` also calls the functions of the application that the limits use, such as key functions. Apart
+    /// from the time of these functions, the method takes at most one [`deadline`](crate::RateGuardBuilder::deadline)
+    /// of the guard for every 16 limits.
     ///
     /// The method evaluates each limit separately, as if the guard had no other limits. If a denial of the request
     /// would start a [ban](Policy::ban), the explanation reports a denial without a ban.

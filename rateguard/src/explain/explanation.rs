@@ -47,8 +47,8 @@ impl Explanation {
         &self.limits
     }
 
-    /// Returns whether the request would pass all of these limits. The result is `None` if the outcome of at least
-    /// one limit is unknown and no limit rejects the request.
+    /// Returns whether the request would pass all of these limits. If no limit rejects the request, but the outcome of
+    /// at least one limit is unknown, the result is `None`.
     #[must_use]
     pub fn passes(&self) -> Option<bool> {
         let each = || self.limits.iter().map(|it| it.outcome.passes());
@@ -61,8 +61,8 @@ impl Explanation {
     /// Returns how long the client has to wait until the request would pass all limits. The result is `None` if no
     /// limit rejects the request, or if a limit would still reject the request after any wait.
     ///
-    /// A client may have to wait longer than the returned time, because an outer limit counts each attempt of the
-    /// client, even if an inner limit then denies the attempt.
+    /// A client may have to wait longer than the returned time. The reason is that an outer limit counts each attempt
+    /// of the client, even if an inner limit then denies the attempt.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         let denied = self.limits.iter().filter(|it| it.outcome.passes() == Some(false));

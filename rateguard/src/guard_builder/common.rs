@@ -8,9 +8,8 @@ core_settings! {
     /// of that builder has more details.
     impl[S] for S;
 
-    /// Sets the secret with which the guard hashes keys. All application servers must have the same secret, or they
-    /// do not share their counts. Default: no secret. If the secret has fewer than 16 bytes, [`build`](Self::build)
-    /// returns an error.
+    /// Sets the secret with which the guard hashes keys. Only application servers with the same secret share their
+    /// counts. Default: no secret. If the secret has fewer than 16 bytes, [`build`](Self::build) returns an error.
     ///
     /// Without a secret, an attacker who can read the store can find the address from which a stored hash was computed.
     /// To do this, the attacker hashes all possible addresses, which takes minutes for IPv4. A new secret resets all
@@ -20,10 +19,9 @@ core_settings! {
     /// Adds a policy. A limit uses the policy by its name: `#[rate_limit(policy = "search")]`, or
     /// [`Limit::policy`](crate::Limit::policy). All limits that use the same policy share its counts.
     ///
-    /// If a macro attribute of the program refers to a policy by name, the guard must have this policy. Otherwise,
-    /// [`build`](Self::build) returns an error. `build` ignores macro attributes with a `limiter` argument, because
-    /// the request determines which guard they use. [`for_attributes`](Self::for_attributes) can disable this
-    /// validation.
+    /// If a macro attribute of the program refers to a policy that the guard does not have, [`build`](Self::build)
+    /// returns an error. `build` ignores macro attributes with a `limiter` argument, because the request determines
+    /// which guard they use. [`for_attributes`](Self::for_attributes) can disable this validation.
     policy(policy: Policy);
 
     /// Adds a plan with this name. A function that chooses the plan of a request can return [`Plan::named`] with the

@@ -20,14 +20,14 @@ core_settings! {
     /// failure mode. Default: [`OnError::Open`].
     on_error(on_error: OnError);
 
-    /// Sets how long the store may fail to answer before the guard rejects requests with 503. This applies in every
-    /// failure mode. The time starts with the first check that fails after a successful check. Default: no maximum
-    /// time, so the failure mode stays in effect.
+    /// Sets how long the store may fail to answer before the guard rejects requests with 503 in every failure mode. The
+    /// time starts with the first check that fails after a successful check. By default, the failure mode stays in
+    /// effect as long as the store is down.
     fail_closed_after(grace: Duration);
 
-    /// Sets how many checks may wait for the store at the same time. While this number of checks is waiting, the
-    /// guard decides further checks in memory. Default: 4,096, so the waiting checks use at most some megabytes of
-    /// memory. If the number is not from 1 to 4,294,967,295, [`build`](Self::build) returns an error.
+    /// Sets how many checks may wait for the store at the same time. While this number of checks is waiting, the guard
+    /// decides further checks in memory. Default: 4,096. With the default, the waiting checks use at most a few
+    /// megabytes of memory. If the number is not from 1 to 4,294,967,295, [`build`](Self::build) returns an error.
     max_in_flight(checks: usize);
 
     /// Sets the maximum time for which this process caches a denial. While the denial is cached, the guard denies
@@ -36,8 +36,8 @@ core_settings! {
     /// [`store`](crate::RateGuardBuilder::store) that you implement. Every duration is valid.
     denial_cache_ttl(max: Duration);
 
-    /// Sets the number of processes that share the store. A process that decides in its own memory divides each
-    /// limit by this number. The process rounds the quotient down, but to no less than one unit. Default: 1. If the
-    /// number is zero, [`build`](Self::build) returns an error.
+    /// Sets the number of processes that share the store. A process that decides in its own memory divides each limit
+    /// by this number. The share is rounded down, but is at least one unit. Default: 1. If the number is zero,
+    /// [`build`](Self::build) returns an error.
     replicas(replicas: u32);
 }

@@ -9,8 +9,7 @@ use super::RateGuardBuilder;
 use crate::{MemoryStore, RateGuard, store::Store};
 
 impl RateGuardBuilder<InMemory> {
-    /// Sets the in-memory store. For example, the store can have another [`max_keys`](MemoryStore::max_keys) than
-    /// the default.
+    /// Sets the in-memory store, for example a store with a different [`max_keys`](MemoryStore::max_keys) setting.
     pub fn memory_store(mut self, store: MemoryStore) -> Self {
         self.core = self.core.memory_store(store);
         self
@@ -29,16 +28,15 @@ impl RateGuard {
     /// Returns a builder for a guard that counts in memory, or in a [`store`](RateGuardBuilder::store) that you
     /// implement.
     ///
-    /// The type of a builder contains the type of the store. So if a setting has no effect on the store, the call
-    /// of this setting is a compile error:
+    /// The type of a builder contains the type of its store. A setting that has no effect with this store is a compile
+    /// error:
     ///
     /// ```compile_fail
     /// # use actix_rateguard::RateGuard;
     /// let guard = RateGuard::builder().prefix("shop").build(); // this setting requires a guard on Redis
     /// ```
     ///
-    /// If a program chooses its store at run time, a generic function can set everything that does not depend on
-    /// the store:
+    /// If a program chooses its store at run time, a generic function can contain the settings that all stores have:
     ///
     #[cfg_attr(feature = "redis", doc = "```")]
     #[cfg_attr(not(feature = "redis"), doc = "```ignore")]

@@ -40,7 +40,7 @@ core_settings! {
     policies_file(path: impl Into<PathBuf>);
 
     /// Sets the interval at which the guard checks the policies file for changes. Default: 1 second. With
-    /// [`Duration::ZERO`], the guard does not check the file, and only a call to `reload_policies` applies a
+    /// [`Duration::ZERO`], the guard does not check the file, so that only a call of `reload_policies` applies a
     /// change. If the interval is above zero but below 10 ms, [`build`](Self::build) returns an error.
     ///
     /// The guard applies a change only after two checks in a row have found the same content, so it does not apply

@@ -36,9 +36,13 @@ impl<S: StoreConfig> RateGuardBuilder<S> {
     ///
     /// # Errors
     ///
-    /// [`BuildError`] if a setting is invalid, if the guard cannot apply the policies file, if the guard lacks a policy
-    /// that a macro attribute of the program uses, if two macro attributes of the program have the same name and
-    /// different settings, or if the system cannot start a thread.
+    /// [`BuildError`] in these cases:
+    ///
+    /// - A setting is invalid.
+    /// - The guard cannot apply the policies file.
+    /// - The guard lacks a policy that a macro attribute of the program uses.
+    /// - Two macro attributes of the program have the same name and different settings.
+    /// - The system cannot start a thread.
     #[track_caller]
     pub fn build(self) -> Result<RateGuard, BuildError> {
         let Self { mut core, mut http } = self;

@@ -8,9 +8,9 @@ impl RateGuard {
     /// Returns a builder for a guard that counts in the Redis server of an existing connection pool. The guard
     /// reads the address and the certificates from the pool, so the builder has no `tls` setting.
     ///
-    /// The guard opens its own connection, with the address, the password and the certificates of the pool. It does
-    /// not use the connections of the pool, because the application's workers run these connections, and a blocked
-    /// worker would delay all checks.
+    /// The guard opens its own connection, with the address, the password and the certificates of the pool. The guard
+    /// does not use the connections of the pool, because worker threads poll these connections. A blocked worker thread
+    /// would delay all checks that use its connections.
     ///
     /// ```no_run
     /// # use actix_rateguard::RateGuard;

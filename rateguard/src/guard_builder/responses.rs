@@ -28,9 +28,9 @@ impl<S> RateGuardBuilder<S> {
     /// [`HeaderDialect`]. With an empty list, the guard writes none of these fields. Default:
     /// [`HeaderDialect::XRateLimit`], which most clients support.
     ///
-    /// The response to a denied request always has `Retry-After`, unless the request can never be allowed.
-    /// If two formats of the list write the same field, such as `XRateLimit` and `XRateLimitEpoch`,
-    /// [`build`](Self::build) returns an error.
+    /// The response to a denied request has `Retry-After`, whatever the formats are. The only exception is a request
+    /// that can never be allowed. If two formats of the list write the same field, such as `XRateLimit` and
+    /// `XRateLimitEpoch`, [`build`](Self::build) returns an error.
     ///
     /// ```
     /// # use actix_rateguard::{RateGuard, headers::HeaderDialect};
@@ -43,8 +43,8 @@ impl<S> RateGuardBuilder<S> {
     }
 
     /// Sets the maximum random delay that the guard adds to `Retry-After`. Without such a delay, clients that were
-    /// denied at the same time would all retry at the same time. Default: zero. `max` must be a whole number of
-    /// seconds, at most 1 hour. Otherwise, [`build`](Self::build) returns an error.
+    /// denied at the same time would all retry at the same time. Default: zero. If `max` is above 1 hour or not a whole
+    /// number of seconds, [`build`](Self::build) returns an error.
     pub fn retry_jitter(mut self, max: Duration) -> Self {
         self.http.retry_jitter = max;
         self
@@ -61,17 +61,22 @@ impl<S> RateGuardBuilder<S> {
     ///
     /// | [`Rejection`] | Default status | The request is rejected because |
     /// |---|---|---|
-    /// | [`Denied`](Rejection::Denied) | 429 | a limit has no room for it, or the client is banned |
+    /// | [`Denied`](Rejection::Denied) | 429 | a limit has no room for the request, or the client is banned |
     /// | [`Forbidden`](Rejection::Forbidden) | 403 | an access list denies the client, or the request lacks a required key ([`MissingKey::Deny`](crate::MissingKey::Deny)) |
     /// | [`Unavailable`](Rejection::Unavailable) | 503 | the store failed, and the limit fails closed |
     /// | [`Misconfigured`](Rejection::Misconfigured) | 500 | a policy, plan or guard is missing, or two limits have the same name and different settings |
     ///
-    /// RateGuard adds header fields to your response: `Cache-Control: no-store`; the fields that report the
-    /// decision, if there is one; and `Retry-After`, if the client may retry. If your key or plan function returns an
-    /// error, this error becomes the response, and RateGuard does not call the `on_reject` function.
+    /// RateGuard adds these header fields to your response:
+    ///
+    /// - `Cache-Control: no-store`
+    /// - the fields that report the decision, if there is a decision
+    /// - `Retry-After`, if the client may retry
+    ///
+    /// If your key or plan function returns an error, this error becomes the response, and RateGuard does not call the
+    /// `on_reject` function.
     ///
     /// A limit can have its own function: [`Limit::on_reject`](crate::Limit::on_reject), or `on_reject` in the macro
-    /// attribute. If it returns `None`, RateGuard calls the function of the guard.
+    /// attribute. If the function of the limit returns `None`, RateGuard calls the function of the guard.
     ///
     /// ```
     /// # use actix_web::HttpResponse;
@@ -100,9 +105,9 @@ impl<S> RateGuardBuilder<S> {
     /// Sets whether macro attributes use this guard. Macro attributes find their guard in the application's data.
     /// Default: `true`.
     ///
-    /// If `true`, the guard needs the policies that the macro attributes of the program use, and no limit or policy of
-    /// this guard may have the same name as a macro attribute, but different settings. If a program has several guards,
-    /// set `false` for each guard that serves no handler with a macro attribute.
+    /// With `true`, the guard must have all policies that the macro attributes of the program use. If a limit or policy
+    /// of the guard has the name of a macro attribute, both must have the same settings. If a program has several
+    /// guards, set `false` for each guard that serves no handler with a macro attribute.
     pub fn for_attributes(mut self, is_for_attributes: bool) -> Self {
         self.http.is_for_attributes = is_for_attributes;
         self

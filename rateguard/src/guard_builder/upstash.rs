@@ -20,9 +20,9 @@ impl RateGuard {
     /// if one guard uses the REST API and another guard uses the Redis protocol. If the URL or the token is
     /// invalid, [`build`](RateGuardBuilder::build) returns an error.
     ///
-    /// The Upstash console shows the URL as `UPSTASH_REDIS_REST_URL` and the token as `UPSTASH_REDIS_REST_TOKEN`.
-    /// The URL has the form `https://host` or `https://host:port`. A URL with `http://` is for a local server that
-    /// has the same API.
+    /// The Upstash console shows the URL as `UPSTASH_REDIS_REST_URL` and the token as `UPSTASH_REDIS_REST_TOKEN`. The
+    /// URL has the form `https://host` or `https://host:port`. For a local server with the same API, the URL can begin
+    /// with `http://`.
     ///
     /// ```no_run
     /// # use actix_rateguard::RateGuard;

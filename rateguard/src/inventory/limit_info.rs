@@ -7,8 +7,8 @@ use actix_rateguard_core::adapter::{PolicySet, RouteOverrides};
 use super::FUNCTION;
 use crate::{Ban, Count, MissingKey, OnError, Policy, Quotas, applicability::LimitScope};
 
-/// The description of a limit. It contains the values that are currently in effect, including values that the
-/// policies file sets.
+/// The description of a limit, with the values that are currently in effect. Values from the policies file are
+/// included.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LimitInfo {
@@ -22,7 +22,7 @@ pub struct LimitInfo {
     /// The quotas. `None` if a function chooses the quotas for each request, or if the guard does not have the
     /// policy that the limit names.
     pub quotas: Option<Quotas>,
-    /// Whether the whole limit is in [shadow mode](crate::Policy::shadow), in which it denies no request.
+    /// Whether the whole limit is in [shadow mode](crate::Policy::shadow), in which the limit denies no request.
     pub is_in_shadow: bool,
     /// The [candidate](crate::Policy::candidate) quotas, which the guard checks in shadow mode. `None` if the limit
     /// has no candidate.
@@ -39,7 +39,7 @@ pub struct LimitInfo {
     pub missing_key: MissingKey,
     /// The cost of a request in units. `None` if a function determines the cost.
     pub cost: Option<u32>,
-    /// The responses after which the limit counts a request. `None` if a function decides this.
+    /// The responses after which the limit counts a request. `None` if a function selects these responses.
     pub count: Option<Count>,
     /// The methods that the limit applies to, as the program or the policies file lists them. `GET` includes `HEAD`.
     /// If the list is empty, the limit applies to all methods.
@@ -50,7 +50,7 @@ pub struct LimitInfo {
     pub ban: Option<Ban>,
     /// The failure mode, which determines decisions while the store does not answer.
     pub on_error: OnError,
-    /// The path of the source file that contains the limit, as the compiler received it.
+    /// The path of the source file that contains the limit, in the form in which the compiler received the path.
     pub file: &'static str,
     /// The line of the limit in the source file. The first line of a file is 1.
     pub line: u32,

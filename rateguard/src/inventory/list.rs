@@ -23,8 +23,8 @@ impl Inventory {
         &self.limits
     }
 
-    /// Returns how many times workers have started middleware limits that the list omits. The list contains at most
-    /// 1,024 middleware limits.
+    /// Returns how often workers have started middleware limits that the list omits. The list contains the first 1,024
+    /// middleware limits, and omits further ones.
     #[must_use]
     pub fn omitted(&self) -> usize {
         self.omitted
@@ -60,14 +60,14 @@ fn max_quotas() -> Arc<Quotas> {
 }
 
 impl RateGuard {
-    /// Returns a list of the limits of this guard. The list contains every macro attribute `#[rate_limit]` of the
-    /// program, and every [`RateLimit`](crate::RateLimit) that a worker has started with this guard. A limit that
-    /// several workers have started has one entry.
+    /// Returns a list of the limits of this guard. The list contains the macro attributes `#[rate_limit]` of the
+    /// program, and the limits of every [`RateLimit`](crate::RateLimit) that a worker has started with this guard. A
+    /// limit that several workers have started has one entry.
     ///
-    /// If a macro attribute has a `limiter` argument, the list contains the attribute as soon as this guard has
-    /// checked a request to the attribute's handler. The list contains all other macro attributes, unless
-    /// [`for_attributes`](crate::RateGuardBuilder::for_attributes) is `false`. The list shows neither which routes a
-    /// middleware wraps nor whether a handler is registered.
+    /// A macro attribute with a `limiter` argument is in the list after this guard has checked a request to the
+    /// attribute's handler. If [`for_attributes`](crate::RateGuardBuilder::for_attributes) is `false`, the list omits
+    /// all other macro attributes. The list does not show which routes a middleware wraps, and does not show whether a
+    /// handler is registered.
     ///
     /// ```
     /// # use actix_rateguard::RateGuard;
@@ -85,10 +85,10 @@ impl RateGuard {
     /// policy to [explain](Self::explain), [reset](actix_rateguard_core::RateGuard::reset) or
     /// [ban](actix_rateguard_core::RateGuard::ban) a key.
     ///
-    /// The function first searches the policies of the guard's [builder](crate::RateGuardBuilder::policy) and
-    /// policies file, and then the limits in the [inventory](Self::inventory). The result is `None` if no policy
-    /// and no limit has the name. If a function chooses the quotas for each request, the result has placeholder
-    /// quotas. With such a policy, you can reset or ban a key, but you cannot explain a key.
+    /// The function first searches the policies of the guard's [builder](crate::RateGuardBuilder::policy) and policies
+    /// file, and then the limits in the [inventory](Self::inventory). The result is `None` if no policy and no limit
+    /// has the name. If a function chooses the quotas of a limit for each request, the result has placeholder quotas.
+    /// With such a policy, you can reset or ban a key, but you cannot explain a key.
     #[must_use]
     pub fn policy_of_limit(&self, name: &str) -> Option<Policy> {
         self.current_policy(name).or_else(|| {

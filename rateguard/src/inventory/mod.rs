@@ -1,4 +1,4 @@
-//! The inventory, which is a list of all limits of a guard. It is available before the first request.
+//! The inventory, which is a list of the limits of a guard. Limits are in the list before they check a first request.
 
 #[cfg(feature = "macros")]
 mod attribute;

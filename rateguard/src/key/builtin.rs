@@ -19,19 +19,20 @@ pub struct BuiltinKey {
 /// Returns the built-in key for the client's address. Its notation in the macro attribute is `"ip"`.
 ///
 /// The address is the address of the TCP peer, or the address that a trusted proxy reports
-/// ([`ClientAddress`](crate::ClientAddress)). All IPv6 addresses of one /64 network have the same key. The guard
-/// can set a prefix length other than 64. An IPv6 address that embeds an IPv4 address (IPv4-mapped, NAT64, 6to4,
-/// Teredo) has the key of that IPv4 address. Each link-local IPv6 address (`fe80::/10`) has its own key.
+/// ([`ClientAddress`](crate::ClientAddress)). All IPv6 addresses of one /64 network have the same key. The guard can
+/// set [another prefix length](crate::ClientAddress::ipv6_prefix). An IPv6 address that embeds an IPv4 address
+/// (IPv4-mapped, NAT64, 6to4, Teredo) has the key of that IPv4 address. Each link-local IPv6 address (`fe80::/10`) has
+/// its own key.
 #[must_use]
 pub fn ip() -> BuiltinKey {
     PartSource::Ip(None).into()
 }
 
-/// Returns a key that reads the client's address from the request, and groups IPv6 addresses by networks with this
-/// prefix length. For 48 bits, its notation in the macro attribute is `"ip/48"`.
+/// Returns a key that reads the client's address from the request. All IPv6 addresses of a network with this prefix
+/// length have the same key. For 48 bits, the notation in the macro attribute is `"ip/48"`.
 ///
-/// Use this key for a second limit with higher quotas, because the owner of a /48 network can send requests from
-/// 65,536 /64 networks.
+/// The owner of a /48 network can send requests from 65,536 /64 networks. To limit such an owner, add a second limit
+/// with this key and higher quotas:
 ///
 /// ```
 /// # use actix_rateguard::{Limit, RateGuard, RateLimit, key};
@@ -42,8 +43,8 @@ pub fn ip() -> BuiltinKey {
 ///
 /// # Panics
 ///
-/// The function panics if `ipv6_bits` is not from 32 to 128. It panics when the application creates the key, not when a
-/// request arrives. To handle the error, parse the notation: `"ip/48".parse::<BuiltinKey>()`.
+/// The function panics if `ipv6_bits` is not from 32 to 128. The panic occurs when the application creates the key, not
+/// when a request arrives. To handle the error, parse the notation: `"ip/48".parse::<BuiltinKey>()`.
 #[must_use]
 #[track_caller]
 pub fn ip_network(ipv6_bits: u8) -> BuiltinKey {
@@ -60,8 +61,8 @@ pub fn user() -> BuiltinKey {
     PartSource::User.into()
 }
 
-/// Returns a key that reads the user of [actix-identity](https://docs.rs/actix-identity) with `Identity::id`. Its
-/// notation in the macro attribute is `"identity"`.
+/// Returns a key that reads the id of the user that [actix-identity](https://docs.rs/actix-identity) has authenticated
+/// (`Identity::id`). Its notation in the macro attribute is `"identity"`.
 ///
 /// Register the middlewares of actix-identity after the middleware of the limit. In actix-web, the middleware that
 /// is registered last runs first.
@@ -79,8 +80,8 @@ pub fn identity() -> BuiltinKey {
 ///
 /// # Panics
 ///
-/// The function panics if `name` is empty. It panics when the application creates the key, not when a request arrives.
-/// To handle the error, parse the notation: `"session:user_id".parse::<BuiltinKey>()`.
+/// The function panics if `name` is empty. The panic occurs when the application creates the key, not when a request
+/// arrives. To handle the error, parse the notation: `"session:user_id".parse::<BuiltinKey>()`.
 #[cfg(feature = "actix-session")]
 #[must_use]
 #[track_caller]
@@ -92,7 +93,7 @@ pub fn session(name: &str) -> BuiltinKey {
 /// attribute is `"bearer"`.
 ///
 /// The scheme `Bearer` may have uppercase or lowercase letters, and any number of spaces may follow it. A request
-/// has no key if it has no credential, or if its scheme is not `Bearer`.
+/// without a credential, or with a scheme other than `Bearer`, has no key.
 ///
 /// RateGuard does not verify the credential, so a client that invents credentials gets a new bucket for each
 /// credential. To limit such a client, add an outer limit with the key [`ip`], or apply this limit only after your
@@ -110,16 +111,16 @@ pub fn global() -> BuiltinKey {
 
 /// Returns a key that reads the value of a request header. Its notation in the macro attribute is `"header:NAME"`.
 ///
-/// If the request has several headers with this name, the key is the value of the first header, as in
-/// `request.headers().get(NAME)`. A request without the header or with an empty value has no key.
+/// If the request has several headers with this name, the key is the value of the first of them, which is also the
+/// result of `request.headers().get(NAME)`. A request without the header or with an empty value has no key.
 ///
 /// An unverified header is a weak key: a client that invents values gets a new bucket for each value. To limit such a
 /// client, add an outer limit with the key [`ip`].
 ///
 /// # Panics
 ///
-/// The function panics if `name` is not a valid header name. It panics when the application creates the key, not when a
-/// request arrives. To handle the error, parse the notation: `"header:X-Api-Key".parse::<BuiltinKey>()`.
+/// The function panics if `name` is not a valid header name. The panic occurs when the application creates the key, not
+/// when a request arrives. To handle the error, parse the notation: `"header:X-Api-Key".parse::<BuiltinKey>()`.
 #[must_use]
 #[track_caller]
 pub fn header(name: &str) -> BuiltinKey {
@@ -135,8 +136,8 @@ pub fn header(name: &str) -> BuiltinKey {
 ///
 /// # Panics
 ///
-/// The function panics if `name` is not a valid cookie name. It panics when the application creates the key, not when a
-/// request arrives. To handle the error, parse the notation: `"cookie:session".parse::<BuiltinKey>()`.
+/// The function panics if `name` is not a valid cookie name. The panic occurs when the application creates the key, not
+/// when a request arrives. To handle the error, parse the notation: `"cookie:session".parse::<BuiltinKey>()`.
 #[must_use]
 #[track_caller]
 pub fn cookie(name: &str) -> BuiltinKey {
@@ -152,13 +153,14 @@ pub fn cookie(name: &str) -> BuiltinKey {
 /// the same number, but each of the two texts has its own bucket. In this case, use a closure that parses the
 /// parameter in the same way as the handler.
 ///
-/// A middleware that wraps the whole application runs before actix-web selects the route, so it finds no parameters in
-/// a request. A middleware that wraps a scope finds only the parameters in the path of the scope.
+/// Do not use this key for a middleware that wraps the whole application. Such a middleware runs before actix-web
+/// selects the route, so it finds no parameters in a request. A middleware that wraps a scope finds only the parameters
+/// in the path of the scope.
 ///
 /// # Panics
 ///
-/// The function panics if `name` is not a valid parameter name. It panics when the application creates the key, not
-/// when a request arrives. To handle the error, parse the notation: `"path:tenant".parse::<BuiltinKey>()`.
+/// The function panics if `name` is not a valid parameter name. The panic occurs when the application creates the key,
+/// not when a request arrives. To handle the error, parse the notation: `"path:tenant".parse::<BuiltinKey>()`.
 #[must_use]
 #[track_caller]
 pub fn path(name: &str) -> BuiltinKey {
@@ -170,8 +172,8 @@ pub fn path(name: &str) -> BuiltinKey {
 /// # Panics
 ///
 /// The function panics if the text is not a valid key, or if a part of the key requires a Cargo feature that is
-/// disabled. It panics when the application creates the key, not when a request arrives. To handle the error, use
-/// `text.parse::<BuiltinKey>()`.
+/// disabled. The panic occurs when the application creates the key, not when a request arrives. To handle the error,
+/// use `text.parse::<BuiltinKey>()`.
 #[must_use]
 #[track_caller]
 pub fn notation(text: &str) -> BuiltinKey {
@@ -212,10 +214,9 @@ impl BuiltinKey {
         self
     }
 
-    /// Returns the key of the requests that have this value, for example the key of all requests of the user with
-    /// this id. Use the result to [reset](actix_rateguard_core::RateGuard::reset) or
-    /// [deny](crate::AccessList::deny_keys) the client. The result is `None` for a key with several parts, for
-    /// `global`, and for an invalid address.
+    /// Returns the key for a value, such as the id of a user. All requests of this user have the returned key. Use the
+    /// result to [reset](actix_rateguard_core::RateGuard::reset) or [deny](crate::AccessList::deny_keys) the client.
+    /// The result is `None` for a key with several parts, for `global`, and for an invalid address.
     ///
     /// ```
     /// # use actix_rateguard::key;
@@ -224,18 +225,18 @@ impl BuiltinKey {
     /// # assert!(user.is_some() && client.is_some());
     /// ```
     ///
-    /// For [`ip`], the result is the key of the /64 network if the value is an IPv6 address. If the guard sets
-    /// another prefix length, use [`ip_network`]. The result is always the key that only this client has, even
-    /// while the guard counts the client by a key that several clients of the network
-    /// [share](crate::ClientAddress::max_ipv6_keys_per_48).
+    /// For [`ip`], the result is the key of the /64 network if the value is an IPv6 address. If the guard sets another
+    /// prefix length, use [`ip_network`]. The result is never a [shared
+    /// key](crate::ClientAddress::max_ipv6_keys_per_48): even while the guard counts the client under a shared key,
+    /// this method returns the client's own key.
     #[must_use]
     pub fn key_of(&self, value: &str) -> Option<Key> {
         let [source] = &*self.sources else { return None };
         source.key_of(value, |address, bits| Network::of(Some(address), bits.unwrap_or(64)))
     }
 
-    /// Reads the key from a request, for a key function that combines it with other values. The result is `None` if the
-    /// request lacks a part of the key.
+    /// Reads the key from a request, so that a key function can combine the key with other values. The result is `None`
+    /// if the request lacks a part of the key.
     ///
     /// ```
     /// # use actix_web::HttpRequest;
@@ -245,8 +246,9 @@ impl BuiltinKey {
     /// });
     /// ```
     ///
-    /// Call it in the key function of a limit. Elsewhere, the key [`ip`] uses the rule of the guard only if a limit of the
-    /// guard has handled the request before, and otherwise the address of the TCP peer. For the address itself, use
+    /// Call this method only in the key function of a limit. In other code, the key [`ip`] can have the wrong address:
+    /// the guard's rule for addresses applies only after a limit of the guard has handled the request, and until then
+    /// the key has the address of the TCP peer. To get the client's address in other code, call
     /// [`RateGuard::client_ip`](crate::RateGuard::client_ip).
     #[must_use]
     pub fn read(&self, request: &HttpRequest) -> Option<Key> {

@@ -4,9 +4,9 @@
 //! in the notation of the macro attribute, such as `"user+path:tenant"`, or a closure over `&HttpRequest`. The
 //! documentation of [`Caller`] describes the values that such a closure may return.
 //!
-//! By default, a limit counts a request without a key by the client's address, so a client cannot avoid the limit
-//! by not sending a key. Each client has its own counts for such requests. These counts are separate from the
-//! counts of requests with a key. [`Limit::missing_key`](crate::Limit::missing_key) changes this default.
+//! By default, a limit counts a request without a key by the client's address. So a client cannot avoid the limit by
+//! omitting its key. Each client has its own counts for such requests. These counts are separate from the counts of
+//! requests with a key. [`Limit::missing_key`](crate::Limit::missing_key) changes this default.
 
 mod builtin;
 mod caller;

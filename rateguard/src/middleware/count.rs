@@ -6,8 +6,8 @@ use actix_web::HttpResponse;
 
 use crate::{Count, count_rule::CountRule};
 
-/// A value that determines which responses make a request count. The value is a [`Count`], text such as `"failure"`,
-/// or a closure or function over `&HttpResponse<()>`. The compiler infers the type parameter `Kind`.
+/// Determines which responses make a request count. The value is a [`Count`], text such as `"failure"`, or a closure or
+/// function over `&HttpResponse<()>`. The compiler infers the type parameter `Kind`.
 #[diagnostic::on_unimplemented(
     message = "expected the responses that count, found `{Self}`",
     note = "expected text such as \"failure\" or \"status:401,403\", a `Count`, or a closure or function over `&HttpResponse<()>` that returns a `bool`"

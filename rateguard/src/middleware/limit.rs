@@ -60,7 +60,7 @@ pub(super) enum QuotaSource {
 }
 
 impl Limit {
-    /// Creates a limit with these quotas. The limit counts requests by the client's address, unless
+    /// Creates a limit with these quotas. By default, the limit counts requests by the client's address.
     /// [`key`](Self::key) sets another key.
     ///
     /// The quotas are a [`Quota`], [`Quotas`], or text such as `"100/minute"` or `"5/second; 100/minute"`. A

@@ -7,8 +7,8 @@ use crate::limit_name::LimitName;
 /// The reason why a [`Limit`](crate::Limit) is invalid, or why a guard cannot use it.
 /// [`RateLimit::try_new`](crate::RateLimit::try_new) returns this error.
 ///
-/// The message contains the name of the limit, the source file and line of its middleware and, if one setting is invalid,
-/// the name of this setting.
+/// The message contains the name of the limit, and the source file and line of its middleware. If one setting is
+/// invalid, the message also contains the name of this setting.
 #[derive(Clone, PartialEq, Eq)]
 pub struct LimitError {
     limit: String,
@@ -58,7 +58,7 @@ impl LimitError {
         Self { limit: limit.to_owned(), is_named, location, problem }
     }
 
-    /// Returns the name of the invalid limit. It is the default name, such as `app`, if the program has set no name.
+    /// Returns the name of the invalid limit. If the program has set no name, this is the default name, such as `app`.
     #[must_use]
     pub fn limit(&self) -> &str {
         &self.limit

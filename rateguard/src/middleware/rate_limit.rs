@@ -29,11 +29,12 @@ const DEFAULT_NAME: &str = "app";
 /// last is the outermost middleware and runs first.
 ///
 /// Call `wrap` for actix-cors after the call of `wrap` for this middleware. Then actix-cors is the outer middleware: it
-/// responds to CORS preflights before the limits check them, and scripts in browsers can read rejections. A preflight
-/// that reaches the limits counts like any request, because it may reach a handler. If an inner CORS middleware
-/// responds to the preflight, the guard refunds the units of the preflight. A handler that responds to preflights in
-/// the same way, with `Access-Control-Allow-Methods` and with `Access-Control-Request-Method` in `Vary`, is treated as
-/// a CORS middleware.
+/// responds to CORS preflights before the limits check them, and scripts in browsers can read rejections.
+///
+/// A preflight that reaches the limits counts like any request, because it may reach a handler. If an inner CORS
+/// middleware responds to the preflight, the guard refunds the units of the preflight. The guard recognizes such a
+/// response by two headers: `Access-Control-Allow-Methods`, and `Vary` with `Access-Control-Request-Method`. So if a
+/// handler sends these two headers, the guard also refunds the preflight.
 #[derive(Clone)]
 pub struct RateLimit {
     pub(super) guard: RateGuard,
@@ -48,8 +49,8 @@ impl RateLimit {
     ///
     /// # Panics
     ///
-    /// The function panics if [`try_new`](Self::try_new) would return an error. It panics when the application creates
-    /// the middleware, not when a request arrives.
+    /// The function panics if [`try_new`](Self::try_new) would return an error. The panic occurs when the application
+    /// creates the middleware, not when a request arrives.
     #[must_use]
     #[track_caller]
     pub fn new(guard: &RateGuard, limit: impl Into<Limit>) -> Self {
@@ -77,13 +78,12 @@ impl RateLimit {
     /// - The limit uses a policy of the guard, and sets a value that this policy already sets.
     /// - The limit has a constant cost that is above its quotas, so every request would be denied.
     /// - The guard has a policy with the limit's name but with a different quota, ban or shadow setting.
-    /// - A limit of a macro attribute that this guard serves, or of another middleware, has the same name but a different
-    ///   quota, ban or shadow setting.
-    /// - The program has set no name for this limit and for a limit at another place in the source, so both have the
-    ///   default name.
+    /// - A limit of another middleware, or of a macro attribute that this guard serves, has the same name but a
+    ///   different quota, ban or shadow setting.
+    /// - Neither this limit nor a limit at another place in the source has a name, so both have the default name.
     ///
-    /// The limit is compared with the middlewares that exist now or that a worker has started. A middleware that the
-    /// program has dropped without starting it reserves no name.
+    /// The guard compares the limit with the middlewares that exist now or that a worker has started. A middleware that
+    /// the program has dropped before a worker started it reserves no name.
     #[track_caller]
     pub fn try_new(guard: &RateGuard, limit: impl Into<Limit>) -> Result<Self, LimitError> {
         let empty = Self { guard: guard.clone(), limits: Arc::default(), access: Arc::default() };
@@ -104,8 +104,8 @@ impl RateLimit {
     ///
     /// # Panics
     ///
-    /// The function panics if [`try_and`](Self::try_and) would return an error. It panics when the application creates
-    /// the middleware, not when a request arrives.
+    /// The function panics if [`try_and`](Self::try_and) would return an error. The panic occurs when the application
+    /// creates the middleware, not when a request arrives.
     #[must_use]
     #[track_caller]
     pub fn and(self, limit: impl Into<Limit>) -> Self {

@@ -28,18 +28,18 @@ use crate::{
 
 /// # Panics
 ///
-/// The application panics when it starts, if a limit of this middleware has the same name as another limit of the guard
-/// and one of these conditions holds:
+/// The application panics at startup if a limit of this middleware has the same name as another limit of the guard, and
+/// if one of these conditions holds:
 ///
 /// - The two limits have different quotas, bans or shadow modes.
-/// - The program has set no name for one of the two limits, so its default name is the name of the other limit by
-///   accident.
+/// - The program has set no name for one of the two limits. Its default name is the same as the name of the other limit
+///   by accident.
 /// - The program has set no name for both limits, so both have the same default name.
 ///
-/// The other limit may be a limit of a middleware, a limit of a macro attribute, or a policy of the guard. If it exists
-/// when the program creates this middleware, [`RateLimit::try_new`] returns an error instead, so the panic concerns only
-/// limits that the guard learns of later, such as those of attributes with a `limiter` argument. `try_new` also returns
-/// every other error in a limit.
+/// The other limit may be a limit of a middleware, a limit of a macro attribute, or a policy of the guard. If the guard
+/// has the other limit when the program creates this middleware, [`RateLimit::try_new`] returns an error. The
+/// application panics only because of limits that the guard gets later, such as the limits of attributes with a
+/// `limiter` argument. `try_new` also returns every other error in a limit.
 impl<S, B> Transform<S, ServiceRequest> for RateLimit
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,

@@ -16,8 +16,8 @@ impl Limit {
     ///
     /// - text in the notation of the macro attribute, such as `"header:X-Api-Key"` or `"user+path:tenant"`;
     /// - a built-in key from the module [`key`](crate::key);
-    /// - a closure or function over `&HttpRequest`. It may be async and may return an error.
-    ///   [`Caller`](crate::Caller) describes the values that it may return.
+    /// - a closure or function over `&HttpRequest`. The function may be async and may return an error.
+    ///   [`Caller`](crate::Caller) describes the values that the function may return.
     ///
     /// ```
     /// # use actix_web::HttpRequest;
@@ -47,11 +47,12 @@ impl Limit {
         })
     }
 
-    /// Sets the name of the limit, which appears in logs and in the keys of the store. Default: `app`, or `app#2`
-    /// for the second limit of a middleware. Limits of one guard with the same name share their counts, and count a
-    /// request once for each key, even if the request passes several of them. If a guard has two or more limits,
-    /// give each limit its own name. A function that creates a limit for several scopes needs the name as an
-    /// argument: without a name, the scopes share one count, and the guard logs a warning.
+    /// Sets the name of the limit, which appears in logs and in the keys of the store. Default: `app`, or `app#2` for
+    /// the second limit of a middleware. If a guard has two or more limits, give each limit its own name.
+    ///
+    /// Limits of one guard with the same name share their counts. If a request passes several of these limits, they
+    /// count it once for each key. A function that creates a limit for several scopes should have a parameter for the
+    /// name. Without a name, the scopes share one count, and the guard logs a warning.
     ///
     /// A name has 1 to 200 bytes, and contains only letters, digits and ASCII punctuation without braces.
     pub fn name(self, name: impl Into<Cow<'static, str>>) -> Self {
@@ -63,9 +64,9 @@ impl Limit {
     /// Sets the cost of a request in units. The cost is a number, a closure or function over `&HttpRequest`, or a
     /// [`BodyCost`](crate::BodyCost). Default: 1.
     ///
-    /// A request that costs more than the limit is always denied. A request that costs 0 is always allowed, unless
-    /// the client is banned. If the cost is a number above the limit,
-    /// [`RateLimit::try_new`](crate::RateLimit::try_new) returns an error.
+    /// A request that costs more than the limit is always denied. A request that costs 0 is denied only if the client
+    /// is banned. If the cost is a number above the limit, [`RateLimit::try_new`](crate::RateLimit::try_new) returns an
+    /// error.
     pub fn cost(mut self, cost: impl RequestCost) -> Self {
         self.cost = Arc::new(cost);
         self
@@ -76,7 +77,8 @@ impl Limit {
     /// - text such as `"failure"`, `"status:401,403"` or `"status:!5xx"`, or a [`Count`](crate::Count);
     /// - a closure or function over `&HttpResponse<()>` that returns `true` if the request counts. If a handler has
     ///   returned an error, [`HttpResponse::error`] returns this error. If an inner middleware has returned an error,
-    ///   the function gets the response to this error, but `HttpResponse::error` returns `None`.
+    ///   the function gets the response that actix-web creates from the error, and `HttpResponse::error` returns
+    ///   `None`.
     ///
     /// ```
     /// # use actix_web::HttpResponse;
@@ -85,10 +87,10 @@ impl Limit {
     ///     .count(|response: &HttpResponse<()>| response.headers().contains_key("X-Login-Failed"));
     /// ```
     ///
-    /// If the value is not `"all"`, the guard counts each request before the handler runs, so concurrent requests
-    /// cannot exceed the limit. After the response, the guard refunds the units of a request that does not count.
-    /// If actix-web drops a request because its client has disconnected, there is no response, so the request counts
-    /// until its window ends. Otherwise, a client could avoid its limit by closing connections.
+    /// With every value, the guard counts each request before the handler runs, so concurrent requests cannot exceed
+    /// the limit. After the response, the guard refunds the units of a request that does not count. If actix-web drops
+    /// a request because its client has disconnected, there is no response, and the request counts. So a client cannot
+    /// avoid its limit by closing connections.
     pub fn count<Kind>(self, count: impl IntoCount<Kind>) -> Self {
         self.set(Some("count"), count.into_rule(), |limit, count| limit.scope.count = count)
     }
@@ -165,12 +167,13 @@ impl Limit {
         })
     }
 
-    /// Replaces the response to requests that this limit rejects. If the function returns `None`, RateGuard responds
-    /// as it does without the function. [`RateGuardBuilder::on_reject`](crate::RateGuardBuilder::on_reject) lists
-    /// the rejections and the headers that RateGuard adds.
+    /// Replaces the response to requests that this limit rejects. If the function returns `None`, RateGuard sends the
+    /// response that it would send without the function.
+    /// [`RateGuardBuilder::on_reject`](crate::RateGuardBuilder::on_reject) lists the rejections and the headers that
+    /// RateGuard adds.
     ///
-    /// If an access list denies the client's address, or the store fails, the request is rejected for all limits of
-    /// the middleware. The first limit that has a function then responds.
+    /// If an access list denies the client's address, or if the store fails, the request is rejected for all limits of
+    /// the middleware. The response then comes from the first limit that has such a function.
     pub fn on_reject(
         mut self,
         response: impl Fn(&HttpRequest, &Rejection) -> Option<HttpResponse> + Send + Sync + 'static,

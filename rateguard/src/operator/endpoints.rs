@@ -27,8 +27,8 @@ use crate::{
 /// Returns the endpoints of this guard. The documentation of the [module](crate::operator) describes their requests
 /// and responses.
 ///
-/// Register the endpoints in a scope that requires the application's own authentication. The endpoints reject every
-/// request with 403 unless [`allow_if`](Endpoints::allow_if) is set.
+/// Register the endpoints in a scope that requires the application's own authentication. Without
+/// [`allow_if`](Endpoints::allow_if), the endpoints reject every request with 403.
 #[must_use]
 pub fn endpoints(guard: &RateGuard) -> Endpoints {
     Endpoints { guard: guard.clone(), allowed: None }
@@ -52,8 +52,8 @@ impl Endpoints {
     /// Sets the function that authorizes requests. The endpoint calls the function before it reads the request
     /// body.
     ///
-    /// `allowed` is a closure or function over `&HttpRequest`, and may be async. It returns a `bool`, or a `Result`
-    /// with a `bool`. If the result is `false`, the endpoint rejects the request with 403. If the result is an
+    /// `allowed` is a closure or function over `&HttpRequest`, and may be async. The function returns a `bool`, or a
+    /// `Result` with a `bool`. If the result is `false`, the endpoint rejects the request with 403. If the result is an
     /// error, the error becomes the response.
     #[must_use]
     pub fn allow_if<Kind>(mut self, allowed: impl PerRequest<bool, Kind>) -> Self {

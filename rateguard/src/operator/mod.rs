@@ -1,4 +1,5 @@
-//! JSON endpoints for operators. They show which limit denies a client, and why. They can also reset and ban keys.
+//! JSON endpoints for operators. The endpoints show which limit denies a client, and why. An operator can also reset
+//! and ban keys.
 //!
 //! ```
 //! # use actix_web::{App, HttpRequest, web};
@@ -12,8 +13,8 @@
 //! );
 //! ```
 //!
-//! Without [`Endpoints::allow_if`], the endpoints reject every request with 403. A function that compares a secret
-//! should call [`token_matches`], because the duration of `==` reveals how much of the secret is correct.
+//! Without [`Endpoints::allow_if`], the endpoints reject every request with 403. If your `allow_if` function compares a
+//! secret, call [`token_matches`], because the duration of `==` reveals how much of the secret is correct.
 //!
 //! | Endpoint | What it does |
 //! |---|---|
@@ -34,15 +35,15 @@
 //! these fields:
 //!
 //! - `key`: text or a whole number of up to 64 bits, or a list of such values if the key has several parts. If a key
-//!   function returns a number, send a number: the number 7 and the text `"7"` are different keys;
+//!   function returns a number, send a number, because the number 7 and the text `"7"` are different keys;
 //! - `address`: the address of the client, if the limit counts by address.
 //!
-//! A body has one value for each part of the limit's key, in the order of the parts. The inventory shows the key.
-//! An `address` replaces the value of an `ip` part. For the key `user+ip`, an example of a body is
-//! `{"policy": "search", "key": "42", "address": "192.0.2.7"}`.
+//! A body has one value for each part of the limit's key, in the order of the parts. The endpoint `inventory` returns
+//! the parts of each key. An `address` replaces the value of an `ip` part. For the key `user+ip`, an example of a body
+//! is `{"policy": "search", "key": "42", "address": "192.0.2.7"}`.
 //!
-//! The field `by` sets the key type. It is required if several limits have the same name and different keys. It is
-//! also useful for a policy that background tasks use without HTTP. The value of `by` is one of
+//! The field `by` sets the key type. The field is required if several limits have the same name and different keys. The
+//! field is also useful for a policy that background tasks use without HTTP. The value of `by` is one of these:
 //!
 //! - a key in the notation of the macro attribute, such as `user+ip`;
 //! - `value`, for a key that the program creates from text, a number, an address or a tuple with `Key::from`;
@@ -50,21 +51,20 @@
 //! - `no_key`, for the client's `address`. If a request lacks the limit's key, the limit counts the request by this
 //!   address. If no limit with this name has the key `ip`, the value `ip` means the same as `no_key`.
 //!
-//! If limits have the name in `policy`, but none of these limits has the key type in `by`, the response has status
-//! 400. The guard does not know the key type if no limit uses the policy, or if a function reads the key of a
-//! limit. In both cases, every value of `by` is valid.
+//! If limits have the name in `policy`, the value of `by` must be the key type of one of these limits. Every other
+//! value leads to a response with status 400. The guard does not know the key type if no limit uses the policy, or if a
+//! function reads the key of a limit. In both cases, every value of `by` is valid.
 //!
 //! The body of `ban` also requires the field `for_seconds`, which is the duration of the ban.
 //!
 //! # Explanations
 //!
-//! `explain` reports the outcome that one more request with the selected key would have. The report contains the
-//! status of each quota, a ban of the key, and whether the guard's access list allows or denies the key or the
-//! address.
+//! `explain` reports the outcome that one more request with the selected key would have. The report contains the status
+//! of each quota, and the ban of the key, if there is one. The report also shows whether the guard's access list allows
+//! or denies the key or the address.
 //!
-//! The settings `methods` and `skip`, the access lists of middlewares, and quotas that a function chooses depend on
-//! an HTTP request, so `explain` cannot apply them. If a function chooses the limit's quotas for each request, the
-//! response has status 409.
+//! `explain` cannot apply settings that depend on an HTTP request: `methods`, `skip`, the access lists of middlewares,
+//! and quotas that a function chooses for each request. For a limit with such quotas, the response has status 409.
 //!
 //! [`RateGuard::explain_request`](crate::RateGuard::explain_request) applies all settings of the limits to an HTTP
 //! request, and shows how the guard determined the address of the client. For example, a route of the application
@@ -83,32 +83,31 @@
 //!
 //! # Responses
 //!
-//! A response is a JSON object with the field `version`, whose value is 1. While the version stays the same, a
-//! release of RateGuard may add fields, but it neither removes a field nor changes the meaning of a field. If the
-//! name of a field ends in `_unix_seconds`, the value is a point in time from the clock of the application server
-//! that responds. Each other field whose name ends in `_seconds` contains a duration in seconds. A missing value is
-//! `null`. The field `omitted` of `inventory` is the value of
-//! [`Inventory::omitted`](crate::inventory::Inventory::omitted).
+//! A response is a JSON object with the field `version`, whose value is 1. While the version stays the same, a release
+//! of RateGuard may add fields, but does not remove a field or change the meaning of a field. If the name of a field
+//! ends in `_unix_seconds`, the value is a Unix time in seconds, from the clock of the application server that
+//! responds. All other fields whose names end in `_seconds` contain a duration in seconds. A missing value is `null`.
+//! The field `omitted` of `inventory` is the value of [`Inventory::omitted`](crate::inventory::Inventory::omitted).
 //!
-//! The body of an error response has problem details (RFC 9457). If the store does not answer, the status is 503,
-//! and the body also has the fields that do not depend on the store.
+//! The body of an error response has problem details (RFC 9457). If the store does not answer, the status is 503. The
+//! body then also has the fields that do not depend on the store.
 //!
-//! A reset, ban or unban takes effect on every application server that uses the store. An application server that
-//! did not handle the operator's request may still have a denial of the key in its
-//! [cache](crate::RateGuardBuilder::denial_cache_ttl). This denial stays in effect until it expires. `health` reports
-//! the maximum time until then, in the field `denial_cache_ttl_seconds`.
+//! A reset, ban or unban takes effect on every application server that uses the store. An application server that did
+//! not handle the operator's request may still have a denial of the key in its
+//! [cache](crate::RateGuardBuilder::denial_cache_ttl). This denial stays in effect until it expires. The field
+//! `denial_cache_ttl_seconds` of `health` contains the maximum time for which a denial stays in a cache.
 //!
 //! # Policies files, shadow and candidates
 //!
-//! All responses contain the current values. If a limit uses a policy by its name, the policies file may set the
-//! key, the cost, the methods and the quotas of the limit, and the responses contain the values in the file. The
-//! field `policies_file` of `health` has the fields `path`, `generation` and `since_unix_seconds`. It also has the
-//! field `error` if the current content of the file is not in effect. Without a policies file, `policies_file` is
-//! `null`.
+//! All responses contain the values that are currently in effect. If a limit uses a policy by its name, the policies
+//! file may set the key, the cost, the methods and the quotas of the limit. The responses then contain the values in
+//! the file. The field `policies_file` of `health` has the fields `path`, `generation` and `since_unix_seconds`. If the
+//! current content of the file is not in effect, it also has the field `error`. Without a policies file,
+//! `policies_file` is `null`.
 //!
 //! Limits and policies have these fields:
 //!
-//! - `is_in_shadow`: whether the limit is in shadow mode, in which it counts and decides, but denies no request.
+//! - `is_in_shadow`: whether the limit is in shadow mode, in which the limit counts and decides, but denies no request.
 //! - `candidate`: the quotas that the guard checks in shadow mode, in the format of the field `quotas`.
 //! - `rollout_percent`: the percentage of keys for which the guard enforces the candidate quotas.
 //!
@@ -131,19 +130,20 @@
 //! operator: action=ban policy="login" by="ip" for_seconds=600 peer=10.0.0.1 client=192.0.2.1 user="ann" outcome=done
 //! ```
 //!
-//! `peer` is the address from which the request came, `unix` for a Unix socket, or `unknown` if the client has reset
-//! its TCP connection before the server read the address. `client` is the address of the client, and is present if it
-//! differs from `peer`. `user` is the [`UserId`](crate::UserId) in the request's extensions, which an `allow_if`
-//! function can insert. The log message contains neither the key, nor the hash of the key, nor headers of the request.
+//! `peer` is the address of the TCP peer, or `unix` for a Unix socket. `peer` is `unknown` if the client has reset its
+//! TCP connection before the server read the address. `client` is the address of the client, and is present only if
+//! this address differs from `peer`. `user` is the [`UserId`](crate::UserId) in the request's extensions, which an
+//! `allow_if` function can insert. The log message contains neither the key, nor the hash of the key, nor headers of
+//! the request.
 //!
 //! The endpoints write at most one log message in 10 seconds about requests that `allow_if` rejects. This log
 //! message contains the number of these requests.
 //!
 //! # Limits around the endpoints
 //!
-//! A limit that wraps the whole application also applies to the endpoints. Such a limit could deny the requests of an
-//! operator who investigates this limit, so exempt the endpoints:
-//! `.skip(|request| request.path().starts_with("/operator/"))`.
+//! A limit that wraps the whole application also applies to the endpoints. The limit could then deny the requests of an
+//! operator who investigates the limit. So exempt the endpoints: `.skip(|request|
+//! request.path().starts_with("/operator/"))`.
 
 mod audit;
 mod endpoints;

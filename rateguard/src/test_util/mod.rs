@@ -1,5 +1,5 @@
-//! Utilities for tests: guards that need neither Redis nor real waiting time, stores that fail when the test requires
-//! it, a conformance suite for stores, and [`Routes`], which finds routes without a limit.
+//! Utilities for tests: guards that need no Redis and no real waiting time, stores that fail on demand, a conformance
+//! suite for stores, and [`Routes`], which finds routes without a limit.
 //!
 //! ```
 //! # futures_util::FutureExt::now_or_never(async {

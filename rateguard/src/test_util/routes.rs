@@ -39,8 +39,8 @@ use crate::route_probe::RouteProbe;
 /// application. The function [`of_report`](Self::of_report) reads this report.
 ///
 /// [`unlimited`](Self::unlimited) sends a test request, which RateGuard recognizes, to each route. If a limit applies
-/// to the test request, the limit responds to it and does not count it, and the handler does not run. If no limit
-/// applies, the handler runs with an empty body, so use an application that is built for tests.
+/// to the test request, the limit responds and counts nothing, and the handler does not run. If no limit applies, the
+/// handler runs with an empty body, so use an application that is built for tests.
 ///
 /// In these cases, the result is incomplete or incorrect:
 ///
@@ -50,7 +50,7 @@ use crate::route_probe::RouteProbe;
 ///   The route is then reported as a route without a limit.
 /// - The route has a route guard of actix-web that does not match the test request. The route is then reported as a
 ///   route without a limit. A route guard that compares only the method does not make the result incorrect.
-/// - A route is not in the list. Such a route is not tested.
+/// - A route is missing from the list of routes. Such a route is not tested.
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct Routes {
@@ -99,8 +99,9 @@ impl Routes {
         self
     }
 
-    /// Returns the routes that have no limit and are not excluded, such as `GET /health`. The result also contains
-    /// each excluded route that is not in the list, and marks each route that the application does not have.
+    /// Returns the routes that have no limit and are not excluded, such as `GET /health`. The result also shows
+    /// mistakes in the lists: it marks each route that the application does not have, and contains each excluded route
+    /// that is not in the list of routes.
     pub async fn unlimited<S, B>(&self, app: &S) -> Vec<String>
     where
         S: Service<Request, Response = ServiceResponse<B>>,

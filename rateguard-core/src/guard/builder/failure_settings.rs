@@ -11,11 +11,11 @@ use crate::OnError;
 // the trait.
 impl<S> RateGuardBuilder<S> {
     /// Sets the maximum duration of a check, from 1 ms to 60 s. [`build`](Self::build) returns an error for values
-    /// outside this range. Default: 100 ms. The default is about a hundred times the response time of a nearby Redis
-    /// server, and is too short for a user to notice.
+    /// outside this range. Default: 100 ms. A nearby Redis server replies in about 1 ms, and users do not notice a
+    /// delay of 100 ms.
     ///
-    /// If a policy with a [ban](crate::Policy::ban) denies a request, the guard also counts an offence. This step
-    /// has a separate deadline of the same length.
+    /// If a policy with a [ban](crate::Policy::ban) denies a request, the guard also counts an offence. Counting the
+    /// offence has its own deadline of the same length.
     pub fn deadline(mut self, deadline: Duration) -> Self
     where
         S: FallibleStoreConfig,
@@ -24,8 +24,8 @@ impl<S> RateGuardBuilder<S> {
         self
     }
 
-    /// Sets the failure mode for policies that do not set a failure mode. The failure mode decides on a request when
-    /// the store does not answer. Default: [`OnError::Open`].
+    /// Sets the failure mode, which decides on a request when the store does not answer. A policy can have its own
+    /// failure mode. Default: [`OnError::Open`].
     pub fn on_error(mut self, on_error: OnError) -> Self
     where
         S: FallibleStoreConfig,
@@ -34,12 +34,13 @@ impl<S> RateGuardBuilder<S> {
         self
     }
 
-    /// Makes the guard reject requests in every failure mode when the store has been down for longer than `grace`.
-    /// The guard measures this time from the first failed check after the last successful check. Default: never.
-    /// With zero, the guard rejects requests as soon as a check fails. Every duration is valid.
+    /// Sets the time `grace` after which the guard rejects requests in every failure mode, while the store is down. The
+    /// time starts with the first failed check after the last successful check. By default, the failure mode stays in
+    /// effect as long as the store is down. With zero, the guard rejects requests as soon as a check fails. Every
+    /// duration is valid.
     ///
-    /// If a check fails because of load (for example with
-    /// [`StoreError::Overloaded`](crate::StoreError::Overloaded)), the guard decides in memory even after this time.
+    /// If a check fails because of load (for example with [`StoreError::Overloaded`](crate::StoreError::Overloaded)),
+    /// the guard decides in its memory even after this time.
     pub fn fail_closed_after(mut self, grace: Duration) -> Self
     where
         S: FallibleStoreConfig,
@@ -86,8 +87,8 @@ impl<S> RateGuardBuilder<S> {
         self
     }
 
-    /// Sets how many processes share the store. If a process decides in its own memory, it divides each limit by this
-    /// number. The result is rounded down, but is at least 1. [`build`](Self::build) returns an error for zero. The
+    /// Sets how many processes share the store. A process that decides in its own memory divides each limit by this
+    /// number. The share is rounded down, but is at least 1. [`build`](Self::build) returns an error for zero. The
     /// default is one process.
     pub fn replicas(mut self, replicas: u32) -> Self
     where

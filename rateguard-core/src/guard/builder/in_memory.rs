@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::store_config::OpenStore;
 use crate::{BuildError, MemoryStore, store::Store};
 
-/// The store type of a [`RateGuardBuilder`](super::RateGuardBuilder) whose guard counts in the memory of this
-/// process. [`RateGuard::builder`](crate::RateGuard::builder) returns such a builder.
+/// Marks a [`RateGuardBuilder`](super::RateGuardBuilder) whose guard counts in the memory of this process.
+/// [`RateGuard::builder`](crate::RateGuard::builder) returns such a builder.
 pub struct InMemory {
     pub(super) store: MemoryStore,
 }

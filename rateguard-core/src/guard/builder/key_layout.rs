@@ -10,7 +10,8 @@ use crate::{BuildError, store::log_encoding::LogEncoding};
 /// The default of [`RateGuardBuilder::denial_cache_ttl`] on Redis and Upstash.
 pub(super) const DEFAULT_DENIAL_CACHE_TTL: Duration = Duration::from_millis(250);
 
-/// A store in a Redis database: [`Redis`](super::Redis), `RedisPool` or `Upstash`. This trait is sealed.
+/// A store in a Redis database: [`Redis`](super::Redis), `RedisPool` or `Upstash`. This trait is sealed, so other
+/// crates cannot implement it.
 #[diagnostic::on_unimplemented(
     message = "this setting requires a guard on Redis, found the store `{Self}`",
     label = "only a guard on Redis has this setting",

@@ -36,7 +36,7 @@ impl RateGuardBuilder<InMemory> {
 impl RateGuard {
     /// Returns a builder for a guard that counts in memory, or in a [`store`](RateGuardBuilder::store) of your own.
     ///
-    /// The type of a builder contains the store, so a setting that has no effect with this store causes a compile
+    /// The type of a builder contains the type of its store. A setting that has no effect with this store is a compile
     /// error:
     ///
     /// ```compile_fail,E0599
@@ -49,7 +49,7 @@ impl RateGuard {
     /// let guard = RateGuard::builder().deadline(Duration::from_millis(50)).build(); // its trait bounds were not satisfied
     /// ```
     ///
-    /// A program that chooses its store at run time can put the settings for all stores into a generic function:
+    /// If a program chooses its store at run time, a generic function can contain the settings that all stores have:
     ///
     #[cfg_attr(feature = "redis", doc = "```")]
     #[cfg_attr(not(feature = "redis"), doc = "```ignore")]

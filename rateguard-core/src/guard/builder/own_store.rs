@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::{FallibleStoreConfig, store_config::OpenStore};
 use crate::{BuildError, store::Store};
 
-/// The store type of a [`RateGuardBuilder`](super::RateGuardBuilder) whose guard counts in a [`Store`] of the
-/// application. [`RateGuardBuilder::store`](super::RateGuardBuilder::store) returns such a builder.
+/// Marks a [`RateGuardBuilder`](super::RateGuardBuilder) whose guard counts in a [`Store`] of the application.
+/// [`RateGuardBuilder::store`](super::RateGuardBuilder::store) returns such a builder.
 pub struct OwnStore {
     store: Box<dyn Store>,
 }

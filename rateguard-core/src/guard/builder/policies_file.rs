@@ -12,9 +12,9 @@ use crate::{
 /// Settings for a policies file (feature `config`).
 impl<S> RateGuardBuilder<S> {
     /// Sets a TOML file with policies, plans, exemptions and settings of the guard. Values in the file replace the
-    /// values in the program. Changed policies, plans, exemptions and failure modes take effect without a restart.
-    /// All settings of `[guard]` except the failure mode are fixed at startup. If a changed file has another value
-    /// for such a setting, the guard rejects the file until the application restarts.
+    /// values in the program. Changed policies, plans, exemptions and failure modes take effect without a restart. The
+    /// other settings in `[guard]` are fixed at startup. If a changed file has another value for such a setting, the
+    /// guard rejects the file until the application restarts.
     ///
     /// ```toml
     /// [guard]
@@ -36,17 +36,19 @@ impl<S> RateGuardBuilder<S> {
     /// [`RateGuard::policy`](crate::RateGuard::policy) and the limits of an HTTP adapter find a policy by its name,
     /// and [`Plan::named`](crate::Plan::named) selects a plan.
     ///
-    /// A file takes effect as a whole or not at all. If the file is missing or invalid, or lacks a policy or plan
-    /// that the program uses, the current policies stay in effect and the guard logs the reason once. At startup,
-    /// [`build`](Self::build) returns an error instead. When a quota changes, the counts stay valid. A request in
-    /// progress uses the policies that were in effect when the request began.
+    /// A file takes effect as a whole or not at all. The guard rejects a file that is missing or invalid, or that lacks
+    /// a policy or plan which the program uses. The current policies then stay in effect, and the guard logs the reason
+    /// once. At startup, [`build`](Self::build) returns an error instead.
+    ///
+    /// When a quota changes, the counts stay valid. A request in progress uses the policies that were in effect when
+    /// the request began.
     pub fn policies_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.settings.file.path = Some(path.into());
         self
     }
 
     /// Sets the interval at which the guard checks the policies file for changes. Default: 1 second. [`Duration::ZERO`]
-    /// disables these checks. Then only [`reload_policies`](crate::RateGuard::reload_policies) applies a change.
+    /// disables these checks, so that only [`reload_policies`](crate::RateGuard::reload_policies) applies a change.
     /// [`build`](Self::build) returns an error for an interval between zero and 10 ms.
     ///
     /// A change takes effect when two consecutive checks find the same content, so the guard does not apply a file that

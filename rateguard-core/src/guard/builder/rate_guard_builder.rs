@@ -35,8 +35,8 @@ impl<S> RateGuardBuilder<S> {
 }
 
 impl<S: StoreConfig> RateGuardBuilder<S> {
-    /// Builds the guard, and does not wait for the store. An application can start while Redis is down. The guard
-    /// then connects when Redis is available.
+    /// Builds the guard without waiting for the store. So an application can start while Redis is down. The guard
+    /// connects as soon as Redis is available.
     ///
     /// # Errors
     ///

@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// The store type of a [`RateGuardBuilder`] whose guard counts in a Redis server, cluster or service at a URL.
+/// Marks a [`RateGuardBuilder`] whose guard counts in Redis, at the server, cluster or service of a URL.
 /// [`RateGuard::redis`] returns such a builder.
 pub struct Redis {
     url: String,
@@ -76,8 +76,8 @@ impl RateGuard {
     /// - for TLS (feature `tls`), each of the forms above with `rediss` in place of `redis`
     /// - `redis+unix:///path`, with the query parameters `db`, `user` and `pass`
     ///
-    /// The default port is 6379, and 26379 for sentinels. The query parameter `protocol=3` selects the protocol RESP3;
-    /// the default is 2. Users and passwords are percent-encoded. Every other part of a URL is an error.
+    /// The default port is 6379, and 26379 for sentinels. The query parameter `protocol=3` selects the protocol RESP3.
+    /// The default protocol is RESP2. Users and passwords are percent-encoded. A URL with any other part is invalid.
     ///
     /// ```no_run
     /// # use actix_rateguard_core::RateGuard;

@@ -13,8 +13,8 @@ use crate::{
     store::{Store, redis::Server},
 };
 
-/// The store type of a [`RateGuardBuilder`] whose guard counts in the Redis server of a connection pool.
-/// [`RateGuard::redis_pool`] returns such a builder.
+/// Marks a [`RateGuardBuilder`] whose guard counts in the Redis server of a connection pool. [`RateGuard::redis_pool`]
+/// returns such a builder.
 pub struct RedisPool {
     pool: deadpool_redis::Pool,
     layout: KeyLayout,

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use crate::{BuildError, store::Store};
 
-/// The store that a [`RateGuardBuilder`](super::RateGuardBuilder) opens. This trait is sealed: for a store of your
-/// own, implement [`Store`] and pass your store to [`RateGuardBuilder::store`](super::RateGuardBuilder::store).
+/// The store that a [`RateGuardBuilder`](super::RateGuardBuilder) opens. This trait is sealed, so other crates cannot
+/// implement it. For a store of your own, implement [`Store`] and pass the store to
+/// [`RateGuardBuilder::store`](super::RateGuardBuilder::store).
 pub trait StoreConfig: OpenStore {}
 
-/// A store that can fail or be slow. These are all stores except [`InMemory`](super::InMemory). Only builders for
-/// such a store have the settings for failures. This trait is sealed.
+/// A store that can fail or be slow, which is every store except [`InMemory`](super::InMemory). Only builders for such
+/// a store have settings for failures, such as `deadline`. This trait is sealed, so other crates cannot implement it.
 #[diagnostic::on_unimplemented(
     message = "this setting requires a store that can fail, found the store `{Self}`",
     label = "a guard in memory does not have this setting",

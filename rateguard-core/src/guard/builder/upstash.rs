@@ -16,8 +16,8 @@ use crate::{
     },
 };
 
-/// The store type of a [`RateGuardBuilder`] whose guard counts in a Redis database at Upstash. [`RateGuard::upstash`]
-/// returns such a builder.
+/// Marks a [`RateGuardBuilder`] whose guard counts in a Redis database at Upstash. [`RateGuard::upstash`] returns such
+/// a builder.
 pub struct Upstash {
     account: Account,
     layout: KeyLayout,
@@ -59,8 +59,8 @@ impl RateGuard {
     /// token.
     ///
     /// The URL and the token are the values of `UPSTASH_REDIS_REST_URL` and `UPSTASH_REDIS_REST_TOKEN` in Upstash's
-    /// console. The URL has the form `https://host` or `https://host:port`. For a local server with the same API, it
-    /// can begin with `http://`.
+    /// console. The URL has the form `https://host` or `https://host:port`. For a local server with the same API, the
+    /// URL can begin with `http://`.
     ///
     /// ```no_run
     /// # use actix_rateguard_core::RateGuard;

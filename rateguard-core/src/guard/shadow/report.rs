@@ -29,9 +29,9 @@ const OTHERS: &str = "{others}";
 pub struct ShadowCounts {
     /// The name of the policy, or `{others}` for all policies after the first 1,024.
     pub policy: String,
-    /// The number of requests that would have been admitted.
+    /// The number of requests that the policy or candidate would have admitted.
     pub allowed: u64,
-    /// The number of requests that would have been denied.
+    /// The number of requests that the policy or candidate would have denied.
     pub would_deny: u64,
     /// The number of requests for which there is no decision, because the store failed.
     pub undecided: u64,

@@ -31,21 +31,21 @@ const MAX_SHARDS: usize = 64;
 
 /// Stores the buckets of one process in memory.
 ///
-/// This is the default store of a [`RateGuard`](crate::RateGuard). It needs no async runtime, no timer and no thread,
-/// because each check removes a few expired buckets. Each key needs up to 420 bytes for each quota. A sliding-window
-/// log needs 16 bytes more for each request after the fourth.
+/// This is the default store of a [`RateGuard`](crate::RateGuard). The store needs no async runtime, no timer and no
+/// thread, because each check removes a few expired buckets. Each key needs up to 420 bytes for each quota. A
+/// sliding-window log needs 16 bytes more for each request after the fourth.
 ///
 /// # Full store
 ///
 /// The number of keys in the store has a maximum. While the store is full, the buckets that are already in the store
-/// stay exact. A new key then uses a shared sliding-window log. The number of shared logs is fixed, and the hash of a
-/// key selects its log. All keys that use one shared log together get the limit of a single key. Therefore a client
+/// stay exact. A new key then shares a sliding-window log with other new keys. The hash of the key selects one of a
+/// fixed number of shared logs. All keys in one shared log together get the limit of a single key. Therefore a client
 /// that sends many invented keys can neither make the store forget a denial nor block all other keys.
 ///
 /// If keys contain the address of the client, the store divides its capacity among networks (an IPv4 /16 or an IPv6
 /// /29). All keys without an address count as one network. One network can have at most [`max_keys`](Self::max_keys)
-/// buckets. The store can hold 25 % more buckets than `max_keys`, and reserves this 25 % for the other networks. As
-/// the store becomes full, the maximum for each network decreases.
+/// buckets. The store has room for 25 % more buckets, which one network alone cannot use. As the store becomes full,
+/// the maximum for each network decreases.
 ///
 /// # Bans
 ///
@@ -74,12 +74,13 @@ impl MemoryStore {
         }
     }
 
-    /// Sets the approximate maximum number of keys of one network. The maximum for all networks together is a quarter
+    /// Sets the approximate maximum number of keys of one network. The maximum for all networks together is 25 %
     /// higher.
     ///
-    /// If two policies use a key, the key counts as two keys. The default is 100,000 keys, which need about 40 MB for
-    /// one network, or 50 MB for several networks. The minimum is 1. For zero, the builder of a guard returns
-    /// [`BuildError::MaxKeys`](crate::BuildError::MaxKeys). This method removes all buckets from the store.
+    /// If two policies use a key, the key counts as two keys. The default is 100,000 keys. They need about 40 MB of
+    /// memory for one network, or 50 MB for several networks. The minimum is 1. With a maximum of zero, the builder of
+    /// a guard returns [`BuildError::MaxKeys`](crate::BuildError::MaxKeys). This method removes all buckets from the
+    /// store.
     #[must_use]
     pub fn max_keys(mut self, max_keys: usize) -> Self {
         self.max_keys = max_keys;

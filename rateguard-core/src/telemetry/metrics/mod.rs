@@ -1,9 +1,9 @@
 //! Reports metrics about checks (feature `metrics`), such as the number of requests that each limit denied. The
 //! crate `metrics` receives the values.
 //!
-//! Any recorder for that crate works. For `metrics-exporter-prometheus`, set the buckets of the histogram. Without
-//! buckets, the exporter writes a summary, and summaries of several application servers cannot be added. This
-//! example sets the buckets:
+//! Any recorder for that crate works. For `metrics-exporter-prometheus`, set the buckets of the histogram, as in the
+//! next example. Without buckets, the exporter writes a summary, and summaries of several application servers cannot be
+//! added.
 //!
 //! ```
 //! use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
@@ -20,13 +20,13 @@
 //!
 //! | Label | Value |
 //! |---|---|
-//! | `policy` | the name of the policy that has the deciding quota |
-//! | `quota` | the quota that admitted or denied the request, such as `5/minute`; `none` if there was no decision |
-//! | `outcome` | `allowed`, `denied`, `banned` or `rejected`, see below |
+//! | `policy` | the name of the policy whose quota admitted or denied the request |
+//! | `quota` | the quota that admitted or denied the request, such as `5/minute`, or `none` if there was no decision |
+//! | `outcome` | the result of the check: `allowed`, `denied`, `banned` or `rejected`, see below |
 //! | `mode` | the component that made the decision, see below |
 //! | `error` | the variant of [`StoreError`](crate::StoreError) in snake case |
 //! | `operation` | the operation that the store executed: `check`, `peek`, `debit`, `refund`, `reset` |
-//! | `store` | `memory`: keys in the in-memory store; `local`: keys for decisions while the store does not answer |
+//! | `store` | the component that stores the counted keys: `memory` is the in-memory store, `local` is the memory in which this process decides while the store does not answer |
 //!
 //! | `outcome` | The request was … |
 //! |---|---|
@@ -38,27 +38,26 @@
 //! | `mode` | The decision was made by … |
 //! |---|---|
 //! | `store` | the store |
-//! | `overflow` | the in-memory store, for a key that shared its count with other keys because the store is full |
+//! | `overflow` | the in-memory store, for a key that shared its count with other keys because the store was full |
 //! | `cached_denial` | the denial cache of the guard |
 //! | `local` | this process in memory, with its share of the limit, while the store did not answer |
-//! | `open` | no component, because the store did not answer; the request passed |
-//! | `closed` | no component, because the store did not answer; the request was rejected |
-//! | `shadow` | a policy in shadow mode, or candidate quotas that are not enforced for the key; no request was denied |
+//! | `open` | no component, because the store did not answer. The request passed |
+//! | `closed` | no component, because the store did not answer. The request was rejected |
+//! | `shadow` | a policy in shadow mode, or candidate quotas that are not enforced for the key. No request was denied |
 //!
-//! No label contains a part of a key. The number of quotas is not bounded, because a program may choose a quota for
-//! each request. So a guard reports only the first [`MAX_PAIRS`] pairs of a policy and a quota. For all further
-//! pairs, the labels `policy` and `quota` have the value `other`. The first pairs include the policies of the guard.
-//! They also include the policies of an HTTP adapter, if the quotas of these policies do not depend on the request. All
-//! these policies are registered before the first request.
+//! No label contains a part of a key. A program may choose a quota for each request, so the number of quotas has no
+//! maximum. Therefore a guard reports only the first [`MAX_PAIRS`] pairs of a policy and a quota. For all further
+//! pairs, the labels `policy` and `quota` have the value `other`. Two kinds of policies are registered before the first
+//! request, so that their pairs come first: the policies of the guard, and the limits of an HTTP adapter whose quotas
+//! do not depend on the request.
 //!
 //! # When checks are counted
 //!
-//! A check is counted when it ends. A check whose future is dropped is not counted. Peeks, refunds and debits are
-//! not checks. A check of several policies is counted once. Each of its shadow checks is also counted once.
+//! A check is counted when it ends. A check whose future is dropped is not counted. Peeks, refunds and debits are not
+//! checks. A check of several policies counts as one check. In addition, each of its shadow checks counts as one check.
 //!
-//! The guard stores the handles that the recorder returns, so it can record a value in a few nanoseconds. A recorder
-//! may be installed after the guard is built. The recorder then gets only the values that are recorded after its
-//! installation.
+//! The guard stores the handles that the recorder returns, so it can record a value in a few nanoseconds. You can
+//! install a recorder after you have built the guard. The recorder then gets only the later values.
 
 mod gauges;
 mod label_values;

@@ -130,7 +130,7 @@ pub const ALL: [Metric; 9] = [
 /// histogram.
 pub const STORE_DURATION_SECONDS: &str = STORE_DURATION.name;
 
-/// The recommended upper bounds of the histogram buckets, in seconds. They range from 0.1 ms (Redis on the same
+/// The recommended upper bounds of the histogram buckets, in seconds. The bounds range from 0.1 ms (Redis on the same
 /// machine) to 1 s (a very long deadline).
 pub const STORE_DURATION_BUCKETS: [f64; 13] =
     [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0];

@@ -9,7 +9,7 @@ use self::subject::Subject;
 pub use self::time::Time;
 use crate::{Algorithm, store::Store};
 
-/// Verifies that a store satisfies, with each algorithm in `algorithms`, the contract of [`Store`].
+/// Verifies that a store satisfies the contract of [`Store`] with each algorithm in `algorithms`.
 ///
 /// The suite uses random keys, so the store may already contain other data.
 ///

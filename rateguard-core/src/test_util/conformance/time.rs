@@ -8,11 +8,10 @@ use crate::test_util::ManualClock;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Time {
-    /// The store uses this manual clock. In this case, the suite also verifies that no units become available a
+    /// The store uses this manual clock. With a manual clock, the suite also verifies that no units become available a
     /// microsecond before `retry_after` ends.
     Manual(ManualClock),
-    /// The store uses the system's time. In this case, the suite waits with Tokio's timer, about 10 seconds for each
-    /// algorithm.
+    /// The store uses the system's time. The suite then waits with Tokio's timer, about 10 seconds for each algorithm.
     Real,
 }
 
