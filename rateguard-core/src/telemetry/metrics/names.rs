@@ -46,7 +46,7 @@ pub(super) const DECISIONS: Metric = Metric {
     kind: MetricKind::Counter,
     unit: Unit::Count,
     labels: &["policy", "quota", "outcome", "mode"],
-    help: "Completed checks, by the quota that decided: the one that denied, or else the tightest.",
+    help: "Completed checks. The label quota names the quota that denied the request or, after an admission, the tightest quota.",
 };
 
 pub(super) const STORE_DURATION: Metric = Metric {
@@ -62,7 +62,7 @@ pub(super) const STORE_ERRORS: Metric = Metric {
     kind: MetricKind::Counter,
     unit: Unit::Count,
     labels: &["error"],
-    help: "Operations that the store did not answer, or that were not sent to it, by the reason.",
+    help: "Operations that the store did not answer, or that the guard did not send to the store. The label error names the reason.",
 };
 
 pub(super) const BREAKERS_OPEN: Metric = Metric {
@@ -70,7 +70,7 @@ pub(super) const BREAKERS_OPEN: Metric = Metric {
     kind: MetricKind::Gauge,
     unit: Unit::Count,
     labels: &[],
-    help: "Servers of the store whose circuit breaker is open because they did not answer.",
+    help: "Servers of the store whose circuit breaker is open because the server did not answer.",
 };
 
 pub(super) const CHECKS_IN_FLIGHT: Metric = Metric {
@@ -86,7 +86,7 @@ pub(super) const KEYS: Metric = Metric {
     kind: MetricKind::Gauge,
     unit: Unit::Count,
     labels: &["store"],
-    help: "Buckets that this process holds in memory: those of the in-memory store, or those for its own decisions while the store does not answer.",
+    help: "Buckets in the memory of this process: the buckets of the in-memory store, or the buckets for decisions that the process makes while the store does not answer.",
 };
 
 pub(super) const CACHED_DENIALS: Metric = Metric {
@@ -94,7 +94,7 @@ pub(super) const CACHED_DENIALS: Metric = Metric {
     kind: MetricKind::Gauge,
     unit: Unit::Count,
     labels: &[],
-    help: "Denials in the denial cache, which are repeated without a call to the store.",
+    help: "Denials in the denial cache. The guard repeats these denials without a call to the store.",
 };
 
 pub(super) const QUOTA_LIMIT: Metric = Metric {
