@@ -63,13 +63,14 @@ impl AccessList {
     /// the TCP peer, so all clients behind a proxy have the address of the proxy.
     ///
     /// The list never allows the address of a trusted proxy ([`ClientAddress::behind`](crate::ClientAddress::behind)),
-    /// because any client behind the proxy may have sent the request. If you trust a network, all its addresses count
-    /// as proxies. So do not trust a network that also contains clients which the list should allow.
+    /// because the request can come from any client behind the proxy. If you pass a network to `behind`, all its
+    /// addresses count as proxies. So do not pass a network to `behind` that also contains clients which the list
+    /// should allow.
     ///
     /// # Errors
     ///
-    /// [`AccessListError`] if a text is neither an address nor a network. A network of all addresses is also an error,
-    /// because it would disable all limits.
+    /// [`AccessListError`] if a text is neither an address nor a network. A network that contains all addresses, such
+    /// as `0.0.0.0/0`, is also an error, because it would disable all limits.
     pub fn allow_addresses<Kind>(
         mut self,
         addresses: impl AddressTexts<Kind>,
@@ -87,16 +88,17 @@ impl AccessList {
     /// Denies clients with these addresses. `addresses` is one text or a list of texts. Each text is an IP address, or
     /// a network such as `203.0.113.0/24`.
     ///
-    /// The IPv6 addresses of the tunnels 6to4 (RFC 3056) and Teredo (RFC 4380) contain an IPv4 address. A client with
-    /// such an address is denied if the list denies its IPv6 address or this IPv4 address.
+    /// The IPv6 addresses of the tunnels 6to4 (RFC 3056) and Teredo (RFC 4380) contain an IPv4 address. The list denies
+    /// a client with such an address if an entry denies the IPv6 address, or if an entry denies the IPv4 address in it.
     ///
-    /// If the list denies any address, requests without an address are also denied, because they may come from a denied
-    /// address. There are two kinds of such requests:
+    /// If the list denies at least one address, it also denies requests without an address, because such a request
+    /// could come from a denied address. There are two kinds of requests without an address:
     ///
     /// - A TCP client can reset its connection before the server reads the address. The server then gets a request
     ///   without an address.
     /// - Requests over Unix sockets never have a peer address.
-    ///   [`ClientAddress::trust_unix_sockets`](crate::ClientAddress::trust_unix_sockets) exempts them from this rule.
+    ///   [`ClientAddress::trust_unix_sockets`](crate::ClientAddress::trust_unix_sockets) exempts these requests from
+    ///   the rule.
     ///
     /// # Errors
     ///

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 /// A clock from which the in-memory store reads the time.
 ///
-/// The default is the system's monotonic clock. With a clock of its own, a test need not wait for the end of a window.
+/// The default is the system's monotonic clock. A test can set its own clock, so that it does not have to wait for the
+/// end of a window.
 pub trait Clock: Send + Sync + 'static {
     /// Returns the time since a fixed moment. The store ignores fractions of a microsecond.
     fn now(&self) -> Duration;

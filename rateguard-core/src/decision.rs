@@ -15,11 +15,11 @@ use crate::{
 /// shorter by the time since the earlier denial.
 ///
 /// If several quotas were checked, the decision has the numbers of the tightest quota. In a denial, the tightest quota
-/// is the one with the longest wait until it has room. In an admission, the tightest quota is the one that admits the
-/// fewest further requests of the same cost. [`statuses`](Self::statuses) returns the status of every quota.
+/// is the quota with the longest wait until it has room. In an admission, the tightest quota is the quota that admits
+/// the fewest further requests of the same cost. [`statuses`](Self::statuses) returns the status of every quota.
 ///
-/// A handler with `actix-rateguard` gets its decision from an argument of the type `CheckResult`, by the method
-/// `decision`. `Decision` itself cannot be an argument of a handler.
+/// With `actix-rateguard`, a handler takes an argument of the type `CheckResult` and calls the method `decision` of
+/// this argument. A handler cannot take a `Decision` itself as an argument.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
     allowed: bool,
@@ -134,8 +134,9 @@ impl Decision {
 
     /// Returns the time until the end of the ban, or `None` if the key is not banned.
     ///
-    /// While a key is banned, its requests are denied even if the quotas have room. An admitted request can start a ban
-    /// by its response, such as a failed login. An HTTP adapter then adds the ban to the decision. See [`Policy::ban`].
+    /// While a key is banned, its requests are denied even if the quotas have room. The response to an admitted request
+    /// can start a ban, for example after too many failed logins. An HTTP adapter then adds the ban to the decision.
+    /// See [`Policy::ban`].
     #[must_use]
     pub fn banned_for(&self) -> Option<Duration> {
         self.banned_for

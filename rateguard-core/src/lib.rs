@@ -31,7 +31,8 @@ pub use actix_rateguard_grammar::{
 #[cfg(feature = "metrics")]
 pub use telemetry::metrics;
 
-/// The errors of constructors and parsers. [`BuildError`] and [`StoreError`] are at the root of the crate.
+/// The errors of constructors and parsers. The errors [`BuildError`] and [`StoreError`] are at the root of the crate
+/// instead.
 pub mod error {
     pub use actix_rateguard_grammar::{BanSpecError, CountError, NameError, QuotaError, RateError};
 
@@ -48,7 +49,7 @@ pub mod error {
     };
 }
 
-/// Policies files (feature `config`): their errors, and the results of a reload.
+/// The types for policies files (feature `config`): errors, the status of a file, and the result of a reload.
 #[cfg(feature = "config")]
 pub mod policies_file {
     pub use crate::config::{Diagnostic, PoliciesFileError, PoliciesFileStatus, Reloaded};

@@ -4,14 +4,14 @@ use std::{borrow::Cow, sync::Arc};
 
 use crate::{Quota, Quotas};
 
-/// The quotas of one client. For example, a free account may get fewer units than a paid account.
+/// The quotas of one client. For example, a free account can have a plan with fewer units than a paid account.
 ///
 /// With an HTTP adapter, a function can choose the plan for each request. The function returns a plan or a value that
 /// converts into a plan: a [`Quota`], [`Quotas`] or an `Arc<Quotas>` becomes [`Limited`](Self::Limited), and `None`
 /// becomes [`Unlimited`](Self::Unlimited).
 ///
-/// If the plan of a client changes, the counts of the client stay, so the client does not get all units again. The
-/// same is true for every other change of a quota.
+/// If the plan of a client changes, the units that the client has already used still count, so the client does not get
+/// all units again. The same is true for every other change of a quota.
 ///
 /// ```
 /// use actix_rateguard_core::{Plan, Quota, RateGuard};

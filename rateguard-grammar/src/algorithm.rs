@@ -8,22 +8,24 @@ use crate::{escape::escape_for_display, suggest};
 ///
 /// | | Admits | Memory per key | Cost of a check |
 /// |---|---|---|---|
-/// | [`SlidingWindow`](Self::SlidingWindow) | at most `limit` in *any* window | a timestamp for each request in the window | O(log n) for each unit |
-/// | [`SlidingWindowCounter`](Self::SlidingWindowCounter) | about `limit` in any window, never more than twice `limit` | two counters | O(1) |
-/// | [`FixedWindow`](Self::FixedWindow) | at most `limit` in each window, up to twice `limit` across a window boundary | one counter | O(1) |
-/// | [`TokenBucket`](Self::TokenBucket) | at most `burst` at one moment, and at most `burst + rate × t` in any time `t` | a level and a timestamp | O(1) |
+/// | [`SlidingWindow`](Self::SlidingWindow) | at most `limit` in *any* window | a timestamp for each request in the window | O(log n) for each unit, with n timestamps |
+/// | [`SlidingWindowCounter`](Self::SlidingWindowCounter) | about `limit` in any window, and never more than `2 × limit` | two counters | O(1) |
+/// | [`FixedWindow`](Self::FixedWindow) | at most `limit` in each window, but up to `2 × limit` in a short time around the end of a window | one counter | O(1) |
+/// | [`TokenBucket`](Self::TokenBucket) | at most `burst` at one moment, and at most `burst + rate × t` in any time `t` | the number of tokens and a timestamp | O(1) |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Algorithm {
     /// An exact sliding window, with a log of the times of all admitted requests. This algorithm is the default,
     /// because it enforces the limit exactly.
     #[default]
     SlidingWindow,
-    /// An approximate sliding window with one counter for the current window and one for the previous window, as
-    /// Cloudflare described in 2017. The sliding window still covers a fraction of the previous window, and the
-    /// algorithm multiplies the previous counter by this fraction. The result is approximate, because the algorithm
-    /// assumes that the requests of the previous window were spread evenly.
+    /// An approximate sliding window, which Cloudflare described in 2017. It has one counter for the current fixed
+    /// window and one counter for the previous fixed window. The sliding window covers the current fixed window and a
+    /// fraction of the previous fixed window. The algorithm multiplies the previous counter by this fraction, and adds
+    /// the current counter. The sum is approximate, because the algorithm assumes that the requests of the previous
+    /// fixed window were spread evenly.
     SlidingWindowCounter,
-    /// One counter. The window starts at the first request, and the counter returns to 0 at the end of the window.
+    /// A fixed window with one counter. The window starts at the first request. At the end of the window, the counter
+    /// returns to 0. The next request then starts a new window.
     FixedWindow,
     /// A bucket that holds at most `burst` tokens and gets new tokens steadily at the rate of the quota. A request
     /// takes one token for each unit of its cost.
@@ -59,8 +61,8 @@ names! {
 
 /// These methods return the properties of an algorithm.
 impl Algorithm {
-    /// Returns whether a bucket stores the time of each admitted unit. The memory of such a bucket and the duration
-    /// of a check grow with the number of units.
+    /// Returns whether a bucket with this algorithm stores the time of each admitted unit. If so, the memory that the
+    /// bucket needs and the duration of a check grow with the number of units.
     #[must_use]
     pub const fn is_log(self) -> bool {
         match self {
@@ -69,7 +71,7 @@ impl Algorithm {
         }
     }
 
-    /// Returns whether a quota with this algorithm may have a burst that differs from its limit.
+    /// Returns whether a quota with this algorithm can have a burst that differs from its limit.
     #[must_use]
     pub const fn has_burst(self) -> bool {
         match self {
@@ -78,9 +80,10 @@ impl Algorithm {
         }
     }
 
-    /// Returns whether a bucket counts in parts of a token, which [`Quota::token`](crate::Quota::token) defines. A full
-    /// bucket must have fewer than [`Quota::MAX_DEBT`](crate::Quota::MAX_DEBT) parts. So a quota with this algorithm
-    /// may be invalid, even if it has no burst.
+    /// Returns whether a bucket with this algorithm counts in parts of a token, which
+    /// [`Quota::token`](crate::Quota::token) defines. If so, a full bucket must have fewer than
+    /// [`Quota::MAX_DEBT`](crate::Quota::MAX_DEBT) parts. A quota whose bucket would have more parts is invalid, even
+    /// if the quota has no burst.
     #[must_use]
     pub const fn counts_parts(self) -> bool {
         match self {

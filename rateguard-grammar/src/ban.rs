@@ -8,14 +8,14 @@ use crate::{
 
 /// An escalating ban of clients that continue to send requests after denials.
 ///
-/// A ban starts when the number of denials in a window reaches a threshold. During a ban, the guard denies all requests
-/// of the key and counts none of them. Each ban is twice as long as the previous ban, up to a maximum duration. The
-/// guard remembers a ban for twice the maximum duration, counted from the start of the ban. A ban that is no longer
-/// remembered does not make later bans longer.
+/// A ban starts when the number of denials of one key in a window reaches a threshold. During a ban, the guard denies
+/// all requests of this key and counts none of them. Each ban is twice as long as the previous ban, up to a maximum
+/// duration. The guard remembers a ban for twice the maximum duration, counted from the start of the ban. After this
+/// time, the ban does not make later bans longer.
 ///
-/// If a limit counts only some responses ([`Count`](crate::Count)), such as failed logins, a ban starts after too
-/// many of these responses, not after too many denials. Denials would be an unfair criterion: requests that are
-/// still running can cause a denial, although their units are refunded later.
+/// If a limit counts only some responses ([`Count`](crate::Count)), such as failed logins, a ban starts after too many
+/// of these responses, not after too many denials. It would be unfair to count denials here: a denial can be caused by
+/// requests that are still running, and the limiter can refund the units of these requests later.
 ///
 /// ```
 /// # use actix_rateguard_grammar::Ban;
@@ -25,7 +25,7 @@ use crate::{
 /// # Ok::<(), actix_rateguard_grammar::BanSpecError>(())
 /// ```
 ///
-/// The tool fail2ban can also double the duration of repeated bans.
+/// The option `bantime.increment` of the tool fail2ban works in a similar way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ban {
     offences: Quota,
@@ -89,7 +89,7 @@ impl Ban {
     }
 
     /// Returns the time for which the guard remembers a ban, from the start of the ban. The result is `None` if all
-    /// bans have the same duration, because the number of earlier bans then does not matter.
+    /// bans have the same duration, because the guard then does not need to remember earlier bans.
     #[must_use]
     pub fn memory(&self) -> Option<Duration> {
         (self.max > self.first).then_some(2 * self.max)

@@ -5,12 +5,13 @@ use crate::{Quotas, ShadowSpec};
 /// The error message for a cost that is 0 or is not a whole number.
 pub const EXPECTED_COST: &str = "expected a cost that is a whole number of at least 1";
 
-/// Returns an error if a limit could never admit a request of this cost.
+/// Returns an error if a limit could never admit a request with this cost.
 ///
 /// # Errors
 ///
-/// A message if the cost is above the maximum cost of the enforced quotas or of the candidate quotas. `enforced` is
-/// `None` if the enforced quotas are not constant. The function then compares the cost only with the candidate quotas.
+/// A message if the cost is above the maximum cost of the enforced quotas or of the candidate quotas. If the enforced
+/// quotas are not known in advance, pass `None` for `enforced`. The function then compares the cost only with the
+/// candidate quotas.
 pub fn check_cost(
     cost: u32,
     enforced: Option<&Quotas>,

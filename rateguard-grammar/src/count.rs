@@ -31,7 +31,7 @@ impl Count {
     pub const FORMS: &str =
         r#""all", "success", "failure", "status:401,403", "status:4xx", "status:!5xx""#;
 
-    /// Returns whether a request counts if its response has this status.
+    /// Returns whether a response with this status makes its request count.
     #[must_use]
     pub fn counts(self, status: u16) -> bool {
         match self {

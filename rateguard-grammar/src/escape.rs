@@ -3,8 +3,8 @@
 /// The maximum number of characters of a text that a message quotes.
 const MAX_CHARS: usize = 60;
 
-/// Returns the first 60 characters of a text. Control characters are escaped, so a message that contains the text has
-/// one line.
+/// Returns the first 60 characters of a text. Control characters, such as line breaks, are escaped, so the text cannot
+/// add lines to a log message.
 #[must_use]
 pub fn escape_for_display(text: &str) -> String {
     let mut characters = text.chars();

@@ -21,8 +21,8 @@ pub struct KeyNotation {
 pub enum KeyPart {
     /// `"ip"`: the client's address.
     Ip,
-    /// `"ip/48"`: the client's address. All IPv6 addresses whose first bits are equal have the same key. The number of
-    /// compared bits is the value of this variant.
+    /// `"ip/48"`: the client's address. All IPv6 addresses of one network have the same key. The value of this variant
+    /// is the prefix length of the network in bits.
     IpNetwork(u8),
     /// `"user"`: the authenticated user.
     User,

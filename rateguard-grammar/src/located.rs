@@ -1,6 +1,7 @@
 //! Defines values with their locations in the user's source text.
 
-/// A value and its location in the source, which is a span in the code of an attribute, or a byte offset in a file.
+/// A value and its location in the source. The location is a span in the code of a macro attribute, or a byte offset in
+/// a policies file.
 #[derive(Clone, Copy, Debug)]
 pub struct Located<T, L> {
     /// The value that the user wrote.

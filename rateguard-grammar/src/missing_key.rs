@@ -10,8 +10,8 @@ use crate::escape::escape_for_display;
 #[non_exhaustive]
 pub enum MissingKey {
     /// `"ip"`: the request is counted by the client's address, separately from requests with a key. This variant is the
-    /// default. A client then cannot avoid the limit by omitting the value, and unrelated clients do not share one
-    /// bucket.
+    /// default for two reasons. A client cannot avoid the limit by omitting the value, and unrelated clients do not
+    /// share one count.
     #[default]
     Ip,
     /// `"deny"`: the request is rejected with 403. Use this variant for routes that require the key.

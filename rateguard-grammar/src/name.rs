@@ -10,8 +10,9 @@ const MAX_BYTES: usize = 200;
 /// # Errors
 ///
 /// [`NameError`] if the name is invalid. A valid name has 1 to 200 bytes, and consists of letters, digits and ASCII
-/// punctuation without braces. Braces are invalid, because they select the cluster slot of a key. Invisible characters,
-/// and characters that reverse the direction of text, are invalid, because they could falsify a log message.
+/// punctuation without braces. Braces are invalid, because in Redis Cluster they select the cluster slot of a key.
+/// Invisible characters, and characters that reverse the direction of text, are also invalid, because they could
+/// falsify a log message.
 pub fn check_name(name: &str) -> Result<(), NameError> {
     let is_invalid =
         |c: char| !(c.is_alphanumeric() || c.is_ascii_punctuation()) || c == '{' || c == '}';

@@ -4,7 +4,7 @@ use std::{fmt::Display, str::FromStr};
 
 use crate::{Algorithm, Ban, Count, KeyNotation, Methods, MissingKey, OnError, Quotas};
 
-/// A type that users write as a string.
+/// A type whose values users write as strings.
 pub trait Notation: FromStr<Err: Display> {
     /// Returns the error message for a value that is not a string.
     fn expected() -> String;

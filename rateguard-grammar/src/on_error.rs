@@ -17,7 +17,7 @@ pub enum OnError {
     Closed,
     /// Decide in memory: this process counts the requests that it receives, and enforces its share of the limit. The
     /// share is the limit divided by the number of processes (`RateGuardBuilder::replicas`). Use this mode for routes
-    /// that should be neither unavailable nor unlimited.
+    /// that should stay available and limited.
     Local,
 }
 

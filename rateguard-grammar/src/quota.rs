@@ -78,8 +78,8 @@ impl Quota {
         })
     }
 
-    /// Returns a quota with the same limit and window, and with this algorithm. The burst of a token bucket is then
-    /// the limit. To change the burst, call [`with_burst`](Self::with_burst).
+    /// Returns a quota with the same limit and window, and with this algorithm. If the algorithm is the token bucket,
+    /// the burst of the new quota is equal to the limit. To change the burst, call [`with_burst`](Self::with_burst).
     ///
     /// # Errors
     ///
@@ -88,8 +88,8 @@ impl Quota {
         Self { algorithm, capacity: self.limit(), ..self }.validate_precision()
     }
 
-    /// Returns a quota with the same limit and window, whose token bucket has a capacity of `burst` tokens. If no
-    /// requests arrive for long enough, the bucket becomes full and then admits `burst` requests at one moment.
+    /// Returns a quota with the same limit and window, whose token bucket has a capacity of `burst` tokens. After a
+    /// time without requests, the bucket is full and then admits `burst` requests at one moment.
     ///
     /// # Errors
     ///
@@ -148,9 +148,10 @@ impl Quota {
         self.capacity
     }
 
-    /// Returns the maximum cost of one request, in units. A request with a higher cost is always denied. The maximum
-    /// cost is the [`capacity`](Self::capacity). With [`Algorithm::SlidingWindow`], the maximum cost is also at most
-    /// [`MAX_LOG_COST`](Self::MAX_LOG_COST).
+    /// Returns the maximum cost of one request, in units. A request with a higher cost is always denied. With
+    /// [`Algorithm::SlidingWindow`], the maximum cost is [`capacity`](Self::capacity) or
+    /// [`MAX_LOG_COST`](Self::MAX_LOG_COST), whichever is lower. With every other algorithm, the maximum cost is the
+    /// capacity.
     #[must_use]
     pub const fn max_cost(&self) -> u32 {
         if self.algorithm.is_log() && self.capacity > Self::MAX_LOG_COST {
@@ -160,8 +161,9 @@ impl Quota {
         }
     }
 
-    /// Returns two numbers: into how many equal parts a token bucket divides a token, and how many of these parts the
-    /// bucket regains in one microsecond. Both numbers are whole, so the bucket counts without rounding.
+    /// Returns two numbers for a token bucket. The first number is the number of equal parts into which the bucket
+    /// divides a token. The second number is the number of parts that the bucket regains in one microsecond. Both
+    /// numbers are whole, so the bucket counts without rounding.
     #[must_use]
     pub const fn token(&self) -> (u64, u64) {
         (self.parts_per_token, self.parts_per_micro as u64)
@@ -200,7 +202,7 @@ pub enum QuotaError {
     BurstAlgorithm,
     /// A token bucket cannot count the quota exactly, because a full bucket has too many parts of a token. The number
     /// of parts is the burst times the window in microseconds, divided by the greatest common divisor of the limit and
-    /// that window. This number must be less than 2^52.
+    /// that window. The number of parts must be less than 2^52.
     Precision,
 }
 

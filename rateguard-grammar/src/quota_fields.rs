@@ -11,15 +11,16 @@ use crate::{
 /// user's source text.
 #[derive(Clone, Debug)]
 pub struct QuotaFields<L> {
-    /// All quotas, written in one text.
+    /// All quotas in one text, such as `"5/second; 100/minute"`.
     pub rate: Option<Located<Quotas, L>>,
-    /// The limit of the only quota, if the field `rate` is not used.
+    /// The limit of a single quota that is written without the field `rate`.
     pub limit: Option<Located<u32, L>>,
-    /// The window of the only quota, if the field `rate` is not used.
+    /// The window of a single quota that is written without the field `rate`.
     pub window: Option<Located<Duration, L>>,
-    /// The algorithm of the quota from `limit` and `window`, or of each quota in `rate` whose text names no algorithm.
+    /// The algorithm of the quota that `limit` and `window` specify. If the quotas are in `rate`, this is the algorithm
+    /// of each quota whose text names no algorithm.
     pub algorithm: Option<Located<Algorithm, L>>,
-    /// The capacity of a token bucket, in tokens. This field requires that there is only one quota.
+    /// The capacity of a token bucket, in tokens. This field is valid only if there is exactly one quota.
     pub burst: Option<Located<u32, L>>,
 }
 
@@ -31,7 +32,7 @@ pub const BURST_REQUIRES_TOKEN_BUCKET: &str = "`burst` requires `algorithm = \"t
 pub struct QuotaExamples {
     /// An example of the field `window`, such as `window = 60`.
     pub window: &'static str,
-    /// The message for a limit without quotas. The message contains the valid forms.
+    /// The error message for a limit that specifies no quotas. The message contains the valid forms.
     pub no_quotas: &'static str,
 }
 
@@ -60,8 +61,10 @@ impl<L: Copy> QuotaFields<L> {
     ///
     /// # Errors
     ///
-    /// [`FieldError`] if the fields are not one of two combinations: `rate` alone, or `limit` with `window`. Also
-    /// [`FieldError`] if `algorithm` or `burst` cannot be applied to these quotas.
+    /// [`FieldError`] in these cases:
+    ///
+    /// - The fields contain neither `rate` alone nor `limit` with `window`.
+    /// - The field `algorithm` or `burst` is not valid for the quotas.
     pub fn quotas(&self, examples: QuotaExamples) -> Result<Quotas, FieldError<L>> {
         let QuotaExamples { window: window_example, no_quotas } = examples;
         let quotas = match (&self.rate, self.limit, self.window) {

@@ -6,10 +6,10 @@ use crate::{Quota, RateError, escape::escape_for_display, rate::MAX_QUOTAS};
 
 /// One or more quotas. A request is admitted only if every quota has room.
 ///
-/// The text of a list has semicolons between the texts of its quotas ([`Quota`]). `Display` writes the same notation. A
-/// store identifies a quota by its position in the list, so a quota retains its count when its limit or window changes.
-/// Add a new quota at the end. If you insert or remove a quota, all quotas after it move to new positions and lose
-/// their counts.
+/// The text of a list consists of the texts of its quotas ([`Quota`]), separated by semicolons. `Display` writes the
+/// same notation. A store identifies a quota by its position in the list, so a quota retains its count when its limit
+/// or window changes. So add a new quota at the end of the list. If you insert or remove a quota elsewhere, all quotas
+/// after it move to new positions and lose their counts.
 ///
 /// ```
 /// # use actix_rateguard_grammar::{Quota, Quotas};

@@ -13,8 +13,8 @@ use crate::{
 pub enum ShadowSpec {
     /// The whole limit is in shadow mode.
     Whole,
-    /// The limit has candidate quotas, which count requests in addition to the enforced quotas. The number is the
-    /// percentage of the keys (0 to 100) for which the guard enforces the candidate quotas.
+    /// The limit has candidate quotas, which count requests in addition to the enforced quotas. The number is a
+    /// percentage of all keys, from 0 to 100. For these keys, the guard enforces the candidate quotas.
     Candidate(Quotas, u8),
 }
 
@@ -26,7 +26,7 @@ pub struct ShadowFields<L> {
     pub shadow: Option<Located<bool, L>>,
     /// The candidate quotas, which count requests in addition to the enforced quotas.
     pub candidate: Option<Located<Quotas, L>>,
-    /// The percentage of the keys for which the guard enforces the candidate quotas.
+    /// A percentage of all keys. For these keys, the guard enforces the candidate quotas.
     pub rollout: Option<Located<u8, L>>,
 }
 

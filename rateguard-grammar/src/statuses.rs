@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-/// A set of response statuses, such as those of `"status:401,403"`, `"status:4xx,!404"` and `"status:!5xx"`.
+/// A set of response statuses, such as the statuses that `"status:401,403"`, `"status:4xx,!404"` or `"status:!5xx"`
+/// selects.
 ///
 /// [`Count`](crate::Count) parses the list after `status:` into this set. The list has 1 to 8 items, separated by
 /// commas. An item is a status from 100 to 599, or a class such as `4xx`. A `!` in front of an item excludes the item
-/// from the set. If every item has a `!`, the set contains all statuses that no item excludes.
+/// from the set. If every item has a `!`, the set contains all other statuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Statuses {
     /// The items in the order of the list. `None` follows the last item.

@@ -3,9 +3,9 @@
 /// The maximum length in bytes of a name that gets a suggestion. The maximum bounds the duration of a comparison.
 const MAX_BYTES: usize = 60;
 
-/// Returns the end of an error message about an unknown name. The text contains all valid names, and suggests the name
-/// that is most similar to the unknown name, if there is a similar name. `kind` is the kind of thing that has the name,
-/// such as `policy`. The text contains `kind` only if there is no valid name.
+/// Returns the end of an error message about an unknown name. The text lists all valid names. If one of them is similar
+/// to the unknown name, the text suggests this name. `kind` is the kind of thing that has the name, such as `policy`.
+/// The text contains `kind` only if `names` is empty.
 #[must_use]
 pub fn expected_one_of(kind: &str, unknown: &str, names: &[&str]) -> String {
     if names.is_empty() {
@@ -16,7 +16,7 @@ pub fn expected_one_of(kind: &str, unknown: &str, names: &[&str]) -> String {
     format!("{suggestion}expected one of `{}`", names.join("`, `"))
 }
 
-/// Returns the most similar of the valid names, or `None` if no valid name is similar enough.
+/// Returns the valid name that is most similar to `unknown`, or `None` if no valid name is similar enough.
 #[must_use]
 pub fn suggest<'w>(unknown: &str, names: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
     if unknown.len() > MAX_BYTES {

@@ -99,8 +99,9 @@ enum Problem {
 }
 
 impl WindowError {
-    /// Returns whether the word after the number is an unknown unit of time. In this case, the message lists all units.
-    /// The message is also correct for a duration that is not a window.
+    /// Returns whether the word after the number is an unknown unit of time. In this case, the error message lists all
+    /// units, and does not contain the word "window". So a caller can also use the message for a duration that is not a
+    /// window, such as the duration of a ban.
     #[must_use]
     pub fn is_unknown_unit(&self) -> bool {
         matches!(self.problem, Problem::Unit { .. })

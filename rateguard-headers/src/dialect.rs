@@ -22,24 +22,24 @@ const X_RATELIMIT_FIELDS: [&str; MAX_FIELDS] =
 /// this field from the response.
 type Fields = [Option<(&'static str, FieldValue)>; MAX_FIELDS];
 
-/// A set of header fields in which a server reports its limits. A server can add `Retry-After` to the fields of
-/// every dialect.
+/// A set of header fields in which a server reports its limits. With every dialect, a server can also send
+/// `Retry-After`.
 ///
 /// To add a dialect to this crate, follow `CONTRIBUTING.md` in the repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HeaderDialect {
     /// The server writes `X-RateLimit-Limit`, `X-RateLimit-Remaining` and `X-RateLimit-Reset`. The value of
-    /// `X-RateLimit-Reset` is the number of seconds from now until the reset. The fields report only one limit. No
-    /// standard describes these fields.
+    /// `X-RateLimit-Reset` is the number of seconds from now until the reset. If several limits apply, the fields
+    /// report the tightest limit. No standard describes these fields.
     XRateLimit,
-    /// The server writes the same fields as for `XRateLimit`, but in the variant of GitHub: `X-RateLimit-Reset` is a
-    /// Unix time in seconds. To compute the wait, a client subtracts the time in the `Date` field, or the time of its
-    /// own clock, which must be correct.
+    /// The server writes the same fields as for `XRateLimit`, but like GitHub: `X-RateLimit-Reset` is a Unix time in
+    /// seconds. The wait is the difference between this time and the time in the field `Date`. If the response has no
+    /// `Date`, a client has to use its own clock, which must be correct.
     XRateLimitEpoch,
     /// The server writes `RateLimit` and `RateLimit-Policy`, which report any number of limits by name. The fields are
-    /// Structured Fields (RFC 9651) and follow revision 11 of draft-ietf-httpapi-ratelimit-headers, of May 2026. This
-    /// revision expired in November 2026, and is not a standard, so a later revision can change the fields. RateGuard
+    /// Structured Fields (RFC 9651) and follow revision 11 of draft-ietf-httpapi-ratelimit-headers, of May 2026.
+    /// Revision 11 expired in November 2026. It is not a standard, so a later revision can change the fields. RateGuard
     /// follows revision 11 until a later revision or a standard replaces it.
     Draft,
 }
@@ -71,20 +71,20 @@ names! {
 }
 
 impl HeaderDialect {
-    /// Returns whether this dialect and `other` conflict: they are different dialects, but both write a field of the
-    /// same name. A response cannot use both dialects.
+    /// Returns whether this dialect and `other` conflict. Two different dialects conflict if both write a field with
+    /// the same name, because a response cannot then use both dialects.
     #[must_use]
     pub fn conflicts_with(self, other: Self) -> bool {
         self != other && self.field_names().iter().any(|name| other.field_names().contains(name))
     }
 
-    /// Returns whether any two of these dialects conflict with each other.
+    /// Returns whether the list contains two dialects that conflict with each other.
     #[must_use]
     pub fn have_conflict(dialects: &[Self]) -> bool {
         Self::find_conflict(dialects).is_some()
     }
 
-    /// Returns the first two of these dialects that conflict with each other, in the order of the list.
+    /// Returns the first two dialects in the list that conflict with each other, in the order of the list.
     #[must_use]
     pub fn find_conflict(dialects: &[Self]) -> Option<[Self; 2]> {
         dialects.iter().find_map(|one| {
@@ -104,9 +104,9 @@ impl HeaderDialect {
 
     /// Returns the fields of a response. The names are in lower case.
     ///
-    /// If all values of a dialect are numbers, this method does not allocate. `Draft` omits a field that would list
-    /// no limits, because Structured Fields have no empty lists. The reset in `X-RateLimit-Reset` is at most
-    /// [`MAX_REPORTED_TIME`] from now.
+    /// If all values of a dialect are numbers, this method does not allocate. If there is no limit to report in a
+    /// field, `Draft` omits the field, because a Structured Field cannot contain an empty list. `X-RateLimit-Reset`
+    /// reports a reset that is at most [`MAX_REPORTED_TIME`] from now.
     pub fn fields<I: DialectInput>(
         self,
         input: &I,

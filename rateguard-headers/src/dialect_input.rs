@@ -8,13 +8,12 @@ use std::{
 
 use crate::Limit;
 
-/// Describes a decision to a dialect. An adapter for a limiter implements this trait, so the
-/// [dialects](crate::HeaderDialect) do not depend on the types of the limiter.
+/// Describes a decision of a rate limiter to a [dialect](crate::HeaderDialect). An adapter for a rate limiter
+/// implements this trait, so the dialects do not depend on the types of the limiter.
 ///
-/// A dialect that reports one limit reports the tightest limit: [`limit`](Self::limit),
-/// [`remaining`](Self::remaining) and [`reset_after`](Self::reset_after). A dialect that reports several limits
-/// uses [`limits`](Self::limits) and [`reported_limits`](Self::reported_limits). A dialect calls only the methods
-/// that it needs.
+/// Some dialects report only the tightest limit. They call [`limit`](Self::limit), [`remaining`](Self::remaining) and
+/// [`reset_after`](Self::reset_after). A dialect that reports several limits calls [`limits`](Self::limits) and
+/// [`reported_limits`](Self::reported_limits) instead.
 pub trait DialectInput {
     /// Returns the maximum number of units that the tightest limit admits at one moment.
     fn limit(&self) -> u64;
@@ -35,14 +34,16 @@ pub trait DialectInput {
     fn limits(&self) -> impl Iterator<Item = Limit<'_>>;
 
     /// Returns the limits for which the response reports the remaining units and the reset, in the order of
-    /// [`limits`](Self::limits). For a denial, these are the limits that denied the request.
+    /// [`limits`](Self::limits). For an admitted request, the method returns all limits. For a denied request, it
+    /// returns only the limits that denied the request.
     fn reported_limits(&self) -> impl Iterator<Item = Limit<'_>>;
 }
 
 /// The value of a header field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FieldValue {
-    /// A number, which is written in decimal. A framework can format the number without an additional allocation.
+    /// A number, which the server writes in decimal notation. With a number, a web framework can create the field
+    /// without an intermediate `String`.
     Number(u64),
     /// Printable ASCII text.
     Text(String),

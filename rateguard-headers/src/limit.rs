@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-/// A limit that a server reports. The counterpart for a client is [`ParsedLimit`](crate::ParsedLimit), which can be
-/// incomplete.
+/// A limit that a server reports. A client reads a limit as a [`ParsedLimit`](crate::ParsedLimit), in which values can
+/// be missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit<'a> {
-    /// The name of the policy. Control characters in the name are percent-encoded. [`RateLimits`](crate::RateLimits)
-    /// does not decode these characters when it reads the name, because they are not safe in a log.
+    /// The name of the policy. The server percent-encodes control characters in the name. A client that reads the name
+    /// with [`RateLimits`](crate::RateLimits) gets these characters in their encoded form, because control characters
+    /// are not safe in a log.
     pub policy: &'a str,
     /// The number of units that the limit admits in a window. Usually, a unit is a request.
     pub quota: u64,

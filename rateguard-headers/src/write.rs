@@ -10,8 +10,8 @@ use std::{
 
 use crate::Limit;
 
-/// The maximum time that a server reports in a field: 10 years of 366 days. A longer time can only come from a
-/// faulty store.
+/// The longest time that a server reports in a field, such as the time until a reset: 3,660 days, which is about 10
+/// years. Only a faulty store calculates a longer time.
 pub const MAX_REPORTED_TIME: Duration = Duration::from_secs(10 * 366 * 86_400);
 
 /// The maximum integer in Structured Fields, which has 15 digits (RFC 9651, section 3.3.1).
@@ -23,9 +23,9 @@ const TYPICAL_LIMIT_BYTES: usize = 48;
 /// Returns the value of `RateLimit-Policy`, such as `"burst";q=100;w=60, "daily";q=1000;w=86400`. The result is `None`
 /// if `limits` is empty, because Structured Fields have no empty lists.
 ///
-/// A window is written in whole seconds, rounded up, and is at least 1. A number of more than 15 digits is written
-/// as 999,999,999,999,999. In a name, `%` and all bytes that are not printable ASCII are percent-encoded, so
-/// different names always have different values.
+/// A window is written in whole seconds, rounded up, and is at least 1. A number of more than 15 digits is written as
+/// 999,999,999,999,999, because Structured Fields have no longer numbers. In a name, `%` and all bytes that are not
+/// printable ASCII are percent-encoded, so two different names stay different.
 #[must_use]
 pub fn rate_limit_policy_value<'a>(limits: impl IntoIterator<Item = Limit<'a>>) -> Option<String> {
     let numbers = |limit: &Limit<'_>| (limit.quota, ceil_secs(limit.window).max(1));
@@ -34,7 +34,8 @@ pub fn rate_limit_policy_value<'a>(limits: impl IntoIterator<Item = Limit<'a>>) 
 
 /// Returns the value of `RateLimit`, such as `"burst";r=50;t=30`. The result is `None` if `limits` is empty.
 ///
-/// `t` is in whole seconds, rounded up. Names and long numbers are written as in [`rate_limit_policy_value`].
+/// The parameter `r` contains the remaining units. The parameter `t` contains the time until the reset in whole
+/// seconds, rounded up. Names and long numbers are written as in [`rate_limit_policy_value`].
 #[must_use]
 pub fn rate_limit_value<'a>(limits: impl IntoIterator<Item = Limit<'a>>) -> Option<String> {
     list(limits, ["r", "t"], |limit| (limit.remaining, ceil_secs(limit.reset_after)))
@@ -82,7 +83,7 @@ fn list<'a>(
 
 /// Returns the name of a policy in the form that `RateLimit` and `RateLimit-Policy` contain. `%` and all bytes that are
 /// not printable ASCII are percent-encoded. If a server also sends the name elsewhere, for example in problem details,
-/// it should send this form, so that a client can compare the two names.
+/// the server should send the encoded name there, too. A client can then compare the two names.
 #[must_use]
 pub fn encode_policy_name(name: &str) -> String {
     let mut encoded = String::with_capacity(name.len());

@@ -30,45 +30,47 @@ use proc_macro::TokenStream;
 ///
 /// - `limit = 5, window = 60`: at most 5 requests in any 60 seconds. The window is a whole number of seconds, or a
 ///   string: `"500ms"`, `"10s"`, `"1m"`, `"1h"`, `"1d"`. The limit is from 1 to 2^31, and the window is from 1 ms to
-///   365 days. The numbers can also be constant expressions, such as `limit = MAX_LOGINS, window = 60 * 60`. A constant
-///   limit has the type `u32`. A constant window is a `Duration`, or a number of seconds of the type `u64`.
-/// - `rate = "5/minute"`: a limit of 5 requests and a window of one minute, in one string. Other forms are
-///   `"100/10s"` and `"20 per 5 minutes"`. A list such as `"5/second; 100/minute; 1000/day"` has up to 8 quotas, and
-///   a request is admitted only if every quota has room.
-/// - `plan = plan_of`: a function that chooses the quotas for each request. The argument is a function path, or a
-///   closure over `&HttpRequest`. The function may be async. It returns a `Quota`, `Quotas`, a `Plan`, or an `Option`
-///   or `Result` of one of these types. If the function returns `None`, the request is not limited.
+///   365 days. Both values can also be constant expressions, such as `limit = MAX_LOGINS, window = 60 * 60`. The
+///   expression for `limit` has the type `u32`. The expression for `window` has the type `Duration`, or the type `u64`
+///   for a number of seconds.
+/// - `rate = "5/minute"`: a limit of 5 requests and a window of one minute, in one string. Other forms are `"100/10s"`
+///   and `"20 per 5 minutes"`. The string can also contain up to 8 quotas, separated by semicolons, such as `"5/second;
+///   100/minute; 1000/day"`. A request is then admitted only if every quota has room.
+/// - `plan = plan_of`: a function that chooses the quotas for each request. Write a function path, or a closure that
+///   takes `&HttpRequest`. The function can be async. The function returns a `Quota`, `Quotas`, a `Plan`, or an
+///   `Option` or `Result` of one of these types. If the function returns `None`, the request is not limited.
 /// - `policy = "search"`: a named policy of the guard, from `RateGuardBuilder::policy` or from the policies file. The
-///   policy sets the name, quotas, ban, shadow mode and `on_error`. A policy in the file can also set `key`, `cost`,
-///   `count`, `methods` and `missing_key`. These settings then replace the arguments of the same names in the macro
-///   attribute. If the guard has no policy of this name, `build` returns an error.
+///   policy sets the name, quotas, ban, shadow mode and `on_error`. A policy in the policies file can also set `key`,
+///   `cost`, `count`, `methods` and `missing_key`. Each of these settings replaces the argument of the same name in the
+///   macro attribute. If the guard has no policy with the given name, `RateGuardBuilder::build` returns an error.
 ///
 /// These arguments set the algorithm:
 ///
-/// - `algorithm = "sliding_window" | "sliding_window_counter" | "fixed_window" | "token_bucket"`: see `Algorithm`.
-///   Default: `"sliding_window"`.
-/// - `burst = 20`: the capacity of a token bucket, in tokens. Default: the limit. With `limit` and `window`, the burst
-///   can also be a constant expression.
+/// - `algorithm = "sliding_window" | "sliding_window_counter" | "fixed_window" | "token_bucket"`: the algorithm that
+///   counts requests. The enum `Algorithm` describes the algorithms. Default: `"sliding_window"`.
+/// - `burst = 20`: the capacity of a token bucket, in tokens. Default: as many tokens as the limit. If you write the
+///   quota with `limit` and `window`, the burst can also be a constant expression.
 ///
 /// These arguments set the cost of a request, and the responses after which the request counts:
 ///
-/// - `cost = 5`: the number of units that a request takes. The cost can also be a function path or a closure that
-///   returns a `u32`: `|req: &HttpRequest| size_of(req)`. Default: 1. A request that costs more than the limit is
-///   always denied. A request that costs 0 is denied only if its key is banned.
+/// - `cost = 5`: the number of units that a request takes. Instead of a number, you can write a function path or a
+///   closure that takes `&HttpRequest` and returns a `u32`: `|req: &HttpRequest| size_of(req)`. Default: 1. A request
+///   that costs more than the limit is always denied. A request that costs 0 is denied only if its key is banned.
 /// - `count = "all" | "success" | "failure" | "status:401,403" | "status:4xx" | "status:!5xx"`: the responses after
-///   which the request counts. A list may contain statuses and classes of statuses, and `!` excludes a status or a
-///   class: `"status:4xx,!404"`. Default: `"all"`. The limiter takes the units of a request before the handler runs. If
-///   the response is not one of the selected responses, the limiter refunds the units. If actix-web drops a request
-///   because its client has disconnected, the request counts.
+///   which the request counts. The list after `status:` contains statuses such as `401` and classes of statuses such as
+///   `4xx`. A `!` in front of a status or class excludes it: `"status:4xx,!404"`. Default: `"all"`. The limiter takes
+///   the units of a request before the handler runs. If the response is not one of the selected responses, the limiter
+///   refunds the units. A request always counts if actix-web drops it because its client has disconnected.
 ///
-/// The argument `key` sets the key. Requests with equal keys share their counts. Default: `"ip"`. By default, a request
-/// without a key is counted by the client's address, separately from requests with a key. The argument `missing_key`
-/// changes this. A key is one of:
+/// The argument `key` sets the key of the limit, which identifies the client. Requests with equal keys share one count.
+/// The default key is `"ip"`. If a request has no key, for example because a header is missing, it is counted by the
+/// client's address, separately from requests with a key. The argument `missing_key` selects another treatment of such
+/// requests. The key is one of:
 ///
-/// - `"ip"`: the address of the TCP peer, or the address that a trusted proxy reports (`ClientAddress`). An IPv6
-///   address is counted by its /64 network, and an IPv4-mapped address is counted as the IPv4 address.
-/// - `"ip/48"`: the same address as for `"ip"`, but an IPv6 address is counted by its network with this prefix length,
-///   from 32 to 128 bits.
+/// - `"ip"`: the address of the TCP peer, or the address that a trusted proxy reports (`ClientAddress`). All IPv6
+///   addresses of one /64 network have the same key. An IPv4-mapped IPv6 address has the key of the IPv4 address.
+/// - `"ip/48"`: the same address as for `"ip"`, but all IPv6 addresses of one /48 network have the same key. The number
+///   is a prefix length from 32 to 128 bits.
 /// - `"user"`: the `UserId` that the application's authentication has put into the request's extensions.
 /// - `"identity"`: the user that actix-identity has authenticated. This key requires the feature `actix-identity`.
 /// - `"session:user_id"`: a value in the session of actix-session. This key requires the feature `actix-session`.
@@ -76,77 +78,86 @@ use proc_macro::TokenStream;
 /// - `"header:X-Api-Key"`: the value of a request header. `"cookie:session"`: the value of a cookie.
 ///   `"path:tenant"`: the value of a route parameter.
 /// - `"global"`: one key for all requests.
-/// - several of these parts, joined by `+`: `"user+path:tenant"`. A request that lacks one of the parts has no key.
-/// - a function path, or a closure: `|req: &HttpRequest| tenant_of(req)`. The function may be async. It returns
-///   text, a number, a `Key`, a tuple of such values, a `Caller`, or an `Option` or `Result` of one of these types.
+/// - several of the keys above, joined by `+`: `"user+path:tenant"`. If a request lacks one of the joined values, it
+///   has no key.
+/// - a function path, or a closure: `|req: &HttpRequest| tenant_of(req)`. The function can be async. The function
+///   returns text, a number, a `Key`, a tuple of such values, a `Caller`, or an `Option` or `Result` of one of these
+///   types.
 ///
 /// These arguments choose the requests to which the limit applies:
 ///
-/// - `missing_key = "ip" | "deny" | "skip"`: the treatment of requests without a key. `"ip"` counts such requests by
-///   the client's address, `"deny"` rejects them with 403, and `"skip"` does not limit them. Default: `"ip"`.
-/// - `methods = "POST, PUT"`: the methods to which the limit applies. Default: all methods. Requests with different
-///   methods share their buckets. `"GET"` includes `HEAD`, because a `HEAD` request makes the handler do the same
-///   work. `"HEAD"` alone does not include `GET`.
-/// - `skip = is_health_check`: a function path, or a closure over `&HttpRequest`. The limit does not apply to requests
-///   for which the function returns `true`.
+/// - `missing_key = "ip" | "deny" | "skip"`: the treatment of requests without a key. `"ip"` counts them by the
+///   client's address, `"deny"` rejects them with status 403, and `"skip"` does not limit them. Default: `"ip"`.
+/// - `methods = "POST, PUT"`: the methods to which the limit applies. Default: all methods. Requests with the same key
+///   share one count, even if their methods differ. `"GET"` includes `HEAD`, because a `HEAD` request makes the handler
+///   do the same work. `"HEAD"` alone does not include `GET`.
+/// - `skip = is_health_check`: a function path, or a closure that takes `&HttpRequest`. The limit does not apply to
+///   requests for which the function returns `true`.
 ///
 /// These arguments are also valid:
 ///
 /// - `ban = "10/hour for 15m up to 1d"`: an escalating ban. After 10 denials in an hour, all requests of the key are
-///   denied for 15 minutes. Each further ban is twice as long as the previous ban, up to 1 day.
+///   denied for 15 minutes. Each further ban is twice as long as the previous ban, up to a maximum of 1 day.
 /// - `name = "login"`: the name of the limit in store keys and logs. Default: the path of the handler, such as
-///   `shop::cart::add`. Limits of one guard with equal names share their buckets and must have equal quotas.
+///   `shop::cart::add`. If two limits of a guard have the same name, they share their counts, so they must have the
+///   same quotas.
 /// - `on_error = "open" | "closed" | "local"`: the failure mode, which is the treatment of a request while the store
-///   does not reply. `"open"` admits the request, `"closed"` responds with 503, and `"local"` decides in the memory of
-///   this process, with its share of the limit. Default: the failure mode of the guard.
+///   does not reply. `"open"` admits the request. `"closed"` responds with status 503. `"local"` counts the request in
+///   the memory of this process, and enforces the share of the limit that belongs to this process. Default: the failure
+///   mode of the guard.
 /// - `shadow = true`: shadow mode, in which the limit counts and decides, but denies no request. Default: `false`.
-/// - `candidate = "3/minute"`: a candidate rate, which counts requests in separate buckets, in addition to the enforced
-///   rate. `RateGuard::shadow_report` returns how many requests the candidate rate would admit or deny. This argument
-///   conflicts with `shadow = true`, because a candidate needs an enforced rate.
-/// - `rollout = 10`: the percentage of keys for which the candidate rate is enforced, from 0 to 100. Every application
-///   server selects the same keys. This argument requires `candidate`. Default: 0.
-/// - `on_reject = my_response`: a function that returns the `HttpResponse` for a rejected request, or `None` for the
-///   response of the guard. The argument is a function path, or a closure over `&HttpRequest` and `&Rejection`.
-///   `RateGuardBuilder::on_reject` lists the rejections. RateGuard overwrites rate limit headers in your response.
-/// - `limiter = EXPR`: the guard, if the guard is not in the application's data. The expression must dereference to a
-///   `RateGuard`, such as a `static` `LazyLock<RateGuard>`. Each request clones the guard before the check, so an
-///   expression such as `GUARD.read().unwrap()` holds its lock only while the guard is cloned. Default: the guard in
-///   the data of the innermost scope whose data has a guard. The guard has one of two forms there: `RateGuard` or
-///   `web::Data<RateGuard>`. Use the same form for all guards. If the data has different guards in the two forms, the
-///   handler responds with 500.
+/// - `candidate = "3/minute"`: a candidate rate, which is a rate that you test before you enforce it. The candidate
+///   rate counts all requests separately from the enforced rate. `RateGuard::shadow_report` returns how many requests
+///   the candidate rate would admit or deny. You cannot combine `candidate` with `shadow = true`, because a candidate
+///   needs an enforced rate.
+/// - `rollout = 10`: a percentage from 0 to 100. RateGuard enforces the candidate rate for this percentage of keys.
+///   Every application server selects the same keys. `rollout` requires the argument `candidate`. Default: 0.
+/// - `on_reject = my_response`: a function that returns the `HttpResponse` to a rejected request. If the function
+///   returns `None`, the guard creates the response. Write a function path, or a closure that takes `&HttpRequest` and
+///   `&Rejection`. The documentation of `RateGuardBuilder::on_reject` lists all reasons for a rejection. RateGuard
+///   overwrites rate limit headers in your response.
+/// - `limiter = EXPR`: an expression for the guard. Use this argument if the guard is not in the application's data.
+///   The value of the expression must dereference to a `RateGuard`, for example a `static` `LazyLock<RateGuard>`. For
+///   each request, the generated code clones the guard before the check. So an expression such as
+///   `GUARD.read().unwrap()` does not hold its lock during the check. Default: the guard in the application's data. If
+///   the data of several scopes have a guard, the handler uses the guard of the innermost scope. You can add a guard to
+///   the data as `RateGuard` or as `web::Data<RateGuard>`. Use the same form for all guards. If the handler finds
+///   different guards in the two forms, it responds with status 500.
 /// - `crate = my_crate::actix_rateguard`: the path of this library. Use this argument if a macro of another crate
 ///   generates the attribute. Default: the dependency on `actix-rateguard`, even if `Cargo.toml` gives it another name.
 ///
 /// # Notes
 ///
-/// - Write the attribute above or below a route attribute such as `#[get(…)]`, or above a plain handler for
-///   `web::get().to(…)`. If a route attribute is imported under another name, write the route attribute above
-///   `#[rate_limit]`.
+/// - Write the attribute above or below a route attribute such as `#[get(…)]`. For a handler without a route attribute,
+///   which you register with `web::get().to(…)`, write the attribute above the function. If you import a route
+///   attribute under another name, write the route attribute above `#[rate_limit]`.
 /// - Write `#[utoipa::path(…)]` above `#[rate_limit]`, because `utoipa` must read the arguments of your handler before
-///   `#[rate_limit]` replaces them. Macros that turn an `async fn` into a function that returns a future, such as
-///   `#[async_trait]` and the operations of apistos and paperclip, do not work with `#[rate_limit]`. Limit these routes
-///   with the middleware `RateLimit`.
+///   `#[rate_limit]` replaces them. `#[rate_limit]` does not work together with macros that turn an `async fn` into a
+///   function that returns a future. Examples are `#[async_trait]` and the operation macros of apistos and paperclip.
+///   To limit a route with such a macro, use the middleware `RateLimit`.
 /// - The check runs before any extractor reads the request or its body, so malformed requests count, too.
-/// - Several attributes on one handler make one decision: a request is admitted only if all limits have room, and a
-///   denied request takes units from none of the limits. The headers report the tightest limit. Two attributes with
-///   different `limiter` arguments make separate decisions, and the top attribute decides first. The same is true if
-///   one of the two is imported under a name other than `rate_limit`.
-/// - The attribute generates a limited function, which contains your function and calls it. Other attributes above
-///   `#[rate_limit]` apply to your function as you wrote it. Of the attributes below `#[rate_limit]`, route attributes
-///   and doc comments move to the limited function, lint levels apply to both functions, and all other attributes stay
-///   on your function.
-/// - The arguments of the limited function are the request and its payload, and not the arguments of your handler. So a
-///   test cannot call the handler directly, but must send a request to the application. If other code must call the
+/// - Several attributes on one handler make one common decision: a request is admitted only if all limits have room,
+///   and a denied request takes no units from any limit. The headers report the tightest limit. In two cases, two
+///   attributes make separate decisions, and the top attribute decides first: their `limiter` arguments differ, or you
+///   import one of the attributes under a name other than `rate_limit`.
+/// - The attribute generates a limited function, which contains your function and calls it. An attribute above
+///   `#[rate_limit]` runs first, so it applies to your function as you wrote it. Route attributes and doc comments
+///   below `#[rate_limit]` move to the limited function. Lint levels below `#[rate_limit]` apply to both functions. All
+///   other attributes below `#[rate_limit]` stay on your function.
+/// - The limited function replaces your handler, but has different arguments: the request and its payload. So a test
+///   cannot call the handler directly. The test must send a request to the application. If other code must call the
 ///   handler's code, move this code into a separate function.
-/// - In an `impl`, the handler can use neither `Self` nor the type parameters of the `impl`, because the handler
-///   becomes a nested function. So write the full names of the types. The functions in the arguments of the attribute
-///   can use `Self`, as in `key = Self::tenant`, but not the type parameters.
-/// - If the function of an argument, such as `key`, uses `Self` or a type parameter of the handler, the function can
-///   run only in the handler. `RateGuard::explain_request` then reports the outcome of the handler's limits as unknown.
-///   The function of `on_reject` is not affected.
-/// - If the application has no guard, the handler responds with 500 and logs the reason, because a handler must never
-///   be unlimited by mistake. The handler also responds with 500 if another limit has the same name and different
-///   quotas, but `build` has not found this conflict.
+/// - In an `impl`, the handler cannot use `Self` or the type parameters of the `impl`, because the handler becomes a
+///   nested function. Write the full name of the type instead of `Self`. The arguments of the attribute can use `Self`,
+///   as in `key = Self::tenant`. They cannot use the type parameters of the `impl`.
+/// - If the function in an argument such as `key` uses `Self` or a type parameter of the handler, RateGuard can call
+///   this function only for a real request to the handler. So `RateGuard::explain_request`, which does not run the
+///   handler, reports the outcome of the handler's limits as unknown. A function in `on_reject` does not have this
+///   effect.
+/// - If the application has no guard, the handler responds with status 500 and logs the reason, because a handler must
+///   never be unlimited by mistake. If another limit of the guard has the same name and different quotas,
+///   `RateGuardBuilder::build` usually returns an error. If `build` cannot find this conflict, the handler responds
+///   with status 500.
 ///
 /// # Examples
 ///

@@ -10,7 +10,7 @@ use crate::{
     request_state::{RequestState, UndecidedReason},
 };
 
-/// The result of the limits that checked a request before its handler ran.
+/// The result of the checks that limits made on a request before its handler ran.
 ///
 /// The extractor never fails, because every request has a result.
 ///
@@ -31,7 +31,7 @@ pub enum CheckResult {
     /// A limit has decided on the request. If several limits have decided, this is the decision of the limit with
     /// the fewest requests left.
     Decided(Decision),
-    /// No limit has decided on the request, for this reason.
+    /// No limit has decided on the request. The value is the reason.
     Undecided(UndecidedReason),
 }
 

@@ -24,8 +24,8 @@ use crate::{
 ///
 /// A clone is cheap and shares all state with the original, so build one guard for each application and pass clones of
 /// it. Build the guard before `HttpServer::new`, and not inside the closure of `HttpServer::new`. Each worker calls the
-/// closure, so each worker would build its own guard. Guards that count in memory would then not share their counts,
-/// and guards on Redis would each open their own connections.
+/// closure, so a guard in the closure would be built once for each worker. In memory, the guards of the workers would
+/// not share their counts. On Redis, each of the guards would open its own connection.
 ///
 /// This type dereferences to the type [`RateGuard`](core::RateGuard) of `actix-rateguard-core`, which does not
 /// depend on HTTP. Handlers, background tasks and queue consumers can call the methods of that type to check, reset
@@ -56,9 +56,10 @@ impl RateGuard {
     /// Returns a guard that has the default settings and counts in the memory of this process. To change the
     /// settings, use [`builder`](Self::builder).
     ///
-    /// The function never fails. [`build`](crate::RateGuardBuilder::build) returns an error if the guard and a macro
-    /// attribute do not fit together. This function logs such an error instead, and the handler of the attribute
-    /// responds with 500.
+    /// The function never fails. If the guard does not fit a macro attribute of the program, for example because the
+    /// guard lacks the attribute's policy, the function logs an error. The handler with this attribute then responds
+    /// with status 500. The method [`build`](crate::RateGuardBuilder::build) of the builder returns such an error
+    /// instead.
     #[must_use]
     #[track_caller]
     pub fn in_memory() -> Self {
@@ -71,9 +72,9 @@ impl RateGuard {
         Self { core, http: Arc::new(http), middlewares: Arc::default() }
     }
 
-    /// Returns the names of the header fields that the limits of this guard write, as values for the header
-    /// `Access-Control-Expose-Headers`. Without that header, a script in a browser cannot read these fields in a
-    /// response from another origin.
+    /// Returns the names of the header fields that the limits of this guard write. Send these names in the header
+    /// `Access-Control-Expose-Headers`. Without this header, a script in a browser cannot read the fields in a response
+    /// from another origin.
     ///
     /// ```
     /// # use actix_rateguard::RateGuard;
@@ -87,10 +88,10 @@ impl RateGuard {
         names.into_iter().chain([RETRY_AFTER])
     }
 
-    /// Returns the address of the client that sent this request. By the rule of the guard
-    /// ([`client_address`](crate::RateGuardBuilder::client_address)), this is the address of the TCP peer, or the
-    /// address that a trusted proxy reports. The key [`ip`](crate::key::ip) uses the same address. The result is `None`
-    /// if the address is unknown, for example for a request over a Unix socket.
+    /// Returns the address of the client that sent this request. The guard's setting
+    /// [`client_address`](crate::RateGuardBuilder::client_address) determines whether this is the address of the TCP
+    /// peer, or the address that a trusted proxy reports. The key [`ip`](crate::key::ip) uses the same address. The
+    /// result is `None` if the address is unknown, for example for a request over a Unix socket.
     ///
     /// You can call this method in handlers, middlewares, key functions and access logs, even if no limit applies to
     /// the request. Do not log the address without need, because it is personal data in many countries.

@@ -83,7 +83,8 @@ pub use self::{
     user::UserId,
 };
 
-/// The errors of constructors and parsers. [`BuildError`] and [`StoreError`] are at the root of the crate.
+/// The errors of constructors and parsers. The errors [`BuildError`] and [`StoreError`] are at the root of the crate
+/// instead.
 pub mod error {
     pub use actix_rateguard_core::error::*;
 

@@ -38,19 +38,20 @@ pub enum Exemption {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RejectReason {
-    /// An [`AccessList`](crate::AccessList) denies the client's address. A list that denies any address also denies
-    /// requests whose address is unknown.
+    /// An [`AccessList`](crate::AccessList) denies the client's address. If a list denies at least one address, it also
+    /// denies requests whose address is unknown.
     AddressDenied,
     /// An [`AccessList`](crate::AccessList) denies the key.
     KeyDenied,
     /// The request has no key, and the limit [denies](crate::MissingKey::Deny) requests without a key.
     NoKey,
-    /// The function that reads the key or chooses the plan returned an error, whose response has this status. Only
-    /// explanations have this reason. For a real request, the error itself becomes the response.
+    /// The function that reads the key or chooses the plan returned an error. The value is the status of the error's
+    /// response. Only an explanation contains this reason, because for a real request, the error itself becomes the
+    /// response.
     Function(u16),
     /// The guard has no policy with the name that the limit uses.
     NoPolicy,
-    /// The guard has no plan with the name that a function chose.
+    /// A function has chosen a plan by its name, but the guard has no plan with this name.
     NoPlan,
     /// Another limit has already registered the same name, and has different settings. The log message describes
     /// the conflict.

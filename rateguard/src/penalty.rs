@@ -12,10 +12,12 @@ use crate::{added_units::AddedUnits, request_state::RequestState};
 /// The guard charges the units after the handler has responded, even if the units exceed the limit. The headers of the
 /// response report the units that are left after the charge.
 ///
-/// The limits that are closest to the handler count the penalty. If the handler has macro attributes, these are
-/// the limits of the attributes that apply to the request. If no such limit applies, they are the limits of the
-/// innermost middleware that has a limit for the request. If all of these limits are in shadow mode, the next enforced
-/// limits outside them also count the penalty.
+/// The limits that are closest to the handler count the penalty. Usually, these are the limits of the handler's macro
+/// attributes. If no limit of a macro attribute applies to the request, the limits of the innermost middleware that has
+/// a limit for the request count the penalty.
+///
+/// If all limits that are closest to the handler are in shadow mode, the limits of the middlewares around them count
+/// the penalty, too, up to and including the first middleware with an enforced limit.
 ///
 /// A penalty has no effect if no limit applies to the request. If the route has no limit, the guard logs one warning
 /// for this route.

@@ -10,8 +10,8 @@ use crate::Plan;
 /// A closure or function that returns a `T` for a request. For example, [`Limit::key`](crate::Limit::key) needs a
 /// [`Caller`](crate::Caller), and [`Limit::plan`](crate::Limit::plan) needs a [`Plan`](crate::Plan).
 ///
-/// Every sync or async closure or function over `&HttpRequest` implements this trait if its result converts into a
-/// `T` ([`IntoResolved`]). The compiler infers the type parameter `Kind`.
+/// A closure or function implements this trait if it takes `&HttpRequest` and returns a value that converts into a `T`
+/// ([`IntoResolved`]). The closure or function can be async. The compiler infers the type parameter `Kind`.
 #[diagnostic::on_unimplemented(
     message = "expected a closure or function over `&HttpRequest`, found `{Self}`",
     note = "it may be sync or async; for a key it returns text, a number, a `Key`, a `Caller`, or an `Option` or `Result` of one of them; for a plan it returns a `Quota`, `Quotas`, a `Plan`, or an `Option` or `Result` of one of them",

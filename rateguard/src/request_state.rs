@@ -192,8 +192,8 @@ fn update_others(
 
 /// The reason why no limit has decided on a request.
 ///
-/// If several limits have different reasons, the request has the reason whose variant comes last in this enum. If
-/// several limits exempt the request, the request has the exemption of the outermost limit.
+/// If the limits of a request have different reasons, the result is the reason whose variant is closest to the end of
+/// this enum. If several limits exempt the request, the result contains the exemption of the outermost limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UndecidedReason {
@@ -206,8 +206,8 @@ pub enum UndecidedReason {
     Shadow,
     /// The store failed, and the limits fail open, so they admitted the request without a check.
     StoreUnavailable,
-    /// RateGuard rejected the request for a reason other than a count, such as an access list. The handler does not
-    /// run, so only other code, such as a middleware, can get this reason.
+    /// RateGuard rejected the request for a reason that does not depend on counts, such as an access list. The handler
+    /// of a rejected request does not run, so only code outside the handler, such as a middleware, can get this reason.
     Rejected,
 }
 

@@ -47,8 +47,8 @@ pub struct AddressTrace {
     pub end: StopReason,
     /// The address that the search found for the client.
     pub address: Option<IpAddr>,
-    /// Whether `address` belongs to a trusted proxy. If so, the search found only proxies, and any client behind them
-    /// may have sent the request. An [`AccessList`](crate::AccessList) never allows such an address.
+    /// Whether `address` belongs to a trusted proxy. If so, the search found only proxies, so any client behind these
+    /// proxies can have sent the request. An [`AccessList`](crate::AccessList) never allows such an address.
     pub is_proxy: bool,
     /// The address or network that is counted as one client under the key `"ip"`, such as `2001:db8::/64`. If the /48
     /// or /32 around this network has [too many clients](crate::ClientAddress::max_ipv6_keys_per_48), the text

@@ -32,8 +32,8 @@ pub(crate) use self::{embedded::tunnel_endpoint, network::parse_network};
 use self::{error::AddressProblem, header::Header};
 
 /// The rule that determines the address of a client. An HTTP adapter, such as `actix-rateguard`, counts requests by
-/// this address if the key of a limit is `"ip"`. By default, it also counts requests by this address if they lack the
-/// key of a limit.
+/// this address if the key of a limit is `"ip"`. By default, the adapter also counts a request by this address if the
+/// request lacks the key of a limit.
 ///
 /// By default, the client is the TCP peer. The rule then reads no header, because a client can send any header. Behind
 /// proxies, the TCP peer of every request is a proxy. If you have proxies, list them, and name the header in which they
@@ -51,12 +51,12 @@ use self::{error::AddressProblem, header::Header};
 /// because each proxy appends an address at the right end. The first address that does not belong to a trusted proxy is
 /// the client.
 ///
-/// The search stops at an entry that is not an address. The search also stops after the last 8 lines or the last
-/// 1,024 bytes of the header, because an HTTP/2 request may have megabytes of header lines. In both cases, the last
-/// trusted proxy that the search found counts as the client.
+/// The search stops at an entry that is not an address. The search also stops after the last 8 lines or the last 1,024
+/// bytes of the header, because an HTTP/2 request can have megabytes of header lines. In both cases, the last trusted
+/// proxy that the search found counts as the client.
 ///
-/// If the search finds only proxies, any client behind them may have sent the request. The request is then counted
-/// by the address of the last proxy that the search found. An [`AccessList`](crate::AccessList) can deny this
+/// If the search finds only proxies, any client behind these proxies can have sent the request. The request is then
+/// counted by the address of the last proxy that the search found. An [`AccessList`](crate::AccessList) can deny this
 /// address but never allows it.
 ///
 /// The rule replaces an IPv4-mapped or NAT64 address with the IPv4 address in it. A NAT64 address belongs to the
@@ -122,7 +122,7 @@ impl ClientAddress {
 
     /// Sets the header in which the proxies send the address of the client. The header is `X-Forwarded-For` (the
     /// default), `Forwarded` (RFC 7239), or any other header that contains only addresses, such as `X-Real-IP` or
-    /// `CF-Connecting-IP`. No other header is read.
+    /// `CF-Connecting-IP`. The rule reads only this one header.
     ///
     /// # Errors
     ///
@@ -133,14 +133,15 @@ impl ClientAddress {
         Ok(self)
     }
 
-    /// Trusts every peer that connects over a Unix socket, so that the header of the peer is read. By default, this
-    /// header is not read, so all requests over Unix sockets share one key.
+    /// Trusts every peer that connects over a Unix socket, so that the rule reads the header that the peer sends. By
+    /// default, the rule does not read the header of such a peer, so all requests over Unix sockets share one key.
     ///
-    /// **If the server also listens on TCP, do not use the address `127.0.0.1:8080`.** A client that resets its TCP
-    /// connection early has no peer address either. RateGuard recognizes such a request by the address of the listener,
-    /// and does not trust the header of the request. But actix-web reports the address `127.0.0.1:8080` for every Unix
-    /// socket, so RateGuard cannot distinguish a Unix socket from a TCP listener with this address. A program on the
-    /// same host that connects to such a listener could then choose the address by which it is counted.
+    /// **If the server also listens on TCP, do not use the address `127.0.0.1:8080`.** Like a peer on a Unix socket, a
+    /// client that resets its TCP connection early has no peer address. RateGuard recognizes a request of such a client
+    /// by the address of the listener, and does not trust the header of the request. But actix-web reports the address
+    /// `127.0.0.1:8080` for every Unix socket, so RateGuard cannot distinguish a Unix socket from a TCP listener with
+    /// this address. A program on the same host that connects to such a listener could then choose the address by which
+    /// it is counted.
     #[must_use]
     pub fn trust_unix_sockets(mut self) -> Self {
         self.trusts_unix_sockets = true;
@@ -171,9 +172,9 @@ impl ClientAddress {
     /// uses fewer than 1,024 of its /64 networks, so the default does not affect a normal site.
     ///
     /// Above the maximum, further clients of the /48 get shared keys. The number of shared keys is a quarter of the
-    /// maximum (256 by default). A request with a shared key may be denied because of the requests of other
-    /// clients, so such a denial does not count as an offence that leads to a [ban](crate::Policy::ban). A client
-    /// loses its own key 1 to 2 minutes after its last request.
+    /// maximum (256 by default). A request with a shared key can be denied because of the requests of other clients, so
+    /// such a denial does not count as an offence that leads to a [ban](crate::Policy::ban). A client loses its own key
+    /// 1 to 2 minutes after its last request.
     #[must_use]
     pub fn max_ipv6_keys_per_48(mut self, max: u32) -> Self {
         self.ipv6_caps.set(0, max);
@@ -183,10 +184,10 @@ impl ClientAddress {
     /// Sets the maximum number of clients in one IPv6 /32 network that have keys of their own at the same time.
     /// Each process counts these clients separately. Default: 16,384. 0 disables the maximum.
     ///
-    /// A /32 is the typical network of a provider. Above the maximum, further clients of the /32 get shared keys.
-    /// The number of shared keys is a sixteenth of the maximum (1,024 by default). A mobile network may have all
-    /// its phones in one /32, each phone with its own /64. Increase the maximum if one process serves more than
-    /// 16,384 such phones within a minute.
+    /// A /32 is the typical network of a provider. Above the maximum, further clients of the /32 get shared keys. The
+    /// number of shared keys is a sixteenth of the maximum (1,024 by default). A mobile network can have all its phones
+    /// in one /32, each phone with its own /64. Increase the maximum if one process serves more than 16,384 such phones
+    /// within a minute.
     #[must_use]
     pub fn max_ipv6_keys_per_32(mut self, max: u32) -> Self {
         self.ipv6_caps.set(1, max);
@@ -220,8 +221,8 @@ impl ClientAddress {
     /// Returns the address of the client that sent a request. `peer` is the address of the TCP peer, or `None` for a
     /// Unix socket. `lines` are the lines of the header, in the order of the request.
     ///
-    /// Do not call this method for a TCP connection whose peer is unknown. A rule that trusts Unix sockets would also
-    /// trust this connection.
+    /// Do not call this method for a TCP connection whose peer is unknown. With `None` for `peer`, a rule that trusts
+    /// Unix sockets would also trust the header of this TCP connection.
     ///
     /// An IPv4-mapped or NAT64 address is returned as the IPv4 address that it contains. The result is `None` if
     /// the peer is a Unix socket and the header has no address.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::RateGuard;
 use crate::{Key, OnError, Policy, policy::QuotaVariant};
 
-/// Accessors for operator tools. These accessors do not mark the names of policies as used, so a changed policies
-/// file may still omit these policies.
+/// Accessors for operator tools. These accessors do not mark the names of policies as used, so a changed policies file
+/// can still omit these policies.
 impl RateGuard {
     /// Returns the current policy with this name.
     #[doc(hidden)]

@@ -19,7 +19,7 @@ pub enum BuildError {
     Prefix(NameError),
     /// The deadline is shorter than 1 ms or longer than 60 s.
     Deadline,
-    /// The maximum number of checks that may wait for the store at the same time is zero or above 4,294,967,295.
+    /// The maximum number of checks that can wait for the store at the same time is zero or above 4,294,967,295.
     MaxInFlight,
     /// The number of replicas is zero.
     Replicas,

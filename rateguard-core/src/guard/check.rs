@@ -23,8 +23,8 @@ impl RateGuard {
     /// Decides whether `policy` has room for one unit of `key`, and takes the unit if there is room.
     ///
     /// The check lasts at most as long as the [deadline](crate::RateGuardBuilder::deadline) of the guard. If a policy
-    /// with a [ban](Policy::ban) denies the request, the guard also counts an offence and may start a ban. Counting the
-    /// offence and starting the ban together have a second deadline of the same length.
+    /// with a [ban](Policy::ban) denies the request, the guard also counts an offence, and starts a ban if the key has
+    /// too many offences. A second deadline of the same length applies to the offence and the ban together.
     ///
     /// A guard that counts in memory needs no async runtime. A guard that counts in Redis or Upstash needs a Tokio
     /// runtime.
@@ -32,9 +32,9 @@ impl RateGuard {
     /// # Errors
     ///
     /// Returns [`Unavailable`] if the store did not decide within the deadline. In the failure mode
-    /// [`OnError::Local`](crate::OnError::Local), this process then decides in its memory instead.
-    /// [`Unavailable::lets_pass`] returns whether the failure mode admits the request. After an error, the store may
-    /// still have taken the unit.
+    /// [`OnError::Local`](crate::OnError::Local), the method returns a decision instead of this error, because this
+    /// process then decides in its memory. [`Unavailable::lets_pass`] returns whether the failure mode admits the
+    /// request. After an error, it is possible that the store has taken the unit.
     ///
     /// # Panics
     ///
@@ -83,8 +83,8 @@ impl RateGuard {
         self.request(policy, key).reset().await
     }
 
-    /// Waits until `policy` has room for one unit of `key`, but not longer than `max`, and then takes the unit.
-    /// [`Request::check_or_wait`] describes the order of waiting requests.
+    /// Waits until `policy` has room for one unit of `key`, and then takes the unit. If there is no room within the
+    /// time `max`, the method returns a denial. [`Request::check_or_wait`] describes the order of waiting requests.
     ///
     /// # Errors
     ///

@@ -27,32 +27,34 @@ const MIN_WAIT: Duration = Duration::from_millis(1);
 const MAX_WAIT: Duration = Duration::from_secs(2 * 365 * 86_400);
 
 impl Request<'_> {
-    /// Waits until there is room, but not longer than `max`, and then takes the units.
+    /// Waits until there is room, and then takes the units. If there is no room within the time `max`, the method
+    /// returns a denial.
     ///
     /// Requests that wait for the same key get their units in the order in which they began to wait, even if their
     /// costs differ. There are three exceptions to this order:
     ///
     /// - A request for several keys waits in the queue of the key that will have room last. The request joins the queue
-    ///   of each key at most once. If it must wait for the same key a second time, other requests for this key may go
-    ///   first.
+    ///   of each key at most once. If the request later returns to a key for which it has already waited, it waits
+    ///   outside the queue of this key. Other requests for this key can then get their units first.
     /// - Guards in different processes have separate queues, so requests from several processes compete when there is
     ///   room.
     /// - A request that does not wait, such as [`check`](Self::check), can take the units for which another request
     ///   waits. So do not use both kinds of requests for the same key.
     ///
-    /// This method returns a denial immediately if the store expects no room within `max`. The method returns a denial
-    /// after `max` if other requests are still ahead in the queue. For both kinds of denials, the guard takes no units
-    /// and counts no offence.
+    /// If the store expects no room within `max`, this method returns the denial immediately. If other requests are
+    /// still ahead in the queue after `max`, the method returns the denial then. In both cases, the guard takes no
+    /// units and counts no offence.
     ///
-    /// You can drop the future at any time. If the guard has already taken units for the request, it then refunds the
-    /// units. If the store fails at this moment, the refund is lost. A future that is neither polled nor dropped blocks
-    /// the queue.
+    /// You can drop the future at any time. If the guard has already taken units for the request, it refunds the units
+    /// after the drop. If the store fails during this refund, the units stay taken. A future that is neither polled nor
+    /// dropped blocks the queue.
     ///
     /// # Errors
     ///
     /// Returns [`Unavailable`] if the store did not decide within the deadline. In the failure mode
-    /// [`OnError::Local`](crate::OnError::Local), this process then decides in its memory instead. A waiting request
-    /// may need several store calls, and the deadline applies to each call separately.
+    /// [`OnError::Local`](crate::OnError::Local), the method returns a decision instead of this error, because this
+    /// process then decides in its memory. A waiting request can need several store calls, and the deadline applies to
+    /// each call separately.
     ///
     /// # Panics
     ///

@@ -11,8 +11,8 @@ use std::{
 
 use crate::{OnError, StoreError, store::Keyspace};
 
-/// The numbers of checks that the store failed to decide. The guard handles such a check in one of three ways, and each
-/// way has its own number: admit, reject, or decide in memory.
+/// The numbers of checks that the store failed to decide. The guard then admits the request, rejects the request, or
+/// decides in memory. Each of these three ways has its own number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Failures {
@@ -20,7 +20,8 @@ pub struct Failures {
     pub open: u64,
     /// The number of requests that the guard rejected without a check (fail closed).
     pub closed: u64,
-    /// The number of requests on which the guard decided in the memory of this process, with its share of the limit.
+    /// The number of requests on which the guard decided in the memory of this process. There, the guard enforces only
+    /// the share of the limit that belongs to this process.
     pub local: u64,
 }
 

@@ -10,10 +10,10 @@ impl RateGuard {
     /// quotas. If a changed policies file no longer contains a quota, this method sets the gauge of the quota to 0
     /// once.
     ///
-    /// Call this method each time before you render the metrics, because the gauges are otherwise missing or outdated.
+    /// Call this method each time before you render the metrics. Without this call, the gauges are missing or outdated.
     ///
-    /// If a process has several guards, call this method on each guard, because the gauges are the sums over all
-    /// guards. When a guard is dropped, its values are subtracted from the sums.
+    /// If a process has several guards, call this method on each guard, because each gauge is the sum of the values of
+    /// all guards. When a guard is dropped, its values are subtracted from the sums.
     pub fn update_gauges(&self) {
         // The policies file may have changed since the last update.
         self.register_policies(&self.policy_set());

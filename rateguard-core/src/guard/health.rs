@@ -33,14 +33,14 @@ impl Health {
         self.cause.is_none()
     }
 
-    /// The cause of the problem, if there is one.
+    /// Returns the cause of the problem, or `None` if the store is healthy.
     #[must_use]
     pub fn cause(&self) -> Option<StoreError> {
         self.cause
     }
 
-    /// The time since the first failed check after the last successful check. `None` if the store is healthy, if the
-    /// guard is closed, or if the last check succeeded.
+    /// Returns how long checks have been failing: the time since the first failed check after the last successful
+    /// check. The result is `None` if the store is healthy, if the guard is closed, or if the last check succeeded.
     #[must_use]
     pub fn down_for(&self) -> Option<Duration> {
         self.down_for

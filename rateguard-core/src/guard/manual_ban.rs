@@ -20,15 +20,18 @@ impl RateGuard {
     /// ban, this method changes nothing, and returns the time until the longer ban ends.
     ///
     /// The guard writes the ban to the store, so the ban applies on every application server. The policy must have a
-    /// [ban setting](Policy::ban) and must not be in [shadow mode](Policy::shadow). Checks of all other policies do not
-    /// look for bans. A manual ban counts neither as an offence nor as a past ban, so it does not change the duration
-    /// of later bans.
+    /// [ban setting](Policy::ban) and must not be in [shadow mode](Policy::shadow). The checks of a policy that has no
+    /// ban setting or is in shadow mode do not look for bans. A manual ban does not count as an offence or as a past
+    /// ban, so it does not change the duration of later bans.
     ///
     /// # Errors
     ///
-    /// Returns [`BanError`] if the policy has no ban setting or is in shadow mode, or if the duration is out of range.
-    /// Also returns [`BanError`] if the store failed or has no room for the ban, or if another call ended the ban at
-    /// the same time.
+    /// Returns [`BanError`] in these cases:
+    ///
+    /// - The policy has no ban setting, or is in shadow mode.
+    /// - The duration is not from 1 second to 90 days.
+    /// - The store failed, or has no room for the ban.
+    /// - Another call ended the ban at the same time.
     ///
     /// # Panics
     ///
@@ -133,7 +136,7 @@ pub enum BanError {
     Length,
     /// The store has no room for another ban, or another call ended the ban at the same time.
     NotApplied,
-    /// The store failed. The store may still have started or ended the ban.
+    /// The store failed. It is possible that the store has started or ended the ban before the failure.
     Unavailable(Unavailable),
 }
 

@@ -18,8 +18,8 @@ use crate::{
 
 /// A request for units of one or several keys. [`RateGuard::request`] returns a request.
 ///
-/// The guard takes one unit of each key unless [`cost`](Self::cost) sets another number. The guard admits the request
-/// if all quotas of all keys have room. Otherwise, the guard denies the request and takes no units.
+/// By default, the guard takes one unit of each key. [`cost`](Self::cost) sets another number. The guard admits the
+/// request if all quotas of all keys have room. Otherwise, the guard denies the request and takes no units.
 ///
 /// ```
 /// # use actix_rateguard_core::{Key, Policy, RateGuard};
@@ -71,10 +71,10 @@ impl<'a> Request<'a> {
 
     /// Adds one unit of `key` to the request. The guard checks this unit against `policy`.
     ///
-    /// In Redis Cluster, one store call can only use keys of one cluster slot. So the guard checks the keys of a
-    /// request one after the other. If the store denies a key, the guard refunds the units of the keys that it
-    /// checked before. No limit is exceeded, but until the refund, these units may cause the denial of another
-    /// request.
+    /// In Redis Cluster, one store call can use only the keys of one cluster slot. So on a cluster, the guard checks
+    /// the keys of a request one after the other. If the store denies a key, the guard refunds the units of the keys
+    /// that it checked before. No limit is exceeded, but until the refund, the taken units can cause the denial of
+    /// another request.
     pub fn and(self, policy: &'a Policy, key: &Key) -> Self {
         let key = self.guard.hashed_key(key);
         self.and_hashed(policy, key, 1)
@@ -103,8 +103,8 @@ impl<'a> Request<'a> {
     /// Decides whether to admit the request, and takes the units if the request is admitted.
     ///
     /// The check lasts at most as long as the [deadline](crate::RateGuardBuilder::deadline) of the guard. If a policy
-    /// with a [ban](Policy::ban) denies the request, the guard also counts an offence and may start a ban. Counting the
-    /// offence and starting the ban together have a second deadline of the same length.
+    /// with a [ban](Policy::ban) denies the request, the guard also counts an offence, and starts a ban if the key has
+    /// too many offences. A second deadline of the same length applies to the offence and the ban together.
     ///
     /// A guard that counts in memory needs no async runtime. A guard that counts in Redis or Upstash needs a Tokio
     /// runtime.
@@ -112,8 +112,9 @@ impl<'a> Request<'a> {
     /// # Errors
     ///
     /// Returns [`Unavailable`] if the store did not decide within the deadline. In the failure mode [`OnError::Local`],
-    /// this process then decides in its memory instead. [`Unavailable::lets_pass`] returns whether the failure mode
-    /// admits the request. After an error, the store may still have taken the units.
+    /// the method returns a decision instead of this error, because this process then decides in its memory.
+    /// [`Unavailable::lets_pass`] returns whether the failure mode admits the request. After an error, it is possible
+    /// that the store has taken the units.
     ///
     /// # Panics
     ///
@@ -161,7 +162,7 @@ impl<'a> Request<'a> {
     /// # Errors
     ///
     /// Returns [`Unavailable`] if the store did not answer within the deadline. In the failure mode [`OnError::Local`],
-    /// this process then decides in its memory instead.
+    /// the method returns a decision instead of this error, because this process then decides in its memory.
     ///
     /// # Panics
     ///
@@ -175,8 +176,8 @@ impl<'a> Request<'a> {
     ///
     /// # Errors
     ///
-    /// Returns [`Unavailable`] if the store did not answer within the deadline. The store may still have removed the
-    /// counts. This method returns the error in every failure mode.
+    /// Returns [`Unavailable`] in every failure mode if the store did not answer within the deadline. It is possible
+    /// that the store has removed the counts anyway.
     ///
     /// # Panics
     ///
@@ -185,8 +186,8 @@ impl<'a> Request<'a> {
         self.apply(Operation::Reset).await.map(|_| ())
     }
 
-    /// Takes the units even if there is no room, because the client has already used them. The returned decision
-    /// always admits the request.
+    /// Takes the units even if there is no room. Use this method for units that the client has already used. The
+    /// returned decision always admits the request.
     ///
     /// The store counts units above the limit like units within the limit, with two exceptions:
     ///
@@ -202,8 +203,8 @@ impl<'a> Request<'a> {
     ///
     /// # Errors
     ///
-    /// Returns [`Unavailable`] if the store did not answer within the deadline. The store may still have debited all or
-    /// a part of the units. This method returns the error in every failure mode.
+    /// Returns [`Unavailable`] in every failure mode if the store did not answer within the deadline. It is possible
+    /// that the store has debited some or all units anyway.
     ///
     /// # Panics
     ///

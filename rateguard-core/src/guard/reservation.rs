@@ -132,8 +132,8 @@ impl Reservation {
         Self { shadows: Some(shadows), ..self }
     }
 
-    /// The decision on the request. After a denial, the reservation holds no units, so [`settle`](Self::settle) and
-    /// [`refund`](Self::refund) have no effect.
+    /// Returns the decision on the request. After a denial, the reservation holds no units, so [`settle`](Self::settle)
+    /// and [`refund`](Self::refund) have no effect.
     #[must_use]
     pub fn decision(&self) -> &Decision {
         &self.decision
@@ -151,16 +151,16 @@ impl Reservation {
         Self { decision, ..self }
     }
 
-    /// Refunds the units of this reservation that still count against the limit, and never the units of other
-    /// requests. If a token bucket has regained some of these units since the check, the guard does not refund them
-    /// a second time.
+    /// Refunds the units of this reservation that still count against the limit. The guard never refunds the units of
+    /// other requests. If a token bucket has regained some units of this reservation since the check, the guard does
+    /// not refund these units a second time.
     ///
     /// Returns the decision with the quota statuses after the refund.
     ///
     /// # Errors
     ///
-    /// [`Unavailable`] if the store did not answer within the deadline. The store may still have refunded the units. A
-    /// second call could refund the same units again, so this method consumes the reservation.
+    /// [`Unavailable`] if the store did not answer within the deadline. It is possible that the store has refunded the
+    /// units anyway. A second call could then refund the same units again, so this method consumes the reservation.
     ///
     /// # Panics
     ///
@@ -179,7 +179,8 @@ impl Reservation {
     ///
     /// # Errors
     ///
-    /// [`Unavailable`] if the store did not answer within the deadline. The store may still have corrected the units.
+    /// [`Unavailable`] if the store did not answer within the deadline. It is possible that the store has corrected the
+    /// units anyway.
     ///
     /// # Panics
     ///

@@ -6,12 +6,12 @@ use crate::{OnError, StoreError};
 
 /// The error for a request on which there is no decision, because the store failed.
 ///
-/// This error is not a denial, because the key may be far below the limit. The numbers of a decision, such as the
-/// remaining units, are not available.
+/// This error is not a denial: the guard does not know how many units the key has left. So the error contains no
+/// numbers of a decision, such as the remaining units.
 ///
-/// The text of the error contains the text of the [cause](Self::cause). So [`source`](Error::source) returns the next
-/// error in the chain, which is the I/O error that led to the cause, if there is one. The text never contains a key or
-/// a text from a server.
+/// The text of the error contains the text of the [cause](Self::cause). So [`source`](Error::source) does not return
+/// the cause again. It returns the I/O error that led to the cause, if there was an I/O error. The text never contains
+/// a key or a text from a server.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Unavailable {
     cause: StoreError,
@@ -23,8 +23,8 @@ impl Unavailable {
         Self { cause, on_error }
     }
 
-    /// Whether the failure mode admits the request. If the policy sets no failure mode, the failure mode of the guard
-    /// applies.
+    /// Returns whether the failure mode admits the request. If the policy sets no failure mode, the failure mode of the
+    /// guard applies.
     #[must_use]
     pub fn lets_pass(&self) -> bool {
         match self.on_error {
@@ -44,7 +44,7 @@ impl Unavailable {
         self.on_error == OnError::Local
     }
 
-    /// The reason why the store failed.
+    /// Returns the reason why the store failed.
     #[must_use]
     pub fn cause(&self) -> StoreError {
         self.cause

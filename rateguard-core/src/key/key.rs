@@ -12,11 +12,11 @@ pub(crate) const DIGEST_BYTES: usize = 16;
 /// Identifies a user, a tenant, an address or something else whose requests are counted.
 ///
 /// Different values give different keys. A text, a number and an address are different values: the text `"7"` and the
-/// number 7 have different keys, and the text `"192.0.2.1"` and the address 192.0.2.1 also have different keys. This
-/// prevents that a client which chooses a text shares the key of another client. Equal numbers of different integer
-/// types have the same key, and a text has the same key as its bytes. A store that several application servers share
-/// receives only the digest of a key. The digest is the first 128 bits of a SHA-256, and is the same on every server.
-/// The `Debug` output of a key does not show its value.
+/// number 7 have different keys, and the text `"192.0.2.1"` and the address 192.0.2.1 also have different keys. So a
+/// client that can choose a text cannot get the key of a client that has a number or an address as its key. Equal
+/// numbers of different integer types have the same key, and a text has the same key as its bytes. A store that several
+/// application servers share receives only the digest of a key. The digest is the first 128 bits of a SHA-256, and is
+/// the same on every server. The `Debug` output of a key does not show its value.
 ///
 /// ```
 /// # use actix_rateguard_core::Key;

@@ -32,8 +32,8 @@ impl Policy {
     /// - The policy has no [candidate](Self::candidate), because a candidate needs enforced quotas. This method
     ///   removes the candidate.
     ///
-    /// When you enforce the policy after a time in shadow mode, the policy's buckets still have the counts from that
-    /// time.
+    /// When you enforce the policy after a time in shadow mode, the units that the policy counted in shadow mode still
+    /// count.
     #[must_use]
     pub fn shadow(self) -> Self {
         self.with_shadow_mode(Some(ShadowMode::Whole))
@@ -45,8 +45,9 @@ impl Policy {
     /// The guard checks every request of the policy against the candidate quotas, even if the enforced quotas deny the
     /// request. The candidate quotas have separate buckets. Each of these buckets needs as much space in the store as a
     /// bucket of the policy's own quotas. [`RateGuard::shadow_report`](crate::RateGuard::shadow_report) counts the
-    /// requests that the candidate would deny. For the keys of its [rollout](Self::rollout), the candidate is enforced.
-    /// For all other keys, the candidate denies no request, delays no request and changes no response header.
+    /// requests that the candidate would deny. The guard enforces the candidate for the keys that the
+    /// [rollout](Self::rollout) selects. For all other keys, the candidate denies no request, delays no request and
+    /// changes no response header.
     ///
     /// ```
     /// # use actix_rateguard_core::{Key, Policy, RateGuard};
@@ -83,8 +84,8 @@ impl Policy {
     /// Start with 0, because a new candidate has counted no requests. If you enforce the candidate immediately, the
     /// counts of all keys start from zero.
     ///
-    /// The guard selects the keys only by the key and the policy's name, so every application server enforces the
-    /// candidate for the same keys. A higher percentage adds keys and removes none. The policy's own quotas and the
+    /// The selection of the keys depends only on the key and the policy's name, so every application server enforces
+    /// the candidate for the same keys. A higher percentage adds keys and removes none. The policy's own quotas and the
     /// candidate both count the requests of all keys, so no count starts from zero when the percentage changes.
     ///
     /// # Errors

@@ -10,15 +10,15 @@ use crate::{Quota, bucket_status::BucketStatus, key::Bucket, telemetry::mode::De
 /// Stores buckets, and applies operations to them.
 ///
 /// The only required method is [`apply`](Self::apply). It applies one [`Operation`] to one or more buckets
-/// **atomically**: the operation observes the changes of all earlier operations of all clients. Every other operation
-/// observes either all changes of this operation or none of them. The [`Algorithm`](crate::Algorithm) of each request's
-/// quota defines which units count, and for how long.
+/// **atomically**: the operation observes the changes of all earlier operations of all clients, and every other
+/// operation observes either all of its changes or none of its changes. The [`Algorithm`](crate::Algorithm) of each
+/// request's quota defines which units count, and for how long.
 ///
 /// - All times are whole microseconds on the clock of the store, so all clients of the store use the same time.
-/// - Each bucket has its own state. A bucket from which no unit was taken is empty.
+/// - Each bucket has its own state. A new bucket counts no units.
 /// - Each request has a quota. If the last request for the bucket had a different quota, the new quota applies
-///   immediately to the units that already count. If the algorithm changes, the store may be unable to convert the
-///   times of the units. In this case, the store counts the units as taken now.
+///   immediately to the units that already count. If the algorithm changes, the store cannot always convert the times
+///   of the units. If it cannot, the store counts the units as if they were taken now.
 /// - A store removes expired units, so that the store does not grow without bound.
 ///
 /// `actix_rateguard_core::test_util::conformance` tests a store against all of these rules.
@@ -57,10 +57,10 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Returns a [`StoreError`] if the operation failed. In this case the store should not have changed any bucket.
-    /// Returns [`StoreError::CrossSlot`] if the store cannot apply the operation to all of these buckets atomically.
-    /// The guard then sends one operation for each key. If no variant describes the failure, return
-    /// [`StoreError::Other`] with a constant text, such as `StoreError::Other("the table is locked")`.
+    /// Returns a [`StoreError`] if the operation failed. A failed operation should not have changed any bucket. Returns
+    /// [`StoreError::CrossSlot`] if the store cannot apply the operation to all of these buckets atomically. The guard
+    /// then sends a separate operation for each key. If no variant describes the failure, return [`StoreError::Other`]
+    /// with a constant text, such as `StoreError::Other("the table is locked")`.
     fn apply<'a>(
         &'a self,
         operation: Operation,
@@ -207,14 +207,14 @@ pub enum Operation {
     /// Takes the cost of each request from its bucket, even if the cost does not fit.
     ///
     /// Units above the capacity count like all other units, with two exceptions. If the cost of one request is larger
-    /// than the capacity, a log may omit the units above the capacity, because all units of the request expire at the
+    /// than the capacity, a log can omit the units above the capacity, because all units of the request expire at the
     /// same time. The debt of a token bucket is at most [`Quota::MAX_DEBT`], which is more than the burst.
     Debit,
     /// Returns the cost of each request to its bucket.
     ///
     /// The [`Receipt`] of the request identifies the earlier check that took the units. The cost is at most the number
     /// of these units. The store refunds no expired units and no units of other checks, and refunds no unit twice. A
-    /// token bucket regains tokens over time. So the store does not refund tokens that the bucket may already have
+    /// token bucket regains tokens over time. So the store does not refund tokens that the bucket can already have
     /// regained.
     Refund,
     /// Removes all units from the buckets. The store ignores the cost.
@@ -231,13 +231,13 @@ pub struct BucketRequest<'a> {
     pub quota: Quota,
     /// The number of units that the store takes or refunds.
     pub cost: u32,
-    /// If true, the cost must fit, but the store does not take the cost from this bucket. For example, the guard reads
-    /// the bucket of a ban to find out whether the ban has ended, and this must not take units. Only
+    /// If true, the cost must fit, but the store does not take the cost from this bucket. For example, the guard uses
+    /// this field to find out whether a ban has ended without taking units from the bucket of the ban. Only
     /// [`Operation::Check`] and [`Operation::Peek`] use this field.
     pub check_only: bool,
-    /// If true, the store may handle all waiting requests with normal priority first. For example, a check in [shadow
-    /// mode](crate::Policy::shadow) has low priority, because its result does not affect any response. A store may
-    /// ignore this field.
+    /// If true, the request has low priority, so a store can handle all waiting requests with normal priority first.
+    /// For example, a check in [shadow mode](crate::Policy::shadow) has low priority, because its result does not
+    /// affect any response. A store can also ignore this field.
     pub low_priority: bool,
     /// The receipt that the store returned for the check that took the units. Only [`Operation::Refund`] uses this
     /// field.

@@ -42,8 +42,8 @@ pub enum StoreError {
     /// The server is not of the kind that the scheme of the URL selects. For example, the URL is a `redis+cluster://`
     /// URL, and the server does not run in cluster mode.
     WrongServerKind,
-    /// The store cannot apply one operation to all of these keys atomically. The guard then sends one operation for
-    /// each key.
+    /// The store cannot apply one operation to all keys of a request atomically. The guard then sends a separate
+    /// operation for each key.
     CrossSlot,
     /// Too many checks of this process wait for the store, although the store replies. The guard decides these checks
     /// in memory.

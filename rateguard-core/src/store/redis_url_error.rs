@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt};
 
-/// The reason why a Redis URL is invalid. The error never quotes the URL, because the URL may contain a password.
+/// The reason why a Redis URL is invalid. The error never quotes the URL, because the URL can contain a password.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RedisUrlError {
@@ -37,7 +37,7 @@ pub enum RedisUrlError {
     Parameter,
     /// The URL contains a user without a password, or an empty password.
     Login,
-    /// The URL has several hosts, but the scheme allows only one.
+    /// The URL has several hosts, but the scheme allows only one host.
     Hosts,
     /// The part after `redis+unix://` is not the absolute path of a socket.
     Socket,

@@ -17,8 +17,9 @@ use std::fmt;
 /// ```
 ///
 /// TLS uses the crypto provider of the process (`rustls::crypto::CryptoProvider::install_default`). If the process has
-/// none, TLS uses the provider of `ring`. For Redis, `build` then also installs this provider in the process, because
-/// the Redis client uses only the provider of the process. To use another provider, install it before `build`.
+/// no crypto provider, TLS uses the provider of `ring`. For a guard on Redis, `build` then also installs the `ring`
+/// provider in the process, because the Redis client uses only the provider of the process. To use another provider,
+/// install it before `build`.
 #[derive(Clone, Default)]
 #[must_use]
 pub struct RedisTls {
@@ -32,8 +33,8 @@ impl RedisTls {
         Self::default()
     }
 
-    /// Sets the certificate authorities that may sign the certificate of the server, in PEM format. The certificate
-    /// authorities of the system are then not used.
+    /// Sets the certificate authorities that can sign the certificate of the server, in PEM format. TLS then does not
+    /// use the certificate authorities of the system.
     pub fn ca_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.authorities = Some(pem.into());
         self

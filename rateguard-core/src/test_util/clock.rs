@@ -29,7 +29,7 @@ impl ManualClock {
         self.now.fetch_add(micros(time), SeqCst);
     }
 
-    /// Sets the clock to this time, in whole microseconds. The new time may be earlier than the current time of the
+    /// Sets the clock to this time, in whole microseconds. The new time can be earlier than the current time of the
     /// clock.
     pub fn set(&self, now: Duration) {
         self.now.store(micros(now), SeqCst);

@@ -31,7 +31,7 @@ impl ParsedLimit {
 
     /// Returns the unit of [`quota`](Self::quota) and [`remaining`](Self::remaining). The unit is the parameter `qu` in
     /// `RateLimit-Policy`. If the response does not name a unit, the unit is a request. Only
-    /// draft-ietf-httpapi-ratelimit-headers has names for units. A server with another dialect cannot report that it
+    /// draft-ietf-httpapi-ratelimit-headers has names for units. With any other dialect, a server cannot report that it
     /// counts something other than requests.
     #[must_use]
     pub fn unit(&self) -> &QuotaUnit {

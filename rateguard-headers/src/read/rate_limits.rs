@@ -41,23 +41,23 @@ impl RateLimits {
     /// Reads the limits from the fields of a response. The result does not depend on the order of the fields or on
     /// the case of their names.
     ///
-    /// `now` is the time of the client's clock. A field can contain a point in time, such as a Unix time. The wait is
-    /// then the time from the server's time in `Date` to this point. If the response has no `Date`, the wait is the
-    /// time from `now` to this point.
+    /// `now` is the time of the client's clock. If a field contains a point in time, such as a Unix time, the wait is
+    /// the time from the server's time in `Date` to this point. If the response has no `Date`, the wait is the time
+    /// from `now` to this point.
     ///
     /// If the response comes from a cache (`Age` above 0), the result is empty, because the fields are outdated and can
-    /// belong to another client.
+    /// describe the limits of another client.
     ///
     /// - Several lines of a field are joined to one list. If `Retry-After`, `Date` or `Age` has several lines, the
     ///   first line applies.
-    /// - In a list such as `X-RateLimit-Limit: 100, 100;w=60`, the quota is the first number. The window is taken
-    ///   from the first item that has this number and a window.
+    /// - In a list such as `X-RateLimit-Limit: 100, 100;w=60`, the first number is the quota (100). The window comes
+    ///   from the first item that has the same number and a window (60 seconds).
     /// - Decimal fractions such as `59.5` are rounded up in `Retry-After` and in resets, and are malformed in all
     ///   other numbers. Negative numbers and ISO 8601 times are always malformed. Malformed values are ignored.
-    /// - A reset of at least 1,000,000,000 is a Unix time in seconds, and a reset of at least 10¹² is a Unix time in
-    ///   milliseconds.
-    /// - A wait is at most [`MAX_WAIT`](crate::MAX_WAIT). Fields longer than 16 KiB are ignored. In a list, only the
-    ///   first 64 items are read.
+    /// - A reset below 10⁹ is a number of seconds from now. A reset from 10⁹ is a Unix time in seconds, and a reset
+    ///   from 10¹² is a Unix time in milliseconds.
+    /// - A wait that is longer than [`MAX_WAIT`](crate::MAX_WAIT) is reduced to this value. Fields longer than 16 KiB
+    ///   are ignored. In a list, only the first 64 items are read.
     pub fn read<N, V>(fields: impl IntoIterator<Item = (N, V)>, now: SystemTime) -> Self
     where
         N: AsRef<str>,
@@ -101,17 +101,18 @@ impl RateLimits {
         self.retry_after
     }
 
-    /// Returns the time for which a client should wait after the response before it sends the next request. The result
-    /// is the first of these that applies:
+    /// Returns how long a client should wait after the response before it sends the next request. The first rule that
+    /// applies determines the result:
     ///
     /// - If the response has a valid `Retry-After`, the result is the wait in this field.
-    /// - If some limits have no remaining units, the result is the longest reset of these limits. If none of these
-    ///   limits has a reset, the result is `None`.
-    /// - If some limits report their remaining units, the result is zero. If no limit does, the result is `None`.
+    /// - If at least one limit has no remaining units, the result is the longest reset of all limits without remaining
+    ///   units. If none of them has a reset, the result is `None`.
+    /// - If at least one limit reports its remaining units, the result is zero.
+    /// - If no rule above applies, the result is `None`.
     ///
-    /// Even if the wait is zero, the server may reject the next request, because the request can cost more than the
-    /// remaining units, and other clients can take the units first. So after a rejection, a client should always wait
-    /// at least a short time.
+    /// A result of zero does not guarantee that the server admits the next request: the request can cost more than the
+    /// remaining units, or other clients can take the units first. So after a rejection, a client should wait for a
+    /// short time even if the result is zero.
     #[must_use]
     pub fn wait(&self) -> Option<Duration> {
         if self.retry_after.is_some() {

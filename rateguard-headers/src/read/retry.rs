@@ -4,10 +4,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::numbers::first_rounded_up;
 
-/// The maximum wait that a client reads: 366 days. Longer waits are reduced to this value.
+/// The maximum wait that this crate returns to a client: 366 days. Longer waits are reduced to this value.
 ///
-/// A longer wait means that the request is never admitted, that the server uses another unit of time, or that the
-/// server's clock is wrong. Because of this maximum, a client can add a wait to the current time without overflow.
+/// A longer wait in a response is not useful: either the server never admits the request, or it uses another unit of
+/// time, or its clock is wrong. Because of the maximum, a client can add a wait to the current time without overflow.
 pub const MAX_WAIT: Duration = Duration::from_secs(366 * 86_400);
 
 /// The smallest number in a reset that is read as a Unix time in seconds. As a wait, this number of seconds would be

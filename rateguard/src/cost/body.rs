@@ -27,16 +27,20 @@ use super::RequestCost;
 /// }
 /// ```
 ///
-/// The length is the value of `Content-Length`. If the number of blocks is above [`u32::MAX`], the cost is
+/// The length of the body is the value of `Content-Length`. If the number of blocks is above [`u32::MAX`], the cost is
 /// [`u32::MAX`].
 ///
-/// The length is unknown for a chunked body (`Transfer-Encoding`), for a request with `Upgrade` that may have a
-/// body, and for a request over HTTP/2 without `Content-Length`. If the length is unknown, the cost is the value of
-/// [`unknown_length`](Self::unknown_length). A `GET`, `HEAD` or `OPTIONS` request without `Content-Length` and without
-/// `Transfer-Encoding` costs 1, like a request without a body.
+/// In these cases, the length is unknown, and the cost is the value of [`unknown_length`](Self::unknown_length):
+///
+/// - The body is chunked (`Transfer-Encoding`).
+/// - The request has the header `Upgrade`, and its method is not `GET`, `HEAD` or `OPTIONS`.
+/// - The request uses HTTP/2, has no `Content-Length`, and its method is not `GET`, `HEAD` or `OPTIONS`.
+///
+/// A `GET`, `HEAD` or `OPTIONS` request without `Content-Length` and without `Transfer-Encoding` costs 1, like a
+/// request without a body.
 ///
 /// The length is the number of bytes that the client transfers. A compressed body is usually longer after
-/// decompression, so the cost may be too low for the work of the handler.
+/// decompression, so its cost can be too low for the work that it causes in the handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct BodyCost {
@@ -77,9 +81,9 @@ impl BodyCost {
     /// Sets the cost, in units, of a request whose body length is unknown. Default: [`u32::MAX`]. This default is above
     /// every limit, so requests of unknown length are denied.
     ///
-    /// With a low value, a client could hide the length of a long body to pay less. To allow bodies of unknown
-    /// length, limit their size with [`PayloadConfig`](actix_web::web::PayloadConfig), and set `cost` to the cost
-    /// of a body that has this maximum size.
+    /// If this cost were low, a client could hide the length of a long body to pay less. To allow bodies of unknown
+    /// length, limit their size with [`PayloadConfig`](actix_web::web::PayloadConfig), and set `cost` to the cost of a
+    /// body that has this maximum size.
     pub const fn unknown_length(mut self, cost: u32) -> Self {
         self.unknown = cost;
         self

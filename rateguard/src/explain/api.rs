@@ -96,9 +96,9 @@ impl RateGuard {
     /// `limits` contains the names of the limits to explain. If `limits` is empty, the method explains all limits.
     /// The explanation shows how the guard determined the client's address, and the outcome of each limit.
     ///
-    /// `explain_request` also calls the functions of the application that the limits use, such as key functions. Apart
-    /// from the time of these functions, the method takes at most one [`deadline`](crate::RateGuardBuilder::deadline)
-    /// of the guard for every 16 limits.
+    /// `explain_request` also calls the functions of the application that the limits use, such as key functions. These
+    /// functions have no time limit. For the calls to the store, the method needs at most one
+    /// [`deadline`](crate::RateGuardBuilder::deadline) of the guard for every 16 limits.
     ///
     /// The method evaluates each limit separately, as if the guard had no other limits. If a denial of the request
     /// would start a [ban](Policy::ban), the explanation reports a denial without a ban.

@@ -47,8 +47,8 @@ impl Explanation {
         &self.limits
     }
 
-    /// Returns whether the request would pass all of these limits. If no limit rejects the request, but the outcome of
-    /// at least one limit is unknown, the result is `None`.
+    /// Returns whether the request would pass all explained limits. The result is `None` if no limit rejects the
+    /// request, but the outcome of at least one limit is unknown.
     #[must_use]
     pub fn passes(&self) -> Option<bool> {
         let each = || self.limits.iter().map(|it| it.outcome.passes());
@@ -58,10 +58,10 @@ impl Explanation {
         each().all(|passes| passes == Some(true)).then_some(true)
     }
 
-    /// Returns how long the client has to wait until the request would pass all limits. The result is `None` if no
-    /// limit rejects the request, or if a limit would still reject the request after any wait.
+    /// Returns how long the client has to wait until the request would pass all limits. The result is `None` in two
+    /// cases: no limit rejects the request, or a limit would reject the request however long the client waits.
     ///
-    /// A client may have to wait longer than the returned time. The reason is that an outer limit counts each attempt
+    /// It is possible that a client must wait longer than the returned time, because an outer limit counts each attempt
     /// of the client, even if an inner limit then denies the attempt.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {

@@ -13,14 +13,14 @@ use crate::{
 pub enum Outcome {
     /// The store has decided on the request, but has not counted the request.
     Decided(Decision),
-    /// The limit does not apply to the request, for this reason.
+    /// The limit does not apply to the request. The value is the reason.
     Exempt(Exemption),
-    /// The limit rejects the request for this reason, which does not depend on the counts of the limit.
+    /// The limit rejects the request. The value is the reason, which does not depend on the counts of the limit.
     Rejected(RejectReason),
     /// The store did not answer, so the limit has no decision. The limit's failure mode determines what happens to
     /// the request.
     Unavailable(Unavailable),
-    /// An explanation cannot determine the outcome, for this reason.
+    /// An explanation cannot determine the outcome. The value is the reason.
     Unknown(UnknownReason),
 }
 
@@ -28,8 +28,8 @@ pub enum Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UnknownReason {
-    /// The limit's functions use `Self` or a type parameter of the handler, so only the handler itself can call
-    /// them.
+    /// A function of the limit uses `Self` or a type parameter of the handler. RateGuard can call such a function only
+    /// for a real request to the handler.
     InHandler,
     /// The limit belongs to a middleware that no worker runs any more.
     NotRunning,
@@ -64,8 +64,8 @@ impl Outcome {
         }
     }
 
-    /// Returns how long the client has to wait until the limit would allow the request. The result is `None` if the
-    /// limit does not deny the request, or if the limit would still deny the request after any wait.
+    /// Returns how long the client has to wait until the limit would allow the request. The result is `None` in two
+    /// cases: the limit does not deny the request, or the limit would deny the request however long the client waits.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.decision()?.retry_after()

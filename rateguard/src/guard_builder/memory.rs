@@ -28,8 +28,8 @@ impl RateGuard {
     /// Returns a builder for a guard that counts in memory, or in a [`store`](RateGuardBuilder::store) that you
     /// implement.
     ///
-    /// The type of a builder contains the type of its store. A setting that has no effect with this store is a compile
-    /// error:
+    /// The type of a builder contains the type of its store. If a program uses a setting that has no effect on this
+    /// store, the program does not compile:
     ///
     /// ```compile_fail
     /// # use actix_rateguard::RateGuard;

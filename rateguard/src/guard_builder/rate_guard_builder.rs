@@ -31,8 +31,8 @@ impl<S> RateGuardBuilder<S> {
 }
 
 impl<S: StoreConfig> RateGuardBuilder<S> {
-    /// Builds the guard. `build` does not wait for Redis, so an application server can start while Redis is down.
-    /// The guard connects to Redis as soon as Redis is available.
+    /// Builds the guard. `build` does not wait for Redis, so an application server can start while Redis is down. The
+    /// guard connects to Redis later, when Redis is available.
     ///
     /// # Errors
     ///

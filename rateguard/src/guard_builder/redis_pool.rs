@@ -9,8 +9,8 @@ impl RateGuard {
     /// reads the address and the certificates from the pool, so the builder has no `tls` setting.
     ///
     /// The guard opens its own connection, with the address, the password and the certificates of the pool. The guard
-    /// does not use the connections of the pool, because worker threads poll these connections. A blocked worker thread
-    /// would delay all checks that use its connections.
+    /// does not use the connections of the pool, because the worker threads of the application poll these connections.
+    /// A blocked worker thread would delay all checks on the connections that it polls.
     ///
     /// ```no_run
     /// # use actix_rateguard::RateGuard;

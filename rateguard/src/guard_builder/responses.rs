@@ -28,9 +28,9 @@ impl<S> RateGuardBuilder<S> {
     /// [`HeaderDialect`]. With an empty list, the guard writes none of these fields. Default:
     /// [`HeaderDialect::XRateLimit`], which most clients support.
     ///
-    /// The response to a denied request has `Retry-After`, whatever the formats are. The only exception is a request
-    /// that can never be allowed. If two formats of the list write the same field, such as `XRateLimit` and
-    /// `XRateLimitEpoch`, [`build`](Self::build) returns an error.
+    /// With every list, and even with an empty list, the response to a denied request has `Retry-After`. A request that
+    /// can never be allowed gets no `Retry-After`. If two formats of the list write the same field, such as
+    /// `XRateLimit` and `XRateLimitEpoch`, [`build`](Self::build) returns an error.
     ///
     /// ```
     /// # use actix_rateguard::{RateGuard, headers::HeaderDialect};
@@ -56,8 +56,8 @@ impl<S> RateGuardBuilder<S> {
         self
     }
 
-    /// Replaces the response to rejected requests. If the function returns `None`, RateGuard sends its own response.
-    /// Default: the function returns `None` for all requests.
+    /// Replaces the response to rejected requests. If the function returns `None`, RateGuard sends its own response. By
+    /// default, RateGuard sends its own response to every rejected request.
     ///
     /// | [`Rejection`] | Default status | The request is rejected because |
     /// |---|---|---|
@@ -70,7 +70,7 @@ impl<S> RateGuardBuilder<S> {
     ///
     /// - `Cache-Control: no-store`
     /// - the fields that report the decision, if there is a decision
-    /// - `Retry-After`, if the client may retry
+    /// - `Retry-After`, if a later retry can succeed
     ///
     /// If your key or plan function returns an error, this error becomes the response, and RateGuard does not call the
     /// `on_reject` function.
@@ -106,8 +106,8 @@ impl<S> RateGuardBuilder<S> {
     /// Default: `true`.
     ///
     /// With `true`, the guard must have all policies that the macro attributes of the program use. If a limit or policy
-    /// of the guard has the name of a macro attribute, both must have the same settings. If a program has several
-    /// guards, set `false` for each guard that serves no handler with a macro attribute.
+    /// of the guard has the same name as the limit of a macro attribute, both must have the same settings. If a program
+    /// has several guards, set `false` for each guard that serves no handler with a macro attribute.
     pub fn for_attributes(mut self, is_for_attributes: bool) -> Self {
         self.http.is_for_attributes = is_for_attributes;
         self

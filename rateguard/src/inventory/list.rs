@@ -23,8 +23,8 @@ impl Inventory {
         &self.limits
     }
 
-    /// Returns how often workers have started middleware limits that the list omits. The list contains the first 1,024
-    /// middleware limits, and omits further ones.
+    /// The list contains only the first 1,024 limits of middlewares. This method returns how often workers have started
+    /// a middleware limit that is missing from the list. If the list is complete, the result is 0.
     #[must_use]
     pub fn omitted(&self) -> usize {
         self.omitted
@@ -64,10 +64,10 @@ impl RateGuard {
     /// program, and the limits of every [`RateLimit`](crate::RateLimit) that a worker has started with this guard. A
     /// limit that several workers have started has one entry.
     ///
-    /// A macro attribute with a `limiter` argument is in the list after this guard has checked a request to the
-    /// attribute's handler. If [`for_attributes`](crate::RateGuardBuilder::for_attributes) is `false`, the list omits
-    /// all other macro attributes. The list does not show which routes a middleware wraps, and does not show whether a
-    /// handler is registered.
+    /// A macro attribute with a `limiter` argument appears in the list after this guard has checked a request to the
+    /// attribute's handler. If [`for_attributes`](crate::RateGuardBuilder::for_attributes) is `false`, the list
+    /// contains no macro attributes without a `limiter` argument. The list does not show which routes a middleware
+    /// wraps, and does not show whether a handler is registered.
     ///
     /// ```
     /// # use actix_rateguard::RateGuard;

@@ -1,4 +1,5 @@
-//! The inventory, which is a list of the limits of a guard. Limits are in the list before they check a first request.
+//! The inventory, which is a list of the limits of a guard. A limit appears in the list even if it has not checked a
+//! request yet.
 
 #[cfg(feature = "macros")]
 mod attribute;

@@ -19,20 +19,20 @@ pub struct BuiltinKey {
 /// Returns the built-in key for the client's address. Its notation in the macro attribute is `"ip"`.
 ///
 /// The address is the address of the TCP peer, or the address that a trusted proxy reports
-/// ([`ClientAddress`](crate::ClientAddress)). All IPv6 addresses of one /64 network have the same key. The guard can
-/// set [another prefix length](crate::ClientAddress::ipv6_prefix). An IPv6 address that embeds an IPv4 address
-/// (IPv4-mapped, NAT64, 6to4, Teredo) has the key of that IPv4 address. Each link-local IPv6 address (`fe80::/10`) has
-/// its own key.
+/// ([`ClientAddress`](crate::ClientAddress)). All IPv6 addresses of one /64 network have the same key. The setting
+/// [`ipv6_prefix`](crate::ClientAddress::ipv6_prefix) of the guard selects another prefix length. An IPv6 address that
+/// embeds an IPv4 address (IPv4-mapped, NAT64, 6to4, Teredo) has the key of that IPv4 address. Each link-local IPv6
+/// address (`fe80::/10`) has its own key.
 #[must_use]
 pub fn ip() -> BuiltinKey {
     PartSource::Ip(None).into()
 }
 
-/// Returns a key that reads the client's address from the request. All IPv6 addresses of a network with this prefix
-/// length have the same key. For 48 bits, the notation in the macro attribute is `"ip/48"`.
+/// Returns a key that reads the client's address from the request. All IPv6 addresses whose first `ipv6_bits` bits are
+/// equal have the same key. For 48 bits, the notation in the macro attribute is `"ip/48"`.
 ///
-/// The owner of a /48 network can send requests from 65,536 /64 networks. To limit such an owner, add a second limit
-/// with this key and higher quotas:
+/// The owner of a /48 network can send requests from 65,536 networks of the size /64, each with its own [`ip`] key. To
+/// limit all requests of such an owner, add a second limit with the key of the /48 network and higher quotas:
 ///
 /// ```
 /// # use actix_rateguard::{Limit, RateGuard, RateLimit, key};
@@ -92,7 +92,7 @@ pub fn session(name: &str) -> BuiltinKey {
 /// Returns a key that reads the credential in `Authorization: Bearer` (RFC 6750). Its notation in the macro
 /// attribute is `"bearer"`.
 ///
-/// The scheme `Bearer` may have uppercase or lowercase letters, and any number of spaces may follow it. A request
+/// The scheme `Bearer` can have uppercase or lowercase letters. Any number of spaces can follow the scheme. A request
 /// without a credential, or with a scheme other than `Bearer`, has no key.
 ///
 /// RateGuard does not verify the credential, so a client that invents credentials gets a new bucket for each
@@ -112,7 +112,7 @@ pub fn global() -> BuiltinKey {
 /// Returns a key that reads the value of a request header. Its notation in the macro attribute is `"header:NAME"`.
 ///
 /// If the request has several headers with this name, the key is the value of the first of them, which is also the
-/// result of `request.headers().get(NAME)`. A request without the header or with an empty value has no key.
+/// result of `request.headers().get(NAME)`. If the header is missing or its value is empty, the request has no key.
 ///
 /// An unverified header is a weak key: a client that invents values gets a new bucket for each value. To limit such a
 /// client, add an outer limit with the key [`ip`].
@@ -129,10 +129,11 @@ pub fn header(name: &str) -> BuiltinKey {
 
 /// Returns a key that reads the value of a cookie. Its notation in the macro attribute is `"cookie:NAME"`.
 ///
-/// A request without the cookie or with an empty value has no key. A request also has no key if it has more than 64
-/// `Cookie` headers, or if these headers have more than 8,192 bytes in total.
+/// If the cookie is missing or its value is empty, the request has no key. A request also has no key if it has more
+/// than 64 `Cookie` headers, or if its `Cookie` headers have more than 8,192 bytes in total.
 ///
-/// An unverified cookie is a weak key, like an unverified [`header`], because a client can invent values.
+/// An unverified cookie is a weak key, like an unverified [`header`]: a client that invents values gets a new bucket
+/// for each value.
 ///
 /// # Panics
 ///
@@ -147,15 +148,15 @@ pub fn cookie(name: &str) -> BuiltinKey {
 /// Returns a key that reads the value of a route parameter. Its notation in the macro attribute is `"path:NAME"`.
 /// RateGuard percent-decodes the value, as actix-web does for a handler that reads the parameter as text.
 ///
-/// A request without the parameter or with an empty value has no key.
+/// If the parameter is missing or its value is empty, the request has no key.
 ///
-/// If the handler parses the parameter, different texts may become the same value. For example, `7` and `007` are
-/// the same number, but each of the two texts has its own bucket. In this case, use a closure that parses the
-/// parameter in the same way as the handler.
+/// If the handler parses the parameter, different texts can become the same value. For example, `7` and `007` are the
+/// same number, but each of the two texts has its own bucket. To count such texts together, use a closure that parses
+/// the parameter in the same way as the handler.
 ///
 /// Do not use this key for a middleware that wraps the whole application. Such a middleware runs before actix-web
-/// selects the route, so it finds no parameters in a request. A middleware that wraps a scope finds only the parameters
-/// in the path of the scope.
+/// selects the route, so the middleware finds no parameters in a request. A middleware that wraps a scope finds only
+/// the parameters in the path of the scope.
 ///
 /// # Panics
 ///
@@ -205,9 +206,9 @@ impl BuiltinKey {
         Ok(Self { sources: sources.collect::<Result<_, _>>()? })
     }
 
-    /// Combines two keys into one key with several parts. Two requests share a bucket only if all parts are equal.
-    /// A request that lacks one of the parts has no key. For example, `key::user().and(key::path("tenant"))` has
-    /// the notation `"user+path:tenant"`.
+    /// Combines two keys into one key with several parts. Two requests share a bucket only if the values of all parts
+    /// are equal. If a request lacks the value of one part, the request has no key. For example,
+    /// `key::user().and(key::path("tenant"))` has the notation `"user+path:tenant"`.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
         self.sources.extend(other.sources);
@@ -225,10 +226,10 @@ impl BuiltinKey {
     /// # assert!(user.is_some() && client.is_some());
     /// ```
     ///
-    /// For [`ip`], the result is the key of the /64 network if the value is an IPv6 address. If the guard sets another
-    /// prefix length, use [`ip_network`]. The result is never a [shared
-    /// key](crate::ClientAddress::max_ipv6_keys_per_48): even while the guard counts the client under a shared key,
-    /// this method returns the client's own key.
+    /// For [`ip`], the result is the key of the /64 network if the value is an IPv6 address. If the guard counts IPv6
+    /// clients by another prefix length, call `key_of` on the key [`ip_network`] with this length. The result is never
+    /// a [shared key](crate::ClientAddress::max_ipv6_keys_per_48): even while the guard counts the client under a
+    /// shared key, this method returns the client's own key.
     #[must_use]
     pub fn key_of(&self, value: &str) -> Option<Key> {
         let [source] = &*self.sources else { return None };
@@ -236,7 +237,7 @@ impl BuiltinKey {
     }
 
     /// Reads the key from a request, so that a key function can combine the key with other values. The result is `None`
-    /// if the request lacks a part of the key.
+    /// if the request lacks the value of a part of the key.
     ///
     /// ```
     /// # use actix_web::HttpRequest;
@@ -247,8 +248,8 @@ impl BuiltinKey {
     /// ```
     ///
     /// Call this method only in the key function of a limit. In other code, the key [`ip`] can have the wrong address:
-    /// the guard's rule for addresses applies only after a limit of the guard has handled the request, and until then
-    /// the key has the address of the TCP peer. To get the client's address in other code, call
+    /// before a limit of the guard has handled the request, the key has the address of the TCP peer, even if the guard
+    /// reads the client's address from a header. To get the client's address in other code, call
     /// [`RateGuard::client_ip`](crate::RateGuard::client_ip).
     #[must_use]
     pub fn read(&self, request: &HttpRequest) -> Option<Key> {

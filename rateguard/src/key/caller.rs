@@ -9,10 +9,11 @@ use crate::{
 
 /// The client of a request, as a key function identifies it.
 ///
-/// Instead of a `Caller`, a key function may return a value that converts into a `Caller`. A value that converts
-/// into a [`Key`] (text, bytes, a number, an address, or a tuple of such values) becomes [`Known`](Self::Known),
-/// and `None` becomes [`Unknown`](Self::Unknown). Text, a number and an address have different keys, even if they
-/// look the same. If the function returns an `Err`, the error becomes the response to the request.
+/// Instead of a `Caller`, a key function can return a value that converts into a `Caller`. A value that converts into a
+/// [`Key`] (text, bytes, a number, an address, or a tuple of such values) becomes [`Known`](Self::Known), and `None`
+/// becomes [`Unknown`](Self::Unknown). A text and a number have different keys, even if they look the same, such as
+/// `"7"` and 7. The same is true for a text and an address. If the function returns an `Err`, the error becomes the
+/// response to the request.
 ///
 /// ```
 /// # use actix_web::HttpRequest;

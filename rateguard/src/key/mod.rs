@@ -1,11 +1,11 @@
 //! Built-in keys for limits. A limit counts all requests with the same key together.
 //!
-//! The functions of this module return keys for [`Limit::key`](crate::Limit::key). `Limit::key` also accepts text
-//! in the notation of the macro attribute, such as `"user+path:tenant"`, or a closure over `&HttpRequest`. The
-//! documentation of [`Caller`] describes the values that such a closure may return.
+//! The functions of this module return keys for [`Limit::key`](crate::Limit::key). `Limit::key` also accepts text in
+//! the notation of the macro attribute, such as `"user+path:tenant"`, or a closure over `&HttpRequest`. The
+//! documentation of [`Caller`] describes the values that such a closure can return.
 //!
-//! By default, a limit counts a request without a key by the client's address. So a client cannot avoid the limit by
-//! omitting its key. Each client has its own counts for such requests. These counts are separate from the counts of
+//! By default, a limit counts a request without a key by the client's address, so a client cannot avoid the limit by
+//! omitting its key. The counts of requests without a key are separate for each client, and separate from the counts of
 //! requests with a key. [`Limit::missing_key`](crate::Limit::missing_key) changes this default.
 
 mod builtin;

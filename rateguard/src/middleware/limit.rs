@@ -78,7 +78,7 @@ impl Limit {
     /// Creates a limit that calls a function to choose the quotas for each request.
     ///
     /// `plan` is a closure or function over `&HttpRequest` that returns a [`Plan`], or a value that converts into a
-    /// `Plan`. The function may be async, for example to read a user's plan from a database. The function may also
+    /// `Plan`. The function can be async, for example to read a user's plan from a database. The function can also
     /// return an error, which then becomes the response.
     ///
     /// ```
@@ -95,13 +95,13 @@ impl Limit {
         Self::of(QuotaSource::Plan(plan.into_resolver()))
     }
 
-    /// Creates a limit that uses the guard's policy with this name. All limits that use the same policy share its
-    /// counts.
+    /// Creates a limit that uses the guard's policy with this name. All limits that use this policy share one count for
+    /// each key.
     ///
-    /// The policy already sets the quotas, the name, the ban, the shadow mode and the failure mode. If the limit
-    /// also sets one of these, [`RateLimit::try_new`](crate::RateLimit::try_new) returns an error. `try_new` also
-    /// returns an error if neither the guard's [builder](crate::RateGuardBuilder::policy) nor the policies file has
-    /// a policy with this name.
+    /// The policy already sets the quotas, the name, the ban, the shadow mode and the failure mode. If the limit also
+    /// sets one of these values, [`RateLimit::try_new`](crate::RateLimit::try_new) returns an error. `try_new` also
+    /// returns an error if neither the guard's [builder](crate::RateGuardBuilder::policy) nor the policies file has a
+    /// policy with this name.
     pub fn policy(name: impl Into<String>) -> Self {
         Self::of(QuotaSource::Policy(name.into()))
     }

@@ -4,7 +4,7 @@ use std::{error::Error, fmt, panic::Location};
 
 use crate::limit_name::LimitName;
 
-/// The reason why a [`Limit`](crate::Limit) is invalid, or why a guard cannot use it.
+/// The reason why a [`Limit`](crate::Limit) is invalid, or why a guard cannot use the limit.
 /// [`RateLimit::try_new`](crate::RateLimit::try_new) returns this error.
 ///
 /// The message contains the name of the limit, and the source file and line of its middleware. If one setting is

@@ -31,10 +31,11 @@ const DEFAULT_NAME: &str = "app";
 /// Call `wrap` for actix-cors after the call of `wrap` for this middleware. Then actix-cors is the outer middleware: it
 /// responds to CORS preflights before the limits check them, and scripts in browsers can read rejections.
 ///
-/// A preflight that reaches the limits counts like any request, because it may reach a handler. If an inner CORS
-/// middleware responds to the preflight, the guard refunds the units of the preflight. The guard recognizes such a
-/// response by two headers: `Access-Control-Allow-Methods`, and `Vary` with `Access-Control-Request-Method`. So if a
-/// handler sends these two headers, the guard also refunds the preflight.
+/// A preflight that reaches the limits counts like any other request, because the preflight can also reach a handler.
+/// If a CORS middleware inside this middleware responds to the preflight, the guard refunds the units of the preflight.
+/// The guard recognizes such a response by two headers: `Access-Control-Allow-Methods`, and `Vary` with the value
+/// `Access-Control-Request-Method`. If a handler responds to a preflight with these two headers, the guard refunds the
+/// units, too.
 #[derive(Clone)]
 pub struct RateLimit {
     pub(super) guard: RateGuard,
@@ -80,10 +81,11 @@ impl RateLimit {
     /// - The guard has a policy with the limit's name but with a different quota, ban or shadow setting.
     /// - A limit of another middleware, or of a macro attribute that this guard serves, has the same name but a
     ///   different quota, ban or shadow setting.
-    /// - Neither this limit nor a limit at another place in the source has a name, so both have the default name.
+    /// - This limit has no name, and a limit at another place in the source has no name either. So both would have the
+    ///   same default name.
     ///
-    /// The guard compares the limit with the middlewares that exist now or that a worker has started. A middleware that
-    /// the program has dropped before a worker started it reserves no name.
+    /// The guard compares the limit with the limits of all middlewares that still exist or that a worker has started.
+    /// If the program drops a middleware before a worker starts it, other limits can use its names again.
     #[track_caller]
     pub fn try_new(guard: &RateGuard, limit: impl Into<Limit>) -> Result<Self, LimitError> {
         let empty = Self { guard: guard.clone(), limits: Arc::default(), access: Arc::default() };

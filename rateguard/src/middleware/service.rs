@@ -36,9 +36,9 @@ use crate::{
 ///   by accident.
 /// - The program has set no name for both limits, so both have the same default name.
 ///
-/// The other limit may be a limit of a middleware, a limit of a macro attribute, or a policy of the guard. If the guard
-/// has the other limit when the program creates this middleware, [`RateLimit::try_new`] returns an error. The
-/// application panics only because of limits that the guard gets later, such as the limits of attributes with a
+/// The other limit can be a limit of a middleware, a limit of a macro attribute, or a policy of the guard. If the guard
+/// already has the other limit when the program creates this middleware, [`RateLimit::try_new`] returns an error. So
+/// the application panics only because of limits that the guard gets later, such as the limits of attributes with a
 /// `limiter` argument. `try_new` also returns every other error in a limit.
 impl<S, B> Transform<S, ServiceRequest> for RateLimit
 where

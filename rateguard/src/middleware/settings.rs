@@ -16,8 +16,8 @@ impl Limit {
     ///
     /// - text in the notation of the macro attribute, such as `"header:X-Api-Key"` or `"user+path:tenant"`;
     /// - a built-in key from the module [`key`](crate::key);
-    /// - a closure or function over `&HttpRequest`. The function may be async and may return an error.
-    ///   [`Caller`](crate::Caller) describes the values that the function may return.
+    /// - a closure or function that takes `&HttpRequest`. The function can be async and can return an error.
+    ///   [`Caller`](crate::Caller) describes the values that the function can return.
     ///
     /// ```
     /// # use actix_web::HttpRequest;
@@ -48,11 +48,12 @@ impl Limit {
     }
 
     /// Sets the name of the limit, which appears in logs and in the keys of the store. Default: `app`, or `app#2` for
-    /// the second limit of a middleware. If a guard has two or more limits, give each limit its own name.
+    /// the second limit of a middleware. If a guard has two or more limits, usually give each limit its own name.
     ///
-    /// Limits of one guard with the same name share their counts. If a request passes several of these limits, they
-    /// count it once for each key. A function that creates a limit for several scopes should have a parameter for the
-    /// name. Without a name, the scopes share one count, and the guard logs a warning.
+    /// If several limits of a guard have the same name, they share their counts. If a request is checked by several
+    /// limits with the same name and the same key, it counts once. A function that creates a limit for each of several
+    /// scopes should have a parameter for the name. If the function sets no name, the scopes share one count for each
+    /// key, and the guard logs a warning.
     ///
     /// A name has 1 to 200 bytes, and contains only letters, digits and ASCII punctuation without braces.
     pub fn name(self, name: impl Into<Cow<'static, str>>) -> Self {
@@ -72,7 +73,7 @@ impl Limit {
         self
     }
 
-    /// Sets which responses make a request count. Default: `"all"`. The value is one of these:
+    /// Sets the responses after which the limit counts a request. Default: `"all"`. The value is one of these:
     ///
     /// - text such as `"failure"`, `"status:401,403"` or `"status:!5xx"`, or a [`Count`](crate::Count);
     /// - a closure or function over `&HttpResponse<()>` that returns `true` if the request counts. If a handler has
@@ -96,8 +97,8 @@ impl Limit {
     }
 
     /// Applies the limit only to requests with one of these methods. The value is text such as `"POST, PUT"`, or an
-    /// iterator of [`Method`](actix_web::http::Method)s. Default: all methods. The limit counts all requests with
-    /// the same key in one bucket, even if their methods differ.
+    /// iterator of [`Method`](actix_web::http::Method)s. Default: all methods. Requests with the same key share one
+    /// count, even if their methods differ.
     ///
     /// `GET` includes `HEAD`, because a `HEAD` request makes the handler do the same work. `HEAD` alone does not
     /// include `GET`. To exempt `HEAD` requests, use [`skip`](Self::skip).
@@ -173,7 +174,7 @@ impl Limit {
     /// RateGuard adds.
     ///
     /// If an access list denies the client's address, or if the store fails, the request is rejected for all limits of
-    /// the middleware. The response then comes from the first limit that has such a function.
+    /// the middleware. RateGuard then calls the function of the first limit that has an `on_reject` function.
     pub fn on_reject(
         mut self,
         response: impl Fn(&HttpRequest, &Rejection) -> Option<HttpResponse> + Send + Sync + 'static,

@@ -52,9 +52,9 @@ impl Endpoints {
     /// Sets the function that authorizes requests. The endpoint calls the function before it reads the request
     /// body.
     ///
-    /// `allowed` is a closure or function over `&HttpRequest`, and may be async. The function returns a `bool`, or a
-    /// `Result` with a `bool`. If the result is `false`, the endpoint rejects the request with 403. If the result is an
-    /// error, the error becomes the response.
+    /// `allowed` is a closure or function that takes `&HttpRequest`. The function can be async. The function returns a
+    /// `bool`, or a `Result` with a `bool`. If the result is `false`, the endpoint rejects the request with 403. If the
+    /// result is an error, the error becomes the response.
     #[must_use]
     pub fn allow_if<Kind>(mut self, allowed: impl PerRequest<bool, Kind>) -> Self {
         self.allowed = Some(allowed.into_resolver());

@@ -18,10 +18,10 @@
 //!
 //! | Endpoint | What it does |
 //! |---|---|
-//! | `GET inventory` | lists all limits: [`RateGuard::inventory`](crate::RateGuard::inventory) |
+//! | `GET inventory` | lists all limits of the guard, like [`RateGuard::inventory`](crate::RateGuard::inventory) |
 //! | `GET policies` | lists the policies of the guard, from its builder and its policies file |
 //! | `GET health` | reports the state of the store, and how many checks have failed |
-//! | `POST explain` | explains the outcome that a request with a key would have, and counts nothing |
+//! | `POST explain` | explains which outcome one more request with a given key would have, and counts nothing |
 //! | `POST reset` | deletes the counts of a key, and ends its ban |
 //! | `POST ban` | bans a key |
 //! | `POST unban` | ends the ban of a key |
@@ -38,9 +38,10 @@
 //!   function returns a number, send a number, because the number 7 and the text `"7"` are different keys;
 //! - `address`: the address of the client, if the limit counts by address.
 //!
-//! A body has one value for each part of the limit's key, in the order of the parts. The endpoint `inventory` returns
-//! the parts of each key. An `address` replaces the value of an `ip` part. For the key `user+ip`, an example of a body
-//! is `{"policy": "search", "key": "42", "address": "192.0.2.7"}`.
+//! The field `key` has one value for each part of the limit's key, in the order of the parts. The endpoint `inventory`
+//! returns the parts of each key. If the body has the field `address`, this field contains the value of the part `ip`,
+//! and the field `key` contains only the values of the other parts. For example, a body for the key `user+ip` is
+//! `{"policy": "search", "key": "42", "address": "192.0.2.7"}`.
 //!
 //! The field `by` sets the key type. The field is required if several limits have the same name and different keys. The
 //! field is also useful for a policy that background tasks use without HTTP. The value of `by` is one of these:
@@ -48,12 +49,14 @@
 //! - a key in the notation of the macro attribute, such as `user+ip`;
 //! - `value`, for a key that the program creates from text, a number, an address or a tuple with `Key::from`;
 //! - `parts`, for a key that the program creates with `Key::from_parts`;
-//! - `no_key`, for the client's `address`. If a request lacks the limit's key, the limit counts the request by this
-//!   address. If no limit with this name has the key `ip`, the value `ip` means the same as `no_key`.
+//! - `no_key`, for requests that lack the limit's key. The limit counts such requests by the client's address, so the
+//!   body needs the field `address` instead of `key`. If no limit with this name has the key `ip`, the value `ip` means
+//!   the same as `no_key`.
 //!
-//! If limits have the name in `policy`, the value of `by` must be the key type of one of these limits. Every other
-//! value leads to a response with status 400. The guard does not know the key type if no limit uses the policy, or if a
-//! function reads the key of a limit. In both cases, every value of `by` is valid.
+//! If at least one limit has the name in the field `policy`, the value of `by` must be the key type of a limit with
+//! this name. Every other value leads to a response with status 400. The guard does not know the key type if no limit
+//! uses the policy, or if a function reads the key of a limit. In both cases, every value of `by` in the list above is
+//! valid.
 //!
 //! The body of `ban` also requires the field `for_seconds`, which is the duration of the ban.
 //!
@@ -83,26 +86,26 @@
 //!
 //! # Responses
 //!
-//! A response is a JSON object with the field `version`, whose value is 1. While the version stays the same, a release
-//! of RateGuard may add fields, but does not remove a field or change the meaning of a field. If the name of a field
-//! ends in `_unix_seconds`, the value is a Unix time in seconds, from the clock of the application server that
+//! A response is a JSON object with the field `version`, whose value is 1. While the version stays the same, a new
+//! release of RateGuard can add fields, but does not remove a field or change the meaning of a field. If the name of a
+//! field ends in `_unix_seconds`, the value is a Unix time in seconds, from the clock of the application server that
 //! responds. All other fields whose names end in `_seconds` contain a duration in seconds. A missing value is `null`.
 //! The field `omitted` of `inventory` is the value of [`Inventory::omitted`](crate::inventory::Inventory::omitted).
 //!
-//! The body of an error response has problem details (RFC 9457). If the store does not answer, the status is 503. The
-//! body then also has the fields that do not depend on the store.
+//! The body of an error response has problem details (RFC 9457). If the store does not answer, the status of the
+//! response is 503. The body then also has all fields of the normal response that do not depend on the store.
 //!
-//! A reset, ban or unban takes effect on every application server that uses the store. An application server that did
-//! not handle the operator's request may still have a denial of the key in its
-//! [cache](crate::RateGuardBuilder::denial_cache_ttl). This denial stays in effect until it expires. The field
+//! A reset, ban or unban takes effect on every application server that uses the store. Only the server that handled the
+//! operator's request also removes the key from its [denial cache](crate::RateGuardBuilder::denial_cache_ttl). Another
+//! server can still have a cached denial of the key, which stays in effect until it expires. The field
 //! `denial_cache_ttl_seconds` of `health` contains the maximum time for which a denial stays in a cache.
 //!
 //! # Policies files, shadow and candidates
 //!
 //! All responses contain the values that are currently in effect. If a limit uses a policy by its name, the policies
-//! file may set the key, the cost, the methods and the quotas of the limit. The responses then contain the values in
+//! file can set the key, the cost, the methods and the quotas of the limit. The responses then contain the values in
 //! the file. The field `policies_file` of `health` has the fields `path`, `generation` and `since_unix_seconds`. If the
-//! current content of the file is not in effect, it also has the field `error`. Without a policies file,
+//! current content of the file is not in effect, `policies_file` also has the field `error`. Without a policies file,
 //! `policies_file` is `null`.
 //!
 //! Limits and policies have these fields:
@@ -117,8 +120,9 @@
 //! `health` is the [`RateGuard::shadow_report`](actix_rateguard_core::RateGuard::shadow_report) of the process that
 //! responds.
 //!
-//! A limit in shadow mode denies no request, so an operator cannot ban a key for such a limit. Even in shadow mode,
-//! a limit rejects a request that lacks a required key, and a request that an access list denies.
+//! A limit in shadow mode denies no request, so an operator cannot ban a key for such a limit. But two kinds of
+//! requests are rejected even in shadow mode: requests that lack a required key, and requests that an access list
+//! denies.
 //!
 //! # The audit log
 //!
@@ -136,14 +140,14 @@
 //! `allow_if` function can insert. The log message contains neither the key, nor the hash of the key, nor headers of
 //! the request.
 //!
-//! The endpoints write at most one log message in 10 seconds about requests that `allow_if` rejects. This log
-//! message contains the number of these requests.
+//! For requests that `allow_if` rejects, the endpoints write at most one log message in 10 seconds. This log message
+//! contains the number of rejected requests since the previous message.
 //!
 //! # Limits around the endpoints
 //!
-//! A limit that wraps the whole application also applies to the endpoints. The limit could then deny the requests of an
-//! operator who investigates the limit. So exempt the endpoints: `.skip(|request|
-//! request.path().starts_with("/operator/"))`.
+//! A limit that wraps the whole application also applies to the endpoints. Such a limit could deny the requests of an
+//! operator who investigates the limit. So exempt the endpoints:
+//! `.skip(|request| request.path().starts_with("/operator/"))`.
 
 mod audit;
 mod endpoints;

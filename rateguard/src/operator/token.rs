@@ -7,8 +7,8 @@ use subtle::ConstantTimeEq;
 /// to [`Endpoints::allow_if`](super::Endpoints::allow_if).
 ///
 /// The duration of the comparison does not depend on how much of the token is correct, so a client cannot guess the
-/// token character by character. An empty `token` matches no request, so a missing setting does not open the
-/// endpoints.
+/// token character by character. An empty `token` matches no request. So the endpoints stay closed if the application's
+/// setting for the token is missing.
 ///
 /// ```
 /// # use actix_web::HttpRequest;

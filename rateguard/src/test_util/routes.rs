@@ -46,11 +46,12 @@ use crate::route_probe::RouteProbe;
 ///
 /// - A limit exempts the test request with [`skip`](crate::Limit::skip), or does not apply to the method of this
 ///   request. The route is then reported as a route without a limit.
-/// - A middleware, such as one for authentication, responds to the test request before the request reaches a limit.
-///   The route is then reported as a route without a limit.
+/// - A middleware, for example for authentication, responds to the test request before the request reaches a limit. The
+///   route is then reported as a route without a limit.
 /// - The route has a route guard of actix-web that does not match the test request. The route is then reported as a
-///   route without a limit. A route guard that compares only the method does not make the result incorrect.
-/// - A route is missing from the list of routes. Such a route is not tested.
+///   route without a limit. A route guard that compares only the method is no problem, because the test request has the
+///   right method.
+/// - A route is missing from the list of routes. The test then does not find out whether this route has a limit.
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct Routes {
@@ -99,9 +100,9 @@ impl Routes {
         self
     }
 
-    /// Returns the routes that have no limit and are not excluded, such as `GET /health`. The result also shows
-    /// mistakes in the lists: it marks each route that the application does not have, and contains each excluded route
-    /// that is not in the list of routes.
+    /// Returns the routes that have no limit and are not excluded, such as `GET /health`. The result also shows two
+    /// kinds of mistakes, each with a note: a route in the list that the application does not have, and an excluded
+    /// route that is not in the list.
     pub async fn unlimited<S, B>(&self, app: &S) -> Vec<String>
     where
         S: Service<Request, Response = ServiceResponse<B>>,

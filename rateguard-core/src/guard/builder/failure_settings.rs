@@ -34,13 +34,14 @@ impl<S> RateGuardBuilder<S> {
         self
     }
 
-    /// Sets the time `grace` after which the guard rejects requests in every failure mode, while the store is down. The
-    /// time starts with the first failed check after the last successful check. By default, the failure mode stays in
-    /// effect as long as the store is down. With zero, the guard rejects requests as soon as a check fails. Every
-    /// duration is valid.
+    /// Sets how long the failure mode stays in effect while the store is down. After the time `grace`, the guard
+    /// rejects requests in every failure mode until the store answers again. The time starts with the first failed
+    /// check after the last successful check. By default, the failure mode stays in effect as long as the store is
+    /// down. With zero, the guard rejects requests as soon as a check fails. Every duration is a valid value for
+    /// `grace`.
     ///
     /// If a check fails because of load (for example with [`StoreError::Overloaded`](crate::StoreError::Overloaded)),
-    /// the guard decides in its memory even after this time.
+    /// the guard decides in its memory even after the time `grace`.
     pub fn fail_closed_after(mut self, grace: Duration) -> Self
     where
         S: FallibleStoreConfig,
@@ -64,17 +65,18 @@ impl<S> RateGuardBuilder<S> {
     }
 
     /// Sets how long this process caches a denial, to deny the same check again without a store call. A cached denial
-    /// expires earlier if the bucket may have room earlier. Every duration is valid, and zero disables the cache.
-    /// Default: 250 ms on Redis and Upstash, and zero with a [`store`](RateGuardBuilder::store) of your own. With 250
-    /// ms, a client that repeats a denied check causes about four store calls per second.
+    /// expires earlier if the bucket can have room earlier. Every duration is a valid value for `max`, and zero
+    /// disables the cache. Default: 250 ms on Redis and Upstash, and zero with a [`store`](RateGuardBuilder::store) of
+    /// your own. With 250 ms, a client that repeats a denied check causes about four store calls per second.
     ///
     /// - The durations in a cached denial, such as the time until a retry, decrease with time.
     /// - When this guard refunds, resets or debits a bucket, it removes the cached denials of the bucket immediately.
     ///   A check only uses a cached denial with the same quotas and the same cost.
     /// - The guard notices some changes only when the cached denial expires: a refund or reset by another process, a
     ///   loss of data in the store, and a jump of the store's clock.
-    /// - If the guard checks several keys together, it does not cache the denial. If the policy has a
-    ///   [ban](crate::Policy::ban), the store also counts an offence for each denial from the cache.
+    /// - If the guard checks several keys together, it does not cache the denial.
+    /// - If the policy has a [ban](crate::Policy::ban), each denial from the cache counts as an offence in the store,
+    ///   too.
     /// - The guard also uses cached denials while the store is down.
     ///
     /// The cache holds up to 57,344 denials. A full cache needs about 10 MB if each policy has one quota, and accepts
@@ -87,9 +89,9 @@ impl<S> RateGuardBuilder<S> {
         self
     }
 
-    /// Sets how many processes share the store. A process that decides in its own memory divides each limit by this
-    /// number. The share is rounded down, but is at least 1. [`build`](Self::build) returns an error for zero. The
-    /// default is one process.
+    /// Sets how many processes share the store. A process that decides in its own memory divides each limit by the
+    /// number of processes. The result is rounded down, but is at least 1. [`build`](Self::build) returns an error for
+    /// zero. The default is one process.
     pub fn replicas(mut self, replicas: u32) -> Self
     where
         S: FallibleStoreConfig,

@@ -41,9 +41,10 @@ impl KeyLayout {
 
 /// Settings for guards that count in Redis or Upstash.
 impl<S> RateGuardBuilder<S> {
-    /// Sets the prefix of the keys in Redis. The prefix is usually the name of the application. There is no default,
-    /// because guards with the same prefix and Redis database share their counts. Without a prefix,
-    /// [`build`](Self::build) returns an error.
+    /// Sets the prefix of the keys in Redis. The prefix is usually the name of the application. Guards with the same
+    /// prefix and the same Redis database share their counts. There is no default prefix, because two applications with
+    /// a default prefix would share their counts by mistake. If the program sets no prefix, [`build`](Self::build)
+    /// returns an error.
     ///
     /// A prefix has the form of a policy name: from 1 to 200 bytes, only letters, digits and ASCII punctuation without
     /// braces. [`build`](Self::build) returns an error for an invalid prefix.

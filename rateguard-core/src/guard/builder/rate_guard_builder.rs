@@ -25,9 +25,9 @@ impl<S> RateGuardBuilder<S> {
     /// bytes, and must be the same on every application server. [`build`](Self::build) returns an error for a
     /// shorter secret. Default: no secret.
     ///
-    /// Without a secret, an attacker who can read the store can find out to which client a hashed key belongs,
-    /// because the attacker can hash every possible key. For all IPv4 addresses, this takes minutes. If you change
-    /// the secret, all counts start from zero.
+    /// Without a secret, an attacker who can read the store can find out to which client a hashed key belongs, because
+    /// the attacker can hash every possible key. To hash all IPv4 addresses takes minutes. If you change the secret,
+    /// all counts start from zero.
     pub fn key_secret(mut self, secret: impl AsRef<[u8]>) -> Self {
         self.settings.secret = Some(secret.as_ref().to_vec());
         self
@@ -35,8 +35,8 @@ impl<S> RateGuardBuilder<S> {
 }
 
 impl<S: StoreConfig> RateGuardBuilder<S> {
-    /// Builds the guard without waiting for the store. So an application can start while Redis is down. The guard
-    /// connects as soon as Redis is available.
+    /// Builds the guard. `build` does not wait for Redis, so an application can start while Redis is down. The guard
+    /// connects to Redis later, when Redis is available.
     ///
     /// # Errors
     ///

@@ -76,8 +76,9 @@ impl RateGuard {
     /// - for TLS (feature `tls`), each of the forms above with `rediss` in place of `redis`
     /// - `redis+unix:///path`, with the query parameters `db`, `user` and `pass`
     ///
-    /// The default port is 6379, and 26379 for sentinels. The query parameter `protocol=3` selects the protocol RESP3.
-    /// The default protocol is RESP2. Users and passwords are percent-encoded. A URL with any other part is invalid.
+    /// The default port is 6379. The default port of a sentinel is 26379. The query parameter `protocol=3` selects the
+    /// protocol RESP3. The default protocol is RESP2. Percent-encode users and passwords. A URL with a part that is not
+    /// listed here is invalid.
     ///
     /// ```no_run
     /// # use actix_rateguard_core::RateGuard;

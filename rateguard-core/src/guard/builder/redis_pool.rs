@@ -41,9 +41,9 @@ impl RateGuard {
     /// Returns a builder for a guard that counts in the Redis server of an existing connection pool. The builder has
     /// no `tls` setting, because the pool already contains the address and the certificates.
     ///
-    /// The guard opens one separate connection with the pool's address, password and certificates. The guard does
-    /// not use the connections of the pool, because worker threads poll these connections. A blocked worker thread
-    /// would delay all checks that use its connections.
+    /// The guard opens one separate connection with the pool's address, password and certificates. The guard does not
+    /// use the connections of the pool, because the worker threads of the application poll these connections. A blocked
+    /// worker thread would delay all checks on the connections that it polls.
     ///
     /// ```no_run
     /// # use actix_rateguard_core::RateGuard;

@@ -9,8 +9,9 @@ use crate::{BuildError, store::Store};
 /// [`RateGuardBuilder::store`](super::RateGuardBuilder::store).
 pub trait StoreConfig: OpenStore {}
 
-/// A store that can fail or be slow, which is every store except [`InMemory`](super::InMemory). Only builders for such
-/// a store have settings for failures, such as `deadline`. This trait is sealed, so other crates cannot implement it.
+/// A store that can fail or be slow. Only [`InMemory`](super::InMemory) is not such a store. A builder for a store that
+/// can fail has additional settings for failures, such as `deadline`. This trait is sealed, so other crates cannot
+/// implement it.
 #[diagnostic::on_unimplemented(
     message = "this setting requires a store that can fail, found the store `{Self}`",
     label = "a guard in memory does not have this setting",

@@ -39,13 +39,13 @@ const MAX_SHARDS: usize = 64;
 ///
 /// The number of keys in the store has a maximum. While the store is full, the buckets that are already in the store
 /// stay exact. A new key then shares a sliding-window log with other new keys. The hash of the key selects one of a
-/// fixed number of shared logs. All keys in one shared log together get the limit of a single key. Therefore a client
+/// fixed number of shared logs. All keys that share a log together get the limit of a single key. Therefore a client
 /// that sends many invented keys can neither make the store forget a denial nor block all other keys.
 ///
 /// If keys contain the address of the client, the store divides its capacity among networks (an IPv4 /16 or an IPv6
 /// /29). All keys without an address count as one network. One network can have at most [`max_keys`](Self::max_keys)
-/// buckets. The store has room for 25 % more buckets, which one network alone cannot use. As the store becomes full,
-/// the maximum for each network decreases.
+/// buckets. The store has room for 25 % more buckets, so that one network cannot fill the store. As the store becomes
+/// full, the maximum for each network decreases.
 ///
 /// # Bans
 ///
@@ -77,10 +77,10 @@ impl MemoryStore {
     /// Sets the approximate maximum number of keys of one network. The maximum for all networks together is 25 %
     /// higher.
     ///
-    /// If two policies use a key, the key counts as two keys. The default is 100,000 keys. They need about 40 MB of
-    /// memory for one network, or 50 MB for several networks. The minimum is 1. With a maximum of zero, the builder of
-    /// a guard returns [`BuildError::MaxKeys`](crate::BuildError::MaxKeys). This method removes all buckets from the
-    /// store.
+    /// If two policies use a key, the key counts as two keys. The default maximum is 100,000 keys. A full store with
+    /// the default maximum needs about 40 MB of memory for one network, or 50 MB for several networks. The lowest valid
+    /// maximum is 1. With a maximum of zero, the builder of a guard returns
+    /// [`BuildError::MaxKeys`](crate::BuildError::MaxKeys). This method removes all buckets from the store.
     #[must_use]
     pub fn max_keys(mut self, max_keys: usize) -> Self {
         self.max_keys = max_keys;

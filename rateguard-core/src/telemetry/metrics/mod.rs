@@ -45,11 +45,11 @@
 //! | `closed` | no component, because the store did not answer. The request was rejected |
 //! | `shadow` | a policy in shadow mode, or candidate quotas that are not enforced for the key. No request was denied |
 //!
-//! No label contains a part of a key. A program may choose a quota for each request, so the number of quotas has no
+//! No label contains a part of a key. A program can choose a quota for each request, so the number of quotas has no
 //! maximum. Therefore a guard reports only the first [`MAX_PAIRS`] pairs of a policy and a quota. For all further
 //! pairs, the labels `policy` and `quota` have the value `other`. Two kinds of policies are registered before the first
-//! request, so that their pairs come first: the policies of the guard, and the limits of an HTTP adapter whose quotas
-//! do not depend on the request.
+//! request, so that their pairs are among the first: the policies of the guard, and the limits of an HTTP adapter whose
+//! quotas are the same for all requests.
 //!
 //! # When checks are counted
 //!

@@ -11,7 +11,7 @@ use crate::{Algorithm, store::Store};
 
 /// Verifies that a store satisfies the contract of [`Store`] with each algorithm in `algorithms`.
 ///
-/// The suite uses random keys, so the store may already contain other data.
+/// The suite uses random keys, so the store does not need to be empty.
 ///
 /// ```
 /// use actix_rateguard_core::{Algorithm, MemoryStore, test_util::{ManualClock, Time, conformance}};
