@@ -6,6 +6,9 @@
 //! curl -i -d 'name=ann&password=right' 127.0.0.1:8080/login  # 200, not counted
 //! curl -i -d 'name=ann&password=wrong' 127.0.0.1:8080/login  # 401; the sixth request is a 429
 //! ```
+//!
+//! In a project of your own, this program also needs the dependency
+//! `serde = { version = "1", features = ["derive"] }`.
 
 use actix_rateguard::{RateGuard, rate_limit};
 use actix_web::{App, HttpResponse, HttpServer, Responder, post, web};

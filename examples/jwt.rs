@@ -6,6 +6,9 @@
 //! curl -i -H 'Authorization: Bearer forged' 127.0.0.1:8080/search  # 401, not counted
 //! curl -i 127.0.0.1:8080/search                                    # 403: this limit needs a key
 //! ```
+//!
+//! In a project of your own, this program also needs the dependencies `chrono = "0.4"`,
+//! `jwt-compact = "0.8"` and `serde = { version = "1", features = ["derive"] }`.
 
 #![allow(clippy::print_stdout, reason = "it prints tokens")]
 

@@ -9,6 +9,9 @@
 //!
 //! With `REDIS_URL=redis://127.0.0.1:6379`, there are also metrics of Redis: its latency, and its errors when you stop
 //! it. `dashboards/rateguard.json` is a Grafana dashboard of these metrics.
+//!
+//! In a project of your own, this program also needs the feature `metrics` of `actix-rateguard`, and the
+//! dependency `metrics-exporter-prometheus = "0.18"`.
 
 use std::{env, error::Error, time::Duration};
 

@@ -14,6 +14,8 @@
 //! operator 127.0.0.1:8080/operator/ban -d '{"policy": "login", "address": "127.0.0.1", "for_seconds": 600}'
 //! operator 127.0.0.1:8080/operator/unban -d '{"policy": "login", "address": "127.0.0.1"}'
 //! ```
+//!
+//! In a project of your own, this program also needs the feature `operator` of `actix-rateguard`.
 
 use std::env;
 

@@ -10,6 +10,8 @@
 //! curl -i -H 'X-Account: pro-7' 127.0.0.1:8080/report           # the plans are also in the file
 //! git checkout examples/rateguard.toml
 //! ```
+//!
+//! In a project of your own, this program also needs the feature `config` of `actix-rateguard`.
 
 use actix_rateguard::{Plan, RateGuard, rate_limit};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, Responder, get, post};

@@ -7,6 +7,9 @@
 //!
 //! `actix_rateguard::headers` is the crate `actix-rateguard-headers`. It depends neither on actix nor on an HTTP
 //! client, so a client needs only that crate.
+//!
+//! In a project of your own, this program also needs the feature `read-headers` of `actix-rateguard`, and the
+//! dependency `ureq = "3"`.
 
 #![allow(clippy::print_stdout, reason = "it prints its requests")]
 

@@ -135,8 +135,8 @@ impl AccessList {
     /// Returns whether the list allows or denies the address of a client.
     ///
     /// Two kinds of addresses can be denied but never allowed. If the search for the client found only a proxy, any
-    /// client behind this proxy may have sent the request, so the list does not allow the address of the proxy. Any
-    /// tunnel relay can write any IPv4 address, so the list does not allow the IPv4 address in a tunnel address.
+    /// client behind this proxy can be the sender of the request, so the list does not allow the address of the proxy.
+    /// Any tunnel relay can write any IPv4 address, so the list does not allow the IPv4 address in a tunnel address.
     ///
     /// A client without an address may have any of the denied addresses. Only a trusted proxy on a Unix socket has no
     /// denied address.

@@ -71,7 +71,7 @@ use proc_macro::TokenStream;
 ///   addresses of one /64 network have the same key. An IPv4-mapped IPv6 address has the key of the IPv4 address.
 /// - `"ip/48"`: the same address as for `"ip"`, but all IPv6 addresses of one /48 network have the same key. The number
 ///   is a prefix length from 32 to 128 bits.
-/// - `"user"`: the `UserId` that the application's authentication has put into the request's extensions.
+/// - `"user"`: the `UserId` that the application's authentication middleware has put into the request's extensions.
 /// - `"identity"`: the user that actix-identity has authenticated. This key requires the feature `actix-identity`.
 /// - `"session:user_id"`: a value in the session of actix-session. This key requires the feature `actix-session`.
 /// - `"bearer"`: the credential in the header `Authorization: Bearer`.

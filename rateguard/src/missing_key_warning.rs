@@ -7,6 +7,7 @@ use actix_web::HttpRequest;
 
 use crate::{
     Caller, MissingKey,
+    inventory::LimitKind,
     key::{BuiltinKey, IDENTITY_VERSION, SESSION_VERSION},
     key_probe::KeyProbe,
     limit_context::{LimitContext, Purpose},
@@ -16,6 +17,7 @@ use crate::{
 /// The properties of a limit that the warning contains.
 pub(crate) struct ProbedLimit<'a> {
     pub(crate) limit: LimitName<'a>,
+    pub(crate) kind: LimitKind,
     /// The key in the notation of the macro attribute, or another text if a function reads the key.
     pub(crate) key: Cow<'a, str>,
     pub(crate) missing: MissingKey,
@@ -60,7 +62,7 @@ pub(crate) fn record_key<'a>(
             target: "rateguard",
             "{limit}: none of its first {count} requests had the key. {}. {}",
             consequence(limit.missing),
-            advice(missing.first(), request),
+            advice(missing.first(), limit.kind, request),
         );
     }
 }
@@ -95,21 +97,36 @@ fn consequence(missing: MissingKey) -> &'static str {
 
 /// Returns the advice in the warning: what to check if requests lack this part of the key. `None` means that a function
 /// reads the key. `request` is the last of these requests.
-fn advice(part: Option<&KeyPart>, request: &HttpRequest) -> Cow<'static, str> {
+///
+/// The order of the middlewares concerns only a limit in a middleware: all middlewares run before the limit of a macro
+/// attribute. Extractors run after all limits.
+fn advice(part: Option<&KeyPart>, kind: LimitKind, request: &HttpRequest) -> Cow<'static, str> {
     match part {
-        Some(KeyPart::User) => {
-            "If users are authenticated, register the authentication after the limit, so that it runs first, and let it insert a `UserId` into the extensions of the request".into()
+        Some(KeyPart::User) => match kind {
+            LimitKind::Attribute => "If users are authenticated, a middleware around the handler must insert a `UserId` into the extensions of the request. An extractor cannot insert it in time, because extractors run after the limit",
+            LimitKind::Middleware => "If users are authenticated, register the authentication after the limit, so that it runs first. The authentication must be a middleware that inserts a `UserId` into the extensions of the request. An extractor cannot insert it in time, because extractors run after the limit",
         }
+        .into(),
         Some(KeyPart::Identity) => {
+            let order = match kind {
+                LimitKind::Attribute => "wrap the application with the middlewares of actix-identity and actix-session",
+                LimitKind::Middleware => "register the middlewares of actix-identity and actix-session after the limit, so that they run first",
+            };
             format!(
-                "If users are authenticated, register the middlewares of actix-identity after the limit, so that they run first. They must be of the versions actix-identity {IDENTITY_VERSION} and actix-session {SESSION_VERSION}: RateGuard does not find the identities of other versions"
+                "If users are authenticated, {order}. They must be of the versions actix-identity {IDENTITY_VERSION} and actix-session {SESSION_VERSION}: RateGuard does not find the identities of other versions"
             )
             .into()
         }
-        Some(KeyPart::Session(name)) => format!(
-            "Register the middleware of actix-session after the limit, so that it runs first, and check the name `{name}`. The middleware must be of actix-session {SESSION_VERSION}: RateGuard does not find the sessions of other versions"
-        )
-        .into(),
+        Some(KeyPart::Session(name)) => {
+            let order = match kind {
+                LimitKind::Attribute => "Wrap the application with the middleware of actix-session",
+                LimitKind::Middleware => "Register the middleware of actix-session after the limit, so that it runs first",
+            };
+            format!(
+                "{order}, and check the name `{name}`. The middleware must be of actix-session {SESSION_VERSION}: RateGuard does not find the sessions of other versions"
+            )
+            .into()
+        }
         Some(KeyPart::Bearer) => {
             "Check whether clients send `Authorization: Bearer`, and whether a proxy removes it".into()
         }
@@ -128,13 +145,21 @@ fn advice(part: Option<&KeyPart>, request: &HttpRequest) -> Cow<'static, str> {
                 }
                 None => String::new(),
             };
-            format!(
-                "Check the name of the route parameter `{name}`{route}. A limit around an application runs before actix-web reads route parameters"
-            )
-            .into()
+            let note = match kind {
+                LimitKind::Attribute => "",
+                LimitKind::Middleware => ". A limit around an application runs before actix-web reads route parameters",
+            };
+            format!("Check the name of the route parameter `{name}`{route}{note}").into()
         }
         Some(KeyPart::Ip | KeyPart::IpNetwork(_) | KeyPart::Global) | None => {
-            "Check why the key function returns no key. If it depends on another middleware, register that middleware after the limit, so that it runs first".into()
+            let order = match kind {
+                LimitKind::Attribute => "check whether this middleware wraps the handler",
+                LimitKind::Middleware => "register this middleware after the limit, so that it runs first",
+            };
+            format!(
+                "Check why the key function returns no key. If it reads a value that a middleware inserts, {order}. It cannot read a value that an extractor inserts, because extractors run after the limit"
+            )
+            .into()
         }
     }
 }

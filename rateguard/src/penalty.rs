@@ -16,8 +16,9 @@ use crate::{added_units::AddedUnits, request_state::RequestState};
 /// attributes. If no limit of a macro attribute applies to the request, the limits of the innermost middleware that has
 /// a limit for the request count the penalty.
 ///
-/// If all limits that are closest to the handler are in shadow mode, the limits of the middlewares around them count
-/// the penalty, too, up to and including the first middleware with an enforced limit.
+/// If all limits that are closest to the handler are in shadow mode, the penalty also applies to the closest middleware
+/// around the handler that has an enforced limit. Middlewares between this middleware and the handler count the
+/// penalty, too.
 ///
 /// A penalty has no effect if no limit applies to the request. If the route has no limit, the guard logs one warning
 /// for this route.

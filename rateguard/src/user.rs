@@ -5,7 +5,8 @@ use std::fmt;
 /// The id of the authenticated user. The key [`user`](crate::key::user) reads this id.
 ///
 /// After the application's authentication has verified the user, it must insert the `UserId` into the request's
-/// extensions:
+/// extensions. The authentication must be a middleware. An extractor runs after the limit, so an extractor inserts the
+/// `UserId` too late.
 ///
 /// ```
 /// # use actix_web::{HttpMessage, dev::ServiceRequest};

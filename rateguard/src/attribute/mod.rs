@@ -21,6 +21,7 @@ use crate::{
     client,
     count_rule::CountRule,
     enforce::{Admission, enforce},
+    inventory::LimitKind,
     key_probe::KeyProbe,
     limit_check::{LimitCheck, LimitChecks},
     limit_context::{LimitContext, Purpose},
@@ -261,6 +262,7 @@ impl LimitInputs {
         let caller = self.caller.map_err(NotChecked::Failed)?;
         record_key(context, &self.limit.key_probe, &caller, request, || ProbedLimit {
             limit: self.limit.limit_name(),
+            kind: LimitKind::Attribute,
             key: match &overrides.key {
                 Some(key) => key.notation().into(),
                 None => self.limit.key_notation().into(),

@@ -54,8 +54,9 @@ pub fn ip_network(ipv6_bits: u8) -> BuiltinKey {
 /// Returns a key that reads the authenticated user from the request: the [`UserId`](crate::UserId) in the request's
 /// extensions. Its notation in the macro attribute is `"user"`.
 ///
-/// The application's authentication must run before the limit. In actix-web, the middleware that is registered last
-/// runs first, so register the authentication after the limit.
+/// The application's authentication must be a middleware that runs before the limit. In actix-web, the middleware that
+/// is registered last runs first, so register the authentication after a limit in a middleware. An extractor runs after
+/// every limit, so an extractor inserts the `UserId` too late.
 #[must_use]
 pub fn user() -> BuiltinKey {
     PartSource::User.into()

@@ -21,7 +21,7 @@ pub(super) fn id(request: &HttpRequest) -> Option<String> {
         if LOG.try_emit().is_some() {
             log::error!(
                 target: "rateguard",
-                "a limit has the key `identity`, but no `IdentityMiddleware` of actix-identity {VERSION} has handled the request before the limit, so the request has no key. Register the middlewares of actix-identity after the limit, so that they run first. RateGuard does not find the identities of another version of actix-identity"
+                "a limit has the key `identity`, but no `IdentityMiddleware` of actix-identity {VERSION} has handled the request before the limit, so the request has no key. Wrap the application with the middlewares of actix-identity. If the limit is also a middleware, register them after the limit, so that they run first. RateGuard does not find the identities of another version of actix-identity"
             );
         }
         return None;

@@ -16,7 +16,7 @@ use crate::{
     Caller, Plan, Policy, RateGuard, RequestCost,
     applicability::LimitScope,
     error::NameConflict,
-    inventory::{FUNCTION, NameClaim},
+    inventory::{FUNCTION, LimitKind, NameClaim},
     key_probe::KeyProbe,
     limit_check::LimitCheck,
     limit_context::LimitContext,
@@ -148,6 +148,7 @@ impl MiddlewareLimit {
         };
         record_key(context, &self.key_probe, &caller, request, || ProbedLimit {
             limit: self.limit_name(),
+            kind: LimitKind::Middleware,
             key: match &overrides.key {
                 Some(key) => key.notation().into(),
                 None => self.key_notation.as_deref().unwrap_or(FUNCTION).into(),

@@ -1,10 +1,12 @@
 //! Tests the warning about a limit whose key no request has.
 
+use std::future::{Ready, ready};
+
 use actix_rateguard::{Limit, RateGuard, RateLimit, UserId, rate_limit};
 use actix_web::{
-    App, Error, HttpMessage, HttpRequest,
+    App, Error, FromRequest, HttpMessage, HttpRequest,
     body::MessageBody,
-    dev::{ServiceRequest, ServiceResponse},
+    dev::{Payload, ServiceRequest, ServiceResponse},
     get,
     middleware::{Next, from_fn},
     test::{TestRequest, init_service},
@@ -50,7 +52,8 @@ async fn limit_outside_the_authentication_is_logged_after_100_requests() {
         "WARN limit `outside` at tests/integration/without_redis/missing_keys.rs:",
         " with the key `user`: none of its first 100 requests had the key. ",
         "Requests without the key are counted by address. ",
-        "register the authentication after the limit",
+        "register the authentication after the limit, so that it runs first. ",
+        "An extractor cannot insert it in time, because extractors run after the limit",
     ] {
         assert!(lines[0].contains(part), "{part}: {lines:?}");
     }
@@ -103,6 +106,25 @@ async fn warning_names_the_missing_part_and_the_consequence() {
     }
 }
 
+/// An extractor that authenticates the user, which is too late for every limit.
+struct User;
+
+impl FromRequest for User {
+    type Error = Error;
+    type Future = Ready<Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        request.extensions_mut().insert(UserId::new("ann"));
+        ready(Ok(Self))
+    }
+}
+
+#[get("/extractor")]
+#[rate_limit(rate = "1000/minute", name = "extractor", key = "user")]
+async fn extractor(_user: User) -> &'static str {
+    "ok"
+}
+
 #[get("/no-user")]
 #[rate_limit(rate = "1000/minute", name = "no-user", key = |_: &HttpRequest| None::<String>)]
 async fn no_user() -> &'static str {
@@ -128,7 +150,43 @@ async fn attribute_whose_key_function_returns_no_key_is_logged() {
     statuses(&app, 1, "/no-user", 250).await;
     let lines = warnings("no-user");
     assert_eq!(lines.len(), 1, "{lines:?}");
-    assert!(lines[0].contains("with the key `function`") && lines[0].contains("the key function"));
+    assert!(lines[0].contains("with the key `function`"), "{lines:?}");
+    let advice = "Check why the key function returns no key. If it reads a value that a middleware inserts, check whether this middleware wraps the handler. ";
+    assert!(lines[0].contains(advice), "{lines:?}");
+}
+
+#[actix_web::test]
+async fn middleware_whose_key_function_returns_no_key_is_logged() {
+    let guard = RateGuard::in_memory();
+    let limit = limit("no-value", "ip").key(|_: &HttpRequest| None::<String>);
+    let app = App::new().wrap(RateLimit::new(&guard, limit));
+    let app = init_service(app.route("/", web::get().to(async || "ok"))).await;
+    statuses(&app, 1, "/", 100).await;
+    let lines = warnings("no-value");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    for part in [
+        "If it reads a value that a middleware inserts, register this middleware after the limit, so that it runs first. ",
+        "It cannot read a value that an extractor inserts, because extractors run after the limit",
+    ] {
+        assert!(lines[0].contains(part), "{part}: {lines:?}");
+    }
+}
+
+#[actix_web::test]
+async fn attribute_does_not_find_the_user_of_an_extractor_and_the_warning_says_so() {
+    log_lines::collect();
+    let app = app!(RateGuard::in_memory(), extractor);
+    statuses(&app, 1, "/extractor", 100).await;
+    let lines = warnings("extractor");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    for part in [
+        "a middleware around the handler must insert a `UserId`",
+        "An extractor cannot insert it in time, because extractors run after the limit",
+    ] {
+        assert!(lines[0].contains(part), "{part}: {lines:?}");
+    }
+    // The order of the middlewares does not matter to an attribute.
+    assert!(!lines[0].contains("runs first"), "{lines:?}");
 }
 
 #[actix_web::test]
