@@ -25,7 +25,7 @@ use crate::{
 /// # Ok::<(), actix_rateguard_grammar::BanSpecError>(())
 /// ```
 ///
-/// The option `bantime.increment` of the tool fail2ban works in a similar way.
+/// The option `bantime.increment` of the tool fail2ban also makes each ban of a client longer than the last one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ban {
     offences: Quota,

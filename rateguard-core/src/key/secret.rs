@@ -36,8 +36,8 @@ impl KeySecret {
         Some(Self { inner: state(0x36), outer: state(0x5c) })
     }
 
-    /// Returns the key that the store receives. It is the first 128 bits of the HMAC-SHA-256 (RFC 2104) of the
-    /// key's digest.
+    /// Returns the key that the store receives in place of `key`: the first 128 bits of the HMAC-SHA-256 (RFC 2104) of
+    /// the digest of `key`, with this secret.
     pub fn seal(&self, key: &Key) -> Key {
         Key::of_digest(&self.hmac(key.digest())).in_network(key.network())
     }

@@ -33,7 +33,7 @@ impl RedisTls {
         Self::default()
     }
 
-    /// Sets the certificate authorities that can sign the certificate of the server, in PEM format. TLS then does not
+    /// Sets the certificate authorities, in PEM format, that can sign the certificate of the server. TLS then does not
     /// use the certificate authorities of the system.
     pub fn ca_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.authorities = Some(pem.into());

@@ -105,8 +105,8 @@ impl RateLimits {
     /// applies determines the result:
     ///
     /// - If the response has a valid `Retry-After`, the result is the wait in this field.
-    /// - If at least one limit has no remaining units, the result is the longest reset of all limits without remaining
-    ///   units. If none of them has a reset, the result is `None`.
+    /// - If at least one limit has no remaining units, the result is the longest time until a reset of these
+    ///   limits. If none of them has a reset, the result is `None`.
     /// - If at least one limit reports its remaining units, the result is zero.
     /// - If no rule above applies, the result is `None`.
     ///

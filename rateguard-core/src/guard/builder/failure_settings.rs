@@ -65,7 +65,7 @@ impl<S> RateGuardBuilder<S> {
     }
 
     /// Sets how long this process caches a denial, to deny the same check again without a store call. A cached denial
-    /// expires earlier if the bucket can have room earlier. Every duration is a valid value for `max`, and zero
+    /// expires before this time if the bucket can have room sooner. Every duration is a valid value for `max`, and zero
     /// disables the cache. Default: 250 ms on Redis and Upstash, and zero with a [`store`](RateGuardBuilder::store) of
     /// your own. With 250 ms, a client that repeats a denied check causes about four store calls per second.
     ///
