@@ -17,7 +17,7 @@ pub(crate) struct CleanupFailure {
 }
 
 pub(crate) static REFUND_FAILURE: CleanupFailure = CleanupFailure {
-    message: "failed to refund requests, so they count although their responses do not",
+    message: "failed to refund requests whose responses do not count, so these requests still count",
     log: ThrottledLog::new(),
 };
 pub(crate) static PENALTY_FAILURE: CleanupFailure =

@@ -102,7 +102,7 @@ fn script_that_cannot_run_is_logged_at_start_and_in_the_health() {
         let guard = RateGuard::redis(url).prefix("test").build().unwrap();
         let address = format!("ERROR connected to Redis at 127.0.0.1:{}", server.port());
         let line = eventually("the message is logged", || log_lines::with(&address).pop());
-        assert!(line.contains("but it cannot run the script of the limits: "), "{line}");
+        assert!(line.contains("but this server cannot run the script of the limits: "), "{line}");
         assert!(reason.split('|').any(|reason| line.contains(reason)), "{reason}: {line}");
         assert!(!line.contains("hunter2"), "{line}");
         // No check has failed.

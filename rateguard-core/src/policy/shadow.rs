@@ -29,8 +29,8 @@ impl Policy {
     /// - The guard bans no key, even if the policy has a [`ban`](Self::ban).
     /// - If the store does not answer, the guard admits requests, whatever failure mode [`on_error`](Self::on_error)
     ///   sets.
-    /// - The policy has no [candidate](Self::candidate), because a candidate needs enforced quotas. This method
-    ///   removes the candidate.
+    /// - The policy cannot have [candidate quotas](Self::candidate), because the guard tries candidate quotas beside
+    ///   quotas that it enforces. So this method removes a candidate that was set before.
     ///
     /// When you enforce the policy after a time in shadow mode, the units that the policy counted in shadow mode still
     /// count.

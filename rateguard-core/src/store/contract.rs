@@ -105,7 +105,7 @@ pub trait Store: Send + Sync {
         0
     }
 
-    /// Returns the reason why an operation on these buckets had no result before its deadline.
+    /// Returns the reason why an operation on the buckets of `requests` did not end before the deadline.
     ///
     /// - [`StoreError::Timeout`], the default, means that the store does not reply.
     /// - [`StoreError::Overloaded`] means that the store replies, but too many operations of this process wait for

@@ -4,8 +4,8 @@ use std::fmt;
 
 /// The certificates for TLS connections to Redis (`rediss://`) or Upstash (`https://`).
 ///
-/// By default, one of the certificate authorities of the system must have signed the certificate of the server, and
-/// the client sends no certificate.
+/// By default, a certificate authority that the operating system trusts must have signed the certificate of the server.
+/// The client sends no certificate.
 ///
 /// ```no_run
 /// # use actix_rateguard_core::{RateGuard, builder::RedisTls};

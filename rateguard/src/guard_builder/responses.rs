@@ -28,8 +28,8 @@ impl<S> RateGuardBuilder<S> {
     /// [`HeaderDialect`]. With an empty list, the guard writes none of these fields. Default:
     /// [`HeaderDialect::XRateLimit`], which most clients support.
     ///
-    /// With every list, and even with an empty list, the response to a denied request has `Retry-After`. A request that
-    /// can never be allowed gets no `Retry-After`. If two formats of the list write the same field, such as
+    /// The list does not affect `Retry-After`: a denied request that can be allowed later gets it, even with an empty
+    /// list. If two formats of the list write the same field, such as
     /// `XRateLimit` and `XRateLimitEpoch`, [`build`](Self::build) returns an error.
     ///
     /// ```

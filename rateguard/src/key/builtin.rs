@@ -44,7 +44,7 @@ pub fn ip() -> BuiltinKey {
 /// # Panics
 ///
 /// The function panics if `ipv6_bits` is not from 32 to 128. The panic occurs when the application creates the key, not
-/// when a request arrives. To handle the error, parse the notation: `"ip/48".parse::<BuiltinKey>()`.
+/// when a request arrives. To get an error instead of a panic, parse the notation: `"ip/48".parse::<BuiltinKey>()`.
 #[must_use]
 #[track_caller]
 pub fn ip_network(ipv6_bits: u8) -> BuiltinKey {
@@ -82,7 +82,7 @@ pub fn identity() -> BuiltinKey {
 /// # Panics
 ///
 /// The function panics if `name` is empty. The panic occurs when the application creates the key, not when a request
-/// arrives. To handle the error, parse the notation: `"session:user_id".parse::<BuiltinKey>()`.
+/// arrives. To get an error instead of a panic, parse the notation: `"session:user_id".parse::<BuiltinKey>()`.
 #[cfg(feature = "actix-session")]
 #[must_use]
 #[track_caller]
@@ -121,7 +121,8 @@ pub fn global() -> BuiltinKey {
 /// # Panics
 ///
 /// The function panics if `name` is not a valid header name. The panic occurs when the application creates the key, not
-/// when a request arrives. To handle the error, parse the notation: `"header:X-Api-Key".parse::<BuiltinKey>()`.
+/// when a request arrives. To get an error instead of a panic, parse the notation:
+/// `"header:X-Api-Key".parse::<BuiltinKey>()`.
 #[must_use]
 #[track_caller]
 pub fn header(name: &str) -> BuiltinKey {
@@ -139,7 +140,8 @@ pub fn header(name: &str) -> BuiltinKey {
 /// # Panics
 ///
 /// The function panics if `name` is not a valid cookie name. The panic occurs when the application creates the key, not
-/// when a request arrives. To handle the error, parse the notation: `"cookie:session".parse::<BuiltinKey>()`.
+/// when a request arrives. To get an error instead of a panic, parse the notation:
+/// `"cookie:session".parse::<BuiltinKey>()`.
 #[must_use]
 #[track_caller]
 pub fn cookie(name: &str) -> BuiltinKey {
@@ -162,7 +164,8 @@ pub fn cookie(name: &str) -> BuiltinKey {
 /// # Panics
 ///
 /// The function panics if `name` is not a valid parameter name. The panic occurs when the application creates the key,
-/// not when a request arrives. To handle the error, parse the notation: `"path:tenant".parse::<BuiltinKey>()`.
+/// not when a request arrives. To get an error instead of a panic, parse the notation:
+/// `"path:tenant".parse::<BuiltinKey>()`.
 #[must_use]
 #[track_caller]
 pub fn path(name: &str) -> BuiltinKey {

@@ -16,7 +16,8 @@ use crate::{
     },
 };
 
-/// Marks a [`RateGuardBuilder`] whose guard counts in Redis, at the server, cluster or service of a URL.
+/// Marks a [`RateGuardBuilder`] whose guard counts in Redis. The URL names a single server, a Redis Cluster, or a
+/// service that Redis Sentinel monitors.
 /// [`RateGuard::redis`] returns such a builder.
 pub struct Redis {
     url: String,

@@ -43,7 +43,7 @@ impl ScriptLog {
                 self.failure_logged_at = Some(Instant::now());
                 log::error!(
                     target: "rateguard",
-                    "connected to {server}, but it cannot run the script of the limits: {}. The guard tests it every second; until it runs, the failure mode of each policy applies",
+                    "connected to {server}, but this server cannot run the script of the limits: {}. The guard tests the script every second; until the script runs, the failure mode of each policy applies",
                     it.reason
                 );
             }
