@@ -12,6 +12,7 @@ pub mod plain;
 pub mod plot;
 pub mod redis_bench;
 pub mod redis_process;
+pub mod script_bench;
 pub mod settings;
 pub mod tasks;
 #[cfg(feature = "telemetry")]

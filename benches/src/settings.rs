@@ -1,6 +1,6 @@
 //! The command line options.
 
-use std::{env, time::Duration};
+use std::{env, path::PathBuf, time::Duration};
 
 use crate::BenchResult;
 
@@ -13,10 +13,12 @@ pub struct Settings {
     pub duration: Duration,
     /// Only measurements whose name contains this word.
     pub only: String,
+    /// A script of another version, which `script` measures in the same rounds.
+    pub baseline: Option<PathBuf>,
 }
 
 impl Settings {
-    /// Parses `--rounds N`, `--seconds S` and `--only WORD`. The default is 5 rounds.
+    /// Parses `--rounds N`, `--seconds S`, `--only WORD` and `--baseline FILE`. The default is 5 rounds.
     ///
     /// # Errors
     ///
@@ -31,7 +33,8 @@ impl Settings {
     ///
     /// If an argument is unknown or invalid.
     pub fn read_or(rounds: usize) -> BenchResult<Self> {
-        let mut settings = Self { rounds, duration: Duration::from_secs(3), only: String::new() };
+        let mut settings =
+            Self { rounds, duration: Duration::from_secs(3), only: String::new(), baseline: None };
         let mut args = env::args().skip(1);
         while let Some(name) = args.next() {
             let value = args.next().ok_or_else(|| format!("expected a value after {name}"))?;
@@ -39,7 +42,11 @@ impl Settings {
                 "--rounds" => settings.rounds = value.parse()?,
                 "--seconds" => settings.duration = Duration::try_from_secs_f64(value.parse()?)?,
                 "--only" => settings.only = value,
-                _ => return Err("expected --rounds N, --seconds S or --only WORD".into()),
+                "--baseline" => settings.baseline = Some(value.into()),
+                _ => {
+                    let expected = "--rounds N, --seconds S, --only WORD or --baseline FILE";
+                    return Err(format!("expected {expected}").into());
+                }
             }
         }
         Ok(settings)

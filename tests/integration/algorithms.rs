@@ -228,11 +228,11 @@ async fn redis_clock_step_back_does_not_deny_keys_permanently() {
     let guard = server.guard("back");
     let mut client = server.client();
     for (algorithm, _) in Algorithm::NAMES {
-        // The name of the hash field that contains a time stamp.
-        let field = match algorithm {
-            Algorithm::FixedWindow | Algorithm::SlidingWindowCounter => "start",
-            Algorithm::TokenBucket => "at",
-            // A log is not a hash. `backward_server_clock_step_locks_out_no_client` tests it.
+        // The position of the time stamp in the record.
+        let position = match algorithm {
+            Algorithm::FixedWindow => 1,
+            Algorithm::SlidingWindowCounter | Algorithm::TokenBucket => 8,
+            // A log is not a record. `backward_server_clock_step_locks_out_no_client` tests it.
             Algorithm::SlidingWindow => continue,
         };
         let quota: Quota = "2/300ms".parse().unwrap();
@@ -241,13 +241,15 @@ async fn redis_clock_step_back_does_not_deny_keys_permanently() {
         while guard.allows(&policy, &Key::global()).await {}
         let names: Vec<String> =
             redis::cmd("KEYS").arg(format!("back:*:{algorithm}")).query(&mut client).unwrap();
-        let at: u64 = redis::cmd("HGET").arg(&names[0]).arg(field).query(&mut client).unwrap();
+        let record: Vec<u8> = redis::cmd("GET").arg(&names[0]).query(&mut client).unwrap();
+        let (mut bytes, stamp) = ([0; 8], position..position + 7);
+        bytes[1..].copy_from_slice(&record[stamp.clone()]);
         // A counter stores the start of a window. Therefore the test moves the time stamps by one hour, which is a
         // multiple of the window.
-        let future = at + 3_600_000_000;
-        let _: u64 =
-            redis::cmd("HSET").arg(&names[0]).arg(field).arg(future).query(&mut client).unwrap();
-        let _: u64 = redis::cmd("PERSIST").arg(&names[0]).query(&mut client).unwrap();
+        let future = u64::from_be_bytes(bytes) + 3_600_000_000;
+        let mut record = record;
+        record[stamp].copy_from_slice(&future.to_be_bytes()[1..]);
+        let _: () = redis::cmd("SET").arg(&names[0]).arg(&record).query(&mut client).unwrap();
         // The client always waits for half of `retry_after` before the next check. The checks that arrive too early
         // must not extend the wait.
         let start = std::time::Instant::now();

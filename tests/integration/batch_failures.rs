@@ -5,6 +5,7 @@ use crate::support::{lua::SOURCE, redis_server::RedisServer};
 
 const FIXED: &str = "fixed_window 60000000 5 12000000 1";
 const TOKENS: &str = "token_bucket 60000000 5 12000000 1";
+const SORTED_SET: &str = "sliding_window_sorted_set 60000000 5 0 1";
 const WRONGTYPE: &str = "WRONGTYPE";
 
 /// Calls the script with the buckets `count` and `broken`. The Redis key of `broken` is a list, so the script cannot
@@ -109,13 +110,13 @@ fn check_before_reset_is_denied_when_batch_is_rerun() {
 fn failed_expiry_fails_no_reset_in_its_batch() {
     let server = RedisServer::start();
     let mut connection = server.client();
-    call_script(&mut connection, &[TOKENS], &["debit 0 1 1 5"], "1 1");
+    call_script(&mut connection, &[SORTED_SET], &["debit 0 1 1 5"], "1 1");
     let _: () =
         redis::cmd("ACL").arg(&["SETUSER", "default", "-pexpire"]).query(&mut connection).unwrap();
-    // Without the permission for `PEXPIRE`, the script cannot set an expiry. The reset of a token bucket sets no
-    // expiry, so the reset succeeds. The check creates a key, which needs an expiry, so the check fails.
+    // Without the permission for `PEXPIRE`, the script cannot set the expiry of a sorted set. A reset sets no expiry, so
+    // it succeeds. The check creates a key, which needs an expiry, so the check fails.
     let shapes = ["reset 0 1 1 1", "check 0 1 1 1"];
-    let reply = call_script(&mut connection, &[TOKENS], &shapes, "1 1 2 2");
+    let reply = call_script(&mut connection, &[SORTED_SET], &shapes, "1 1 2 2");
     let numbers = reply_numbers(reply, &["can't run this command", "no permissions to run"]);
     assert_eq!((numbers[1], numbers[2]), (1, 5), "expected a full bucket");
     assert_eq!(numbers[5], -2, "expected a failed check");

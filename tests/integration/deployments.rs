@@ -13,7 +13,7 @@ use crate::support::{
 /// docs/redis.md lists these Redis commands: the Redis user of the guard needs the permission to run them.
 pub const COMMANDS: &[&str] = &[
     "evalsha", "eval", "time", "type", "del", "pexpire", "pttl", "append", "getrange", "set",
-    "setrange", "strlen", "hget", "hmget", "hset", "role",
+    "setrange", "strlen", "role",
 ];
 
 fn policies() -> Vec<Policy> {

@@ -15,9 +15,10 @@ use actix_rateguard::{
 use crate::{
     batches, quota_changes,
     support::{
-        lua::{SOURCE, Script, replace_once},
+        lua::{SOURCE, Script, replace_once, with_test_clock},
         redis_server::RedisServer,
     },
+    trace_runner::START,
     traces::{Logs, difference},
 };
 
@@ -78,6 +79,36 @@ fn detected_by_reset_time(old: &str, new: &str) {
     assert_eq!(stores_reset_time(&replace_once(SOURCE, old, new)), Some(false));
 }
 
+/// Asserts that the key of a log expires before its units because of this mutation.
+#[track_caller]
+fn detected_by_extended_expiry(old: &str, new: &str) {
+    assert!(!extends_expiry(&replace_once(SOURCE, old, new)), "no test detects the mutation");
+}
+
+/// Returns whether the script sets a later expiry when it adds a unit to a log much later than the previous unit.
+fn extends_expiry(source: &str) -> bool {
+    let server = RedisServer::start();
+    let (mut client, mut other) = (server.client(), server.client());
+    let key = Key::global();
+    let bucket = Bucket::new("log", 0, &key);
+    let name = bucket.storage_key("later");
+    let mut script = Script::new(&mut client, &with_test_clock(source), "later".to_owned());
+    let request = BucketRequest::new(bucket, "4/hour".parse().unwrap(), 1);
+    // The script sets the expiry at most once in a fiftieth of the window, which is 72 s.
+    [0, 80].into_iter().all(|seconds| {
+        let now = Duration::from_micros(START) + Duration::from_secs(seconds);
+        script.call(Operation::Check, &[request], Some(now)).unwrap();
+        let lifetime: i64 = redis::cmd("PTTL").arg(&name).query(&mut other).unwrap();
+        let _: u64 = redis::cmd("PEXPIRE").arg(&name).arg(60_000).query(&mut other).unwrap();
+        lifetime > 3_600_000
+    })
+}
+
+#[test]
+fn log_expiry_is_extended_with_later_units() {
+    assert!(extends_expiry(SOURCE));
+}
+
 /// Returns whether the buckets of all algorithms store the time of a reset for as long as a client may refund units
 /// that were taken before the reset.
 fn stores_reset_time(source: &str) -> Option<bool> {
@@ -90,15 +121,16 @@ fn stores_reset_time(source: &str) -> Option<bool> {
         let prefix = format!("reset-{}", quota.algorithm());
         let mut script = Script::new(&mut client, source, prefix.clone());
         for (operation, cost) in
-            [(Operation::Check, 4), (Operation::Reset, 1), (Operation::Check, 1)]
+            [(Operation::Check, 1), (Operation::Reset, 1), (Operation::Check, 1)]
         {
             script.call(operation, &[BucketRequest::new(bucket, quota, cost)], None).ok()?;
         }
         let lifetime: i64 =
             redis::cmd("PTTL").arg(bucket.storage_key(&prefix)).query(&mut ttl).unwrap();
-        // For one hour, a client may refund the 4 units that were taken before the reset, so the key must live for
-        // one hour. In a token bucket, the token that was taken after the reset needs only 15 minutes to be refilled.
-        // With the other algorithms, a unit that was taken after the reset counts for one hour anyway.
+        // The refill fills an empty token bucket in one hour. Until then, a refund could return tokens that were taken
+        // before the reset, so the key must live for one hour. The token that was taken after the reset needs only 15
+        // minutes to be refilled. With the other algorithms, a unit that was taken after the reset counts for one hour
+        // anyway.
         stores_all &= lifetime > 3_500_000;
     }
     Some(stores_all)
@@ -210,79 +242,101 @@ macro_rules! mutations {
 mutations! {
     // Mutations of code that all algorithms share.
     denial_counts_some_buckets:
-        detected_by_traces("if is_admitted and part.cost > 0 and not", "if (is_admitted or part.quota.capacity - part.quota.operations.used(bucket) >= part.cost) and part.cost > 0 and not");
+        detected_by_traces("local units = is_admitted and part.takes or 0", "local units = (is_admitted or bucket.used <= part.max_used) and part.takes or 0");
     last_quota_alone_decides:
         detected_by_traces("      is_admitted = false\n    end", "      is_admitted = false\n    else\n      is_admitted = true\n    end");
     cost_above_capacity_gets_a_wait:
         detected_by_traces("exceeds_max_cost = cost > quota.capacity or", "exceeds_max_cost = cost > quota.capacity + 1 or");
     cost_equal_to_capacity_is_denied:
         detected_by_traces("exceeds_max_cost = cost > quota.capacity or", "exceeds_max_cost = cost >= quota.capacity or");
+    limit_is_one_unit_too_high:
+        detected_by_traces("part.max_used = quota.capacity - cost", "part.max_used = quota.capacity - cost + 1");
     peek_counts_units:
-        detected_by_traces("if operation == 'check' or operation == 'debit' then", "if operation ~= 'refund' and operation ~= 'reset' then");
+        detected_by_traces("takes_units = operation == 'check' or operation == 'debit',", "takes_units = operation ~= 'refund' and operation ~= 'reset',");
     reset_has_no_effect:
         detected_by_traces("elseif operation == 'reset' then", "elseif operation == 'never' then");
     cost_above_one_is_ignored:
-        detected_by_traces("add(bucket, part.cost, id)", "add(bucket, min(part.cost, 1), id)");
+        detected_by_traces("takes = is_check_only and 0 or cost,", "takes = is_check_only and 0 or min(cost, 1),");
     algorithm_change_refills:
-        detected_by_lifetimes("      if algorithm_operations.used(bucket) > 0 then\n        algorithm_operations.save(bucket)\n      end\n", "");
+        detected_by_lifetimes("    if bucket.used > 0 then\n      algorithm.save(bucket)\n    end\n", "");
     change_to_log_with_lower_limit_refills:
         detected_by_quota_changes("min(used, max(quota.capacity, MAX_LOG_COST))", "min(used, quota.capacity)");
     change_to_counter_with_lower_limit_refills:
         detected_by_quota_changes("MAX_LOG_COST)) or used\n", "MAX_LOG_COST)) or min(used, quota.capacity)\n");
     key_has_no_expiry:
-        detected_by_lifetimes("run('PEXPIRE', KEYS[index], millis)", "");
+        detected_by_lifetimes("run('PEXPIRE', key, millis)", "");
     key_expiry_is_too_short:
-        detected_by_lifetimes("math.ceil(micros / 1000)", "math.ceil(micros / 1000000)");
+        detected_by_lifetimes("ceil(micros / 1000) +", "ceil(micros / 1000000) +");
 
     // Mutations of the code for batches.
     batch_refund_uses_receipt_of_another_request:
-        detected_by_batches("receipt = receipt + 2 * #shape.parts", "receipt = receipt");
+        detected_by_batches("id + 1, receipt + shape.receipts", "id + 1, receipt");
     batch_uses_quota_of_first_request:
-        detected_by_batches("if bucket.quota == quota then", "if true then");
+        detected_by_batches("if not bucket or bucket.quota ~= part.quota then", "if not bucket then");
     batch_refunds_before_saving:
-        detected_by_batches("  save(index)\n  if operation == 'refund'", "  if operation == 'refund'");
+        detected_by_batches("    save_and_unload(index)\n    if operation == 'refund'", "    if operation == 'refund'");
     batch_loses_units_of_previous_request:
-        detected_by_batches("    additions = {}\n    bucket.additions = additions", "    additions = {}");
+        detected_by_batches("bucket.taken = (bucket.taken or 0) + units", "bucket.taken = units");
+    batch_loses_names_of_previous_request:
+        detected_by_batches("local length = #additions", "local length = 0");
+    batch_reports_state_before_a_refund:
+        detected_by_batches("    load_bucket(index, quota)\n  end\n", "  end\n");
+    batch_reads_entries_of_another_key:
+        detected_by_traces("if chunk_bucket ~= bucket or n", "if not chunk or n");
     batch_requests_share_one_id:
-        detected_by_batches("  id = id + 1\n", "");
+        detected_by_batches("id + 1, receipt + shape.receipts", "id, receipt + shape.receipts");
     batch_reuses_wait_of_another_request:
         detected_by_batches("  local time = times[n]\n", "  local _, time = next(times)\n");
 
     // Mutations of `sliding_window`.
     log_counts_units_one_tick_too_long:
         detected_by_traces("count_after(bucket, cutoff, 1, counted)", "count_after(bucket, cutoff - 1, 1, counted)");
+    log_counts_the_oldest_unit_one_tick_too_long:
+        detected_by_traces("if oldest <= cutoff then", "if oldest < cutoff then");
+    log_waits_for_the_oldest_unit_alone:
+        detected_by_traces("if excess == 1 and oldest then", "if oldest then");
+    log_reads_entries_of_previous_read:
+        detected_by_traces("if first ~= range_first or last ~= range_last then", "if not range_first then");
+    log_reads_wrong_entry_of_a_chunk:
+        detected_by_traces("or n < chunk_last then", "then");
+    log_reads_record_as_entries:
+        detected_by_quota_changes("max(quota.capacity, TAIL_ENTRIES)", "quota.capacity");
+    log_expiry_is_never_extended:
+        detected_by_extended_expiry("or bucket.newest < quota.interval_start then", "then");
+    log_expiry_is_extended_too_late:
+        detected_by_extended_expiry("* 0.02, 400000)", "* 2, 400000)");
     log_counts_expired_units:
-        detected_by_traces("if newest > cutoff then", "if true then");
+        detected_by_traces("if bucket.newest > cutoff then", "if true then");
     log_search_skips_live_units:
         detected_by_traces("if time_of(bucket, middle) > time then", "if time_of(bucket, middle) >= time then");
     log_treats_oldest_unit_as_live:
         detected_by_traces("if high > low and time_of(bucket, high) > time then", "if high > low then");
     log_wait_is_one_unit_short:
-        detected_by_traces("bucket.stored - excess + 1) + bucket.quota.window - now", "math.min(bucket.stored, bucket.stored - excess + 2)) + bucket.quota.window - now");
+        detected_by_traces("time_of(bucket, stored - excess + 1) + quota.window - now", "time_of(bucket, math.min(stored, stored - excess + 2)) + quota.window - now");
     log_admits_one_unit_too_many:
         detected_by_traces("      if excess <= 0 then\n        return 0\n", "      if excess <= 1 then\n        return 0\n");
     log_preserves_future_entries:
-        detected_by_traces("if newest > now then\n      clamp_future_entries", "if newest < 0 then\n      clamp_future_entries");
+        detected_by_traces("if bucket.newest > now then\n      clamp_future_entries", "if bucket.newest < 0 then\n      clamp_future_entries");
     log_refund_has_no_effect:
         detected_by_traces("    if refunded == 0 then\n      return", "    if true then\n      return");
     log_refund_miscounts_units:
-        detected_by_traces("pack(FORMAT, newest, live - refunded, 0)", "pack(FORMAT, newest, math.max(1, live - refunded - 1), 0)");
+        detected_by_traces("encode(FORMAT, newest, live - refunded, 0)", "encode(FORMAT, newest, math.max(1, live - refunded - 1), 0)");
     log_miscounts_added_units:
-        detected_by_traces("string.rep(pack(FORMAT, now, 0, 0), added - 1) .. new", "new");
+        detected_by_traces("rep(encode(FORMAT, now, 0, 0), added - 1) .. new", "new");
     log_drops_live_units:
-        detected_by_traces("cut(bucket.tail, #bucket.tail - ENTRY * stored + 1)", "cut(bucket.tail, #bucket.tail - ENTRY * math.max(0, stored - 1) + 1)");
+        detected_by_traces("if stored == 0 then", "if stored <= 1 then");
     long_log_drops_live_units:
-        detected_by_traces("write(bucket, entries(bucket, live, 1)", "write(bucket, entries(bucket, live - 1, 1)");
+        detected_by_traces("write(key, entries(bucket, used, 1)", "write(key, entries(bucket, used - 1, 1)");
     long_log_reads_void_slots_as_entries:
-        detected_by_traces("-ENTRY * (first + void), -ENTRY * (last + void - 1) - 1", "-ENTRY * first, -ENTRY * (last - 1) - 1");
+        detected_by_traces("first, last = first + void, last + void - 1", "first, last = first, last - 1");
     long_log_appends_after_void_slots:
-        detected_by_traces("if bucket.void == 0 then\n      length", "if true then\n      length");
+        detected_by_traces("if void == 0 then\n      length", "if true then\n      length");
     long_log_loses_count_of_void_slots:
-        detected_by_traces("    call('SETRANGE', key, length - ENTRY, pack(FORMAT, 0, bucket.void + refunded, 0))\n", "");
+        detected_by_traces("    call('SETRANGE', key, length - ENTRY, encode(FORMAT, 0, void + refunded, 0))\n", "");
     long_log_refund_miscounts_units:
-        detected_by_traces("moved .. pack(FORMAT, newest, live - refunded, class)", "moved .. pack(FORMAT, newest, math.max(1, live - refunded - 1), class)");
+        detected_by_traces("moved .. encode(FORMAT, newest, live - refunded, class)", "moved .. encode(FORMAT, newest, math.max(1, live - refunded - 1), class)");
     long_log_refunds_wrong_units:
-        detected_by_traces("length - ENTRY * (slots + bucket.void), moved", "length - ENTRY * (slots - refunded + bucket.void), moved");
+        detected_by_traces("length - ENTRY * (slots + void), moved", "length - ENTRY * (slots - refunded + void), moved");
     log_key_expires_before_longer_window:
         detected_by_lifetimes("if call('PTTL', bucket.key) * 1000 < needed then", "if call('PTTL', bucket.key) * 1000 > needed then");
 
@@ -292,7 +346,7 @@ mutations! {
     sorted_set_calls_are_not_unique:
         detected_by_sorted_set_traces("each_name_chunk(ARGV[1] .. '-' .. whole(id), units,", "each_name_chunk('name', units,");
     sorted_set_counts_units_one_tick_too_long:
-        detected_by_sorted_set_traces("'(' .. whole(now - bucket.quota.window)", "whole(now - bucket.quota.window)");
+        detected_by_sorted_set_traces("'(' .. whole(now - quota.window)", "whole(now - quota.window)");
     sorted_set_drops_live_units:
         detected_by_sorted_set_traces("'-inf', whole(now - window))", "'-inf', whole(now - window + 1))");
     sorted_set_wait_is_one_unit_short:
@@ -304,51 +358,57 @@ mutations! {
     sorted_set_has_no_expiry:
         detected_by_lifetimes("whole(now - window))\n    expire_after(key, window)", "whole(now - window))");
     sorted_set_key_expires_before_longer_window:
-        detected_by_lifetimes("sorted_set.refresh_expiry = extend_expiry", "sorted_set.refresh_expiry = function() end");
+        detected_by_lifetimes("sorted_set.refresh = extend_expiry", "sorted_set.refresh = function() end");
 
     // Mutations of `sliding_window_counter`.
     counter_weight_is_one_tick_ahead:
-        detected_by_traces("math.ceil(state.previous * (state.window - elapsed) / state.window)", "math.ceil(state.previous * (state.window - elapsed - 1) / state.window)");
+        detected_by_traces("ceil(previous * (window - elapsed) / window)", "ceil(previous * (window - elapsed - 1) / window)");
     counter_drops_previous_window:
-        detected_by_traces("bucket.previous, bucket.current = bucket.current, 0", "bucket.previous, bucket.current = 0, 0");
+        detected_by_traces("return new_start, 0, current", "return new_start, 0, 0");
     counter_counts_old_windows:
-        detected_by_traces("elseif bucket.start < start then\n      bucket.previous", "elseif bucket.start > start then\n      bucket.previous");
+        detected_by_traces("elseif start < new_start then", "elseif start > new_start then");
     counter_wait_is_too_long:
-        detected_by_traces("while elapsed > state.elapsed + 1 and weighted(state, elapsed - 1) <= max_units do", "elapsed = math.min(elapsed + 1, state.window)\n    while false do");
+        detected_by_traces("while fits_at > elapsed + 1 and weighted(current, previous, fits_at - 1, window) <= max_units do", "fits_at = math.min(fits_at + 1, window)\n    while false do");
     counter_refund_skips_current_window:
-        detected_by_traces("'current', math.max(0, current - units)", "'current', current");
+        detected_by_traces("current = max(0, current - units)", "current = max(0, current)");
     counter_refunds_units_from_before_a_reset:
-        detected_by_traces("or taken_at <= numbers[5] then", "then");
+        detected_by_traces("or taken_at <= reset_at then", "then");
     counter_expiry_is_too_short:
-        detected_by_lifetimes("expire_after(bucket.key, 2 * bucket.window - bucket.elapsed)", "expire_after(bucket.key, bucket.window / 8)");
+        detected_by_lifetimes("write(bucket.key, record, 2 * window - elapsed)", "write(bucket.key, record, window / 8)");
+    counter_key_expires_before_longer_window:
+        detected_by_lifetimes("bucket.has_expiry = window == quota.window and start == stored_start", "bucket.has_expiry = true");
 
     // Mutations of `fixed_window`.
     fixed_window_lasts_one_tick_too_long:
-        detected_by_traces("if bucket.start + bucket.quota.window <= now then", "if bucket.start + bucket.quota.window < now then");
+        detected_by_traces("start + quota.window <= now then", "start + quota.window < now then");
     fixed_window_admits_one_unit_too_many:
-        detected_by_traces("if bucket.quota.capacity - bucket.count >= units then", "if bucket.quota.capacity - bucket.count >= units - 1 then");
+        detected_by_traces("if bucket.quota.capacity - bucket.used >= units then", "if bucket.quota.capacity - bucket.used >= units - 1 then");
     fixed_window_never_restarts:
-        detected_by_traces("    if bucket.count == 0 then\n      bucket.start = now\n    end\n", "");
+        detected_by_traces("if count == 0 or start + quota", "if start + quota");
     fixed_window_refunds_units_of_past_window:
-        detected_by_traces("and numbers[2] > 0 and taken_at >= numbers[1] then", "and numbers[2] > 0 then");
+        detected_by_traces("      if taken_at >= start then\n        overwrite", "      if true then\n        overwrite");
     fixed_window_has_no_expiry:
-        detected_by_lifetimes("'count', bucket.count)\n    expire_after(bucket.key, bucket.start + bucket.quota.window - now)", "'count', bucket.count)");
+        detected_by_lifetimes("bucket.used, ends), ends - now)", "bucket.used, ends), 0)");
+    fixed_window_key_expires_before_longer_window:
+        detected_by_lifetimes("if ends <= bucket.lives_until then", "if bucket.lives_until > 0 then");
 
     // Mutations of `token_bucket`.
     token_bucket_admits_one_token_too_many:
-        detected_by_traces("local max_debt = math.max(0, quota.capacity - tokens) * quota.units", "local max_debt = math.max(0, quota.capacity - tokens + 1) * quota.units");
+        detected_by_traces("local max_debt = max(0, quota.capacity - tokens) * quota.units", "local max_debt = max(0, quota.capacity - tokens + 1) * quota.units");
     token_bucket_refills_twice_as_fast:
-        detected_by_traces("(now - bucket.at) * bucket.refill)", "(now - bucket.at) * bucket.refill * 2)");
+        detected_by_traces("(now - at) * refill)", "(now - at) * refill * 2)");
     token_bucket_wait_is_too_short:
-        detected_by_traces("return math.ceil(math.max(0, bucket.debt - max_debt) / quota.refill)", "return math.floor(math.max(0, bucket.debt - max_debt) / quota.refill)");
+        detected_by_traces("return ceil(max(0, bucket.debt - max_debt) / quota.refill)", "return floor(max(0, bucket.debt - max_debt) / quota.refill)");
     token_bucket_refunds_refilled_tokens:
-        detected_by_traces("math.max(0, tokens * bucket.units - refilled)", "tokens * bucket.units");
+        detected_by_traces("max(0, tokens * bucket.units - refilled)", "tokens * bucket.units");
     token_bucket_refunds_too_few_tokens:
-        detected_by_traces("math.max(0, tokens * bucket.units - refilled)", "math.max(0, bucket.units - refilled)");
+        detected_by_traces("max(0, tokens * bucket.units - refilled)", "max(0, bucket.units - refilled)");
     token_bucket_refunds_tokens_from_before_a_reset:
         detected_by_traces("or taken_at <= bucket.reset_at then", "then");
     token_bucket_loses_reset_time_too_soon:
-        detected_by_reset_time("expire_after(bucket.key, math.max(bucket.debt / refill, reset_needed))", "expire_after(bucket.key, bucket.debt / refill)");
+        detected_by_reset_time("max(bucket.debt / refill, reset_needed)", "bucket.debt / refill");
     token_bucket_has_no_expiry:
-        detected_by_lifetimes("expire_after(bucket.key, math.max(bucket.debt / refill, reset_needed))", "");
+        detected_by_lifetimes("bucket.reset_at), extended)", "bucket.reset_at), 0)");
+    token_bucket_key_expires_before_more_debt:
+        detected_by_lifetimes("if now + needed <= bucket.lives_until then", "if bucket.lives_until > 0 then");
 }

@@ -211,18 +211,25 @@ fn run_with_encoding(
     }
 }
 
-/// Applies a trace with a long log to the script. The log is too long for a single read or write, and it repeatedly
-/// loses most of its entries.
+/// Applies a trace with two long logs to the script. The logs are too long for a single read or write, and they
+/// repeatedly lose most of their entries. They have similar lengths but different times, so the result is wrong if the
+/// script uses the entries of one log for the other.
 fn run_long_log_on_redis(source: &str, logs: Logs) -> Result<usize, String> {
     let algorithm = Algorithm::SlidingWindow;
     let rules = [Rule { algorithm, limit: 300, window: 1_000_000, capacity: 300 }];
-    let apply = |operation, cost| Step::Apply { operation, keys: vec![0], cost };
+    let apply = |operation, keys: &[u8], cost| Step::Apply { operation, keys: keys.to_vec(), cost };
     let trace: Vec<Step> = (0..400_u64)
         .flat_map(|step| {
-            let mut steps = vec![apply(Operation::Check, 1 + step % 13), apply(Operation::Peek, 1)];
+            let mut steps = vec![
+                apply(Operation::Check, &[0], 1 + step % 13),
+                Step::Tick,
+                apply(Operation::Check, &[1], 1 + step % 13),
+                apply(Operation::Peek, &[0, 1], 1),
+            ];
             match step % 50 {
-                20 | 30 => steps.push(Step::Refund { index: 2, thousandths: 700 }),
-                40 => steps.push(apply(Operation::Check, 200)),
+                20 => steps.push(Step::Refund { index: 2, thousandths: 700 }),
+                30 => steps.push(Step::Refund { index: 3, thousandths: 700 }),
+                40 => steps.push(apply(Operation::Check, &[0], 200)),
                 45 => steps.push(Step::WaitForRetry),
                 49 => steps.push(Step::Advance { thousandths: 600 }),
                 _ => {}

@@ -1,70 +1,86 @@
 -- Reads the arguments of the script. The comment at the start of `prelude.lua` documents these arguments. A shape is
 -- the part of a request that similar requests have in common: the operation, the deadline, the quotas and the costs.
 
-local operations = {}
+local created = {}
 
 -- Returns the operations of an algorithm. Creates the operations when the algorithm is used for the first time.
-local function operations_of(algorithm)
-  local cached = operations[algorithm]
-  if not cached then
-    cached = algorithms[algorithm]()
-    operations[algorithm] = cached
+local function algorithm_named(name)
+  local algorithm = created[name]
+  if not algorithm then
+    algorithm = algorithms[name]()
+    created[name] = algorithm
   end
-  return cached
+  return algorithm
 end
 
--- The position in ARGV of the last argument that the script has read.
-local position = 4
-
--- Reads the next argument from ARGV, and returns the argument.
-local function argument()
-  position = position + 1
-  return ARGV[position]
-end
+local keys, arguments = KEYS, ARGV
+-- The position of the last argument that the script has read.
+local position = 5
 
 local quotas, shapes = {}, {}
 
-for i = 1, tonumber(argument()) do
-  local algorithm = argument()
+for i = 1, tonumber(arguments[position]) do
+  local name = arguments[position + 1]
   quotas[i] = {
-    algorithm = algorithm,
-    operations = operations_of(algorithm),
-    is_log = algorithm == 'sliding_window' or algorithm == 'sliding_window_sorted_set',
-    window = tonumber(argument()),
-    capacity = tonumber(argument()),
-    units = tonumber(argument()),
-    refill = tonumber(argument()),
+    algorithm = algorithm_named(name),
+    is_log = name == 'sliding_window' or name == 'sliding_window_sorted_set',
+    window = tonumber(arguments[position + 2]),
+    capacity = tonumber(arguments[position + 3]),
+    units = tonumber(arguments[position + 4]),
+    refill = tonumber(arguments[position + 5]),
   }
+  position = position + 5
 end
 
-for i = 1, tonumber(argument()) do
-  local operation, deadline = argument(), tonumber(argument())
+position = position + 1
+for i = 1, tonumber(arguments[position]) do
+  local operation, deadline = arguments[position + 1], tonumber(arguments[position + 2])
+  local part_count = tonumber(arguments[position + 3])
+  position = position + 3
+  local is_check = operation == 'check' or operation == 'peek'
   local parts = {}
-  for j = 1, tonumber(argument()) do
-    local quota, cost = quotas[tonumber(argument())], tonumber(argument())
+  for j = 1, part_count do
+    local quota, cost = quotas[tonumber(arguments[position + 1])], tonumber(arguments[position + 2])
+    position = position + 2
     local is_check_only = cost < 0
     cost = math.abs(cost)
-    parts[j] = {
+    local part = {
       quota = quota,
       cost = cost,
-      is_check_only = is_check_only,
       -- A cost above the maximum never fits, so the script denies the check, and reports -1 as the wait.
       exceeds_max_cost = cost > quota.capacity or quota.is_log and cost > MAX_LOG_COST,
+      -- The script denies a request if more units than this number count.
+      max_used = math.huge,
+      -- The units that an admitted request takes.
+      takes = is_check_only and 0 or cost,
     }
+    if is_check and part.exceeds_max_cost then
+      part.max_used = -1
+    elseif is_check and cost > 0 then
+      part.max_used = quota.capacity - cost
+    end
+    if quota.is_log then
+      -- For one request, a log stores at most as many units as the capacity. Units above the capacity would not change
+      -- any wait, because all units of a request expire at the same time.
+      part.takes = min(part.takes, quota.capacity)
+    end
+    parts[j] = part
   end
   shapes[i] = {
     operation = operation,
-    is_check = operation == 'check' or operation == 'peek',
     -- After its deadline, a request must not take units, because the client no longer waits for the reply.
     is_late = deadline > 0 and now > deadline,
+    takes_units = operation == 'check' or operation == 'debit',
+    -- The number of arguments with the receipts of a refund.
+    receipts = operation == 'refund' and 2 * #parts or 0,
     parts = parts,
   }
 end
 
 -- `requests` is the list of requests. The receipts of a refund say which requests took the units. `first_receipt` is
 -- the position in ARGV directly before the first receipt.
-local requests = argument()
-local first_receipt = position
+local first_receipt = position + 1
+local requests = arguments[first_receipt]
 
 -- For each bucket of the current request, the position of its key in KEYS.
 local indices = {}
@@ -73,7 +89,7 @@ local indices = {}
 -- positions in KEYS of the buckets of the request.
 local function each_request(callback)
   if requests == '' then
-    for index = 1, #KEYS do
+    for index = 1, #keys do
       indices[1] = index
       callback(shapes[1])
     end

@@ -2,69 +2,77 @@
 -- The cost is O(1).
 
 function algorithms.fixed_window()
+  -- The record has the tag, the start of the window, the number of units, and the time until which the key lives.
+  local TAG, FORMAT, SIZE = 245, '>I1I7I7I7', 22
+
   local fixed_window = {}
 
-  function fixed_window.new(key, quota)
-    return { key = key, quota = quota, start = now, count = 0 }
+  local function new_bucket(key, quota, start, used, lives_until)
+    return {
+      key = key,
+      quota = quota,
+      used = used,
+      taken = false,
+      is_stale = false,
+      start = start,
+      lives_until = lives_until,
+    }
   end
 
-  function fixed_window.load(bucket)
-    local numbers = read_numbers(bucket.key, 'fixed_window', 'start', 'count')
-    if not numbers then
-      return false
+  function fixed_window.new(key, quota, used)
+    return new_bucket(key, quota, now, used, 0)
+  end
+
+  function fixed_window.load(key, quota)
+    local record = read_record(key, TAG, SIZE)
+    if not record then
+      return nil
     end
-    bucket.start, bucket.count = numbers[1], numbers[2]
-    if bucket.start > now then
+    if record == '' then
+      return fixed_window.new(key, quota, 0)
+    end
+    local _, start, count, lives_until = decode(FORMAT, record)
+    if start > now then
       -- The clock was set back, so the start is in the future. Let the window start now, so that it ends at most one
-      -- window from now.
-      bucket.start = now
-      bucket.changed = true
+      -- window from now. The expiry is too late, so set it again.
+      start, lives_until = now, 0
     end
-    if bucket.start + bucket.quota.window <= now then
-      fixed_window.empty(bucket)
+    if count == 0 or start + quota.window <= now then
+      -- The next unit starts a new window.
+      start, count = now, 0
     end
-    return true
-  end
-
-  function fixed_window.empty(bucket)
-    bucket.start, bucket.count = now, 0
-  end
-
-  function fixed_window.used(bucket)
-    return bucket.count
+    local bucket = new_bucket(key, quota, start, count, lives_until)
+    -- The expiry may be too early if the window of the quota has become longer, or if the clock was set back.
+    bucket.is_stale = count > 0 and start + quota.window > lives_until
+    return bucket
   end
 
   function fixed_window.wait_for(bucket, units)
-    if bucket.quota.capacity - bucket.count >= units then
+    if bucket.quota.capacity - bucket.used >= units then
       return 0
     end
     return bucket.start + bucket.quota.window - now
   end
 
-  function fixed_window.add(bucket, units)
-    if bucket.count == 0 then
-      bucket.start = now
-    end
-    bucket.count = bucket.count + units
-  end
-
   function fixed_window.save(bucket)
-    write_numbers(bucket.key, 'fixed_window', 'start', bucket.start, 'count', bucket.count)
-    expire_after(bucket.key, bucket.start + bucket.quota.window - now)
-  end
-
-  function fixed_window.refresh_expiry(bucket)
-    -- The expiry may be too early if the window of the quota has become longer, or if the clock was set back.
-    local needed = bucket.start + bucket.quota.window - now
-    if bucket.count > 0 and (bucket.changed or call('PTTL', bucket.key) * 1000 < needed) then
-      fixed_window.save(bucket)
+    local key, ends = bucket.key, bucket.start + bucket.quota.window
+    if ends <= bucket.lives_until then
+      overwrite(key, encode(FORMAT, TAG, bucket.start, bucket.used, bucket.lives_until))
+    else
+      write(key, encode(FORMAT, TAG, bucket.start, bucket.used, ends), ends - now)
     end
   end
+
+  fixed_window.refresh = fixed_window.save
 
   function fixed_window.refund(bucket, units, _, taken_at)
-    local numbers = read_numbers(bucket.key, 'fixed_window', 'start', 'count')
-    if numbers and numbers[2] > 0 and taken_at >= numbers[1] then
-      write_numbers(bucket.key, 'fixed_window', 'count', math.max(0, numbers[2] - units))
+    -- Read the record again, because the window in the record may have ended, or may start in the future.
+    local record = read_record(bucket.key, TAG, SIZE)
+    if record and record ~= '' then
+      local _, start, count, lives_until = decode(FORMAT, record)
+      if taken_at >= start then
+        overwrite(bucket.key, encode(FORMAT, TAG, start, max(0, count - units), lives_until))
+      end
     end
   end
 

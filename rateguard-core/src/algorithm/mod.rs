@@ -2,8 +2,8 @@
 //! no store, so a test can pass any time.
 //!
 //! Each algorithm has a Rust file and a Lua file with the same name and the same behaviour. Redis runs the Lua file.
-//! The code that all algorithms share is in `bucket_state.rs` for Rust, and in `prelude.lua`, `arguments.lua` and
-//! `main.lua` for Lua. The two Lua implementations of the sliding-window log also share `exact_log.lua`.
+//! The code that all algorithms share is in `bucket_state.rs` for Rust, and in `prelude.lua`, `arguments.lua`, `main.lua`
+//! and `recovery.lua` for Lua. The two Lua implementations of the sliding-window log also share `exact_log.lua`.
 
 mod bucket_state;
 mod fixed_window;
@@ -36,4 +36,5 @@ pub(crate) const SCRIPT: &str = concat!(
     include_str!("token_bucket.lua"),
     include_str!("arguments.lua"),
     include_str!("main.lua"),
+    include_str!("recovery.lua"),
 );

@@ -6,7 +6,7 @@
 -- the last request for the same key, or a request resets or refunds the bucket.
 --
 -- The source of the script is the concatenation of prelude.lua, exact_log.lua, one file for each algorithm,
--- arguments.lua and main.lua.
+-- arguments.lua, main.lua and recovery.lua.
 --
 -- KEYS     the keys of the buckets; each key is listed once
 -- ARGV[1]  the id of the process that sends the batch
@@ -42,8 +42,8 @@
 --          `numbers`, an error for one bucket fails the whole call, and the reply is this error.
 -- Writes   For denials and peeks the script writes no key. There are two exceptions: the clock was set back, or the
 --          quota of a denied request has changed.
--- Keys     A log is a string or a sorted set. The state of any other algorithm is a hash, and one field of the hash is
---          the name of the algorithm. Each key has an expiry.
+-- Keys     A log is a string or a sorted set. The state of any other algorithm is a string of a fixed length. Each key
+--          has an expiry.
 -- Cost     For each bucket the cost of its algorithm, and O(1) for each part of each request.
 
 -- Each key stays in Redis for at least this time after its state is no longer needed. If an expiry is rounded down, the
@@ -54,7 +54,8 @@ local MARGIN_MS = 1000
 -- larger cost would block Redis for too long.
 local MAX_LOG_COST = 10000
 
-local call, floor, max, min = redis.call, math.floor, math.max, math.min
+local call, ceil, floor, max, min = redis.call, math.ceil, math.floor, math.max, math.min
+local encode, decode = struct.pack, struct.unpack
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
 
@@ -66,7 +67,7 @@ end
 
 -- Returns the expiry in milliseconds for a key whose state is needed for another `micros` microseconds.
 local function lifetime(micros)
-  return math.ceil(micros / 1000) + MARGIN_MS
+  return ceil(micros / 1000) + MARGIN_MS
 end
 
 -- Maps each key to its new expiry in milliseconds. The script sets all expiries at its end. On most Redis servers,
@@ -78,9 +79,9 @@ local function expire_after(key, micros)
   expiries[key] = lifetime(micros)
 end
 
--- Runs a command. Returns nil if the key has a type for which the command does not work. Raises every other error.
-local function call_typed(...)
-  local reply = redis.pcall(...)
+-- Returns the reply of a command that was run with `redis.pcall`. Returns nil if the key has a type for which the
+-- command does not work. Raises every other error.
+local function typed(reply)
   if type(reply) ~= 'table' or not reply.err then
     return reply
   end
@@ -90,52 +91,51 @@ local function call_typed(...)
   error(reply)
 end
 
--- Reads fields of a hash as numbers. For a missing field, the number is 0. Returns nil if another algorithm or another
--- application wrote the key.
-local function read_numbers(key, algorithm, ...)
-  local fields = call_typed('HMGET', key, 'algorithm', ...)
-  if not fields or (fields[1] or algorithm) ~= algorithm then
-    return nil
-  end
-  if not fields[1] and call('TYPE', key).ok ~= 'none' then
-    -- The hash has no name of an algorithm, so another application wrote it.
-    return nil
-  end
-  local numbers = {}
-  for i = 2, #fields do
-    local number = tonumber(fields[i])
-    -- This script writes only integers from 0 to 2^53 - 1, which Lua represents exactly. If a field contains anything
-    -- else, treat it as 0.
-    local is_valid = number and number >= 0 and number < 9007199254740992
-    numbers[i - 1] = is_valid and number or 0
-  end
-  return numbers
+-- Writes a string with its expiry, instead of any other value of the key. Removes the key from `expiries`, so that the
+-- script does not set another expiry at its end.
+local function write(key, bytes, micros)
+  call('SET', key, bytes, 'PX', whole(lifetime(micros)))
+  expiries[key] = nil
 end
 
-local function write_numbers(key, algorithm, ...)
-  local fields = { ... }
-  for i = 2, #fields, 2 do
-    fields[i] = whole(fields[i])
+-- An algorithm without a log stores a record: a string with a fixed number of bytes. The first byte is the tag of the
+-- algorithm. No UTF-8 text contains any of these tags, and no log begins with one of them. Each of the other numbers
+-- has 7 bytes, because the script uses only integers from 0 to 2^53 - 1, which Lua represents exactly.
+
+-- Reads a record. Returns an empty string if the key does not exist, and nil if another algorithm or another
+-- application wrote the key.
+local function read_record(key, tag, size)
+  -- No record has more than 43 bytes.
+  local record = typed(redis.pcall('GETRANGE', key, '0', '43'))
+  if record == '' or record and #record == size and string.byte(record) == tag then
+    return record
   end
-  call('HSET', key, 'algorithm', algorithm, unpack(fields))
+end
+
+-- Writes a record over the previous record of the key. This does not change the expiry of the key, and takes half of
+-- the time that Redis needs to write a string with an expiry.
+local function overwrite(key, record)
+  call('SETRANGE', key, '0', record)
 end
 
 -- Maps the name of each algorithm to a function that returns a table of operations. An operation must give the same
--- result as the Rust code of the algorithm. A bucket is a table with its `key`, its `quota` and the state of the
--- algorithm.
---   new(key, quota)           returns an empty bucket
---   load(bucket)              reads the state, and updates it to the time `now`; returns false if another algorithm or
---                             another application wrote the key
---   empty(bucket)             sets the state to that of a bucket that has no units
---   used(bucket)              returns the number of units that count
+-- result as the Rust code of the algorithm. A bucket is a table. Its fields are the state of the algorithm, and these:
+--   key        the key in Redis
+--   quota      the quota, from the arguments of the script
+--   used       the number of units that count
+--   taken      the number of units that this script call has taken; false if it has only read the bucket
+--   converted  the number of units that come from the state of another algorithm; nil if there are none
+--   is_stale   whether `refresh` must be called if this script call takes no units
+-- The operations:
+--   load(key, quota)          reads the state, updates it to the time `now`, and returns the bucket; returns nil if
+--                             another algorithm or another application wrote the key
+--   new(key, quota, n)        returns a bucket with n units that were taken now
 --   wait_for(bucket, n)       returns the microseconds until n more units fit
---   add(bucket, n)            adds n units to the table, but does not write to Redis
---   save(bucket)              writes the state with the added units to Redis. Some algorithms must be able to find the
---                             units of a request again. For these algorithms, `bucket.converted` is the number of units
---                             that come from another algorithm, and `bucket.additions` has the id and the units of each
---                             request
---   refresh_expiry(bucket)    is called instead of save if no units were added; sets a later expiry if necessary, and
---                             writes the state if the clock was set back
+--   add(bucket, n, id)        is called after the request with this id has added n units to `used`; updates the other
+--                             fields, but does not write to Redis; nil if the algorithm has no fields to update
+--   save(bucket)              writes the state with the added units to Redis
+--   refresh(bucket)           is called instead of save if the bucket is stale and no units were added; sets a later
+--                             expiry if necessary, and writes the state if the clock or the quota has changed
 --   reset(bucket)             removes all units; is called only if this algorithm wrote the key
 --   refund(bucket, n, by, at) removes up to n units that the request with the id `by` took at time `at`; removes
 --                             nothing if these units no longer count

@@ -3,97 +3,99 @@
 -- window still covers. The cost is O(1).
 
 function algorithms.sliding_window_counter()
+  -- The record has the tag, the duration of a window, the start of the current window, the counter of this window, the
+  -- counter of the previous window, and the time of the last reset.
+  local TAG, FORMAT, SIZE = 246, '>I1I7I7I7I7I7', 36
+
   local sliding_window_counter = {}
 
-  local function read(bucket, ...)
-    return read_numbers(bucket.key, 'sliding_window_counter', 'window', 'start', 'current', 'previous', ...)
+  local function weighted(current, previous, elapsed, window)
+    return current + ceil(previous * (window - elapsed) / window)
   end
 
-  local function weighted(state, elapsed)
-    return state.current + math.ceil(state.previous * (state.window - elapsed) / state.window)
+  local function new_bucket(key, quota, current, previous, reset_at)
+    local window = quota.window
+    local elapsed = math.fmod(now, window)
+    return {
+      key = key,
+      quota = quota,
+      used = weighted(current, previous, elapsed, window),
+      taken = false,
+      is_stale = false,
+      current = current,
+      previous = previous,
+      elapsed = elapsed,
+      reset_at = reset_at,
+      -- Whether the record in Redis has the same window. The expiry of the key then remains.
+      has_expiry = false,
+    }
   end
 
-  -- Moves the counters to the window that contains `now`.
-  local function roll(bucket)
-    bucket.elapsed = math.fmod(now, bucket.window)
-    local start = now - bucket.elapsed
-    if bucket.start + bucket.window == start then
-      bucket.previous, bucket.current = bucket.current, 0
-    elseif bucket.start < start then
-      bucket.previous, bucket.current = 0, 0
-    elseif bucket.start > start then
-      -- The clock was set back to an earlier window. Do not change the counters, so that no unit is lost.
-      bucket.changed = true
+  function sliding_window_counter.new(key, quota, used)
+    return new_bucket(key, quota, used, 0, 0)
+  end
+
+  -- Moves the counters to the window that contains `now`. Returns the start of this window and the two counters.
+  local function roll(window, start, current, previous)
+    local new_start = now - math.fmod(now, window)
+    if start + window == new_start then
+      return new_start, 0, current
+    elseif start < new_start then
+      return new_start, 0, 0
     end
-    bucket.start = start
+    -- If the clock was set back to an earlier window, the counters do not change, so that no unit is lost.
+    return new_start, current, previous
   end
 
-  function sliding_window_counter.new(key, quota)
-    local bucket = { key = key, quota = quota }
-    sliding_window_counter.empty(bucket)
+  function sliding_window_counter.load(key, quota)
+    local record = read_record(key, TAG, SIZE)
+    if not record then
+      return nil
+    end
+    if record == '' then
+      return sliding_window_counter.new(key, quota, 0)
+    end
+    local _, window, stored_start, current, previous, reset_at = decode(FORMAT, record)
+    local start
+    start, current, previous = roll(window, stored_start, current, previous)
+    if window ~= quota.window then
+      -- The window of the quota has changed, so the counters are for windows of the old duration. Count their units
+      -- as if they were all taken now.
+      current, previous = weighted(current, previous, now - start, window), 0
+    end
+    local bucket = new_bucket(key, quota, current, previous, reset_at)
+    bucket.has_expiry = window == quota.window and start == stored_start
+    bucket.is_stale = window ~= quota.window or start < stored_start
     return bucket
   end
 
-  function sliding_window_counter.load(bucket)
-    local numbers = read(bucket)
-    if not numbers then
-      return false
-    end
-    if numbers[1] == 0 then
-      sliding_window_counter.empty(bucket)
-      return true
-    end
-    bucket.window, bucket.start, bucket.current, bucket.previous = unpack(numbers)
-    roll(bucket)
-    if bucket.window ~= bucket.quota.window then
-      -- The window of the quota has changed, so the counters are for windows of the old duration. Count their units
-      -- as if they were all taken now.
-      local converted = weighted(bucket, bucket.elapsed)
-      sliding_window_counter.empty(bucket)
-      bucket.current = converted
-      bucket.changed = true
-    end
-    return true
-  end
-
-  function sliding_window_counter.empty(bucket)
-    local window = bucket.quota.window
-    bucket.window, bucket.current, bucket.previous = window, 0, 0
-    bucket.elapsed = math.fmod(now, window)
-    bucket.start = now - bucket.elapsed
-  end
-
-  function sliding_window_counter.used(bucket)
-    return weighted(bucket, bucket.elapsed)
-  end
-
-  local function wait_for(state, max_units)
-    if weighted(state, state.elapsed) <= max_units then
+  local function wait(current, previous, elapsed, window, max_units)
+    if weighted(current, previous, elapsed, window) <= max_units then
       return 0
     end
-    if state.current > max_units then
+    if current > max_units then
       -- All units of the current window count until this window ends, so the request cannot fit earlier. In the next
       -- window, their number is multiplied by a decreasing fraction until the request fits.
-      local next_window = { window = state.window, elapsed = 0, current = 0, previous = state.current }
-      return state.window - state.elapsed + wait_for(next_window, max_units)
+      return window - elapsed + wait(0, current, 0, window, max_units)
     end
     -- The request fits when the previous counter is multiplied by this fraction or by a smaller fraction.
-    local fitting = (max_units - state.current) / state.previous
-    local elapsed = math.ceil(state.window * (1 - fitting))
-    elapsed = math.min(math.max(elapsed, state.elapsed + 1), state.window)
+    local fitting = (max_units - current) / previous
+    local fits_at = ceil(window * (1 - fitting))
+    fits_at = min(max(fits_at, elapsed + 1), window)
     -- Because of rounding, the estimate may differ from the exact time by some microseconds. Search for the exact
     -- time.
-    while weighted(state, elapsed) > max_units do
-      elapsed = elapsed + 1
+    while weighted(current, previous, fits_at, window) > max_units do
+      fits_at = fits_at + 1
     end
-    while elapsed > state.elapsed + 1 and weighted(state, elapsed - 1) <= max_units do
-      elapsed = elapsed - 1
+    while fits_at > elapsed + 1 and weighted(current, previous, fits_at - 1, window) <= max_units do
+      fits_at = fits_at - 1
     end
-    return elapsed - state.elapsed
+    return fits_at - elapsed
   end
 
   function sliding_window_counter.wait_for(bucket, units)
-    return wait_for(bucket, math.max(0, bucket.quota.capacity - units))
+    local quota = bucket.quota
+    return wait(bucket.current, bucket.previous, bucket.elapsed, quota.window, max(0, quota.capacity - units))
   end
 
   function sliding_window_counter.add(bucket, units)
@@ -101,42 +103,42 @@ function algorithms.sliding_window_counter()
   end
 
   function sliding_window_counter.save(bucket)
-    write_numbers(
-      bucket.key,
-      'sliding_window_counter',
-      'window', bucket.window,
-      'start', bucket.start,
-      'current', bucket.current,
-      'previous', bucket.previous
-    )
-    expire_after(bucket.key, 2 * bucket.window - bucket.elapsed)
-  end
-
-  function sliding_window_counter.refresh_expiry(bucket)
-    if bucket.changed then
-      sliding_window_counter.save(bucket)
+    local window, elapsed = bucket.quota.window, bucket.elapsed
+    local record = encode(FORMAT, TAG, window, now - elapsed, bucket.current, bucket.previous, bucket.reset_at)
+    if bucket.has_expiry then
+      overwrite(bucket.key, record)
+    else
+      write(bucket.key, record, 2 * window - elapsed)
     end
   end
 
+  sliding_window_counter.refresh = sliding_window_counter.save
+
   function sliding_window_counter.refund(bucket, units, _, taken_at)
-    local numbers, window = read(bucket, 'reset_at'), bucket.quota.window
-    if not numbers or numbers[1] ~= window or taken_at <= numbers[5] then
+    -- Read the record again, because its windows may be earlier or later than those of the bucket.
+    local record = read_record(bucket.key, TAG, SIZE)
+    if not record or record == '' then
+      return
+    end
+    local _, window, start, current, previous, reset_at = decode(FORMAT, record)
+    if window ~= bucket.quota.window or taken_at <= reset_at then
       -- The counters no longer contain these units, because the window has changed or because a reset has removed
       -- them.
       return
     end
-    local _, start, current, previous = unpack(numbers)
-    if taken_at >= start and taken_at < start + window and current > 0 then
-      write_numbers(bucket.key, 'sliding_window_counter', 'current', math.max(0, current - units))
-    elseif taken_at < start and taken_at + window >= start and previous > 0 then
-      write_numbers(bucket.key, 'sliding_window_counter', 'previous', math.max(0, previous - units))
+    if taken_at >= start and taken_at < start + window then
+      current = max(0, current - units)
+    elseif taken_at < start and taken_at + window >= start then
+      previous = max(0, previous - units)
     end
+    overwrite(bucket.key, encode(FORMAT, TAG, window, start, current, previous, reset_at))
   end
 
   function sliding_window_counter.reset(bucket)
-    -- A reset does not change the expiry of the key. Until the key expires, `reset_at` prevents refunds of units that
-    -- were taken before the reset.
-    write_numbers(bucket.key, 'sliding_window_counter', 'current', 0, 'previous', 0, 'reset_at', now)
+    -- A reset does not change the window of the record, because it does not change the expiry of the key. Until the
+    -- key expires, the time of the reset prevents refunds of units that were taken before the reset.
+    local _, window, start = decode(FORMAT, read_record(bucket.key, TAG, SIZE))
+    overwrite(bucket.key, encode(FORMAT, TAG, window, start, 0, 0, now))
   end
 
   return sliding_window_counter

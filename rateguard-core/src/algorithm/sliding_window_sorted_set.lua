@@ -43,22 +43,43 @@ function algorithms.sliding_window_sorted_set()
     end)
   end
 
-  local sorted_set = exact_log(function(bucket, n)
-    return cached_time(bucket, n, read_time)
-  end)
-
-  sorted_set.refresh_expiry = extend_expiry
-
-  function sorted_set.new(key, quota)
-    return { key = key, quota = quota, newest = 0, live = 0, stored = 0, added = 0 }
+  -- Returns the time of the n-th unit in Redis. The newest unit has the number 1. The script reads the time of each
+  -- unit at most once, because many requests of a batch may wait until the same unit expires.
+  local function time_of(bucket, n)
+    local times = bucket.times
+    local time = times[n]
+    if not time then
+      time = read_time(bucket, n)
+      times[n] = time
+    end
+    return time
   end
 
-  function sorted_set.load(bucket)
-    local key = bucket.key
-    local last = call_typed('ZRANGE', key, '-1', '-1', 'WITHSCORES')
+  local sorted_set = exact_log(time_of)
+
+  sorted_set.refresh = extend_expiry
+
+  function sorted_set.new(key, quota, used)
+    -- `additions` has the id and the units of each request that takes units. `times` is the cache of `time_of`.
+    return {
+      key = key,
+      quota = quota,
+      used = used,
+      taken = false,
+      -- The log does not have the window for which the expiry was set.
+      is_stale = true,
+      newest = 0,
+      additions = {},
+      times = {},
+    }
+  end
+
+  function sorted_set.load(key, quota)
+    local last = typed(redis.pcall('ZRANGE', key, '-1', '-1', 'WITHSCORES'))
     if not last then
-      return false
+      return nil
     end
+    local bucket = sorted_set.new(key, quota, 0)
     bucket.newest = tonumber(last[2]) or 0
     -- If the clock was set back, some units are from the future. They count as taken now, because they would
     -- otherwise count for longer than one window.
@@ -67,15 +88,16 @@ function algorithms.sliding_window_sorted_set()
         call('ZADD', key, whole(now), name)
       end
       bucket.newest = now
-      expire_after(key, bucket.quota.window)
+      expire_after(key, quota.window)
     end
-    bucket.live = call('ZCOUNT', key, '(' .. whole(now - bucket.quota.window), '+inf')
-    bucket.stored = bucket.live
-    return true
+    bucket.used = call('ZCOUNT', key, '(' .. whole(now - quota.window), '+inf')
+    return bucket
   end
 
-  function sorted_set.empty(bucket)
-    bucket.newest, bucket.live, bucket.stored, bucket.added = 0, 0, 0, 0
+  function sorted_set.add(bucket, units, id)
+    local additions = bucket.additions
+    local length = #additions
+    additions[length + 1], additions[length + 2] = id, units
   end
 
   function sorted_set.save(bucket)
@@ -85,7 +107,7 @@ function algorithms.sliding_window_sorted_set()
     if bucket.converted then
       add_members(key, CONVERSION, bucket.converted)
     end
-    local additions = bucket.additions or {}
+    local additions = bucket.additions
     for i = 1, #additions, 2 do
       add_members(key, additions[i], additions[i + 1])
     end

@@ -176,7 +176,7 @@ async fn revoked_permissions_reuse_the_connection_until_restored() {
     let url = format!("redis://limiter:secret@127.0.0.1:{}", redis.port());
     let checks = Checks::with_short_deadline(RateGuard::redis(url).prefix("test"));
     // Each of these changes removes a permission: to call scripts, to write in a script, or to access the keys.
-    for (begin, end) in [("-evalsha", "+evalsha"), ("-set", "+set"), ("resetkeys", "~*")] {
+    for (begin, end) in [("-evalsha", "+evalsha"), ("-append", "+append"), ("resetkeys", "~*")] {
         let [begin, end] = [begin, end].map(|rule| format!("ACL SETUSER limiter {rule}"));
         let made =
             connections_during_fault(&checks, &mut client, &begin, &end, StoreError::Permission)

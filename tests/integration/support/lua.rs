@@ -19,6 +19,7 @@ pub const SOURCE: &str = concat!(
     include_str!("../../../rateguard-core/src/algorithm/token_bucket.lua"),
     include_str!("../../../rateguard-core/src/algorithm/arguments.lua"),
     include_str!("../../../rateguard-core/src/algorithm/main.lua"),
+    include_str!("../../../rateguard-core/src/algorithm/recovery.lua"),
 );
 
 /// Replaces a part of the script. The part must occur exactly once.

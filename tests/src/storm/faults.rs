@@ -33,7 +33,7 @@ const BUSY: &str = "local start = os.clock() while os.clock() - start < tonumber
 
 /// Three lists of permissions. The fault `Acl` removes the permissions of one list from the default user. At the end
 /// of the fault, the user gets these permissions back.
-const PERMISSIONS: [&[&str]; 3] = [&["-evalsha", "-eval"], &["-set"], &["-hset"]];
+const PERMISSIONS: [&[&str]; 3] = [&["-evalsha", "-eval"], &["-set"], &["-setrange"]];
 
 /// Injects faults into a Redis server and into the proxies in front of it, and records the faults.
 #[derive(Debug)]

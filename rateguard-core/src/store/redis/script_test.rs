@@ -15,11 +15,12 @@ use crate::{
 };
 
 /// The permissions of the minimum ACL for a server that is not part of a cluster.
-const PERMISSIONS: &str = "+evalsha +eval +time +type +del +pexpire +pttl +getrange +setrange +set +append +strlen +hget +hmget +hset +role";
+const PERMISSIONS: &str =
+    "+evalsha +eval +time +type +del +pexpire +pttl +getrange +setrange +set +append +strlen +role";
 
 /// The commands whose names an error text may contain. A name in a message comes from this list, and never from the
 /// text, because a server may quote keys in its texts.
-const COMMANDS: [&str; 21] = [
+const COMMANDS: [&str; 18] = [
     "EVALSHA",
     "EVAL",
     "TIME",
@@ -32,9 +33,6 @@ const COMMANDS: [&str; 21] = [
     "SET",
     "APPEND",
     "STRLEN",
-    "HGET",
-    "HMGET",
-    "HSET",
     "ZADD",
     "ZCOUNT",
     "ZRANGE",
@@ -193,9 +191,9 @@ mod tests {
                 "for the command EVAL; add `+eval`",
             ),
             (
-                "ERR ACL failure in script: User limiter has no permissions to run the 'hmget' command script: 7bd4",
+                "ERR ACL failure in script: User limiter has no permissions to run the 'pttl' command script: 7bd4",
                 false,
-                "for the command HMGET; add `+hmget`",
+                "for the command PTTL; add `+pttl`",
             ),
             (old, true, "for the command TIME; add `+time`"),
             (old, false, "compare its ACL with `~shop:* +evalsha"),
