@@ -59,3 +59,4 @@ mod upstash;
 mod upstash_faults;
 mod wait_queue;
 mod without_redis;
+mod worker_connections;

@@ -1,7 +1,7 @@
 //! Tests servers and processes with a mistake in their set-up. The error and the log must name the cause, and each cause
 //! has its own text.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_rateguard::{Key, OnError, Policy, RateGuard, StoreError};
 
@@ -187,19 +187,36 @@ fn forked_process_reports_the_fork() {
     assert_eq!(output, "Err(Forked) Some(Forked)\n");
 }
 
+/// The clock of tokio is paused, so timers fire at once. A check on Redis must still get its whole deadline.
 #[tokio::test(start_paused = true)]
-async fn paused_clock_is_reported() {
-    log_lines::collect();
+async fn paused_clock_does_not_shorten_a_check_on_redis() {
     let server = RedisServer::start();
-    let guard = server.guard("test");
-    // The server sends no reply, so only the paused clock can end the check.
+    let deadline = Duration::from_millis(300);
+    let guard = server.settings("test").deadline(deadline).build().unwrap();
+    assert_eq!(cause(&guard).await, None);
     server.freeze();
+    let start = Instant::now();
+    assert_eq!(cause(&guard).await, Some(StoreError::Timeout));
+    assert!(start.elapsed() >= deadline, "{:?}", start.elapsed());
+    server.thaw();
+    eventually("the guard is healthy", || guard.health().is_good().then_some(()));
+    assert_eq!(cause(&guard).await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn paused_clock_is_reported_for_upstash() {
+    log_lines::collect();
+    let redis = RedisServer::start();
+    let rest = RestServer::start(&redis.url());
+    let guard = rest.settings("test").build().unwrap();
+    // The server sends no reply, so only the paused clock can end the check.
+    redis.freeze();
     assert_eq!(cause(&guard).await, Some(StoreError::PausedClock));
-    let address = format!("127.0.0.1:{}", server.port());
+    let address = format!("127.0.0.1:{}", rest.port());
     let lines = log_lines::with("the clock of tokio is paused");
     assert!(lines.iter().any(|line| line.contains(&address)), "{lines:?}");
     // The breaker does not count this error, and the guard recovers with the clock.
-    server.thaw();
+    redis.thaw();
     tokio::time::resume();
     assert_eq!(cause(&guard).await, None);
 }

@@ -106,8 +106,8 @@ impl<'a> Request<'a> {
     /// with a [ban](Policy::ban) denies the request, the guard also counts an offence, and starts a ban if the key has
     /// too many offences. A second deadline of the same length applies to the offence and the ban together.
     ///
-    /// A guard that counts in memory needs no async runtime. A guard that counts in Redis or Upstash needs a Tokio
-    /// runtime.
+    /// A guard that counts in memory needs no async runtime. A guard that counts in Redis Cluster or Upstash
+    /// needs a Tokio runtime.
     ///
     /// # Errors
     ///
@@ -118,7 +118,7 @@ impl<'a> Request<'a> {
     ///
     /// # Panics
     ///
-    /// Panics if the guard counts in Redis or Upstash and there is no Tokio runtime with its timer enabled.
+    /// Panics if the guard counts in Redis Cluster or Upstash and there is no Tokio runtime with its timer enabled.
     pub async fn check(&self) -> Result<Decision, Unavailable> {
         if let [RequestedLimit { policy, key, cost, .. }] = &*self.limits
             && let Some(decision) = self.guard.check_fast(policy, key, *cost)

@@ -164,7 +164,7 @@ impl Reservation {
     ///
     /// # Panics
     ///
-    /// Panics if the guard counts in Redis or Upstash and there is no Tokio runtime with its timer enabled.
+    /// Panics if the guard counts in Redis Cluster or Upstash and there is no Tokio runtime with its timer enabled.
     pub async fn refund(self) -> Result<Decision, Unavailable> {
         self.refund_except(|_| 0).await
     }

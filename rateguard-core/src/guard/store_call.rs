@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     OnError, StoreError,
-    store::{BucketRequest, Operation, StoreFuture, Verdict},
+    store::{BucketRequest, Operation, Store, StoreFuture, Verdict},
     telemetry::mode::DecisionMode,
 };
 
@@ -165,21 +165,11 @@ impl RateGuard {
                 if self.is_closed() {
                     return Err(StoreError::Closed);
                 }
-                let start = Instant::now();
-                let reply = tokio::time::timeout(deadline, reply);
+                let reply = within_deadline(&**store, deadline, requests, reply);
                 let reply = match traffic {
                     Traffic::Enforced => self.timed(operation, reply).await,
                     Traffic::Shadow => reply.await,
                 };
-                let reply = reply.unwrap_or_else(|_| {
-                    // A paused clock of tokio jumps to the deadline although no time has passed for the server.
-                    let is_early = store.keyspace().is_some() && start.elapsed() < deadline / 2;
-                    Err(if is_early {
-                        StoreError::PausedClock
-                    } else {
-                        store.timeout_cause(requests)
-                    })
-                });
                 match &reply {
                     // These errors are not failures of the server, so the breaker ignores them.
                     Err(StoreError::Overloaded | StoreError::PausedClock) => {}
@@ -201,6 +191,24 @@ impl RateGuard {
         server.record_reply(&reply);
         reply
     }
+}
+
+/// Waits for the reply of the store, but at most until the deadline.
+async fn within_deadline(
+    store: &dyn Store,
+    deadline: Duration,
+    requests: &[BucketRequest<'_>],
+    reply: impl Future<Output = Result<Verdict, StoreError>>,
+) -> Result<Verdict, StoreError> {
+    if store.holds_deadline() {
+        return reply.await;
+    }
+    let start = Instant::now();
+    tokio::time::timeout(deadline, reply).await.unwrap_or_else(|_| {
+        // A paused clock of tokio jumps to the deadline although no time has passed for the server.
+        let is_early = store.keyspace().is_some() && start.elapsed() < deadline / 2;
+        Err(if is_early { StoreError::PausedClock } else { store.timeout_cause(requests) })
+    })
 }
 
 /// Returns an error if the reply does not have one status for each bucket request.

@@ -118,6 +118,13 @@ pub trait Store: Send + Sync {
         StoreError::Timeout
     }
 
+    /// Returns true if the futures of [`apply_with_deadline`](Self::apply_with_deadline) end at the deadline by
+    /// themselves. Otherwise, the guard drops the future at the deadline.
+    #[doc(hidden)]
+    fn holds_deadline(&self) -> bool {
+        false
+    }
+
     /// Closes the store. The guard calls this method when the guard is [closed](crate::RateGuard::close), and applies
     /// no operation afterwards.
     fn close(&self) {}
@@ -164,6 +171,10 @@ impl<S: Store + ?Sized> Store for std::sync::Arc<S> {
 
     fn timeout_cause(&self, requests: &[BucketRequest<'_>]) -> StoreError {
         (**self).timeout_cause(requests)
+    }
+
+    fn holds_deadline(&self) -> bool {
+        (**self).holds_deadline()
     }
 
     fn close(&self) {

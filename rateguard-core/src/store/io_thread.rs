@@ -1,8 +1,7 @@
-//! Runs all connections of a store on a separate thread.
+//! Runs the connections that all threads of the application share on a separate thread, the I/O thread.
 //!
-//! The thread has its own async runtime. A worker thread of the application therefore never opens a connection, and a
-//! blocked worker thread does not delay the checks of other threads. The guard also works with any async runtime of
-//! the application.
+//! The thread has its own async runtime. A blocked worker thread of the application therefore does not delay the checks
+//! of other threads, and the guard also works with runtimes that have several threads.
 
 use std::{
     io,

@@ -208,8 +208,9 @@ async fn plain_url_of_cluster_node_decides_only_its_keys() {
     }
     // This node has half of the cluster slots. Errors for keys in the other half must not affect keys on this node.
     assert!((50..150).contains(&decided), "{decided}");
+    // The I/O thread and this worker have one connection each.
     let made = total_connections(&mut client) - before;
-    assert!(made <= 1, "{made}");
+    assert!(made <= 2, "{made}");
     assert!(!log_lines::with("part of a cluster").is_empty());
 }
 

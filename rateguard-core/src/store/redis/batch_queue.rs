@@ -2,10 +2,10 @@
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering::SeqCst},
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::Notify;
@@ -14,7 +14,6 @@ use super::{
     fair_queue::FairQueue,
     pending_request::{PendingRequest, RequestError},
     queued_request::QueuedRequest,
-    waker::wake_soon,
 };
 use crate::store::{StoreError, script::BatchOutcome};
 
@@ -26,20 +25,22 @@ const MAX_BATCH: usize = 32;
 /// entries in at most 1 ms, or in at most 2 ms if the logs are sorted sets.
 pub(super) const MAX_BATCH_ENTRIES: u32 = 500;
 
-#[derive(Default)]
+/// The queue of a dispatcher. Any thread may add requests, and the dispatcher takes them.
 pub(super) struct BatchQueue {
-    lanes: Mutex<Lanes>,
+    state: Mutex<State>,
     /// Notified when the queue has a new request.
-    pub(super) wake: Arc<Notify>,
-    /// If true, a thread may send one delayed wake-up for several requests, instead of one immediate wake-up for each
-    /// request. This is safe only while the dispatcher also reads the queue on a timer.
-    shares_wakes: AtomicBool,
+    pub(super) wake: Notify,
+    /// Whether the dispatcher has run since the last call of `take_has_run`.
+    has_run: AtomicBool,
 }
 
-#[derive(Default)]
-struct Lanes {
+struct State {
     enforced: FairQueue,
     low_priority: FairQueue,
+    /// The reason why the queue accepts no requests. It is `None` while the queue accepts requests.
+    closed_by: Option<StoreError>,
+    /// No request in the queue expires before this time. It is `None` if the queue is empty.
+    first_expiry: Option<Instant>,
 }
 
 /// The priority of a request. For each priority there is one fair queue, which serves all keys in turn.
@@ -50,12 +51,26 @@ pub(super) enum Priority {
     Low,
 }
 
-impl Lanes {
+impl State {
     fn get(&mut self, priority: Priority) -> &mut FairQueue {
         match priority {
             Priority::Enforced => &mut self.enforced,
             Priority::Low => &mut self.low_priority,
         }
+    }
+
+    fn record_expiry(&mut self, request: &PendingRequest) {
+        let first = self.first_expiry.get_or_insert(request.expires_at);
+        *first = request.expires_at.min(*first);
+    }
+
+    fn take_all(&mut self, is_taken: impl Fn(&PendingRequest) -> bool) -> Vec<PendingRequest> {
+        let mut taken = self.enforced.take_all(&is_taken);
+        taken.extend(self.low_priority.take_all(&is_taken));
+        self.first_expiry = None;
+        let left = self.enforced.iter_mut().chain(self.low_priority.iter_mut());
+        self.first_expiry = left.map(|request| request.expires_at).min();
+        taken
     }
 }
 
@@ -64,20 +79,63 @@ fn priority_of(request: &QueuedRequest) -> Priority {
 }
 
 impl BatchQueue {
-    pub(super) fn push(self: &Arc<Self>, request: PendingRequest) {
-        let priority = priority_of(&request.request);
-        self.lock().get(priority).push(request);
-        if self.shares_wakes.load(SeqCst) {
-            wake_soon(&self.wake);
-        } else {
-            self.wake.notify_one();
+    /// Creates a queue that accepts requests.
+    pub(super) fn new() -> Self {
+        Self::with_state(None)
+    }
+
+    /// Creates a queue that accepts no requests until it is [opened](Self::open).
+    pub(super) fn closed() -> Self {
+        Self::with_state(Some(StoreError::NotReady(None)))
+    }
+
+    fn with_state(closed_by: Option<StoreError>) -> Self {
+        let state = State {
+            enforced: FairQueue::default(),
+            low_priority: FairQueue::default(),
+            closed_by,
+            first_expiry: None,
+        };
+        Self { state: Mutex::new(state), wake: Notify::new(), has_run: AtomicBool::new(false) }
+    }
+
+    /// Adds a request. If the queue is closed, returns the request and the reason.
+    pub(super) fn push(&self, request: PendingRequest) -> Result<(), (PendingRequest, StoreError)> {
+        let mut state = self.lock();
+        if let Some(cause) = state.closed_by {
+            return Err((request, cause));
+        }
+        state.record_expiry(&request);
+        state.get(priority_of(&request.request)).push(request);
+        drop(state);
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// Adds requests that another queue has not sent. If the queue is closed, the requests fail.
+    pub(super) fn push_all(&self, requests: impl IntoIterator<Item = PendingRequest>) {
+        for request in requests {
+            if let Err((request, cause)) = self.push(request) {
+                request.fail(RequestError::Store(cause));
+            }
         }
     }
 
-    /// Sets whether a thread may send one delayed wake-up for several requests. After the dispatcher has passed
-    /// `false`, it must read the queue once more, because a delayed wake-up may not have arrived yet.
-    pub(super) fn share_wakes(&self, shares_wakes: bool) {
-        self.shares_wakes.store(shares_wakes, SeqCst);
+    /// Accepts requests from now on.
+    pub(super) fn open(&self) {
+        self.lock().closed_by = None;
+    }
+
+    /// Accepts no requests from now on. Returns the requests that are in the queue.
+    pub(super) fn close(&self, cause: StoreError) -> Vec<PendingRequest> {
+        let mut state = self.lock();
+        state.closed_by = Some(cause);
+        state.take_all(|_| true)
+    }
+
+    /// Takes all requests from the queue.
+    pub(super) fn drain(&self) -> Vec<PendingRequest> {
+        self.lock().take_all(|_| true)
     }
 
     /// Returns the number of requests with this priority. Requests whose callers no longer wait are included.
@@ -87,8 +145,8 @@ impl BatchQueue {
 
     /// Removes the requests for the next batch from the queue, and returns them.
     pub(super) fn take(&self, priority: Priority) -> Vec<PendingRequest> {
-        let mut lanes = self.lock();
-        let queue = lanes.get(priority);
+        let mut state = self.lock();
+        let queue = state.get(priority);
         let (mut taken, mut entries) = (Vec::with_capacity(queue.len().min(MAX_BATCH)), 0_u32);
         while taken.len() < MAX_BATCH
             && let Some(request) = queue.pop()
@@ -100,19 +158,28 @@ impl BatchQueue {
             }
             taken.push(request);
         }
+        if state.enforced.len() + state.low_priority.len() == 0 {
+            state.first_expiry = None;
+        }
         taken
     }
 
     /// Puts the requests of a failed batch back into the queue. There they precede all requests for the same keys
-    /// that arrived after them.
+    /// that arrived after them. If the queue is closed, the requests fail.
     pub(super) fn requeue(&self, requests: impl DoubleEndedIterator<Item = PendingRequest>) {
-        let mut lanes = self.lock();
+        let mut state = self.lock();
+        let closed_by = state.closed_by;
         let mut has_requests = false;
         for request in requests.rev() {
-            lanes.get(priority_of(&request.request)).requeue(request);
+            if let Some(cause) = closed_by {
+                request.fail(RequestError::Store(cause));
+                continue;
+            }
+            state.record_expiry(&request);
+            state.get(priority_of(&request.request)).requeue(request);
             has_requests = true;
         }
-        drop(lanes);
+        drop(state);
         if has_requests {
             self.wake.notify_one();
         }
@@ -130,61 +197,79 @@ impl BatchQueue {
         same.into_iter().for_each(|request| request.complete(denial.clone()));
     }
 
-    /// Fails all requests in the queue with this error.
-    pub(super) fn fail_all(&self, cause: StoreError) {
-        let requests = {
-            let mut lanes = self.lock();
-            let enforced = lanes.enforced.drain();
-            enforced.into_iter().chain(lanes.low_priority.drain()).collect::<Vec<_>>()
-        };
-        requests.into_iter().for_each(|it| it.fail(RequestError::NoConnection(cause)));
+    /// Returns a time before which no request in the queue expires. Returns `None` if the queue is empty.
+    pub(super) fn first_expiry(&self) -> Option<Instant> {
+        self.lock().first_expiry
     }
 
-    fn lock(&self) -> MutexGuard<'_, Lanes> {
+    /// Takes the requests that expire at the time `now` or earlier.
+    pub(super) fn take_expired(&self, now: Instant) -> Vec<PendingRequest> {
+        self.lock().take_all(|request| request.expires_at <= now)
+    }
+
+    /// Moves the expiry of all requests in the queue, because the dispatcher was stalled for this time.
+    pub(super) fn postpone_expiry(&self, stall: Duration) {
+        let mut state = self.lock();
+        let State { enforced, low_priority, first_expiry, .. } = &mut *state;
+        for request in enforced.iter_mut().chain(low_priority.iter_mut()) {
+            request.expires_at += stall;
+        }
+        *first_expiry = first_expiry.map(|first| first + stall);
+    }
+
+    /// Records that the dispatcher runs.
+    pub(super) fn record_run(&self) {
+        // Do not write if nothing changes, because a write makes the value slow to read for other threads.
+        if !self.has_run.load(Relaxed) {
+            self.has_run.store(true, Relaxed);
+        }
+    }
+
+    /// Returns whether the dispatcher has run since the last call of this method.
+    pub(super) fn take_has_run(&self) -> bool {
+        self.has_run.swap(false, Relaxed)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
         // The lock is never poisoned, because no code panics while it holds the lock.
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use tokio::sync::oneshot;
+    use std::sync::Arc;
 
-    use crate::store::script::BatchOutcome;
-    use std::time::Duration;
+    use futures_util::FutureExt;
 
     use super::*;
     use crate::{
         Key, Quota,
-        store::{Bucket, BucketRequest, Operation, Verdict, log_encoding::LogEncoding},
+        store::{
+            Bucket, BucketRequest, Operation, Verdict, log_encoding::LogEncoding,
+            redis::pending_request::PendingOutcome,
+        },
     };
 
-    type Outcome = oneshot::Receiver<Result<BatchOutcome, RequestError>>;
+    const DEADLINE: Duration = Duration::from_secs(10);
 
-    fn push_for(queue: &Arc<BatchQueue>, key: &Key, cost: u32, priority: Priority) -> Outcome {
+    fn push_for(queue: &BatchQueue, key: &Key, cost: u32, priority: Priority) -> PendingOutcome {
         let quota = Quota::new(10_000, Duration::from_secs(60)).unwrap();
         let request = BucketRequest::new(Bucket::new("p", 0, key), quota, cost);
         let requests = [BucketRequest { low_priority: priority == Priority::Low, ..request }];
         let request = QueuedRequest::new("test", LogEncoding::Packed, Operation::Check, &requests);
-        let (reply, outcome) = oneshot::channel();
-        let created_at = Instant::now();
-        queue.push(PendingRequest {
-            request: Arc::new(request),
-            no_batching: false,
-            created_at,
-            deadline: created_at,
-            reply,
-        });
+        let (request, outcome) = PendingRequest::new(&Arc::new(request), DEADLINE);
+        assert!(queue.push(request).is_ok());
         outcome
     }
 
-    fn push(queue: &Arc<BatchQueue>, cost: u32, priority: Priority) -> Outcome {
+    fn push(queue: &BatchQueue, cost: u32, priority: Priority) -> PendingOutcome {
         push_for(queue, &Key::global(), cost, priority)
     }
 
     #[test]
     fn batch_is_bounded_and_skips_abandoned_requests() {
-        let queue = Arc::<BatchQueue>::default();
+        let queue = BatchQueue::new();
         for abandoned in [0, 1, 100, 5_000] {
             (0..abandoned).for_each(|_| drop(push(&queue, 10_000, Priority::Enforced)));
             let waiting: Vec<_> = (0..40).map(|_| push(&queue, 1, Priority::Enforced)).collect();
@@ -197,7 +282,7 @@ mod tests {
 
     #[test]
     fn batch_is_bounded_by_added_entries() {
-        let queue = Arc::<BatchQueue>::default();
+        let queue = BatchQueue::new();
         drop(push(&queue, 10_000, Priority::Low));
         let _wait: Vec<_> =
             [1, 499, 1, 10_000, 2].map(|cost| push(&queue, cost, Priority::Low)).into();
@@ -225,7 +310,7 @@ mod tests {
 
     #[test]
     fn hot_key_delays_other_keys_by_at_most_one_batch() {
-        let queue = Arc::<BatchQueue>::default();
+        let queue = BatchQueue::new();
         let (hot, other) = (Key::from("hot"), Key::from("other"));
         let _hot: Vec<_> =
             (0..1_000).map(|_| push_for(&queue, &hot, 1, Priority::Enforced)).collect();
@@ -243,7 +328,7 @@ mod tests {
 
     #[test]
     fn requeued_requests_precede_later_ones_of_their_key() {
-        let queue = Arc::<BatchQueue>::default();
+        let queue = BatchQueue::new();
         let _wait: Vec<_> = (1..=40).map(|cost| push(&queue, cost, Priority::Enforced)).collect();
         let first = queue.take(Priority::Enforced);
         queue.requeue(first.into_iter());
@@ -254,28 +339,56 @@ mod tests {
 
     #[test]
     fn denial_completes_earlier_requests_for_the_same_check() {
-        let queue = Arc::<BatchQueue>::default();
+        let queue = BatchQueue::new();
         let denied = request(1);
-        let mut same: Vec<_> = (0..5).map(|_| push(&queue, 1, Priority::Enforced)).collect();
-        let mut other = push(&queue, 2, Priority::Enforced);
+        let same: Vec<_> = (0..5).map(|_| push(&queue, 1, Priority::Enforced)).collect();
+        let other = push(&queue, 2, Priority::Enforced);
         let before = Instant::now();
         while Instant::now() == before {}
-        let mut later = push(&queue, 1, Priority::Enforced);
+        let later = push(&queue, 1, Priority::Enforced);
         let denial = BatchOutcome::Decided(Verdict::new(false, []));
         queue.deny_same_checks(&denied, before, &denial);
-        assert!(
-            same.iter_mut()
-                .all(|outcome| matches!(outcome.try_recv(), Ok(Ok(BatchOutcome::Decided(_)))))
-        );
-        assert!(other.try_recv().is_err() && later.try_recv().is_err());
+        for outcome in same {
+            assert!(matches!(outcome.wait().now_or_never(), Some(Ok(BatchOutcome::Decided(_)))));
+        }
         assert_eq!(queue.len(Priority::Enforced), 2);
-        assert_eq!(queue.take(Priority::Enforced).len(), 2);
         queue.deny_same_checks(&denied, Instant::now(), &denial);
+        assert!(later.wait().now_or_never().is_some());
+        assert_eq!(queue.take(Priority::Enforced).len(), 1);
+        assert!(other.wait().now_or_never().is_some_and(|outcome| outcome.is_err()));
+    }
+
+    #[test]
+    fn expired_requests_are_taken_and_a_stall_postpones_the_expiry() {
+        let queue = BatchQueue::new();
+        assert_eq!(queue.first_expiry(), None);
+        let _outcomes = [Priority::Enforced, Priority::Low].map(|it| push(&queue, 1, it));
+        let expiry = queue.first_expiry().unwrap();
+        assert!(queue.take_expired(expiry - Duration::from_millis(1)).is_empty());
+        queue.postpone_expiry(DEADLINE);
+        assert_eq!(queue.first_expiry(), Some(expiry + DEADLINE));
+        assert_eq!(queue.take_expired(expiry + DEADLINE).len(), 1);
+        assert_eq!(queue.take_expired(expiry + 2 * DEADLINE).len(), 1);
+        assert_eq!(queue.first_expiry(), None);
+    }
+
+    #[test]
+    fn closed_queue_returns_its_requests_and_accepts_no_new_ones() {
+        let queue = BatchQueue::new();
+        let _first = push(&queue, 1, Priority::Enforced);
+        let taken = queue.close(StoreError::Busy);
+        assert_eq!(taken.len(), 1);
+        let (rejected, _outcome) = PendingRequest::new(&request(1), DEADLINE);
+        assert!(matches!(queue.push(rejected), Err((_, StoreError::Busy))));
+        queue.requeue(taken.into_iter());
         assert_eq!(queue.len(Priority::Enforced), 0);
+        queue.open();
+        let _second = push(&queue, 1, Priority::Enforced);
+        assert_eq!(queue.len(Priority::Enforced), 1);
     }
 
     fn request(cost: u32) -> Arc<QueuedRequest> {
-        let queue = Arc::<BatchQueue>::default();
+        let queue = BatchQueue::new();
         let _wait = push(&queue, cost, Priority::Enforced);
         queue.take(Priority::Enforced).remove(0).request
     }

@@ -1,314 +1,402 @@
-//! Takes requests from the queue of a link (the connection to one Redis server), sends them in batches, and completes
-//! the requests when the replies arrive.
+//! Takes requests from a queue, sends them to a Redis server in batches, and completes them when the replies arrive.
 
 use std::{
     future::poll_fn,
-    pin::pin,
+    pin::{Pin, pin},
+    process,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+        atomic::{AtomicBool, Ordering::Relaxed},
     },
     task::Poll,
     time::{Duration, Instant},
 };
 
-use futures_util::stream::{FuturesUnordered, StreamExt};
-use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind};
-use tokio::{
-    sync::watch,
-    time::{sleep, sleep_until},
+use futures_util::{
+    FutureExt,
+    stream::{FuturesUnordered, StreamExt},
 };
+use redis::{ErrorKind, RedisError, ServerErrorKind};
+use tokio::{task::yield_now, time::Sleep};
 
 use super::{
     batch_queue::{BatchQueue, MAX_BATCH_ENTRIES, Priority},
-    cluster::slot,
+    calls::Calls,
     error::classify,
-    link_state::{ActiveConnection, LinkState},
+    health_reports::HealthReports,
+    link_state::ActiveConnection,
     pending_request::{PendingRequest, RequestError},
-    progress::{Progress, TICK},
-    queued_request::QueuedRequest,
-    script_runner::{RawReply, ScriptRunner},
+    script_call::{CallReply, CallRequest, call},
+    script_runner::{ScriptRunner, SendError},
 };
-use crate::store::{
-    StoreError,
-    script::{Batch, BatchOutcome},
-};
+use crate::store::{StoreError, script::BatchOutcome};
 
-/// The maximum number of batches in flight (sent, but without a reply), if the server replies within
+/// The maximum number of calls in flight (sent, but without a reply), if the server replies within
 /// [`SLOW_REPLY_AFTER`].
-const MAX_IN_FLIGHT: usize = 4;
-/// The time for which the dispatcher waits for more requests if the next batch would be smaller than the last batch.
-/// Each batch has a fixed cost, which is as high as the cost of several requests, so fewer and larger batches are
-/// faster. No timer ends this wait. When a request or a reply wakes the dispatcher, and at the latest after
-/// [`SLOW_REPLY_AFTER`], the dispatcher tests whether the time is over.
-const BATCH_DELAY: Duration = Duration::from_micros(200);
-/// The server counts as slow if this time has passed since the last batch was sent, and a batch still has no reply.
-/// The dispatcher then sends one more batch.
+const MAX_IN_FLIGHT: usize = 2;
+/// The server counts as slow if this time has passed since the last call was sent, and a call still has no reply.
+/// The dispatcher then sends one more call.
 const SLOW_REPLY_AFTER: Duration = Duration::from_millis(1);
-/// The maximum number of batches in flight, if the server is slow.
+/// The maximum number of calls in flight, if the server is slow.
 const MAX_IN_FLIGHT_TO_SLOW_SERVER: usize = 256;
-/// The dispatcher sends no further batch while the batches in flight add more than this number of entries to
+/// The dispatcher sends no further call while the calls in flight add more than this number of entries to
 /// sliding-window logs. Otherwise a sequence of costly requests would delay all replies.
 const MAX_ENTRIES_IN_FLIGHT: u32 = 4 * MAX_BATCH_ENTRIES;
-/// For this time after a batch with several requests, a worker thread sends only one delayed wake-up for all of its
-/// new requests. At the end of this time, the dispatcher reads the queue without a wake-up, so no request waits
-/// longer than this time.
-const SHARED_WAKE_WINDOW: Duration = Duration::from_millis(5);
+/// The maximum interval between two runs of the dispatcher, while requests wait for the server.
+const TICK: Duration = Duration::from_millis(10);
+/// The dispatcher was stalled if it runs this much later than its timer should have woken it. For example, a task of
+/// the application blocks the thread.
+const STALL: Duration = Duration::from_millis(5);
 
 pub(super) struct Dispatcher {
     pub(super) queue: Arc<BatchQueue>,
-    pub(super) script: Arc<ScriptRunner>,
-    pub(super) state: watch::Receiver<LinkState>,
-    pub(super) progress: Arc<Progress>,
+    script: Arc<ScriptRunner>,
+    pub(super) reports: Arc<HealthReports>,
+    /// The deadline of the guard.
+    deadline: Duration,
+    /// The connection counts as lost if a call has no reply for this time. `None` if the connection manager tests the
+    /// connection.
+    lost_after: Option<Duration>,
     /// True after the first `CROSSSLOT` error. The dispatcher then groups the requests, so that all keys of a batch
     /// are in the same cluster slot.
-    pub(super) is_cluster: AtomicBool,
+    is_cluster: AtomicBool,
+    /// The id of the process. A fork of this process must not use the connection of this process.
+    process: u32,
 }
 
-/// The time and the number of requests of the batch that was sent last.
-struct LastBatch {
-    at: Instant,
-    requests: usize,
+/// The reason why a dispatcher has stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stopped {
+    /// The owner of the dispatcher has stopped it.
+    ByOwner,
+    /// The connection was lost, or it does not reply.
+    Lost(StoreError),
 }
 
-impl LastBatch {
-    /// Returns true if the dispatcher should now send the `waiting` requests as a batch. `in_flight` is the number of
-    /// batches without a reply.
-    fn should_flush(&self, in_flight: usize, waiting: usize) -> bool {
-        self.should_flush_after(self.at.elapsed(), in_flight, waiting)
-    }
+/// The state of a dispatcher while it uses one connection.
+struct Run<'a> {
+    dispatcher: &'a Dispatcher,
+    active: &'a ActiveConnection,
+    calls: Calls,
+    /// The time at which the last call was sent.
+    last_sent: Instant,
+    lost: Option<StoreError>,
+}
 
-    fn should_flush_after(&self, elapsed: Duration, in_flight: usize, waiting: usize) -> bool {
-        match in_flight {
-            0 => true,
-            _ if elapsed >= SLOW_REPLY_AFTER => in_flight < MAX_IN_FLIGHT_TO_SLOW_SERVER,
-            _ => in_flight < MAX_IN_FLIGHT && (waiting >= self.requests || elapsed >= BATCH_DELAY),
+/// A timer that also measures how late the task runs.
+struct Timer<'a> {
+    sleep: Pin<&'a mut Sleep>,
+    at: Option<Instant>,
+}
+
+impl Timer<'_> {
+    /// Makes sure that the timer wakes the task at this time or earlier.
+    fn wake_at(&mut self, time: Option<Instant>, now: Instant) {
+        match time {
+            Some(time) if self.at.is_none_or(|at| at <= now || time < at) => {
+                self.sleep.as_mut().reset(time.into());
+                self.at = Some(time);
+            }
+            Some(_) => {}
+            None => self.at = None,
         }
     }
-}
 
-/// The batches that were sent together in one pipeline.
-struct Sent<'a> {
-    live: &'a ActiveConnection,
-    at: Instant,
-    /// True if each batch has only requests for one cluster slot.
-    by_slot: bool,
-}
+    /// Returns for how long the task has not run, although the timer was due.
+    fn stall(&self, now: Instant) -> Option<Duration> {
+        let late = now.saturating_duration_since(self.at?);
+        (late > STALL).then_some(late)
+    }
 
-/// The requests of one batch. Each request is given by its index in the list that the dispatcher took from the queue.
-type Positions = Vec<usize>;
+    fn is_due(&mut self, context: &mut std::task::Context<'_>) -> bool {
+        self.at.is_some() && self.sleep.as_mut().poll(context).is_ready()
+    }
+}
 
 impl Dispatcher {
-    pub(super) async fn run(mut self) {
+    pub(super) fn new(
+        queue: Arc<BatchQueue>,
+        script: Arc<ScriptRunner>,
+        reports: Arc<HealthReports>,
+        deadline: Duration,
+        lost_after: Option<Duration>,
+    ) -> Self {
+        let (is_cluster, process) = (AtomicBool::new(false), process::id());
+        Self { queue, script, reports, deadline, lost_after, is_cluster, process }
+    }
+
+    /// Sends calls on this connection until `stop` completes or the connection is lost. All sent requests without a
+    /// reply then fail with [`StoreError::Disconnected`]. The requests in the queue stay there.
+    pub(super) async fn run_on(
+        &self,
+        active: &ActiveConnection,
+        stop: impl Future<Output = ()>,
+    ) -> Stopped {
+        let calls = Calls::new(self.deadline);
+        let last_sent = Instant::now();
+        let mut run = Run { dispatcher: self, active, calls, last_sent, lost: None };
+        let mut replies = FuturesUnordered::new();
+        let sleep = pin!(tokio::time::sleep(TICK));
+        let mut timer = Timer { sleep, at: None };
+        let mut stop = pin!(stop);
         loop {
-            let live =
-                match self.state.wait_for(|it| matches!(it, LinkState::Up(_))).await.as_deref() {
-                    Ok(LinkState::Up(live)) => live.clone(),
-                    Ok(_) => continue,
-                    Err(_) => return,
-                };
-            self.run_on(&live).await;
-            let cause = match &*self.state.borrow() {
-                LinkState::Down(cause) => *cause,
-                LinkState::Up(_) | LinkState::Connecting => StoreError::Disconnected(None),
-            };
-            self.queue.fail_all(cause);
+            self.queue.record_run();
+            // Read replies first, so that no request expires whose reply has arrived.
+            while let Some(Some(reply)) = replies.next().now_or_never() {
+                run.complete(reply);
+            }
+            let now = Instant::now();
+            if let Some(stall) = timer.stall(now) {
+                run.calls.postpone(stall);
+                self.queue.postpone_expiry(stall);
+            }
+            while let Some((priority, requests)) = run.next_call(now) {
+                if process::id() != self.process {
+                    self.fail_all(StoreError::Forked);
+                    return Stopped::Lost(StoreError::Forked);
+                }
+                replies.push(run.call(priority, requests, now));
+            }
+            if run.first_expiry().is_some_and(|first| first <= now) {
+                // The task of the connection may not have read yet what the socket has received. It runs before this
+                // task continues.
+                yield_now().await;
+                while let Some(Some(reply)) = replies.next().now_or_never() {
+                    run.complete(reply);
+                }
+                run.expire(now);
+            }
+            if let Some(cause) = run.lost {
+                return Stopped::Lost(cause);
+            }
+            timer.wake_at(run.next_wake(now), now);
+            // A new request cannot be sent while the maximum number of calls is in flight. The timer ends this state.
+            let is_ready = run.may_send(now);
+            let mut woken = pin!(self.queue.wake.notified());
+            let is_stopped = poll_fn(|context| {
+                if stop.as_mut().poll(context).is_ready() {
+                    return Poll::Ready(true);
+                }
+                let mut is_woken = is_ready && woken.as_mut().poll(context).is_ready();
+                if let Poll::Ready(Some(reply)) = replies.poll_next_unpin(context) {
+                    run.complete(reply);
+                    is_woken = true;
+                }
+                is_woken |= timer.is_due(context);
+                if is_woken { Poll::Ready(false) } else { Poll::Pending }
+            });
+            if is_stopped.await {
+                return Stopped::ByOwner;
+            }
         }
     }
 
-    /// Sends batches on this connection until the connection is replaced or lost. At that time, all sent requests
-    /// without a reply fail with [`StoreError::Disconnected`].
-    async fn run_on(&self, live: &ActiveConnection) {
-        let mut state = self.state.clone();
-        let mut changed = pin!(state.changed());
-        // The number of entries that all batches in flight together add to sliding-window logs.
-        let entries_in_flight = AtomicU32::new(0);
-        // The batches in flight. `enforced` has the batches with normal priority, and `shadow` has the batch with low
-        // priority.
-        let mut enforced = FuturesUnordered::new();
-        let mut shadow = FuturesUnordered::new();
-        self.progress.reset_round_trip();
-        let mut last = LastBatch { at: Instant::now(), requests: 0 };
-        let mut is_any_in_flight = false;
+    /// Fails the requests in the queue that expire, until `stop` completes. There is no connection in the meantime.
+    pub(super) async fn expire_until(&self, stop: impl Future<Output = ()>) {
+        let mut stop = pin!(stop);
         loop {
-            self.progress.record_run(is_any_in_flight);
-            let may_send = |in_flight| {
-                entries_in_flight.load(Relaxed) <= MAX_ENTRIES_IN_FLIGHT
-                    && (in_flight < MAX_IN_FLIGHT || !self.progress.is_backlogged())
-            };
-            while last.should_flush(enforced.len(), self.queue.len(Priority::Enforced))
-                && may_send(enforced.len())
-            {
-                let requests = self.queue.take(Priority::Enforced);
-                if requests.is_empty() {
-                    break;
-                }
-                last = LastBatch { at: Instant::now(), requests: requests.len() };
-                let entries = requests.iter().map(|it| it.request.entries());
-                let entries = entries.fold(0, u32::saturating_add);
-                entries_in_flight.fetch_add(entries, Relaxed);
-                let (send, entries_in_flight) = (self.send(live, requests), &entries_in_flight);
-                enforced.push(async move {
-                    send.await;
-                    entries_in_flight.fetch_sub(entries, Relaxed);
-                });
+            let now = Instant::now();
+            for request in self.queue.take_expired(now) {
+                request.fail(RequestError::Store(StoreError::Timeout));
             }
-            // While the server runs a batch with low priority, it cannot run enforced requests. The dispatcher
-            // therefore sends only one such batch at a time, and only while no enforced request waits.
-            if shadow.is_empty() && self.queue.len(Priority::Enforced) == 0 {
-                let requests = self.queue.take(Priority::Low);
-                if !requests.is_empty() {
-                    shadow.push(self.send(live, requests));
-                }
-            }
-            let shares_wakes = last.requests > 1 && last.at.elapsed() < SHARED_WAKE_WINDOW;
-            self.queue.share_wakes(shares_wakes);
-            let is_any_waiting = self.queue.len(Priority::Enforced) > 0;
-            let is_held_back = !may_send(enforced.len());
-            is_any_in_flight = !enforced.is_empty() || !shadow.is_empty();
-            let mut is_slow = pin!(sleep_until((last.at + SLOW_REPLY_AFTER).into()));
-            let mut window_end = pin!(sleep_until((last.at + SHARED_WAKE_WINDOW).into()));
-            let mut tick = pin!(sleep(TICK));
-            let mut woken = pin!(self.queue.wake.notified());
-            let connection_changed = poll_fn(|context| {
-                if changed.as_mut().poll(context).is_ready() {
+            let next =
+                self.queue.first_expiry().map_or(TICK, |at| at.saturating_duration_since(now));
+            let mut timer = pin!(tokio::time::sleep(next.min(TICK)));
+            let is_stopped = poll_fn(|context| {
+                if stop.as_mut().poll(context).is_ready() {
                     return Poll::Ready(true);
                 }
-                let mut is_woken =
-                    matches!(enforced.poll_next_unpin(context), Poll::Ready(Some(())));
-                is_woken |= matches!(shadow.poll_next_unpin(context), Poll::Ready(Some(())));
-                if enforced.len() < MAX_IN_FLIGHT || !is_any_waiting {
-                    is_woken |= woken.as_mut().poll(context).is_ready();
-                }
-                if is_any_waiting && enforced.len() < MAX_IN_FLIGHT_TO_SLOW_SERVER && !is_held_back
-                {
-                    is_woken |= is_slow.as_mut().poll(context).is_ready();
-                }
-                if shares_wakes {
-                    is_woken |= window_end.as_mut().poll(context).is_ready();
-                }
-                if is_any_in_flight {
-                    is_woken |= tick.as_mut().poll(context).is_ready();
-                }
-                if is_woken { Poll::Ready(false) } else { Poll::Pending }
+                timer.as_mut().poll(context).map(|()| false)
             });
-            if connection_changed.await {
+            if is_stopped.await {
                 return;
             }
         }
     }
 
-    /// Sends these requests as one batch. In a cluster, sends a pipeline that has one batch for each cluster slot.
-    async fn send(&self, live: &ActiveConnection, pending: Vec<PendingRequest>) {
-        let requests: Vec<_> = pending
-            .iter()
-            .map(|it| (Arc::clone(&it.request), it.no_batching, live.clock.at(it.deadline)))
-            .collect();
-        let by_slot = self.is_cluster.load(Relaxed);
-        let (batches, positions) = self.batches(&requests, by_slot);
-        let sent = Sent { live, at: Instant::now(), by_slot };
-        let in_flight = self.progress.send();
-        let replies = self.script.run(&live.connection, false, &batches).await;
-        drop(in_flight);
+    /// Closes the queue, and fails its requests.
+    pub(super) fn fail_all(&self, cause: StoreError) {
+        for request in self.queue.close(cause) {
+            request.fail(RequestError::Store(cause));
+        }
+    }
+}
 
-        let mut pending: Vec<_> = pending.into_iter().map(Some).collect();
-        let mut of_batch = |positions: Positions| -> Vec<PendingRequest> {
-            positions.into_iter().filter_map(|position| pending[position].take()).collect()
-        };
-        match replies {
-            Ok(replies) => {
-                for ((batch, positions), reply) in batches.iter().zip(positions).zip(replies) {
-                    self.dispatch_reply(&sent, batch, of_batch(positions), reply);
-                }
+impl<'a> Run<'a> {
+    /// Takes the requests of the next call from the queue, if a call should be sent now.
+    fn next_call(&self, now: Instant) -> Option<(Priority, Vec<PendingRequest>)> {
+        let queue = &self.dispatcher.queue;
+        if self.may_send(now) {
+            let requests = queue.take(Priority::Enforced);
+            if !requests.is_empty() {
+                return Some((Priority::Enforced, requests));
             }
-            Err(error) => {
-                let error = RequestError::OnConnection(live.generation, error);
-                pending.into_iter().flatten().for_each(|it| it.fail(error.clone()));
+        }
+        // While the server runs a call with low priority, it cannot run enforced requests. The dispatcher therefore sends
+        // only one such call at a time, and only while no enforced request waits.
+        let is_low_allowed =
+            self.calls.count(Priority::Low) == 0 && queue.len(Priority::Enforced) == 0;
+        let requests = if is_low_allowed { queue.take(Priority::Low) } else { Vec::new() };
+        (!requests.is_empty()).then_some((Priority::Low, requests))
+    }
+
+    /// Returns true if a call of enforced requests may be sent now.
+    fn may_send(&self, now: Instant) -> bool {
+        !self.is_held_back(now)
+            && match self.calls.count(Priority::Enforced) {
+                ..MAX_IN_FLIGHT => true,
+                _ => now.saturating_duration_since(self.last_sent) >= SLOW_REPLY_AFTER,
             }
+    }
+
+    /// Returns true if only a reply permits the next call, and not the time.
+    fn is_held_back(&self, now: Instant) -> bool {
+        let in_flight = self.calls.count(Priority::Enforced);
+        self.calls.entries() > MAX_ENTRIES_IN_FLIGHT
+            || in_flight >= MAX_IN_FLIGHT_TO_SLOW_SERVER
+            || in_flight >= MAX_IN_FLIGHT && self.calls.is_backlogged(now)
+    }
+
+    /// Adds a call to the calls in flight. Returns the future that sends the call and waits for its reply.
+    fn call(
+        &mut self,
+        priority: Priority,
+        requests: Vec<PendingRequest>,
+        now: Instant,
+    ) -> impl Future<Output = CallReply> + use<'a> {
+        let (script, active) = (&*self.dispatcher.script, self.active);
+        let of_call = requests.iter().map(|it| CallRequest {
+            request: Arc::clone(&it.request),
+            no_batching: it.no_batching,
+            deadline: active.clock.at(now + it.deadline),
+        });
+        let of_call = of_call.collect();
+        if priority == Priority::Enforced {
+            self.last_sent = now;
+        }
+        let number = self.calls.add(priority, now, requests);
+        call(script, active, number, of_call, self.dispatcher.is_cluster.load(Relaxed))
+    }
+
+    fn first_expiry(&self) -> Option<Instant> {
+        let queued = self.dispatcher.queue.first_expiry();
+        self.calls.first_expiry().into_iter().chain(queued).min()
+    }
+
+    /// Returns the time at which the dispatcher must run again, even if no request and no reply arrives.
+    fn next_wake(&self, now: Instant) -> Option<Instant> {
+        let mut next = self.first_expiry().map(|expiry| expiry.min(now + TICK));
+        let slow = self.last_sent + SLOW_REPLY_AFTER;
+        let is_full = self.calls.count(Priority::Enforced) >= MAX_IN_FLIGHT;
+        if is_full && slow > now && !self.is_held_back(now) {
+            next = Some(next.map_or(slow, |next| next.min(slow)));
+        }
+        next
+    }
+
+    /// Fails the requests that have expired.
+    fn expire(&mut self, now: Instant) {
+        // Requests wait in the queue either because the server does not reply to the calls in flight, or because this
+        // process has more requests than the server can decide in time.
+        let is_silent = self.calls.is_server_silent(now);
+        let cause = if is_silent { StoreError::Timeout } else { StoreError::Overloaded };
+        let mut expired = self.calls.take_expired(now);
+        expired.extend(self.dispatcher.queue.take_expired(now));
+        if !expired.is_empty() {
+            self.dispatcher.reports.record_late_reply(is_silent);
+        }
+        expired.into_iter().for_each(|it| it.fail(RequestError::Store(cause)));
+        if self.dispatcher.lost_after.is_some_and(|limit| self.calls.oldest_age(now) >= limit) {
+            self.lost = Some(StoreError::Timeout);
         }
     }
 
-    /// Returns the batches for these requests. Also returns, for each batch, the positions of its requests in
-    /// `requests`.
-    fn batches<'a>(
-        &self,
-        requests: &'a [(Arc<QueuedRequest>, bool, i64)],
-        by_slot: bool,
-    ) -> (Vec<Batch<'a>>, Vec<Positions>) {
-        // A request whose keys are in different cluster slots gets its own batch, so no other request fails with the
-        // `CROSSSLOT` error.
-        let mut groups: Vec<(Option<u16>, Positions)> = Vec::new();
-        let slot_of = |tag: &str| slot(tag.as_bytes());
-        for (position, (request, no_batching, _)) in requests.iter().enumerate() {
-            let slot = match (no_batching, by_slot) {
-                (true, _) => None,
-                (false, true) => request.hash_tag().map(slot_of),
-                (false, false) => Some(0),
-            };
-            let group = groups.iter_mut().find(|(other, _)| other.is_some() && *other == slot);
-            match group {
-                Some((_, positions)) => positions.push(position),
-                None => groups.push((slot, vec![position])),
-            }
-        }
-        let batch = |positions: &Positions| {
-            let of_batch: Vec<_> = positions
-                .iter()
-                .map(|position| (&**requests[*position].0, requests[*position].2))
-                .collect();
-            self.script.command.batch(&of_batch)
-        };
-        let batches = groups.iter().map(|(_, positions)| batch(positions)).collect();
-        (batches, groups.into_iter().map(|(_, positions)| positions).collect())
-    }
-
-    fn dispatch_reply(
-        &self,
-        sent: &Sent<'_>,
-        batch: &Batch<'_>,
-        pending: Vec<PendingRequest>,
-        reply: RedisResult<RawReply>,
-    ) {
-        match reply.and_then(|reply| reply.read(batch)) {
-            Ok(reply) => {
-                reply.update_clock(&sent.live.clock, sent.at);
-                for (it, outcome) in pending.into_iter().zip(reply.outcomes) {
-                    self.complete(sent, it, outcome);
+    fn complete(&mut self, reply: CallReply) {
+        let now = Instant::now();
+        let Some(mut call) = self.calls.remove(reply.number, now) else { return };
+        let sent_at = call.sent_at;
+        match reply.batches {
+            Ok(batches) => {
+                for (positions, outcomes) in batches {
+                    let requests = positions
+                        .into_iter()
+                        .map(|position| call.requests.get_mut(position).and_then(Option::take));
+                    match outcomes {
+                        Ok(outcomes) => {
+                            for (request, outcome) in requests.zip(outcomes) {
+                                self.complete_request(sent_at, request, outcome);
+                            }
+                        }
+                        Err(error) => {
+                            self.fail_batch(reply.by_slot, requests.flatten().collect(), error);
+                        }
+                    }
                 }
             }
-            // The script did not run, because the keys of the batch are in different cluster slots. The keys of each
-            // single request may still be in one slot, so send the requests again in batches that are grouped by
-            // cluster slot.
-            Err(error) if is_cross_slot(&error) && !sent.by_slot => {
-                self.is_cluster.store(true, Relaxed);
-                self.queue.requeue(pending.into_iter());
+            Err(SendError::NotSent(error)) => {
+                self.dispatcher.queue.requeue(call.requests.into_iter().flatten());
+                self.record_error(classify(&error));
             }
-            // The script has not written anything, so the server has not counted any units. It is safe to send the
-            // requests again, each in its own batch.
-            Err(error) if batch.requests.len() > 1 && may_concern_one_key(&error) => {
-                let without_batching = |it| PendingRequest { no_batching: true, ..it };
-                self.queue.requeue(pending.into_iter().map(without_batching));
-            }
-            Err(error) => {
-                let error = RequestError::OnConnection(sent.live.generation, error);
-                pending.into_iter().for_each(|it| it.fail(error.clone()));
+            Err(SendError::NoReply(error)) => {
+                self.fail_batch(
+                    reply.by_slot,
+                    call.requests.into_iter().flatten().collect(),
+                    error,
+                );
             }
         }
     }
 
     /// Completes a request with its outcome. A denial also completes all requests for the same check that were in the
-    /// queue before the dispatcher sent the batch. Many requests for an exhausted key therefore need only one
-    /// decision.
+    /// queue before the dispatcher sent the call. Many requests for an exhausted key therefore need only one decision.
     ///
-    /// The denial is correct for these requests even if this batch or the queue contains a refund for the key. If the
+    /// The denial is correct for these requests even if this call or the queue contains a refund for the key. If the
     /// script has decided the denial before the refund, the refund was not complete when these requests were created.
     /// No caller can therefore expect that the refund applies to these requests.
-    fn complete(&self, sent: &Sent<'_>, pending: PendingRequest, outcome: BatchOutcome) {
+    fn complete_request(
+        &mut self,
+        sent_at: Instant,
+        request: Option<PendingRequest>,
+        outcome: BatchOutcome,
+    ) {
+        if let BatchOutcome::Failed(cause) = outcome {
+            self.record_error(cause);
+        }
+        let Some(request) = request else { return };
         let is_denial = matches!(&outcome, BatchOutcome::Decided(verdict) if !verdict.is_allowed());
         if is_denial {
-            self.queue.deny_same_checks(&pending.request, sent.at, &outcome);
+            self.dispatcher.queue.deny_same_checks(&request.request, sent_at, &outcome);
         }
-        pending.complete(outcome);
+        request.complete(outcome);
+    }
+
+    /// Sends the requests of a failed batch again if that is safe and useful. Otherwise fails them.
+    fn fail_batch(&mut self, by_slot: bool, requests: Vec<PendingRequest>, error: RedisError) {
+        let queue = &self.dispatcher.queue;
+        // The script did not run, because the keys of the batch are in different cluster slots. The keys of each single
+        // request may still be in one slot, so send the requests again in batches that are grouped by cluster slot.
+        if is_cross_slot(&error) && !by_slot {
+            self.dispatcher.is_cluster.store(true, Relaxed);
+            queue.requeue(requests.into_iter());
+            return;
+        }
+        // The script has not written anything, so the server has not counted any units. It is safe to send the requests
+        // again, each in its own batch.
+        if requests.len() > 1 && may_concern_one_key(&error) {
+            queue.requeue(requests.into_iter().map(PendingRequest::without_batching));
+            return;
+        }
+        if !is_redirect(&error) {
+            self.record_error(classify(&error));
+        }
+        requests.into_iter().for_each(|it| it.fail(RequestError::Redis(error.clone())));
+    }
+
+    fn record_error(&mut self, cause: StoreError) {
+        match cause {
+            StoreError::Disconnected(_) => self.lost = Some(cause),
+            cause => self.dispatcher.reports.record_error(self.active.generation, cause),
+        }
     }
 }
 
@@ -332,28 +420,13 @@ fn may_concern_one_key(error: &RedisError) -> bool {
         || error.code().is_some() && causes.contains(&classify(error))
 }
 
-fn is_cross_slot(error: &RedisError) -> bool {
-    error.kind() == ErrorKind::Server(ServerErrorKind::CrossSlot)
+/// Returns true if the request must be sent to another node of the cluster, or later to the same node. The connection
+/// has no problem then.
+fn is_redirect(error: &RedisError) -> bool {
+    let redirects = [ServerErrorKind::Moved, ServerErrorKind::Ask, ServerErrorKind::TryAgain];
+    redirects.map(ErrorKind::Server).contains(&error.kind())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn small_batch_waits_for_at_most_the_batch_delay() {
-        let last = LastBatch { at: Instant::now(), requests: 10 };
-        let micros = Duration::from_micros;
-        // No batch is in flight, so the dispatcher sends a batch of any size immediately.
-        assert!(last.should_flush_after(micros(0), 0, 1));
-        // Within the batch delay, the dispatcher sends only a batch that is at least as large as the last batch.
-        assert!(!last.should_flush_after(micros(199), 1, 9));
-        assert!(last.should_flush_after(micros(0), 3, 10));
-        assert!(last.should_flush_after(micros(200), 3, 1));
-        // If batches have no reply for 1 ms, the server counts as slow.
-        assert!(!last.should_flush_after(micros(999), 4, 100));
-        assert!(last.should_flush_after(micros(1_000), 4, 1));
-        assert!(last.should_flush_after(micros(1_000), 255, 1));
-        assert!(!last.should_flush_after(micros(1_000), 256, 128));
-    }
+fn is_cross_slot(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::Server(ServerErrorKind::CrossSlot)
 }

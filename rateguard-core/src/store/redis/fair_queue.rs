@@ -81,7 +81,7 @@ impl FairQueue {
         }
         self.len += 1;
         if self.len >= self.compact_at {
-            self.retain(|request| !request.is_abandoned());
+            let _ = self.take_all(PendingRequest::is_abandoned);
             self.compact_at = COMPACT_THRESHOLD.max(2 * self.len);
         }
     }
@@ -146,28 +146,31 @@ impl FairQueue {
         taken
     }
 
-    /// Takes all requests from the queue.
-    pub(super) fn drain(&mut self) -> Vec<PendingRequest> {
-        let flows = std::mem::take(self).flows;
-        flows
-            .into_values()
-            .flat_map(|flow| std::iter::once(flow.first).chain(flow.others))
-            .collect()
-    }
-
-    fn retain(&mut self, predicate: impl Fn(&PendingRequest) -> bool) {
+    /// Takes all requests for which `is_taken` returns true.
+    pub(super) fn take_all(
+        &mut self,
+        is_taken: impl Fn(&PendingRequest) -> bool,
+    ) -> Vec<PendingRequest> {
         let turns = std::mem::take(&mut self.turns);
         let mut flows = std::mem::take(&mut self.flows);
+        let mut taken = Vec::new();
         self.len = 0;
         for number in turns {
             let Some(flow) = flows.remove(&number) else { continue };
-            let mut requests = std::iter::once(flow.first).chain(flow.others).filter(&predicate);
-            if let Some(first) = requests.next() {
-                let others: VecDeque<_> = requests.collect();
+            let all = std::iter::once(flow.first).chain(flow.others);
+            let (of_flow, mut others): (VecDeque<_>, VecDeque<_>) = all.partition(&is_taken);
+            taken.extend(of_flow);
+            if let Some(first) = others.pop_front() {
                 self.len += 1 + others.len();
                 self.flows.insert(number, Flow { first, others });
                 self.turns.push_back(number);
             }
         }
+        taken
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut PendingRequest> {
+        let flows = self.flows.values_mut();
+        flows.flat_map(|flow| std::iter::once(&mut flow.first).chain(&mut flow.others))
     }
 }

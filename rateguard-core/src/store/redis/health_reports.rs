@@ -1,9 +1,13 @@
 //! Collects the errors that checks report about the connection to a Redis server.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
 
 use tokio::sync::Notify;
 
+use super::error::{concerns_script, needs_reconnect};
 use crate::store::StoreError;
 
 /// Collects reports about the connection to a Redis server. Checks add the reports, and the connection manager reads
@@ -14,11 +18,36 @@ pub(super) struct HealthReports {
     broken: Mutex<Option<(u64, StoreError)>>,
     /// The reason why the server cannot run the script, and the number of the connection on which it failed.
     script_failure: Mutex<Option<(u64, StoreError)>>,
+    /// Whether the server was silent when a request expired last.
+    is_silent: AtomicBool,
     /// Notified when the connection manager should test the connection.
     pub(super) wake: Notify,
 }
 
 impl HealthReports {
+    /// Records that a check failed with this error on the connection with this number.
+    pub(super) fn record_error(&self, generation: u64, cause: StoreError) {
+        if needs_reconnect(cause) {
+            self.mark_broken(generation, cause);
+        } else if concerns_script(cause) {
+            self.record_script(generation, Some(cause));
+        }
+    }
+
+    /// Records that requests have expired. `is_silent` means that the server does not reply, so the connection manager
+    /// tests the connection. Otherwise this process has too many requests.
+    pub(super) fn record_late_reply(&self, is_silent: bool) {
+        self.is_silent.store(is_silent, Relaxed);
+        if is_silent {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Returns true if the requests that expired last have expired because the server did not reply.
+    pub(super) fn is_silent(&self) -> bool {
+        self.is_silent.load(Relaxed)
+    }
+
     /// Reports that the connection with this number is broken.
     pub(super) fn mark_broken(&self, generation: u64, cause: StoreError) {
         let mut broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
@@ -47,31 +76,6 @@ impl HealthReports {
         // Code under this lock only assigns one value, so the value is consistent even if the lock is poisoned.
         let broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
         broken.filter(|(newest, _)| *newest >= generation).map(|(_, cause)| cause)
-    }
-}
-
-/// Observes a request in flight. If this value is dropped before `complete` is called, the connection manager tests
-/// the connection.
-pub(super) struct InFlightGuard<'a> {
-    reports: &'a HealthReports,
-    is_complete: bool,
-}
-
-impl<'a> InFlightGuard<'a> {
-    pub(super) fn new(reports: &'a HealthReports) -> Self {
-        Self { reports, is_complete: false }
-    }
-
-    pub(super) fn complete(mut self) {
-        self.is_complete = true;
-    }
-}
-
-impl Drop for InFlightGuard<'_> {
-    fn drop(&mut self) {
-        if !self.is_complete {
-            self.reports.wake.notify_one();
-        }
     }
 }
 

@@ -1,114 +1,102 @@
-//! Links the store to one Redis server. All checks share the link. A task opens the connection, and connects again
-//! after the connection was lost.
+//! Links the store to one Redis server. The connection manager on the I/O thread connects to the server, tests it, and
+//! connects again after a loss. Checks use the connection of their worker, or that of the I/O thread.
 
-use std::{
-    sync::{Arc, atomic::AtomicBool},
-    time::{Duration, Instant},
-};
+use std::{process, sync::Arc, time::Duration};
 
-use tokio::{
-    runtime::Handle,
-    sync::{oneshot, watch},
-};
+use tokio::{runtime::Handle, sync::watch};
 
 use super::{
     batch_queue::BatchQueue,
     connector::Source,
-    dispatcher::Dispatcher,
-    error::{concerns_script, needs_reconnect},
-    health_reports::{HealthReports, InFlightGuard},
+    health_reports::HealthReports,
     link_state::{ActiveConnection, LinkState},
     pending_request::{PendingRequest, RequestError},
-    progress::Progress,
     queued_request::QueuedRequest,
     reconnect::ConnectionManager,
     script_runner::ScriptRunner,
+    shared_connection,
+    worker_connection::ConnectionSettings,
+    worker_connections::WorkerConnections,
 };
 use crate::store::{StoreError, io_thread::Task, script::BatchOutcome};
 
-/// The link to one Redis server. It consists of a queue, a dispatcher and a connection manager. When the link is
-/// dropped, its connection closes.
+/// The link to one Redis server. When the link is dropped, its connections close.
 pub(super) struct Link {
     state: watch::Receiver<LinkState>,
     reports: Arc<HealthReports>,
-    queue: Arc<BatchQueue>,
-    progress: Arc<Progress>,
+    workers: Arc<WorkerConnections>,
+    /// The queue of the dispatcher on the I/O thread.
+    shared: Arc<BatchQueue>,
+    /// The id of the process that created the link. Only this process has the I/O thread.
+    process: u32,
     _connection_manager: Task,
     _dispatcher: Task,
 }
 
 impl Link {
-    /// Starts two tasks: the connection manager, which connects to the server, and the dispatcher, which sends the
-    /// requests.
+    /// Starts two tasks on the I/O thread: the connection manager, which connects to the server, and a dispatcher, which
+    /// sends the requests of callers without a connection of their own.
     pub(super) fn open(
         source: Source,
         deadline: Duration,
         script: Arc<ScriptRunner>,
-        runtime: &Handle,
+        io_thread: &Handle,
     ) -> Self {
         let (sender, state) = watch::channel(LinkState::Connecting);
-        let (reports, queue) = (Arc::<HealthReports>::default(), Arc::<BatchQueue>::default());
-        let progress = Arc::new(Progress::new(deadline));
+        let settings = ConnectionSettings {
+            state: state.clone(),
+            script: Arc::clone(&script),
+            reports: Arc::default(),
+            shared: Arc::new(BatchQueue::new()),
+            deadline,
+        };
+        let (shared, reports) = (Arc::clone(&settings.shared), Arc::clone(&settings.reports));
+        let _dispatcher = Task::spawn(io_thread, shared_connection::run(settings.clone()));
+        let workers = WorkerConnections::new(settings);
         let connection_manager = ConnectionManager {
             source,
             deadline,
             state: sender,
             reports: Arc::clone(&reports),
-            script: Arc::clone(&script),
-        };
-        let dispatcher = Dispatcher {
-            queue: Arc::clone(&queue),
             script,
-            state: state.clone(),
-            progress: Arc::clone(&progress),
-            is_cluster: AtomicBool::new(false),
+            workers: Arc::clone(&workers),
+            shared: Arc::clone(&shared),
         };
-        let _connection_manager = Task::spawn(runtime, connection_manager.run());
-        let _dispatcher = Task::spawn(runtime, dispatcher.run());
-        Self { state, reports, queue, progress, _connection_manager, _dispatcher }
+        let _connection_manager = Task::spawn(io_thread, connection_manager.run());
+        let process = process::id();
+        Self { state, reports, workers, shared, process, _connection_manager, _dispatcher }
     }
 
-    /// Sends the request in one of the next batches. The server does not execute the request if the deadline has
-    /// expired.
+    /// Sends the request in one of the next batches, and returns its outcome. After the deadline, the server does not
+    /// execute the request, and the method returns an error.
     pub(super) async fn send(
         &self,
-        request: Arc<QueuedRequest>,
-        created_at: Instant,
-        deadline: Instant,
+        request: &Arc<QueuedRequest>,
+        deadline: Duration,
     ) -> Result<BatchOutcome, RequestError> {
-        let (reply, outcome) = oneshot::channel();
-        // Send a reset in its own batch. All requests of a batch have the same time. If the batch also contained a
-        // check, a later refund could not detect whether the check took its units before or after the reset.
-        let no_batching = request.is_reset();
-        self.queue.push(PendingRequest { request, no_batching, created_at, deadline, reply });
-        // `outcome` returns an error if the sender was dropped. The sender is dropped when the connection of the
-        // batch is lost.
-        outcome.await.unwrap_or(Err(RequestError::NoConnection(StoreError::Disconnected(None))))
+        let (mut pending, outcome) = PendingRequest::new(request, deadline);
+        if let Some(queue) = self.workers.queue() {
+            match queue.push(pending) {
+                Ok(()) => return outcome.wait().await,
+                Err((returned, _)) => pending = returned,
+            }
+        }
+        if process::id() != self.process {
+            return Err(RequestError::Store(StoreError::Forked));
+        }
+        match self.shared.push(pending) {
+            Ok(()) => outcome.wait().await,
+            Err((_, cause)) => Err(RequestError::Store(cause)),
+        }
     }
 
     /// Returns true if this process is the reason why a request has no timely reply. This is the case if there is a
-    /// connection, and the server replies to the batches that it receives.
+    /// connection, and the server replies to the calls that it receives.
     pub(super) fn is_congested(&self) -> bool {
-        matches!(&*self.state.borrow(), LinkState::Up(_)) && !self.progress.is_silent()
+        matches!(&*self.state.borrow(), LinkState::Up(_)) && !self.reports.is_silent()
     }
 
-    /// Returns the live connection. If the first attempt to connect, or the first attempt after a loss, is in
-    /// progress, waits for its result.
-    pub(super) async fn live(&self) -> Result<ActiveConnection, StoreError> {
-        // Usually there is a live connection, and the receiver need not be cloned.
-        if let LinkState::Up(live) = &*self.state.borrow() {
-            return Ok(live.clone());
-        }
-        let mut state = self.state.clone();
-        let settled = state.wait_for(|state| !matches!(state, LinkState::Connecting)).await;
-        match settled.as_deref() {
-            Ok(LinkState::Up(live)) => Ok(live.clone()),
-            Ok(LinkState::Down(cause)) => Err(*cause),
-            Ok(LinkState::Connecting) | Err(_) => Err(StoreError::Unreachable(None)),
-        }
-    }
-
-    /// Returns the live connection. If there is none, returns an error immediately.
+    /// Returns the connection of the I/O thread. If there is none, returns an error.
     pub(super) fn live_now(&self) -> Result<ActiveConnection, StoreError> {
         match &*self.state.borrow() {
             LinkState::Up(live) => Ok(live.clone()),
@@ -117,24 +105,23 @@ impl Link {
         }
     }
 
-    /// Reports that a check failed with this error on the connection with this number.
-    pub(super) fn report_error(&self, generation: u64, cause: StoreError) {
-        if needs_reconnect(cause) {
-            self.reports.mark_broken(generation, cause);
-        } else if concerns_script(cause) {
-            self.reports.record_script(generation, Some(cause));
-        }
+    /// Returns the connection of the I/O thread. If the first attempt to connect, or the first attempt after a loss, is in
+    /// progress, waits for its result.
+    pub(super) async fn live(&self) -> Result<ActiveConnection, StoreError> {
+        let mut state = self.state.clone();
+        // An error means that the link was closed.
+        let _ = state.wait_for(|state| !matches!(state, LinkState::Connecting)).await;
+        self.live_now()
+    }
+
+    /// Records that a request failed with this error on the connection with this number.
+    pub(super) fn record_error(&self, generation: u64, cause: StoreError) {
+        self.reports.record_error(generation, cause);
     }
 
     /// Returns an error if there is no live connection, or if the server cannot run the script.
     pub(super) fn health(&self) -> Result<(), StoreError> {
         let live = self.live_now()?;
         self.reports.script_failure(live.generation).map_or(Ok(()), Err)
-    }
-
-    /// Returns a guard for a request in flight. If the guard is dropped before the request is complete, the connection
-    /// manager tests the connection. The usual reason for such a drop is that the deadline of the request has expired.
-    pub(super) fn in_flight_guard(&self) -> InFlightGuard<'_> {
-        InFlightGuard::new(&self.reports)
     }
 }

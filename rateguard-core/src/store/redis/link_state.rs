@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use redis::aio::MultiplexedConnection;
 
+use super::connector::Endpoint;
+
 use crate::store::{StoreError, server_clock::ServerClock};
 
 /// The state of the connection to one Redis server.
@@ -21,6 +23,8 @@ pub(super) enum LinkState {
 #[derive(Clone)]
 pub(super) struct ActiveConnection {
     pub(super) connection: MultiplexedConnection,
+    /// The server. Workers open connections of their own to it.
+    pub(super) endpoint: Arc<Endpoint>,
     pub(super) clock: Arc<ServerClock>,
     /// The number of the connection. Each new connection of a link has a higher number, so the connection manager can
     /// ignore reports about an old connection.

@@ -11,6 +11,7 @@ use tokio::{
 };
 
 use super::{
+    batch_queue::BatchQueue,
     connector::Source,
     diagnosis::diagnose,
     error::{classify, needs_reconnect},
@@ -20,6 +21,7 @@ use super::{
     script_log::ScriptLog,
     script_runner::ScriptRunner,
     script_test::TestResult,
+    worker_connections::WorkerConnections,
 };
 use crate::store::{
     StoreError,
@@ -34,6 +36,9 @@ const BACKOFF_RESET_AFTER: Duration = Duration::from_secs(1);
 /// The minimum time between two heartbeats.
 const MIN_HEARTBEAT_INTERVAL: Duration = Duration::from_millis(20);
 
+/// The dispatcher on the I/O thread takes over the requests of a worker that has not run for this time.
+const STALL_TEST_INTERVAL: Duration = Duration::from_secs(1);
+
 pub(super) struct ConnectionManager {
     pub(super) source: Source,
     /// The maximum time that the server may need to reply to a heartbeat.
@@ -41,6 +46,9 @@ pub(super) struct ConnectionManager {
     pub(super) state: watch::Sender<LinkState>,
     pub(super) reports: Arc<HealthReports>,
     pub(super) script: Arc<ScriptRunner>,
+    pub(super) workers: Arc<WorkerConnections>,
+    /// The queue of the dispatcher on the I/O thread.
+    pub(super) shared: Arc<BatchQueue>,
 }
 
 impl ConnectionManager {
@@ -78,9 +86,10 @@ impl ConnectionManager {
 
     /// Opens a connection and sends the first heartbeat.
     async fn open(&self, generation: u64) -> Result<ActiveConnection, StoreError> {
-        let connection = self.source.connect().await?;
+        let endpoint = self.source.endpoint().await?;
+        let connection = endpoint.connect().await?;
         let clock = Arc::new(ServerClock::new());
-        let live = ActiveConnection { connection, clock, generation };
+        let live = ActiveConnection { connection, endpoint, clock, generation };
         // Send a heartbeat before any check uses the connection, because the server may be a replica. A replica would
         // return denials instead of an error, because the script writes nothing for a denial.
         self.heartbeat(&live).await?;
@@ -96,11 +105,19 @@ impl ConnectionManager {
     ) -> StoreError {
         log.connected();
         self.state.send_replace(LinkState::Up(live.clone()));
-        match select(pin!(self.monitor(&live, script_log)), pin!(self.source.primary_changed()))
-            .await
-        {
-            Either::Left((cause, _)) => cause,
-            Either::Right(((), _)) => StoreError::NotReady(None),
+        let monitor = pin!(self.monitor(&live, script_log));
+        let stalled = pin!(self.serve_stalled());
+        match select(select(monitor, stalled), pin!(self.source.primary_changed())).await {
+            Either::Left((Either::Left((cause, _)), _)) => cause,
+            Either::Left((Either::Right(_), _)) | Either::Right(_) => StoreError::NotReady(None),
+        }
+    }
+
+    /// Passes the requests of stalled workers to the dispatcher on the I/O thread. Never returns.
+    async fn serve_stalled(&self) {
+        loop {
+            sleep(STALL_TEST_INTERVAL).await;
+            self.shared.push_all(self.workers.stalled_requests());
         }
     }
 

@@ -1,5 +1,8 @@
 //! Runs the script on a Redis server.
 
+use std::pin::pin;
+
+use futures_util::future::poll_immediate;
 use redis::{
     Cmd, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value,
     aio::MultiplexedConnection,
@@ -21,6 +24,23 @@ const REPLY_ENCODING: &str = "bytes";
 pub(super) struct ScriptRunner {
     pub(super) command: ScriptCommand,
     pub(super) test: ScriptTest,
+}
+
+/// The reason why a pipeline has no replies.
+#[derive(Debug)]
+pub(super) enum SendError {
+    /// The connection was already lost, so the server did not receive the batches.
+    NotSent(RedisError),
+    /// The connection was lost before the replies. The server may have run the batches.
+    NoReply(RedisError),
+}
+
+impl SendError {
+    pub(super) fn into_inner(self) -> RedisError {
+        match self {
+            Self::NotSent(error) | Self::NoReply(error) => error,
+        }
+    }
 }
 
 /// The reply of a server to one batch, before the outcomes of the requests are decoded.
@@ -55,7 +75,7 @@ impl ScriptRunner {
         connection: &MultiplexedConnection,
         asking: bool,
         batches: &[Batch<'_>],
-    ) -> RedisResult<Vec<RedisResult<RawReply>>> {
+    ) -> Result<Vec<RedisResult<RawReply>>, SendError> {
         let all: Vec<_> = (0..batches.len()).collect();
         let mut replies = self.send(connection, asking, batches, &all, false).await?;
         // Some batches fail if the script is not in the cache of the server. Send these batches again with the source
@@ -67,7 +87,9 @@ impl ScriptRunner {
         let failed: Vec<_> =
             all.into_iter().filter(|index| is_no_script(&replies[*index])).collect();
         if !failed.is_empty() {
-            let retried = self.send(connection, asking, batches, &failed, true).await?;
+            let retried = self.send(connection, asking, batches, &failed, true).await;
+            // The server has already run the other batches, so the caller must not send all of them again.
+            let retried = retried.map_err(|error| SendError::NoReply(error.into_inner()))?;
             for (index, reply) in failed.into_iter().zip(retried) {
                 replies[index] = reply;
             }
@@ -84,7 +106,7 @@ impl ScriptRunner {
         batches: &[Batch<'_>],
         indices: &[usize],
         with_source: bool,
-    ) -> RedisResult<Vec<RedisResult<RawReply>>> {
+    ) -> Result<Vec<RedisResult<RawReply>>, SendError> {
         let mut pipeline = Pipeline::with_capacity(indices.len() + usize::from(asking));
         // `ASKING` applies only to the next command on the connection. This next command is the batch, because the
         // client library sends no other command inside a pipeline.
@@ -105,7 +127,13 @@ impl ScriptRunner {
         let mut connection = connection.clone();
         let skipped = usize::from(asking);
         let reply_count = skipped + indices.len();
-        let replies = connection.send_packed_commands(&pipeline, 0, reply_count).await?;
+        let mut replies = pin!(connection.send_packed_commands(&pipeline, 0, reply_count));
+        // The first poll passes the commands to the task of the connection. If this task has ended, the poll returns an
+        // error, and the commands were not sent.
+        let replies = match poll_immediate(replies.as_mut()).await {
+            Some(replies) => replies.map_err(SendError::NotSent)?,
+            None => replies.await.map_err(SendError::NoReply)?,
+        };
         Ok(replies.into_iter().skip(skipped).map(decode).collect())
     }
 }

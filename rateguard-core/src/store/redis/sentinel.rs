@@ -28,8 +28,8 @@ pub(super) struct Sentinels {
     /// The settings for connections to the primary. The address in these settings is not used, because the sentinels
     /// report the address.
     primary: ConnectionInfo,
-    /// The address of the primary to which the last connection was made.
-    connected_to: Mutex<Option<PrimaryAddress>>,
+    /// The address that `primary` returned last.
+    last_primary: Mutex<Option<PrimaryAddress>>,
 }
 
 /// The host and the port of a primary.
@@ -48,7 +48,7 @@ impl Sentinels {
     ) -> Self {
         let sentinel = |server| Sentinel { server, connection: tokio::sync::Mutex::default() };
         let sentinels = sentinels.into_iter().map(sentinel).collect();
-        Self { sentinels, service, primary, connected_to: Mutex::new(None) }
+        Self { sentinels, service, primary, last_primary: Mutex::new(None) }
     }
 
     /// Describes the primary in log messages.
@@ -57,17 +57,16 @@ impl Sentinels {
         ServerLabel::of_nodes(&description, self.sentinels.iter().map(|it| &it.server))
     }
 
-    /// Connects to the primary that the sentinels report. The sentinels may report an old primary, so the caller must
-    /// verify that the server is a primary.
-    pub(super) async fn connect(&self) -> Result<MultiplexedConnection, StoreError> {
+    /// Returns the settings for connections to the primary that the sentinels report. The sentinels may report an old
+    /// primary, so the caller must verify that the server is a primary.
+    pub(super) async fn primary(&self) -> Result<ConnectionInfo, StoreError> {
         let (host, port) = self.query_primary().await?;
         let primary = at(&self.primary, &host, port);
-        *self.connected_to.lock().unwrap_or_else(PoisonError::into_inner) = Some((host, port));
-        connect(primary, None).await
+        *self.last_primary.lock().unwrap_or_else(PoisonError::into_inner) = Some((host, port));
+        Ok(primary)
     }
 
-    /// Waits until the sentinels report a primary that differs from the primary to which the last connection was
-    /// made. This is necessary because a primary that is isolated from the sentinels may not detect that they have
+    /// Waits until the sentinels report a primary that differs from the last result of [`primary`](Self::primary). This is necessary because a primary that is isolated from the sentinels may not detect that they have
     /// replaced it.
     pub(super) async fn primary_changed(&self) {
         loop {
@@ -75,8 +74,8 @@ impl Sentinels {
             if let Ok(primary) = self.query_primary().await {
                 // Code under this lock only assigns one value, so the value is consistent even if the lock is
                 // poisoned.
-                let connected_to = self.connected_to.lock().unwrap_or_else(PoisonError::into_inner);
-                if connected_to.as_ref() != Some(&primary) {
+                let last_primary = self.last_primary.lock().unwrap_or_else(PoisonError::into_inner);
+                if last_primary.as_ref() != Some(&primary) {
                     return;
                 }
             }

@@ -1,11 +1,7 @@
 //! Implements the store that Redis and Upstash share. The servers run the script, and a [`Transport`] provides the
 //! connections.
 
-use std::{
-    process,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{process, sync::Arc, time::Duration};
 
 use super::{BatchOutcome, BucketRequest, Operation};
 use crate::store::{Keyspace, Store, StoreError, StoreFuture, Verdict, log_encoding::LogEncoding};
@@ -14,6 +10,9 @@ use crate::store::{Keyspace, Store, StoreError, StoreFuture, Verdict, log_encodi
 pub(crate) trait Transport: Send + Sync {
     /// A request to the script, together with the data that the transport needs to send the request.
     type Request: Send + Sync;
+
+    /// True if [`send`](Self::send) returns at the deadline without a timer of the caller.
+    const HOLDS_DEADLINE: bool;
 
     /// Creates a request. `prefix` is the text with which all Redis keys of the store begin.
     fn request(
@@ -29,7 +28,7 @@ pub(crate) trait Transport: Send + Sync {
         &self,
         buckets: &[BucketRequest<'_>],
         request: &Arc<Self::Request>,
-        deadline: Instant,
+        deadline: Duration,
     ) -> impl Future<Output = Result<BatchOutcome, StoreError>> + Send;
 
     /// Returns an error if one of the servers has no live connection or cannot run the script.
@@ -79,7 +78,6 @@ impl<T: Transport> ScriptStore<T> {
         operation: Operation,
         requests: &[BucketRequest<'_>],
     ) -> Result<Verdict, StoreError> {
-        let deadline = Instant::now() + deadline;
         let request = Arc::new(T::request(&self.keyspace.prefix, self.log, operation, requests));
         // After the clock of the server was set forward, the script rejects requests as late although they are not
         // late. The reply has corrected the estimate of the server's clock, so send the request a second time.
@@ -130,6 +128,10 @@ impl<T: Transport> Store for ScriptStore<T> {
         } else {
             StoreError::Timeout
         }
+    }
+
+    fn holds_deadline(&self) -> bool {
+        T::HOLDS_DEADLINE
     }
 
     fn close(&self) {

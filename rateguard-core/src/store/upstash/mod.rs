@@ -108,6 +108,8 @@ impl UpstashTransport {
 impl Transport for UpstashTransport {
     type Request = ScriptRequest;
 
+    const HOLDS_DEADLINE: bool = false;
+
     fn request(
         prefix: &str,
         log: LogEncoding,
@@ -121,10 +123,10 @@ impl Transport for UpstashTransport {
         &self,
         _: &[BucketRequest<'_>],
         request: &Arc<ScriptRequest>,
-        deadline: Instant,
+        deadline: Duration,
     ) -> Result<BatchOutcome, StoreError> {
         let sent = Instant::now();
-        let batch = self.command.batch(&[(request, self.clock.at(deadline))]);
+        let batch = self.command.batch(&[(request, self.clock.at(sent + deadline))]);
         let mut reply = self.run(&batch).await?;
         reply.update_clock(&self.clock, sent);
         reply.outcomes.pop().ok_or(StoreError::InvalidReply)

@@ -4,6 +4,7 @@
 //! Each master has its own link, so a master that does not reply does not delay the requests to other masters. A
 //! request is not sent again if a node may already have run it, because the units would then count twice.
 
+mod asking;
 mod migrating_slots;
 mod node_address;
 mod nodes;
@@ -11,26 +12,52 @@ mod slot;
 mod topology;
 mod topology_refresh;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use redis::{ConnectionInfo, RedisError, ServerErrorKind};
-use tokio::{runtime::Handle, time::sleep};
+use tokio::{
+    runtime::Handle,
+    time::{sleep, timeout},
+};
 
 pub(super) use self::slot::slot;
 use self::{
+    asking::send_asking,
     migrating_slots::MigratingSlots,
     node_address::NodeAddress,
     nodes::{NO_NODE, Node, Nodes},
 };
 use crate::store::{
-    StoreError,
+    BucketRequest, StoreError,
     io_thread::Task,
-    redis::{destination::Destination, link::Link, script_runner::ScriptRunner},
+    redis::{
+        error::{classify, needs_reconnect},
+        link::Link,
+        pending_request::RequestError,
+        queued_request::QueuedRequest,
+        script_runner::ScriptRunner,
+    },
+    script::BatchOutcome,
 };
 
 /// The delay before a request to a migrating slot is sent a second time. The delay doubles before each further
 /// attempt.
 const INITIAL_BACKOFF: Duration = Duration::from_millis(1);
+
+/// The maximum number of times that a request is sent. This maximum limits how often nodes can redirect a request.
+const MAX_ATTEMPTS: u32 = 8;
+
+/// The node to which a request is sent.
+struct Destination {
+    node: Arc<Node>,
+    /// The cluster slot of the keys.
+    slot: u16,
+    /// True if the node imports the cluster slot. Such a node accepts a request only after an `ASKING` command.
+    needs_asking: bool,
+}
 
 pub(super) struct Cluster {
     nodes: Arc<Nodes>,
@@ -54,25 +81,89 @@ impl Cluster {
         Self { nodes, migrating_slots: MigratingSlots::default(), _topology_refresh: refresh }
     }
 
-    /// Returns the destination for the keys in this cluster slot: the master of the slot.
-    pub(super) async fn destination(&self, slot: u16) -> Result<Destination, StoreError> {
-        let destination = match self.nodes.master(slot).await {
-            Ok(node) => self.destination_at(&node, slot, false).await,
-            Err(cause) => Err(cause),
+    /// Sends the request to the master of its cluster slot, and follows redirects of the nodes.
+    pub(super) async fn send(
+        &self,
+        buckets: &[BucketRequest<'_>],
+        request: &Arc<QueuedRequest>,
+        deadline: Duration,
+    ) -> Result<BatchOutcome, StoreError> {
+        let mut slots = buckets.iter().map(|it| slot(&it.bucket.hash_tag()));
+        let slot = slots.next().unwrap_or_default();
+        if slots.any(|other| other != slot) {
+            return Err(StoreError::CrossSlot);
+        }
+        let until = Instant::now() + deadline;
+        let left = || until.saturating_duration_since(Instant::now());
+        let master = match self.nodes.map_now() {
+            Ok(map) => map.master(slot),
+            // Only this rare case needs a timer.
+            Err(_) => self.within(slot, left(), self.nodes.master(slot)).await,
         };
-        destination.inspect_err(|_| self.request_refresh())
+        let node = master.inspect_err(|_| self.request_refresh())?;
+        let mut destination = Destination { node, slot, needs_asking: false };
+        for attempt in 0..MAX_ATTEMPTS {
+            let link = &destination.node.link;
+            let outcome = if destination.needs_asking {
+                let asking = self.send_asking(link, request, left());
+                Box::pin(self.within(slot, left(), async { Ok(asking.await) })).await?
+            } else {
+                link.send(request, left()).await
+            };
+            let error = match outcome {
+                Ok(outcome) => return Ok(outcome),
+                Err(RequestError::Redis(error)) => error,
+                Err(RequestError::Store(cause)) => {
+                    if needs_reconnect(cause) {
+                        self.request_refresh();
+                    }
+                    return Err(cause);
+                }
+            };
+            let redirect = async { Ok(self.redirect(destination, &error, attempt).await) };
+            let redirect = Box::pin(self.within(slot, left(), redirect)).await?;
+            destination = redirect.map_err(|cause| {
+                cause.unwrap_or_else(|| {
+                    self.request_refresh();
+                    match classify(&error) {
+                        // Without a cluster URL, `StoreError::Cluster` means that the URL is wrong. Here the URL is
+                        // correct, but the cluster is not ready. A new connection would not change this.
+                        StoreError::Cluster => StoreError::NotReady(None),
+                        cause => cause,
+                    }
+                })
+            })?;
+        }
+        Err(StoreError::NotReady(None))
     }
 
-    async fn destination_at(
+    /// Sends a request to a node that imports the cluster slot of its keys.
+    async fn send_asking(
         &self,
-        node: &Node,
+        link: &Link,
+        request: &QueuedRequest,
+        deadline: Duration,
+    ) -> Result<BatchOutcome, RequestError> {
+        let active = link.live().await.map_err(RequestError::Store)?;
+        let outcome = send_asking(self.nodes.script(), &active, request, deadline).await;
+        if let Ok(BatchOutcome::Failed(cause)) = outcome {
+            link.record_error(active.generation, cause);
+        }
+        outcome
+    }
+
+    /// Waits for the result for at most this time.
+    async fn within<T>(
+        &self,
         slot: u16,
-        needs_asking: bool,
-    ) -> Result<Destination, StoreError> {
-        let link = Arc::clone(&node.link);
-        let live = link.live().await?;
-        let host = node.address.host.clone();
-        Ok(Destination { link, live, needs_asking, slot, host })
+        deadline: Duration,
+        result: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let result = timeout(deadline, result).await;
+        result.unwrap_or_else(|_| {
+            let is_congested = self.is_congested(slot);
+            Err(if is_congested { StoreError::Overloaded } else { StoreError::Timeout })
+        })
     }
 
     /// Returns the destination that a redirect error names. A node that redirects a request has not run the script,
@@ -80,7 +171,7 @@ impl Cluster {
     ///
     /// Returns `Err(Some(_))` with the cause if the destination is unavailable. Returns `Err(None)` if the error is
     /// not a redirect.
-    pub(super) async fn redirect(
+    async fn redirect(
         &self,
         destination: Destination,
         error: &RedisError,
@@ -88,7 +179,8 @@ impl Cluster {
     ) -> Result<Destination, Option<StoreError>> {
         let redirect = || -> Option<NodeAddress> {
             let (host, port) = error.redirect_node()?.0.rsplit_once(':')?;
-            let host = if host.is_empty() { &destination.host } else { host };
+            // If a redirect names no host, it means the host of the node that sent it.
+            let host = if host.is_empty() { &destination.node.address.host } else { host };
             // In a redirect, an IPv6 address is not in brackets, so the last colon separates the address from the
             // port.
             Some(NodeAddress { host: host.to_owned(), port: port.parse().ok()? })
@@ -113,7 +205,14 @@ impl Cluster {
         };
         let address = redirect().ok_or(StoreError::NotReady(None))?;
         let node = self.nodes.redirected(&address).await?;
-        Ok(self.destination_at(&node, destination.slot, needs_asking).await?)
+        Ok(Destination { node, needs_asking, ..destination })
+    }
+
+    /// Returns true if this process, and not the master of this cluster slot, is the reason why a request has no timely
+    /// reply.
+    pub(super) fn is_congested(&self, slot: u16) -> bool {
+        let master = self.nodes.map_now().and_then(|map| map.master(slot));
+        master.is_ok_and(|node| node.link.is_congested())
     }
 
     /// Requests an update of the topology, because a cluster slot may have moved to another node.
@@ -129,13 +228,6 @@ impl Cluster {
         }
         let map = self.nodes.map_now();
         map.ok().and_then(|map| map.node(slot).map(|node| node.number)).unwrap_or(NO_NODE)
-    }
-
-    /// Returns the link to the master of this cluster slot. Returns `None` if the current map has no master for the
-    /// slot.
-    pub(super) fn link(&self, slot: u16) -> Option<Arc<Link>> {
-        let map = self.nodes.map_now().ok()?;
-        map.node(slot).map(|node| Arc::clone(&node.link))
     }
 
     /// Returns an error if a cluster slot has no master, or if its master has no live connection.

@@ -93,6 +93,11 @@ impl SlotMap {
         (slot <= *last).then_some(node)
     }
 
+    /// Returns the master of a cluster slot. Returns an error if the slot has no master.
+    pub(super) fn master(&self, slot: u16) -> Result<Arc<Node>, StoreError> {
+        self.node(slot).cloned().ok_or(StoreError::NotReady(None))
+    }
+
     pub(super) fn nodes(&self) -> impl Iterator<Item = &Arc<Node>> {
         self.ranges.iter().map(|(_, _, node)| node)
     }
@@ -142,16 +147,16 @@ impl Nodes {
         }
     }
 
+    pub(super) fn script(&self) -> &ScriptRunner {
+        &self.script
+    }
+
     /// Returns the master of a cluster slot. If the first query of the map is in progress, waits for its result.
     pub(super) async fn master(&self, slot: u16) -> Result<Arc<Node>, StoreError> {
-        let mut map = self.map_now();
-        if map.is_err() {
-            let mut state = self.map.subscribe();
-            // The channel cannot be closed, because `self` owns the sender.
-            let _ = state.wait_for(|state| !matches!(state, SlotMapState::Loading)).await;
-            map = self.map_now();
-        }
-        map?.node(slot).cloned().ok_or(StoreError::NotReady(None))
+        let mut state = self.map.subscribe();
+        // The channel cannot be closed, because `self` owns the sender.
+        let _ = state.wait_for(|state| !matches!(state, SlotMapState::Loading)).await;
+        self.map_now()?.master(slot)
     }
 
     /// Returns the node at the address that a redirect names. If the address is neither in the URL nor in the map,
