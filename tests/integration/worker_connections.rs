@@ -7,7 +7,7 @@ use std::{
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use actix_rateguard::{Key, Policy, RateGuard};
@@ -38,6 +38,23 @@ async fn check(guard: &RateGuard, key: u32) {
 fn open_connections(client: &mut redis::Connection) -> usize {
     let list: String = run(client, "CLIENT LIST TYPE normal");
     list.lines().count() - 1
+}
+
+/// Sends checks until this runtime has a connection.
+async fn wait_for_connection(redis: &RedisServer, guard: &RateGuard) {
+    let mut client = redis.client();
+    let start = Instant::now();
+    loop {
+        let _ = guard.check(&policy(), &Key::global()).await;
+        // Clients of the test have sent the command `CLIENT` last.
+        let list: String = run(&mut client, "CLIENT LIST TYPE normal");
+        let of_guards = list.lines().filter(|line| !line.contains("cmd=client"));
+        if of_guards.count() == 2 {
+            return;
+        }
+        assert!(start.elapsed() < TEST_TIMEOUT, "{list}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 /// Threads that send checks until they are stopped. Each thread has a runtime of its own.
@@ -137,11 +154,36 @@ fn block_on(future: impl Future<Output = ()>) {
 async fn check_completes_although_it_blocks_its_own_runtime() {
     let redis = RedisServer::start();
     let guard = redis.settings("nested").deadline(TEST_TIMEOUT).build().unwrap();
-    check(&guard, 1).await;
-    // Now the worker connection opens.
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    check(&guard, 1).await;
+    wait_for_connection(&redis, &guard).await;
     block_on(check(&guard, 1));
+}
+
+#[tokio::test]
+async fn check_that_blocks_its_own_runtime_ends_although_redis_is_down() {
+    let redis = RedisServer::start();
+    let guard = redis.settings("down").build().unwrap();
+    wait_for_connection(&redis, &guard).await;
+    drop(redis);
+    block_on(async { assert!(guard.check(&policy(), &Key::global()).await.is_err()) });
+}
+
+/// The server closes only the connection of the worker, for example because it is idle.
+#[tokio::test]
+async fn lost_idle_worker_connection_fails_no_check() {
+    let redis = RedisServer::start();
+    let mut client = redis.client();
+    let _: u64 = run(&mut client, "CLIENT ID");
+    let guard = redis.settings("idle").deadline(TEST_TIMEOUT).build().unwrap();
+    for _ in 0..3 {
+        wait_for_connection(&redis, &guard).await;
+        let list: String = run(&mut client, "CLIENT LIST TYPE normal");
+        let ids = list.lines().filter_map(|line| line.strip_prefix("id=")?.split(' ').next());
+        // The worker connects after the I/O thread and after `client`, so its connection has the highest number.
+        let id = ids.filter_map(|id| id.parse::<u64>().ok()).max().unwrap();
+        let _: u64 = run(&mut client, &format!("CLIENT KILL ID {id}"));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        join_all((0..100).map(|key| check(&guard, key))).await;
+    }
 }
 
 /// The thread is blocked for longer than the deadline, first before the checks are sent, and then before their replies
@@ -151,8 +193,7 @@ async fn blocked_worker_causes_no_false_timeout() {
     const DEADLINE: Duration = Duration::from_secs(2);
     let redis = RedisServer::start();
     let guard = redis.settings("stalled").deadline(DEADLINE).build().unwrap();
-    check(&guard, 0).await;
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    wait_for_connection(&redis, &guard).await;
     for passes in [0, 3] {
         let mut checks = pin!(join_all((0..100).map(|key| check(&guard, key))));
         assert!(poll!(checks.as_mut()).is_pending());

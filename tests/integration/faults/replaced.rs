@@ -63,7 +63,7 @@ async fn demoted_primary_is_reconnected_with_backoff() {
         // often.
         let _: () = run(&mut client, "REPLICAOF NO ONE");
         let made = total_connections(&mut client) - before;
-        assert!((2..25).contains(&made), "{made}");
+        assert!((1..25).contains(&made), "{made}");
         assert!(checks.wait_for_decision().await.is_allowed());
     }
 }
@@ -110,7 +110,7 @@ async fn loading_server_is_reconnected_with_backoff() {
     let before = total_connections(&mut client);
     checks.assert_undecided_for(Duration::from_secs(2)).await;
     let made = total_connections(&mut client) - before;
-    assert!((2..25).contains(&made), "{made}");
+    assert!((1..25).contains(&made), "{made}");
     let _: () = run(&mut client, "CONFIG SET key-load-delay 0");
     // The server has loaded its data, so it has the count from before the crash.
     checks.assert_no_late_counts(first).await;

@@ -41,6 +41,8 @@ struct State {
     closed_by: Option<StoreError>,
     /// No request in the queue expires before this time. It is `None` if the queue is empty.
     first_expiry: Option<Instant>,
+    /// The time of the first push since the dispatcher last called `take_first_push`.
+    first_push: Option<Instant>,
 }
 
 /// The priority of a request. For each priority there is one fair queue, which serves all keys in turn.
@@ -95,6 +97,7 @@ impl BatchQueue {
             low_priority: FairQueue::default(),
             closed_by,
             first_expiry: None,
+            first_push: None,
         };
         Self { state: Mutex::new(state), wake: Notify::new(), has_run: AtomicBool::new(false) }
     }
@@ -106,6 +109,7 @@ impl BatchQueue {
             return Err((request, cause));
         }
         state.record_expiry(&request);
+        state.first_push.get_or_insert_with(Instant::now);
         state.get(priority_of(&request.request)).push(request);
         drop(state);
         self.wake.notify_one();
@@ -168,13 +172,13 @@ impl BatchQueue {
     /// that arrived after them. If the queue is closed, the requests fail.
     pub(super) fn requeue(&self, requests: impl DoubleEndedIterator<Item = PendingRequest>) {
         let mut state = self.lock();
-        let closed_by = state.closed_by;
+        if let Some(cause) = state.closed_by {
+            drop(state);
+            requests.for_each(|request| request.fail(RequestError::Store(cause)));
+            return;
+        }
         let mut has_requests = false;
         for request in requests.rev() {
-            if let Some(cause) = closed_by {
-                request.fail(RequestError::Store(cause));
-                continue;
-            }
             state.record_expiry(&request);
             state.get(priority_of(&request.request)).requeue(request);
             has_requests = true;
@@ -195,6 +199,11 @@ impl BatchQueue {
     ) {
         let same = self.lock().get(priority_of(check)).take_same_checks(check, before);
         same.into_iter().for_each(|request| request.complete(denial.clone()));
+    }
+
+    /// Returns the time of the first push since the last call of this method.
+    pub(super) fn take_first_push(&self) -> Option<Instant> {
+        self.lock().first_push.take()
     }
 
     /// Returns a time before which no request in the queue expires. Returns `None` if the queue is empty.

@@ -27,6 +27,8 @@ pub(super) struct Call {
     number: u64,
     pub(super) priority: Priority,
     pub(super) sent_at: Instant,
+    /// For how long the dispatcher was stalled since it sent the call. The server is not responsible for this time.
+    stalled_for: Duration,
     /// The earliest time at which one of the requests expires; `None` if there are no requests.
     expires_at: Option<Instant>,
     /// The number of entries that the call adds to sliding-window logs.
@@ -36,9 +38,13 @@ pub(super) struct Call {
 }
 
 impl Call {
+    /// Returns for how long the server has not replied to the call.
+    fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.sent_at + self.stalled_for)
+    }
+
     fn expires_at(&self) -> Option<Instant> {
-        let deadlines = self.requests.iter().flatten().map(|request| request.deadline);
-        deadlines.min().map(|deadline| self.sent_at + deadline)
+        self.requests.iter().flatten().map(|request| request.expires_at).min()
     }
 }
 
@@ -66,7 +72,15 @@ impl Calls {
         let entries = requests.iter().map(|it| it.request.entries());
         let entries = entries.fold(0, u32::saturating_add);
         let requests = requests.into_iter().map(Some).collect();
-        let mut call = Call { number, priority, sent_at, expires_at: None, entries, requests };
+        let mut call = Call {
+            number,
+            priority,
+            sent_at,
+            stalled_for: Duration::ZERO,
+            expires_at: None,
+            entries,
+            requests,
+        };
         call.expires_at = call.expires_at();
         self.calls.push_back(call);
         number
@@ -76,7 +90,7 @@ impl Calls {
     pub(super) fn remove(&mut self, number: u64, now: Instant) -> Option<Call> {
         let position = self.calls.iter().position(|call| call.number == number)?;
         let call = self.calls.remove(position)?;
-        let round_trip = now.saturating_duration_since(call.sent_at);
+        let round_trip = call.age(now);
         let shortest = self.shortest_round_trip.get_or_insert(round_trip);
         *shortest = round_trip.min(*shortest);
         Some(call)
@@ -87,9 +101,10 @@ impl Calls {
         self.calls.iter().filter(|call| call.priority == priority).count()
     }
 
-    /// Returns the number of entries that all calls together add to sliding-window logs.
+    /// Returns the number of entries that all enforced calls together add to sliding-window logs.
     pub(super) fn entries(&self) -> u32 {
-        self.calls.iter().map(|call| call.entries).fold(0, u32::saturating_add)
+        let enforced = self.calls.iter().filter(|call| call.priority == Priority::Enforced);
+        enforced.map(|call| call.entries).fold(0, u32::saturating_add)
     }
 
     /// Returns the earliest time at which a request of a call expires.
@@ -103,19 +118,21 @@ impl Calls {
         let is_due = |call: &&mut Call| call.expires_at.is_some_and(|first| first <= now);
         for call in self.calls.iter_mut().filter(is_due) {
             for request in &mut call.requests {
-                expired.extend(request.take_if(|it| call.sent_at + it.deadline <= now));
+                expired.extend(request.take_if(|it| it.expires_at <= now));
             }
             call.expires_at = call.expires_at();
         }
         expired
     }
 
-    /// Records that the dispatcher was stalled for this time. The calls then count as sent this much later, because the
-    /// server is not responsible for the stall.
+    /// Records that the dispatcher was stalled for this time, for which the server is not responsible.
     pub(super) fn postpone(&mut self, stall: Duration) {
         for call in &mut self.calls {
-            call.sent_at += stall;
-            call.expires_at = call.expires_at.map(|expiry| expiry + stall);
+            call.stalled_for += stall;
+            for request in call.requests.iter_mut().flatten() {
+                request.expires_at += stall;
+            }
+            call.expires_at = call.expires_at();
         }
     }
 
@@ -134,10 +151,18 @@ impl Calls {
         !self.calls.is_empty() && self.oldest_age(now) >= self.silent_after
     }
 
-    /// Returns the time since the oldest call was sent. Returns zero if no call is in flight.
+    pub(super) fn is_empty(&self) -> bool {
+        self.calls.is_empty()
+    }
+
+    /// Returns the time at which the oldest call has no reply for this time.
+    pub(super) fn oldest_at(&self, age: Duration) -> Option<Instant> {
+        self.calls.iter().map(|call| call.sent_at + call.stalled_for + age).min()
+    }
+
+    /// Returns for how long the server has not replied to the oldest call. Returns zero if no call is in flight.
     pub(super) fn oldest_age(&self, now: Instant) -> Duration {
-        let oldest = self.calls.iter().map(|call| call.sent_at).min();
-        oldest.map_or(Duration::ZERO, |sent_at| now.saturating_duration_since(sent_at))
+        self.calls.iter().map(|call| call.age(now)).max().unwrap_or_default()
     }
 }
 
@@ -157,11 +182,14 @@ mod tests {
 
     const DEADLINE: Duration = Duration::from_millis(100);
 
-    fn request(deadline: Duration) -> PendingRequest {
+    /// Returns a request that expires at this time.
+    fn request(expires_at: Instant) -> PendingRequest {
         let key = Key::global();
         let buckets = [BucketRequest::new(Bucket::new("p", 0, &key), PLACEHOLDER_QUOTA, 1)];
         let request = QueuedRequest::new("test", LogEncoding::Packed, Operation::Check, &buckets);
-        PendingRequest::new(&Arc::new(request), deadline).0
+        let (mut request, _) = PendingRequest::new(&Arc::new(request), DEADLINE);
+        request.expires_at = expires_at;
+        request
     }
 
     fn millis(millis: u64) -> Duration {
@@ -171,7 +199,8 @@ mod tests {
     #[test]
     fn requests_expire_one_by_one_and_their_call_stays_in_flight() {
         let (mut calls, start) = (Calls::new(DEADLINE), Instant::now());
-        let requests = [DEADLINE, millis(30), DEADLINE].map(request).into();
+        let expiries = [DEADLINE, millis(30), DEADLINE].map(|after| start + after);
+        let requests = expiries.map(request).into();
         let number = calls.add(Priority::Enforced, start, requests);
         assert_eq!(calls.first_expiry(), Some(start + millis(30)));
         assert!(calls.take_expired(start + millis(29)).is_empty());
@@ -187,7 +216,7 @@ mod tests {
     #[test]
     fn stall_of_the_dispatcher_is_not_a_silent_server() {
         let (mut calls, start) = (Calls::new(DEADLINE), Instant::now());
-        calls.add(Priority::Enforced, start, vec![request(DEADLINE)]);
+        calls.add(Priority::Enforced, start, vec![request(start + DEADLINE)]);
         assert!(!calls.is_server_silent(start + millis(89)));
         assert!(calls.is_server_silent(start + millis(90)));
         calls.postpone(millis(200));

@@ -22,7 +22,7 @@ use tokio::{task::yield_now, time::Sleep};
 use super::{
     batch_queue::{BatchQueue, MAX_BATCH_ENTRIES, Priority},
     calls::Calls,
-    error::classify,
+    error::{classify, needs_reconnect},
     health_reports::HealthReports,
     link_state::ActiveConnection,
     pending_request::{PendingRequest, RequestError},
@@ -46,7 +46,10 @@ const MAX_ENTRIES_IN_FLIGHT: u32 = 4 * MAX_BATCH_ENTRIES;
 const TICK: Duration = Duration::from_millis(10);
 /// The dispatcher was stalled if it runs this much later than its timer should have woken it. For example, a task of
 /// the application blocks the thread.
-const STALL: Duration = Duration::from_millis(5);
+const STALL: Duration = Duration::from_millis(10);
+/// If the task of a worker connection has not run for this time, the connection may have been closed in the meantime
+/// although its runtime has not noticed. For example, the runtime runs only while the application waits for a check.
+const MAX_PAUSE: Duration = Duration::from_secs(2);
 
 pub(super) struct Dispatcher {
     pub(super) queue: Arc<BatchQueue>,
@@ -102,9 +105,10 @@ impl Timer<'_> {
         }
     }
 
-    /// Returns for how long the task has not run, although the timer was due.
-    fn stall(&self, now: Instant) -> Option<Duration> {
-        let late = now.saturating_duration_since(self.at?);
+    /// Returns for how long the task has not run, although the timer was due, or a request was pushed while the timer
+    /// was not set.
+    fn stall(&self, pushed: Option<Instant>, now: Instant) -> Option<Duration> {
+        let late = now.saturating_duration_since(self.at.or(pushed)?);
         (late > STALL).then_some(late)
     }
 
@@ -135,6 +139,7 @@ impl Dispatcher {
         let calls = Calls::new(self.deadline);
         let last_sent = Instant::now();
         let mut run = Run { dispatcher: self, active, calls, last_sent, lost: None };
+        let mut last_poll = Instant::now();
         let mut replies = FuturesUnordered::new();
         let sleep = pin!(tokio::time::sleep(TICK));
         let mut timer = Timer { sleep, at: None };
@@ -146,18 +151,20 @@ impl Dispatcher {
                 run.complete(reply);
             }
             let now = Instant::now();
-            if let Some(stall) = timer.stall(now) {
+            if let Some(stall) = timer.stall(self.queue.take_first_push(), now) {
                 run.calls.postpone(stall);
                 self.queue.postpone_expiry(stall);
             }
-            while let Some((priority, requests)) = run.next_call(now) {
-                if process::id() != self.process {
+            while run.lost.is_none()
+                && let Some((priority, requests)) = run.next_call(now)
+            {
+                if self.is_forked() {
                     self.fail_all(StoreError::Forked);
                     return Stopped::Lost(StoreError::Forked);
                 }
                 replies.push(run.call(priority, requests, now));
             }
-            if run.first_expiry().is_some_and(|first| first <= now) {
+            if run.next_due().is_some_and(|due| due <= now) {
                 // The task of the connection may not have read yet what the socket has received. It runs before this
                 // task continues.
                 yield_now().await;
@@ -171,11 +178,19 @@ impl Dispatcher {
             }
             timer.wake_at(run.next_wake(now), now);
             // A new request cannot be sent while the maximum number of calls is in flight. The timer ends this state.
-            let is_ready = run.may_send(now);
+            let is_ready = run.may_send(now) || timer.at.is_none();
+            let is_worker = self.lost_after.is_some();
             let mut woken = pin!(self.queue.wake.notified());
             let is_stopped = poll_fn(|context| {
                 if stop.as_mut().poll(context).is_ready() {
                     return Poll::Ready(true);
+                }
+                let pause = last_poll.elapsed();
+                last_poll += pause;
+                if is_worker && pause > MAX_PAUSE && run.calls.is_empty() {
+                    self.queue.postpone_expiry(pause);
+                    run.lost = Some(StoreError::Disconnected(None));
+                    return Poll::Ready(false);
                 }
                 let mut is_woken = is_ready && woken.as_mut().poll(context).is_ready();
                 if let Poll::Ready(Some(reply)) = replies.poll_next_unpin(context) {
@@ -212,6 +227,11 @@ impl Dispatcher {
                 return;
             }
         }
+    }
+
+    /// Returns true if this process is a fork of the process that created the dispatcher.
+    pub(super) fn is_forked(&self) -> bool {
+        process::id() != self.process
     }
 
     /// Closes the queue, and fails its requests.
@@ -268,7 +288,7 @@ impl<'a> Run<'a> {
         let of_call = requests.iter().map(|it| CallRequest {
             request: Arc::clone(&it.request),
             no_batching: it.no_batching,
-            deadline: active.clock.at(now + it.deadline),
+            deadline: active.clock.at(it.expires_at),
         });
         let of_call = of_call.collect();
         if priority == Priority::Enforced {
@@ -283,9 +303,15 @@ impl<'a> Run<'a> {
         self.calls.first_expiry().into_iter().chain(queued).min()
     }
 
+    /// Returns the time at which the next request expires, or at which the connection counts as lost.
+    fn next_due(&self) -> Option<Instant> {
+        let lost = self.dispatcher.lost_after.and_then(|limit| self.calls.oldest_at(limit));
+        self.first_expiry().into_iter().chain(lost).min()
+    }
+
     /// Returns the time at which the dispatcher must run again, even if no request and no reply arrives.
     fn next_wake(&self, now: Instant) -> Option<Instant> {
-        let mut next = self.first_expiry().map(|expiry| expiry.min(now + TICK));
+        let mut next = self.next_due().map(|due| due.min(now + TICK));
         let slow = self.last_sent + SLOW_REPLY_AFTER;
         let is_full = self.calls.count(Priority::Enforced) >= MAX_IN_FLIGHT;
         if is_full && slow > now && !self.is_held_back(now) {
@@ -393,8 +419,11 @@ impl<'a> Run<'a> {
     }
 
     fn record_error(&mut self, cause: StoreError) {
+        let is_worker = self.dispatcher.lost_after.is_some();
         match cause {
             StoreError::Disconnected(_) => self.lost = Some(cause),
+            // The connection of the worker may lead to another server than that of the connection manager.
+            cause if is_worker && needs_reconnect(cause) => self.lost = Some(cause),
             cause => self.dispatcher.reports.record_error(self.active.generation, cause),
         }
     }
@@ -429,4 +458,28 @@ fn is_redirect(error: &RedisError) -> bool {
 
 fn is_cross_slot(error: &RedisError) -> bool {
     error.kind() == ErrorKind::Server(ServerErrorKind::CrossSlot)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn stall_is_measured_from_the_timer_or_from_the_first_push() {
+        let sleep = pin!(tokio::time::sleep(TICK));
+        let mut timer = Timer { sleep, at: None };
+        let now = Instant::now();
+        let after = |millis| now + Duration::from_millis(millis);
+        assert_eq!(timer.stall(None, after(100)), None);
+        // The timer is not set, so the task should have run immediately after the push.
+        assert_eq!(timer.stall(Some(now), after(10)), None);
+        assert_eq!(timer.stall(Some(now), after(150)), Some(Duration::from_millis(150)));
+        timer.wake_at(Some(after(20)), now);
+        assert_eq!(timer.stall(Some(now), after(30)), None);
+        assert_eq!(timer.stall(Some(now), after(170)), Some(Duration::from_millis(150)));
+        // An earlier time replaces the time of the timer, and a later time does not.
+        timer.wake_at(Some(after(15)), now);
+        timer.wake_at(Some(after(90)), now);
+        assert_eq!(timer.at, Some(after(15)));
+    }
 }

@@ -15,6 +15,7 @@ use super::{
     reconnect::ConnectionManager,
     script_runner::ScriptRunner,
     shared_connection,
+    stalled_workers::StalledWorkers,
     worker_connection::ConnectionSettings,
     worker_connections::WorkerConnections,
 };
@@ -31,11 +32,12 @@ pub(super) struct Link {
     process: u32,
     _connection_manager: Task,
     _dispatcher: Task,
+    _stalled_workers: Task,
 }
 
 impl Link {
-    /// Starts two tasks on the I/O thread: the connection manager, which connects to the server, and a dispatcher, which
-    /// sends the requests of callers without a connection of their own.
+    /// Starts the tasks on the I/O thread: the connection manager, which connects to the server, a dispatcher, which sends
+    /// the requests of callers without a connection of their own, and the task that serves stalled workers.
     pub(super) fn open(
         source: Source,
         deadline: Duration,
@@ -59,12 +61,22 @@ impl Link {
             state: sender,
             reports: Arc::clone(&reports),
             script,
-            workers: Arc::clone(&workers),
-            shared: Arc::clone(&shared),
         };
         let _connection_manager = Task::spawn(io_thread, connection_manager.run());
+        let stalled_workers =
+            StalledWorkers { workers: Arc::clone(&workers), shared: Arc::clone(&shared) };
+        let _stalled_workers = Task::spawn(io_thread, stalled_workers.run());
         let process = process::id();
-        Self { state, reports, workers, shared, process, _connection_manager, _dispatcher }
+        Self {
+            state,
+            reports,
+            workers,
+            shared,
+            process,
+            _connection_manager,
+            _dispatcher,
+            _stalled_workers,
+        }
     }
 
     /// Sends the request in one of the next batches, and returns its outcome. After the deadline, the server does not
@@ -74,6 +86,9 @@ impl Link {
         request: &Arc<QueuedRequest>,
         deadline: Duration,
     ) -> Result<BatchOutcome, RequestError> {
+        if deadline.is_zero() {
+            return Err(RequestError::Store(self.timeout_cause()));
+        }
         let (mut pending, outcome) = PendingRequest::new(request, deadline);
         if let Some(queue) = self.workers.queue() {
             match queue.push(pending) {
@@ -88,6 +103,11 @@ impl Link {
             Ok(()) => outcome.wait().await,
             Err((_, cause)) => Err(RequestError::Store(cause)),
         }
+    }
+
+    /// Returns the reason why a request has no outcome before its deadline.
+    fn timeout_cause(&self) -> StoreError {
+        if self.is_congested() { StoreError::Overloaded } else { StoreError::Timeout }
     }
 
     /// Returns true if this process is the reason why a request has no timely reply. This is the case if there is a

@@ -13,6 +13,7 @@ mod error;
 mod fair_queue;
 mod health_reports;
 mod heartbeat;
+mod heartbeat_interval;
 mod link;
 mod link_state;
 mod pending_request;
@@ -27,6 +28,7 @@ mod script_test;
 mod sentinel;
 mod server_label;
 mod shared_connection;
+mod stalled_workers;
 mod target;
 #[cfg(feature = "tls")]
 mod tls;

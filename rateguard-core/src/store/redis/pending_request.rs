@@ -18,10 +18,8 @@ pub(super) struct PendingRequest {
     /// batch that failed with an error that one key alone may have caused.
     pub(super) no_batching: bool,
     pub(super) created_at: Instant,
-    /// The time that the server has to reply after the request was sent. The script does not execute the request after
-    /// this time.
-    pub(super) deadline: Duration,
-    /// The time at which the request fails if it is still in the queue.
+    /// The time at which the request fails if it has no outcome. The script does not execute the request after this
+    /// time.
     pub(super) expires_at: Instant,
     reply: oneshot::Sender<Result<BatchOutcome, RequestError>>,
 }
@@ -57,7 +55,6 @@ impl PendingRequest {
             // check, a later refund could not detect whether the check took its units before or after the reset.
             no_batching: request.is_reset(),
             created_at,
-            deadline,
             expires_at: created_at + deadline,
             reply,
         };
@@ -66,6 +63,12 @@ impl PendingRequest {
 
     pub(super) fn without_batching(self) -> Self {
         Self { no_batching: true, ..self }
+    }
+
+    /// Gives the request its whole deadline again, because the dispatcher that held the request was stalled.
+    pub(super) fn with_new_deadline(self) -> Self {
+        let deadline = self.expires_at.saturating_duration_since(self.created_at);
+        Self { expires_at: Instant::now() + deadline, ..self }
     }
 
     /// Returns true if the caller no longer waits for the outcome, for example because a client has disconnected. The

@@ -4,29 +4,25 @@
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use futures_util::future::{Either, join, select};
-use redis::Value;
 use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout},
 };
 
 use super::{
-    batch_queue::BatchQueue,
     connector::Source,
     diagnosis::diagnose,
-    error::{classify, needs_reconnect},
     health_reports::HealthReports,
-    heartbeat::HEARTBEAT_INTERVAL,
+    heartbeat::heartbeat,
+    heartbeat_interval::HEARTBEAT_INTERVAL,
     link_state::{ActiveConnection, LinkState},
     script_log::ScriptLog,
     script_runner::ScriptRunner,
     script_test::TestResult,
-    worker_connections::WorkerConnections,
 };
 use crate::store::{
     StoreError,
     connection::{ConnectionLog, ServerLabel},
-    error::NotReadyCause,
     io_thread::CONNECT_BACKOFF,
     server_clock::ServerClock,
 };
@@ -36,9 +32,6 @@ const BACKOFF_RESET_AFTER: Duration = Duration::from_secs(1);
 /// The minimum time between two heartbeats.
 const MIN_HEARTBEAT_INTERVAL: Duration = Duration::from_millis(20);
 
-/// The dispatcher on the I/O thread takes over the requests of a worker that has not run for this time.
-const STALL_TEST_INTERVAL: Duration = Duration::from_secs(1);
-
 pub(super) struct ConnectionManager {
     pub(super) source: Source,
     /// The maximum time that the server may need to reply to a heartbeat.
@@ -46,9 +39,6 @@ pub(super) struct ConnectionManager {
     pub(super) state: watch::Sender<LinkState>,
     pub(super) reports: Arc<HealthReports>,
     pub(super) script: Arc<ScriptRunner>,
-    pub(super) workers: Arc<WorkerConnections>,
-    /// The queue of the dispatcher on the I/O thread.
-    pub(super) shared: Arc<BatchQueue>,
 }
 
 impl ConnectionManager {
@@ -92,7 +82,7 @@ impl ConnectionManager {
         let live = ActiveConnection { connection, endpoint, clock, generation };
         // Send a heartbeat before any check uses the connection, because the server may be a replica. A replica would
         // return denials instead of an error, because the script writes nothing for a denial.
-        self.heartbeat(&live).await?;
+        heartbeat(&live, self.deadline).await?;
         Ok(live)
     }
 
@@ -105,19 +95,11 @@ impl ConnectionManager {
     ) -> StoreError {
         log.connected();
         self.state.send_replace(LinkState::Up(live.clone()));
-        let monitor = pin!(self.monitor(&live, script_log));
-        let stalled = pin!(self.serve_stalled());
-        match select(select(monitor, stalled), pin!(self.source.primary_changed())).await {
-            Either::Left((Either::Left((cause, _)), _)) => cause,
-            Either::Left((Either::Right(_), _)) | Either::Right(_) => StoreError::NotReady(None),
-        }
-    }
-
-    /// Passes the requests of stalled workers to the dispatcher on the I/O thread. Never returns.
-    async fn serve_stalled(&self) {
-        loop {
-            sleep(STALL_TEST_INTERVAL).await;
-            self.shared.push_all(self.workers.stalled_requests());
+        match select(pin!(self.monitor(&live, script_log)), pin!(self.source.primary_changed()))
+            .await
+        {
+            Either::Left((cause, _)) => cause,
+            Either::Right(((), _)) => StoreError::NotReady(None),
         }
     }
 
@@ -137,7 +119,7 @@ impl ConnectionManager {
             if let Some(cause) = self.reports.broken_cause(live.generation) {
                 return cause;
             }
-            if let Err(cause) = self.heartbeat(live).await {
+            if let Err(cause) = heartbeat(live, self.deadline).await {
                 return cause;
             }
             // Wait before the next heartbeat, because each check that exceeds its deadline requests a heartbeat.
@@ -152,85 +134,5 @@ impl ConnectionManager {
         let Ok(TestResult { failure, is_role_denied }) = result else { return };
         self.reports.record_script(live.generation, failure.as_ref().map(|it| it.cause));
         log.tested(failure, is_role_denied);
-    }
-
-    /// Sends `ROLE` and `TIME`. Tests that the server replies, and that it is neither a replica nor a sentinel. Also records
-    /// the time of the server. The Redis user may lack the permission for these commands, so most error replies are also accepted. The
-    /// test fails only for an error that needs a new connection.
-    async fn heartbeat(&self, live: &ActiveConnection) -> Result<(), StoreError> {
-        let mut connection = live.connection.clone();
-        let mut commands = redis::pipe();
-        commands.cmd("ROLE").cmd("TIME");
-        let sent = std::time::Instant::now();
-        let mut request = pin!(connection.send_packed_commands(&commands, 0, 2));
-        let mut replies = timeout(self.deadline, &mut request).await;
-        if replies.is_err() && sent.elapsed() > self.deadline * 5 / 4 {
-            // This thread was stalled, so some replies may have arrived that it has not read yet. Wait once more.
-            replies = timeout(self.deadline, request).await;
-        }
-        let Ok(replies) = replies else { return Err(StoreError::Timeout) };
-        let replies = replies.map_err(|error| classify(&error))?;
-        for reply in replies {
-            match reply.extract_error() {
-                Ok(role) if has_role(&role, &["slave", "replica"]) => {
-                    return Err(StoreError::NotReady(Some(NotReadyCause::Replica)));
-                }
-                Ok(role) if has_role(&role, &["sentinel"]) => {
-                    return Err(StoreError::WrongServerKind);
-                }
-                Ok(time) => {
-                    if let Some(now) = parse_time(&time) {
-                        live.clock.record_reply(now, sent, false);
-                    }
-                }
-                Err(error) => {
-                    let cause = classify(&error);
-                    if needs_reconnect(cause) {
-                        return Err(cause);
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Returns true if the reply to the command `ROLE` begins with one of these names.
-fn has_role(reply: &Value, names: &[&str]) -> bool {
-    let Value::Array(reply) = reply else { return false };
-    let name = match reply.first() {
-        Some(Value::BulkString(name)) => name.as_slice(),
-        Some(Value::SimpleString(name)) => name.as_bytes(),
-        _ => b"",
-    };
-    names.iter().any(|it| it.as_bytes() == name)
-}
-
-/// Converts the reply to the command `TIME` into microseconds since 1970.
-fn parse_time(time: &Value) -> Option<i64> {
-    let Value::Array(time) = time else { return None };
-    let [seconds, micros] = time.as_slice() else { return None };
-    let read = |value: &Value| redis::from_redis_value_ref::<i64>(value).ok();
-    read(seconds)?.checked_mul(1_000_000)?.checked_add(read(micros)?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn texts(texts: &[&str]) -> Value {
-        Value::Array(texts.iter().map(|it| Value::BulkString(it.as_bytes().to_vec())).collect())
-    }
-
-    #[test]
-    fn heartbeat_replies_are_parsed() {
-        let replica = ["slave", "replica"];
-        assert!(has_role(&texts(&["slave", "127.0.0.1"]), &replica));
-        assert!(!has_role(&texts(&["master", "0"]), &replica));
-        assert!(has_role(&texts(&["sentinel"]), &["sentinel"]));
-        assert!(!has_role(&Value::Nil, &replica));
-        assert_eq!(parse_time(&texts(&["1700000000", "42"])), Some(1_700_000_000_000_042));
-        assert_eq!(parse_time(&texts(&["master", "0"])), None);
-        assert_eq!(parse_time(&Value::Nil), None);
     }
 }

@@ -24,14 +24,16 @@ pub(super) struct CallRequest {
 /// The requests of one batch. Each request is given by its index in the list of the call's requests.
 pub(super) type Positions = Vec<usize>;
 
+/// For each batch of a call, its requests and their outcomes.
+type BatchOutcomes = Vec<(Positions, RedisResult<Vec<BatchOutcome>>)>;
+
 /// The replies to a call.
 pub(super) struct CallReply {
     /// The number of the call.
     pub(super) number: u64,
     /// True if each batch of the call has only requests for one cluster slot.
     pub(super) by_slot: bool,
-    /// For each batch, its requests and their outcomes.
-    pub(super) batches: Result<Vec<(Positions, RedisResult<Vec<BatchOutcome>>)>, SendError>,
+    pub(super) batches: Result<BatchOutcomes, SendError>,
 }
 
 /// Sends the requests as one batch. If `by_slot` is true, sends a pipeline that has one batch for each cluster slot.

@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 use super::{
     connect::{at, connect},
     error::classify,
-    heartbeat::HEARTBEAT_INTERVAL,
+    heartbeat_interval::HEARTBEAT_INTERVAL,
 };
 use crate::store::{StoreError, connection::ServerLabel};
 

@@ -3,6 +3,8 @@
 
 use std::pin::pin;
 
+use tokio::sync::watch;
+
 use super::{
     dispatcher::{Dispatcher, Stopped},
     link_state::{ActiveConnection, LinkState},
@@ -11,26 +13,29 @@ use super::{
 use crate::store::StoreError;
 
 /// Sends the requests of the shared queue until the link is dropped.
-pub(super) async fn run(settings: ConnectionSettings) {
-    let ConnectionSettings { mut state, script, reports, shared, deadline } = settings;
-    let dispatcher = Dispatcher::new(shared, script, reports, deadline, None);
-    // When the I/O thread ends, no dispatcher holds the deadlines of the requests any more.
-    let dispatcher = FailOnDrop(dispatcher);
+pub(super) fn run(settings: ConnectionSettings) -> impl Future<Output = ()> {
+    let ConnectionSettings { state, script, reports, shared, deadline } = settings;
+    // When the I/O thread ends, even before the first poll, no dispatcher holds the deadlines of the requests any more.
+    let dispatcher = FailOnDrop(Dispatcher::new(shared, script, reports, deadline, None));
+    async move { serve(state, &dispatcher.0).await }
+}
+
+async fn serve(mut state: watch::Receiver<LinkState>, dispatcher: &Dispatcher) {
     loop {
         let current = state.borrow_and_update().clone();
         let changed = async { drop(state.changed().await) };
         match current {
             // A connection is usually available soon, so the requests wait for it.
             LinkState::Connecting => {
-                dispatcher.0.queue.open();
-                dispatcher.0.expire_until(changed).await;
+                dispatcher.queue.open();
+                dispatcher.expire_until(changed).await;
             }
             LinkState::Up(active) => {
-                dispatcher.0.queue.open();
-                send_on(&dispatcher.0, &active, changed).await;
+                dispatcher.queue.open();
+                send_on(dispatcher, &active, changed).await;
             }
             LinkState::Down(cause) => {
-                dispatcher.0.fail_all(cause);
+                dispatcher.fail_all(cause);
                 changed.await;
             }
         }

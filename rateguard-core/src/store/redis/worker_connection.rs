@@ -15,24 +15,27 @@ use futures_util::{
     FutureExt,
     future::{Either, select},
 };
-use tokio::{
-    sync::watch,
-    time::{sleep, timeout},
-};
+use tokio::{sync::watch, time::sleep};
 
 use super::{
     batch_queue::BatchQueue,
+    connector::Endpoint,
     dispatcher::{Dispatcher, Stopped},
     health_reports::HealthReports,
-    heartbeat::HEARTBEAT_INTERVAL,
+    heartbeat::heartbeat,
+    heartbeat_interval::HEARTBEAT_INTERVAL,
     link_state::{ActiveConnection, LinkState},
     script_runner::ScriptRunner,
 };
-use crate::{backoff::Backoff, jitter::jittered, store::StoreError};
+use crate::{
+    backoff::Backoff,
+    jitter::jittered,
+    store::{StoreError, server_clock::ServerClock},
+};
 
 /// The mean delay before a worker connects. The delay is random, so that many workers do not connect to a server at the
-/// same moment after it has become available again.
-const CONNECT_DELAY: Duration = Duration::from_millis(20);
+/// same moment after it has become available again. A runtime that ends during the delay never connects.
+const CONNECT_DELAY: Duration = Duration::from_millis(100);
 
 /// The backoff between two attempts of a worker to connect. It is longer than that of the connection manager, because
 /// there are many workers, and no check waits for them. For example, the server may have too many clients.
@@ -62,7 +65,7 @@ impl WorkerConnection {
     pub(super) fn new(settings: &ConnectionSettings, queue: &Arc<BatchQueue>) -> Self {
         let ConnectionSettings { script, reports, deadline, .. } = settings.clone();
         // The connection manager tests only its own connection. A firewall may drop the packets of this one.
-        let lost_after = Some(2 * deadline);
+        let lost_after = Some((2 * deadline).max(HEARTBEAT_INTERVAL));
         let dispatcher = Dispatcher::new(Arc::clone(queue), script, reports, deadline, lost_after);
         Self { settings: settings.clone(), dispatcher }
     }
@@ -71,33 +74,43 @@ impl WorkerConnection {
     pub(super) async fn run(self) {
         // A runtime without timers or without network access panics when the worker connects. The dispatcher on the I/O
         // thread then sends all requests of the runtime.
-        let _ = AssertUnwindSafe(self.serve()).catch_unwind().await;
+        if AssertUnwindSafe(self.serve()).catch_unwind().await.is_err() {
+            // Keep the closed queue until the guard is dropped, so that the next check does not try to connect again.
+            let _ = self.settings.state.clone().wait_for(|_| false).await;
+        }
     }
 
     async fn serve(&self) {
         let mut backoff = BACKOFF;
         let mut state = self.settings.state.clone();
         loop {
-            let server = match state.wait_for(|it| matches!(it, LinkState::Up(_))).await.as_deref()
-            {
-                Ok(LinkState::Up(server)) => server.clone(),
+            // Do not keep the connection of the connection manager, because the manager may have to replace it.
+            let is_up = |it: &LinkState| matches!(it, LinkState::Up(_));
+            let (endpoint, generation) = match state.wait_for(is_up).await.as_deref() {
+                Ok(LinkState::Up(server)) => (Arc::clone(&server.endpoint), server.generation),
                 _ => return,
             };
             // A guard that was dropped leaves its last state in the channel.
             if state.has_changed().is_err() {
                 return;
             }
-            let is_replaced = || self.is_replaced(server.generation);
+            let is_replaced = || self.is_replaced(generation);
             sleep(jittered(CONNECT_DELAY, 1.0)).await;
-            let start = Instant::now();
-            match select(pin!(self.connect(&server)), pin!(is_replaced())).await {
-                Either::Left((Some(active), _)) => self.send_on(&active, is_replaced()).await,
+            let connect = pin!(self.connect(&endpoint, generation));
+            match select(connect, pin!(is_replaced())).await {
+                Either::Left((Some(active), _)) => {
+                    let start = Instant::now();
+                    let stopped = self.send_on(&active, is_replaced()).await;
+                    if stopped == Stopped::Lost(StoreError::Forked) {
+                        return;
+                    }
+                    if start.elapsed() >= STABLE_AFTER {
+                        backoff = BACKOFF;
+                        continue;
+                    }
+                }
                 Either::Left((None, _)) => {}
                 Either::Right(_) => continue,
-            }
-            if start.elapsed() >= STABLE_AFTER {
-                backoff = BACKOFF;
-                continue;
             }
             let (delay, start) = (backoff.next_delay(), Instant::now());
             sleep(delay).await;
@@ -109,40 +122,43 @@ impl WorkerConnection {
         }
     }
 
-    /// Opens a connection of this worker to the server of `manager`, the connection of the connection manager.
-    async fn connect(&self, manager: &ActiveConnection) -> Option<ActiveConnection> {
-        let connection = manager.endpoint.connect().await.ok()?;
-        Some(ActiveConnection { connection, ..manager.clone() })
+    /// Opens a connection of this worker to the server, and tests it. The address may lead to another server than that
+    /// of the connection manager, for example to a replica.
+    async fn connect(&self, endpoint: &Arc<Endpoint>, generation: u64) -> Option<ActiveConnection> {
+        let connection = endpoint.connect().await.ok()?;
+        let (endpoint, clock) = (Arc::clone(endpoint), Arc::new(ServerClock::new()));
+        let active = ActiveConnection { connection, endpoint, clock, generation };
+        heartbeat(&active, self.settings.deadline).await.ok()?;
+        Some(active)
     }
 
     /// Sends the requests of the worker on this connection, until it is lost or `stop` completes.
-    async fn send_on(&self, active: &ActiveConnection, stop: impl Future<Output = ()>) {
+    async fn send_on(&self, active: &ActiveConnection, stop: impl Future<Output = ()>) -> Stopped {
         let Self { dispatcher, settings } = self;
         dispatcher.queue.open();
         let dispatch = pin!(dispatcher.run_on(active, stop));
-        match select(dispatch, pin!(self.until_silent(active))).await {
-            Either::Left((Stopped::Lost(_), _)) => settings.reports.wake.notify_one(),
-            Either::Left((Stopped::ByOwner, _)) | Either::Right(_) => {}
+        let stopped = match select(dispatch, pin!(self.until_lost(active))).await {
+            Either::Left((stopped, _)) => stopped,
+            Either::Right((cause, _)) => Stopped::Lost(cause),
+        };
+        if stopped != Stopped::ByOwner {
+            settings.reports.wake.notify_one();
         }
         self.pass_requests_on();
+        stopped
     }
 
-    /// Sends heartbeats, so that neither the server nor a firewall closes the connection while it is idle. Returns when a
-    /// heartbeat has no reply.
-    async fn until_silent(&self, active: &ActiveConnection) {
+    /// Sends heartbeats, so that neither the server nor a firewall closes the connection while it is idle. Returns the
+    /// reason when a heartbeat fails.
+    async fn until_lost(&self, active: &ActiveConnection) -> StoreError {
         loop {
             sleep(HEARTBEAT_INTERVAL).await;
-            let mut connection = active.connection.clone();
-            // The script uses `TIME`, so the Redis user has the permission for it.
-            let command = redis::cmd("TIME");
-            let mut reply = pin!(command.exec_async(&mut connection));
-            let mut is_silent = timeout(HEARTBEAT_INTERVAL, &mut reply).await.is_err();
-            if is_silent {
-                // If this thread was stalled, the reply may have arrived, but has not been read yet.
-                is_silent = timeout(self.settings.deadline, reply).await.is_err();
+            if self.dispatcher.is_forked() {
+                return StoreError::Forked;
             }
-            if is_silent {
-                return;
+            let deadline = self.settings.deadline.max(HEARTBEAT_INTERVAL);
+            if let Err(cause) = heartbeat(active, deadline).await {
+                return cause;
             }
         }
     }

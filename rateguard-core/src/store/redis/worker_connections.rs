@@ -18,6 +18,7 @@ use super::{
     pending_request::PendingRequest,
     worker_connection::{ConnectionSettings, WorkerConnection},
 };
+use crate::store::StoreError;
 
 /// The maximum number of worker connections to one server. Further runtimes use the connection of the I/O thread.
 const MAX_CONNECTIONS: usize = 256;
@@ -112,6 +113,12 @@ impl WorkerConnections {
         let queues: Vec<_> = self.lock().values().map(Arc::clone).collect();
         let stalled = queues.iter().filter(|queue| !queue.take_has_run());
         stalled.flat_map(|queue| queue.drain()).collect()
+    }
+
+    /// Closes the queues of all workers. Returns the requests that are in these queues.
+    pub(super) fn close(&self, cause: StoreError) -> Vec<PendingRequest> {
+        let queues: Vec<_> = self.lock().values().map(Arc::clone).collect();
+        queues.iter().flat_map(|queue| queue.close(cause)).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<runtime::Id, Arc<BatchQueue>>> {

@@ -1,7 +1,11 @@
 //! Implements the store that Redis and Upstash share. The servers run the script, and a [`Transport`] provides the
 //! connections.
 
-use std::{process, sync::Arc, time::Duration};
+use std::{
+    process,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{BatchOutcome, BucketRequest, Operation};
 use crate::store::{Keyspace, Store, StoreError, StoreFuture, Verdict, log_encoding::LogEncoding};
@@ -81,8 +85,10 @@ impl<T: Transport> ScriptStore<T> {
         let request = Arc::new(T::request(&self.keyspace.prefix, self.log, operation, requests));
         // After the clock of the server was set forward, the script rejects requests as late although they are not
         // late. The reply has corrected the estimate of the server's clock, so send the request a second time.
+        let until = Instant::now() + deadline;
         for _ in 0..2 {
-            let outcome = self.transport.send(requests, &request, deadline).await;
+            let left = until.saturating_duration_since(Instant::now());
+            let outcome = self.transport.send(requests, &request, left).await;
             let cause = |cause| if self.is_forked() { StoreError::Forked } else { cause };
             match outcome.map_err(cause)? {
                 BatchOutcome::Decided(verdict) => return Ok(verdict),

@@ -1,9 +1,6 @@
 //! Sends a request to a node that imports the cluster slot of the request's keys.
 
-use std::{
-    slice,
-    time::{Duration, Instant},
-};
+use std::{slice, time::Instant};
 
 use crate::store::{
     StoreError,
@@ -22,11 +19,11 @@ pub(super) async fn send_asking(
     script: &ScriptRunner,
     active: &ActiveConnection,
     request: &QueuedRequest,
-    deadline: Duration,
+    deadline: Instant,
 ) -> Result<BatchOutcome, RequestError> {
     let ActiveConnection { connection, clock, .. } = active;
     let sent = Instant::now();
-    let batch = script.command.batch(&[(request, clock.at(sent + deadline))]);
+    let batch = script.command.batch(&[(request, clock.at(deadline))]);
     let replies = script.run(connection, true, slice::from_ref(&batch)).await;
     let reply = replies.map_err(SendError::into_inner).and_then(|replies| {
         match replies.into_iter().next() {

@@ -105,7 +105,7 @@ impl Cluster {
         for attempt in 0..MAX_ATTEMPTS {
             let link = &destination.node.link;
             let outcome = if destination.needs_asking {
-                let asking = self.send_asking(link, request, left());
+                let asking = self.send_asking(link, request, until);
                 Box::pin(self.within(slot, left(), async { Ok(asking.await) })).await?
             } else {
                 link.send(request, left()).await
@@ -142,7 +142,7 @@ impl Cluster {
         &self,
         link: &Link,
         request: &QueuedRequest,
-        deadline: Duration,
+        deadline: Instant,
     ) -> Result<BatchOutcome, RequestError> {
         let active = link.live().await.map_err(RequestError::Store)?;
         let outcome = send_asking(self.nodes.script(), &active, request, deadline).await;
