@@ -17,7 +17,7 @@ pub(super) enum Source {
 
 /// A server, with the settings for connections to it.
 pub(super) enum Endpoint {
-    Server(Client),
+    Server(Box<Client>),
     /// Connects with the settings of the application's pool. The store does not use the connections of the pool, because
     /// each of them belongs to the thread that opened it, and this thread may be blocked.
     #[cfg(feature = "deadpool")]
@@ -27,7 +27,7 @@ pub(super) enum Endpoint {
 impl Source {
     pub(super) fn of(server: ConnectionInfo) -> io::Result<Self> {
         let client = Client::open(server).map_err(io::Error::other)?;
-        Ok(Self::Fixed(Arc::new(Endpoint::Server(client))))
+        Ok(Self::Fixed(Arc::new(Endpoint::Server(Box::new(client)))))
     }
 
     /// Describes the server in log messages.
@@ -49,7 +49,7 @@ impl Source {
             Self::Sentinel(sentinels) => {
                 let primary = Client::open(sentinels.primary().await?);
                 let client = primary.map_err(|_| StoreError::Unreachable(None))?;
-                Ok(Arc::new(Endpoint::Server(client)))
+                Ok(Arc::new(Endpoint::Server(Box::new(client))))
             }
         }
     }
