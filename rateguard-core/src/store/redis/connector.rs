@@ -30,6 +30,11 @@ impl Source {
         Ok(Self::Fixed(Arc::new(Endpoint::Server(Box::new(client)))))
     }
 
+    #[cfg(feature = "deadpool")]
+    pub(super) fn of_pool(pool: deadpool_redis::Pool) -> Self {
+        Self::Fixed(Arc::new(Endpoint::FromAppPool(pool)))
+    }
+
     /// Describes the server in log messages.
     pub(super) fn label(&self) -> ServerLabel {
         match self {

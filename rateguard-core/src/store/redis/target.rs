@@ -6,7 +6,7 @@ use tokio::runtime::Handle;
 
 use super::{
     cluster::Cluster,
-    connector::{Endpoint, Source},
+    connector::Source,
     link::Link,
     router::Router,
     script_runner::ScriptRunner,
@@ -44,7 +44,7 @@ impl Server {
         };
         let target = match self {
             #[cfg(feature = "deadpool")]
-            Self::Of(pool) => return one(Ok(Source::Fixed(Arc::new(Endpoint::FromAppPool(pool))))),
+            Self::Of(pool) => return one(Ok(Source::of_pool(pool))),
             Self::At { url, tls } => url::parse(&url).and_then(|target| tls::apply(&tls, target)),
         };
         match target.map_err(BuildError::Url)? {
