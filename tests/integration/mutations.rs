@@ -330,7 +330,7 @@ mutations! {
     long_log_reads_void_slots_as_entries:
         detected_by_traces("first, last = first + void, last + void - 1", "first, last = first, last - 1");
     long_log_appends_after_void_slots:
-        detected_by_traces("if void == 0 then\n      length", "if true then\n      length");
+        detected_by_traces("if void == 0 then", "if true then");
     long_log_loses_count_of_void_slots:
         detected_by_traces("    call('SETRANGE', key, length - ENTRY, encode(FORMAT, 0, void + refunded, 0))\n", "");
     long_log_refund_miscounts_units:

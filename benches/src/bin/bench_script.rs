@@ -1,4 +1,4 @@
-//! The time inside Redis per check, without a client: for the script with 32 checks in a call, and for the plain script.
+//! The time inside Redis per check, without a client: for the script with 32 checks in a call, and a plain script.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is a command")]
 

@@ -15,7 +15,7 @@
 -- back, the script rewrites the entries from the future.
 
 function algorithms.sliding_window()
-  local FORMAT, ENTRY = '>I7I4I2', 13
+  local FORMAT, TIME, ENTRY = '>I7I4I2', '>I7', 13
   -- The script loads the newest entries with its first command for a bucket. If the limit is at most `SHORT_LOG`, it
   -- loads all live entries, because a second command takes as long as to read 32 entries more. Otherwise, it loads
   -- `TAIL_ENTRIES`. These have more bytes than the record of any other algorithm, so the script reads the whole record,
@@ -77,7 +77,7 @@ function algorithms.sliding_window()
     local tail = bucket.tail
     local offset = #tail - ENTRY * n
     if offset >= 0 then
-      return (decode(FORMAT, tail, offset + 1))
+      return (decode(TIME, tail, offset + 1))
     end
     if chunk_bucket ~= bucket or n > chunk_first or n < chunk_last then
       -- Also read the entries that follow. The script needs them if this entry has expired.
@@ -88,7 +88,7 @@ function algorithms.sliding_window()
       -- The log has fewer entries.
       return 0
     end
-    return (decode(FORMAT, chunk, ENTRY * (chunk_first - n) + 1))
+    return (decode(TIME, chunk, ENTRY * (chunk_first - n) + 1))
   end
 
   -- Returns how many of the newest `high` units have a later time than `time`. The caller guarantees that at least
