@@ -136,12 +136,12 @@ impl ClientAddress {
     /// Trusts every peer that connects over a Unix socket, so that the rule reads the header that the peer sends. By
     /// default, the rule does not read the header of such a peer, so all requests over Unix sockets share one key.
     ///
-    /// **If the server also listens on TCP, do not use the address `127.0.0.1:8080`.** Like a peer on a Unix socket, a
-    /// client that resets its TCP connection early has no peer address. RateGuard recognizes a request of such a client
-    /// by the address of the listener, and does not trust the header of the request. But actix-web reports the address
-    /// `127.0.0.1:8080` for every Unix socket, so RateGuard cannot distinguish a Unix socket from a TCP listener with
-    /// this address. A program on the same host that connects to such a listener could then choose the address by which
-    /// it is counted.
+    /// **If the server also listens on TCP, do not use the address `127.0.0.1:8080`.** A client
+    /// that resets its TCP connection early has no peer address, like a peer on a Unix socket. To distinguish the two,
+    /// RateGuard looks at the local address of the connection: for every Unix socket, actix-web reports
+    /// `127.0.0.1:8080`. At every other local address, RateGuard does not trust the header of a request without a peer
+    /// address. But if a TCP listener without TLS has the address `127.0.0.1:8080`, RateGuard takes such a client for a
+    /// peer on a Unix socket. A program on the same host could then choose the address by which it is counted.
     #[must_use]
     pub fn trust_unix_sockets(mut self) -> Self {
         self.trusts_unix_sockets = true;

@@ -12,8 +12,8 @@ pub trait KeyRecipe: Any + fmt::Debug + Send + Sync {
     /// Returns the notation, such as `user+path:tenant`.
     fn notation(&self) -> String;
 
-    /// Returns the key of a client whose value is `value`, such as a user id. Returns `None` if no client can have
-    /// such a key.
+    /// Returns the key for a value that a key with this notation reads from requests, such as a user id. All requests
+    /// with this value have the returned key. Returns `None` if no request can have such a key.
     fn key_of(&self, value: &str) -> Option<Key>;
 }
 

@@ -34,7 +34,8 @@ pub fn endpoints(guard: &RateGuard) -> Endpoints {
     Endpoints { guard: guard.clone(), allowed: None }
 }
 
-/// The endpoints of a guard, which an application registers with `App::service` or `Scope::service`. The function
+/// The operator endpoints of a guard. An application registers them with `App::service` or `Scope::service`. The
+/// function
 /// [`endpoints`] returns this value.
 #[derive(Clone)]
 pub struct Endpoints {

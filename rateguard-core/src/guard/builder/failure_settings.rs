@@ -67,7 +67,8 @@ impl<S> RateGuardBuilder<S> {
     /// Sets how long this process caches a denial, to deny the same check again without a store call. A cached denial
     /// expires before this time if the bucket can have room sooner. Every duration is a valid value for `max`, and zero
     /// disables the cache. Default: 250 ms on Redis and Upstash, and zero with a [`store`](RateGuardBuilder::store) of
-    /// your own. With 250 ms, a client that repeats a denied check causes about four store calls per second.
+    /// your own. With 250 ms, a client that repeats a denied check causes about four store calls per second, if the
+    /// policy has no ban.
     ///
     /// - The durations in a cached denial, such as the time until a retry, decrease with time.
     /// - When this guard refunds, resets or debits a bucket, it removes the cached denials of the bucket immediately.
@@ -75,8 +76,8 @@ impl<S> RateGuardBuilder<S> {
     /// - The guard notices some changes only when the cached denial expires: a refund or reset by another process, a
     ///   loss of data in the store, and a jump of the store's clock.
     /// - If the guard checks several keys together, it does not cache the denial.
-    /// - If the policy has a [ban](crate::Policy::ban), each denial from the cache counts as an offence in the store,
-    ///   too.
+    /// - If the policy has a [ban](crate::Policy::ban), each denial from the cache is an offence, like a denial by the
+    ///   store. The guard counts each offence with a store call until the ban starts.
     /// - The guard also uses cached denials while the store is down.
     ///
     /// The cache holds up to 57,344 denials. A full cache needs about 10 MB if each policy has one quota, and accepts

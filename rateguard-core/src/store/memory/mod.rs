@@ -74,13 +74,15 @@ impl MemoryStore {
         }
     }
 
-    /// Sets the approximate maximum number of keys of one network. The maximum for all networks together is 25 %
+    /// Sets the approximate maximum number of keys for each network. The maximum for all networks together is 25 %
     /// higher.
     ///
     /// If two policies use a key, the key counts as two keys. The default maximum is 100,000 keys. A full store with
     /// the default maximum needs about 40 MB of memory for one network, or 50 MB for several networks. The lowest valid
     /// maximum is 1. With a maximum of zero, the builder of a guard returns
-    /// [`BuildError::MaxKeys`](crate::BuildError::MaxKeys). This method removes all buckets from the store.
+    /// [`BuildError::MaxKeys`](crate::BuildError::MaxKeys).
+    ///
+    /// `max_keys` also removes all buckets from the store, so set the maximum before you use the store.
     #[must_use]
     pub fn max_keys(mut self, max_keys: usize) -> Self {
         self.max_keys = max_keys;
