@@ -166,7 +166,7 @@ const FAULTS: [(&str, &[&str]); 40] = [
         "the user lacks a permission",
         &[
             "faults::rejected_connections::revoked_permissions_reuse_the_connection_until_restored",
-            "deployments::least_privileged_user_runs_all_operations_on_one_connection",
+            "deployments::least_privileged_user_runs_all_operations_without_reconnecting",
         ],
     ),
     ("TLS fails", &["tls::untrusted_certificates_are_rejected_without_panic"]),
