@@ -224,7 +224,12 @@ const FAULTS: [(&str, &[&str]); 40] = [
     ),
     (
         "a worker blocks, or its runtime has ended",
-        &["faults::blocked_callers::blocked_worker_does_not_stall_other_checks"],
+        &[
+            "faults::blocked_callers::blocked_worker_does_not_stall_other_checks",
+            "worker_connections::blocked_worker_causes_no_false_timeout",
+            "worker_connections::check_completes_although_it_blocks_its_own_runtime",
+            "worker_connections::check_that_blocks_its_own_runtime_ends_although_redis_is_down",
+        ],
     ),
     (
         "a key function panics",
