@@ -14,7 +14,8 @@ use std::{
 
 use futures_util::{
     FutureExt,
-    stream::{FuturesUnordered, StreamExt},
+    future::{Either, select},
+    stream::{FuturesUnordered, Stream, StreamExt},
 };
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 use tokio::{task::yield_now, time::Sleep};
@@ -147,9 +148,7 @@ impl Dispatcher {
         loop {
             self.queue.record_run();
             // Read replies first, so that no request expires whose reply has arrived.
-            while let Some(Some(reply)) = replies.next().now_or_never() {
-                run.complete(reply);
-            }
+            run.complete_ready(&mut replies);
             let now = Instant::now();
             if let Some(stall) = timer.stall(self.queue.take_first_push(), now) {
                 run.calls.postpone(stall);
@@ -168,9 +167,7 @@ impl Dispatcher {
                 // The task of the connection may not have read yet what the socket has received. It runs before this
                 // task continues.
                 yield_now().await;
-                while let Some(Some(reply)) = replies.next().now_or_never() {
-                    run.complete(reply);
-                }
+                run.complete_ready(&mut replies);
                 run.expire(now);
             }
             if let Some(cause) = run.lost {
@@ -216,14 +213,8 @@ impl Dispatcher {
             }
             let next =
                 self.queue.first_expiry().map_or(TICK, |at| at.saturating_duration_since(now));
-            let mut timer = pin!(tokio::time::sleep(next.min(TICK)));
-            let is_stopped = poll_fn(|context| {
-                if stop.as_mut().poll(context).is_ready() {
-                    return Poll::Ready(true);
-                }
-                timer.as_mut().poll(context).map(|()| false)
-            });
-            if is_stopped.await {
+            let timer = pin!(tokio::time::sleep(next.min(TICK)));
+            if let Either::Left(_) = select(stop.as_mut(), timer).await {
                 return;
             }
         }
@@ -334,6 +325,13 @@ impl<'a> Run<'a> {
         expired.into_iter().for_each(|it| it.fail(RequestError::Store(cause)));
         if self.dispatcher.lost_after.is_some_and(|limit| self.calls.oldest_age(now) >= limit) {
             self.lost = Some(StoreError::Timeout);
+        }
+    }
+
+    /// Completes the calls whose replies have arrived.
+    fn complete_ready(&mut self, replies: &mut (impl Stream<Item = CallReply> + Unpin)) {
+        while let Some(Some(reply)) = replies.next().now_or_never() {
+            self.complete(reply);
         }
     }
 
