@@ -4,7 +4,7 @@ use std::{rc::Rc, time::Duration};
 
 use actix_rateguard::{Key, Policy, Quota, RateGuard, builder::LogEncoding};
 use deadpool_redis::Pool;
-use redis::{AsyncConnectionConfig, Client, Script, aio::MultiplexedConnection};
+use redis::{Script, aio::MultiplexedConnection};
 
 use crate::{
     BenchResult, TIMEOUT,
@@ -72,11 +72,13 @@ impl CheckClient {
             ClientKind::RateGuard => rate_guard(url, limit, LogEncoding::Packed)?,
             ClientKind::SortedSet => rate_guard(url, limit, LogEncoding::SortedSet)?,
             ClientKind::Pool => Self::Pool(plain::pool(url)?, PlainLimiter::new(limit)),
-            ClientKind::Shared => Self::Shared(connect(url).await?, PlainLimiter::new(limit)),
-            ClientKind::EmptyScript => {
-                Self::EmptyScript(connect(url).await?, Script::new("return 1"))
+            ClientKind::Shared => {
+                Self::Shared(plain::connect(url).await?, PlainLimiter::new(limit))
             }
-            ClientKind::Ping => Self::Ping(connect(url).await?),
+            ClientKind::EmptyScript => {
+                Self::EmptyScript(plain::connect(url).await?, Script::new("return 1"))
+            }
+            ClientKind::Ping => Self::Ping(plain::connect(url).await?),
         }))
     }
 
@@ -119,12 +121,6 @@ fn rate_guard(
     // Without the denial cache, Redis decides every check.
     let guard = settings.denial_cache_ttl(Duration::ZERO).build()?;
     Ok(CheckClient::RateGuard(guard, Policy::new("bench", Quota::new(limit, window)?)?))
-}
-
-async fn connect(url: &str) -> BenchResult<MultiplexedConnection> {
-    let config = AsyncConnectionConfig::new().set_response_timeout(Some(TIMEOUT));
-    let client = Client::open(url)?;
-    Ok(client.get_multiplexed_async_connection_with_config(&config).await?)
 }
 
 /// The names of this many keys.

@@ -1,5 +1,11 @@
 //! The HTTP servers that are compared, and their scenarios.
 
+use std::time::Duration;
+
+use crate::{ACCURACY, GENEROUS, GENEROUS_TO_MANY, STRICT};
+
+use self::Scenario::{Denied, ManyKeys, OneKey};
+
 /// A limiter and a scenario.
 #[derive(Clone, Copy, Debug)]
 pub struct Contender {
@@ -31,6 +37,8 @@ pub enum Scenario {
     ManyKeys,
     /// All requests have one key and are denied.
     Denied,
+    /// All requests have one key, with the limit of the measurements of accuracy.
+    Accuracy,
 }
 
 impl Scenario {
@@ -41,6 +49,7 @@ impl Scenario {
             Self::OneKey => "allowed",
             Self::ManyKeys => "allowed, 100,000 keys",
             Self::Denied => "denied",
+            Self::Accuracy => "accuracy",
         }
     }
 
@@ -50,7 +59,7 @@ impl Scenario {
         if self == Self::ManyKeys { 100_000 } else { 1 }
     }
 
-    /// The expected status of all responses.
+    /// The expected status of all responses, except in `Accuracy`.
     #[must_use]
     pub fn status(self) -> u16 {
         if self == Self::Denied { 429 } else { 200 }
@@ -63,40 +72,33 @@ impl Scenario {
             Self::OneKey => "one-key",
             Self::ManyKeys => "many-keys",
             Self::Denied => "denied",
+            Self::Accuracy => "accuracy",
+        }
+    }
+
+    /// The limit and the window of RateGuard and of the plain port.
+    #[must_use]
+    pub fn limit(self) -> (u32, Duration) {
+        match self {
+            Self::OneKey => GENEROUS,
+            Self::ManyKeys => GENEROUS_TO_MANY,
+            Self::Denied => STRICT,
+            Self::Accuracy => ACCURACY,
         }
     }
 
     /// The scenario with this name on the command line.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::OneKey, Self::ManyKeys, Self::Denied].into_iter().find(|it| it.as_str() == name)
+        let all = [Self::OneKey, Self::ManyKeys, Self::Denied, Self::Accuracy];
+        all.into_iter().find(|it| it.as_str() == name)
     }
 }
 
 /// All limiters with all of their scenarios. The first one is the baseline of all others.
 #[must_use]
 pub fn all() -> Vec<Contender> {
-    use Scenario::{Denied, ManyKeys, OneKey};
-    let memory = [
-        ("bare", "bare handler", &[OneKey][..]),
-        ("headers", "no-op `Transform`, three headers", &[OneKey]),
-        ("rateguard", "**RateGuard**, memory", &[OneKey, Denied]),
-        ("governor", "actix-governor 0.10", &[OneKey, Denied]),
-        ("extensible", "extensible-rate-limit 0.4, memory", &[OneKey, Denied]),
-    ];
-    let redis = [
-        ("rateguard-redis", "**RateGuard**, Redis", &[OneKey, ManyKeys, Denied][..]),
-        ("rateguard-redis-no-cache", "**RateGuard**, Redis, no denial cache", &[Denied]),
-        ("extensible-redis", "extensible-rate-limit 0.4, Redis", &[OneKey, ManyKeys, Denied]),
-        ("plain-redis", "plain port, Redis", &[OneKey, ManyKeys, Denied]),
-        ("limitation-redis", "actix-limitation 0.6, Redis", &[OneKey, Denied]),
-    ];
-    let telemetry = if cfg!(feature = "telemetry") { &TELEMETRY[..] } else { &[] };
-    memory
-        .map(|of| (false, of))
-        .into_iter()
-        .chain(telemetry.iter().map(|of| (false, *of)))
-        .chain(redis.map(|of| (true, of)))
+    limiters()
         .flat_map(|(uses_redis, (limiter, label, scenarios))| {
             scenarios.iter().map(move |scenario| Contender {
                 limiter,
@@ -108,28 +110,76 @@ pub fn all() -> Vec<Contender> {
         .collect()
 }
 
+/// The limiters whose accuracy is measured.
+#[must_use]
+pub fn for_accuracy() -> Vec<Contender> {
+    // Telemetry does not change a decision.
+    let differs = |limiter| TELEMETRY.iter().all(|(name, ..)| *name != limiter);
+    limiters()
+        .filter(|(_, (limiter, ..))| !matches!(*limiter, "bare" | "headers") && differs(*limiter))
+        .map(|(uses_redis, (limiter, label, _))| Contender {
+            limiter,
+            label,
+            uses_redis,
+            scenario: Scenario::Accuracy,
+        })
+        .collect()
+}
+
+/// The name on the command line, the label, and the scenarios.
+type Limiter = (&'static str, &'static str, &'static [Scenario]);
+
+/// All limiters, and whether they use Redis.
+fn limiters() -> impl Iterator<Item = (bool, Limiter)> {
+    let telemetry = if cfg!(feature = "telemetry") { &TELEMETRY[..] } else { &[] };
+    let memory = MEMORY.iter().chain(telemetry).map(|of| (false, *of));
+    memory.chain(REDIS.iter().map(|of| (true, *of)))
+}
+
+const MEMORY: [Limiter; 7] = [
+    ("bare", "bare handler", &[OneKey]),
+    ("headers", "no-op `Transform`, three headers", &[OneKey]),
+    ("rateguard", "**RateGuard**, memory", &[OneKey, Denied]),
+    ("governor", "actix-governor 0.10", &[OneKey, Denied]),
+    ("extensible", "extensible-rate-limit 0.4, memory", &[OneKey, Denied]),
+    ("limitador", "limitador 0.14, memory", &[OneKey, Denied]),
+    ("trypema", "trypema 2.2, local", &[OneKey, Denied]),
+];
+
+const REDIS: [Limiter; 8] = [
+    ("rateguard-redis", "**RateGuard**, Redis", &[OneKey, ManyKeys, Denied]),
+    ("rateguard-redis-no-cache", "**RateGuard**, Redis, no denial cache", &[Denied]),
+    ("extensible-redis", "extensible-rate-limit 0.4, Redis", &[OneKey, ManyKeys, Denied]),
+    ("plain-redis", "plain port, Redis", &[OneKey, ManyKeys, Denied]),
+    ("plain-multiplexed-redis", "plain port, multiplexed, Redis", &[OneKey, ManyKeys, Denied]),
+    ("limitation-redis", "actix-limitation 0.6, Redis", &[OneKey, Denied]),
+    ("trypema-redis", "trypema 2.2, Redis", &[OneKey, ManyKeys, Denied]),
+    ("trypema-hybrid-redis", "trypema 2.2, hybrid", &[OneKey, ManyKeys, Denied]),
+];
+
 /// RateGuard with telemetry.
-const TELEMETRY: [(&str, &str, &[Scenario]); 2] = [
-    (
-        "rateguard-metrics",
-        "**RateGuard**, memory, Prometheus",
-        &[Scenario::OneKey, Scenario::Denied],
-    ),
-    (
-        "rateguard-spans",
-        "**RateGuard**, memory, spans dropped",
-        &[Scenario::OneKey, Scenario::Denied],
-    ),
+const TELEMETRY: [Limiter; 2] = [
+    ("rateguard-metrics", "**RateGuard**, memory, Prometheus", &[OneKey, Denied]),
+    ("rateguard-spans", "**RateGuard**, memory, spans dropped", &[OneKey, Denied]),
 ];
 
 /// The pairs of limiters that are compared, with their common scenario.
-pub const PAIRS: [(&str, &str, Scenario); 8] = [
-    ("rateguard", "headers", Scenario::OneKey),
-    ("rateguard", "governor", Scenario::OneKey),
-    ("rateguard", "governor", Scenario::Denied),
-    ("rateguard-redis", "extensible-redis", Scenario::OneKey),
-    ("rateguard-redis", "extensible-redis", Scenario::ManyKeys),
-    ("rateguard-redis", "extensible-redis", Scenario::Denied),
-    ("rateguard-redis", "plain-redis", Scenario::OneKey),
-    ("rateguard-redis", "plain-redis", Scenario::ManyKeys),
+pub const PAIRS: [(&str, &str, Scenario); 17] = [
+    ("rateguard", "headers", OneKey),
+    ("rateguard", "governor", OneKey),
+    ("rateguard", "governor", Denied),
+    ("rateguard", "limitador", OneKey),
+    ("rateguard", "limitador", Denied),
+    ("rateguard", "trypema", OneKey),
+    ("rateguard", "trypema", Denied),
+    ("rateguard-redis", "extensible-redis", OneKey),
+    ("rateguard-redis", "extensible-redis", ManyKeys),
+    ("rateguard-redis", "extensible-redis", Denied),
+    ("rateguard-redis", "plain-redis", OneKey),
+    ("rateguard-redis", "plain-redis", ManyKeys),
+    ("rateguard-redis", "plain-multiplexed-redis", OneKey),
+    ("rateguard-redis", "plain-multiplexed-redis", ManyKeys),
+    ("rateguard-redis", "trypema-redis", OneKey),
+    ("rateguard-redis", "trypema-redis", ManyKeys),
+    ("rateguard-redis", "trypema-hybrid-redis", OneKey),
 ];

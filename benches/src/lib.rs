@@ -5,14 +5,20 @@ pub mod clients;
 pub mod contenders;
 pub mod cpu;
 pub mod cpu_pinning;
+pub mod delay_proxy;
 pub mod figures;
 pub mod in_memory;
+pub mod judge;
 pub mod load;
+pub mod open_loop;
 pub mod plain;
 pub mod plot;
+pub mod precise_sleep;
 pub mod redis_bench;
 pub mod redis_process;
+pub mod redis_target;
 pub mod script_bench;
+pub mod server_process;
 pub mod settings;
 pub mod tasks;
 #[cfg(feature = "telemetry")]
@@ -40,6 +46,9 @@ pub const GENEROUS: (u32, Duration) = (100_000, Duration::from_millis(100));
 pub const GENEROUS_TO_MANY: (u32, Duration) = (10_000, Duration::from_secs(60));
 /// A limit that the second request exceeds.
 pub const STRICT: (u32, Duration) = (1, Duration::from_secs(3600));
+
+/// The limit of the measurements of accuracy. All limiters support a window of whole seconds.
+pub const ACCURACY: (u32, Duration) = (100, Duration::from_secs(2));
 
 /// Parses the address that a server prints.
 ///

@@ -11,9 +11,8 @@ use mio::{Events, Interest, Poll, Token, net::TcpStream};
 
 use crate::BenchResult;
 
-const CONNECTIONS: usize = 64;
 /// A response that takes longer than this means that the server hangs.
-const TIMEOUT: Duration = Duration::from_secs(20);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 /// A request. The digits of the key are overwritten.
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Key: key-000000\r\n\r\n";
 const KEY_AT: usize = REQUEST.len() - 10;
@@ -22,8 +21,9 @@ const STRIDE: u32 = 61_813;
 
 /// Connections to a server.
 pub struct Load {
-    poll: Poll,
-    connections: Vec<Connection>,
+    pub(crate) poll: Poll,
+    events: Events,
+    pub(crate) connections: Vec<Connection>,
     keys: u32,
     next_key: u32,
 }
@@ -43,21 +43,36 @@ pub struct Tally {
     pub micros: Vec<u32>,
 }
 
-struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     sent: Instant,
     received: Vec<u8>,
 }
 
+/// A request and its response.
+#[derive(Clone, Copy, Debug)]
+pub struct Exchange {
+    /// The connection.
+    pub(crate) index: usize,
+    /// When the request was sent.
+    pub sent: Instant,
+    /// When the response arrived.
+    pub received: Instant,
+    /// The status of the response.
+    pub status: u16,
+    /// The size of the response in bytes.
+    pub bytes: usize,
+}
+
 impl Load {
-    /// Connects to this server. The requests will use this many keys.
+    /// Opens this many connections, and distributes them evenly over the servers. The requests will use this many keys.
     ///
     /// # Errors
     ///
-    /// If the server does not accept a connection.
-    pub fn connect(address: SocketAddr, keys: u32) -> BenchResult<Self> {
+    /// If a server does not accept a connection.
+    pub fn connect(servers: &[SocketAddr], keys: u32, connections: usize) -> BenchResult<Self> {
         let poll = Poll::new()?;
-        let connect = |index| -> BenchResult<Connection> {
+        let connect = |(index, address): (usize, &SocketAddr)| -> BenchResult<Connection> {
             let stream = std::net::TcpStream::connect(address)?;
             stream.set_nodelay(true)?;
             stream.set_nonblocking(true)?;
@@ -65,44 +80,92 @@ impl Load {
             poll.registry().register(&mut stream, Token(index), Interest::READABLE)?;
             Ok(Connection { stream, sent: Instant::now(), received: Vec::with_capacity(4096) })
         };
-        let connections = (0..CONNECTIONS).map(connect).collect::<BenchResult<_>>()?;
-        Ok(Self { poll, connections, keys, next_key: 0 })
+        let servers = servers.iter().cycle().take(connections);
+        let connections = servers.enumerate().map(connect).collect::<BenchResult<Vec<_>>>()?;
+        let events = Events::with_capacity(connections.len().max(1));
+        Ok(Self { poll, events, connections, keys, next_key: 0 })
     }
 
-    /// Sends requests for this duration, and waits for the last responses.
+    /// The number of connections.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Sends requests on all connections for this duration, and waits for the last responses.
     ///
     /// # Errors
     ///
     /// If a connection ends, or a response is invalid or missing.
     pub fn run(&mut self, duration: Duration, expected: u16) -> BenchResult<Tally> {
-        let (mut tally, mut events) = (Tally::default(), Events::with_capacity(CONNECTIONS));
+        let mut tally = Tally::default();
         let end = Instant::now() + duration;
-        for index in 0..self.connections.len() {
+        self.run_while(self.connections.len(), |exchange| {
+            tally.add(exchange, expected, exchange.received - exchange.sent);
+            exchange.received < end
+        })?;
+        tally.micros.sort_unstable();
+        Ok(tally)
+    }
+
+    /// Sends a request on each of the first connections. After each response, `sends_again` decides whether the
+    /// connection sends another request. Returns after the last response.
+    ///
+    /// # Errors
+    ///
+    /// If a connection ends, or a response is invalid or missing.
+    pub fn run_while(
+        &mut self,
+        connections: usize,
+        mut sends_again: impl FnMut(&Exchange) -> bool,
+    ) -> BenchResult {
+        let mut waiting = connections.min(self.connections.len());
+        for index in 0..waiting {
             self.send(index)?;
         }
-        let mut waiting = self.connections.len();
+        let mut arrived = Vec::new();
         while waiting > 0 {
-            self.poll.poll(&mut events, Some(TIMEOUT))?;
-            if events.is_empty() {
+            self.receive(TIMEOUT, &mut arrived)?;
+            if arrived.is_empty() {
                 return Err("the server does not respond".into());
             }
-            for event in &events {
-                let index = event.token().0;
-                let Some(response) = self.connections[index].receive()? else { continue };
-                let now = Instant::now();
-                tally.add(&response, expected, now - self.connections[index].sent);
-                if now < end {
-                    self.send(index)?;
+            for exchange in arrived.drain(..).flatten() {
+                if sends_again(&exchange) {
+                    self.send(exchange.index)?;
                 } else {
                     waiting -= 1;
                 }
             }
         }
-        tally.micros.sort_unstable();
-        Ok(tally)
+        Ok(())
     }
 
-    fn send(&mut self, index: usize) -> BenchResult {
+    /// Waits for events, and appends an item for each of them: the exchange if a response is complete.
+    pub(crate) fn receive(
+        &mut self,
+        timeout: Duration,
+        arrived: &mut Vec<Option<Exchange>>,
+    ) -> BenchResult {
+        self.poll.poll(&mut self.events, Some(timeout))?;
+        for event in &self.events {
+            let index = event.token().0;
+            let Some(connection) = self.connections.get_mut(index) else {
+                arrived.push(None);
+                continue;
+            };
+            let response = connection.receive()?;
+            arrived.push(response.map(|Response { status, bytes }| Exchange {
+                index,
+                sent: connection.sent,
+                received: Instant::now(),
+                status,
+                bytes,
+            }));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn send(&mut self, index: usize) -> BenchResult {
         self.next_key = (self.next_key + STRIDE) % self.keys;
         let mut request: [u8; REQUEST.len()] = REQUEST.try_into()?;
         let mut rest = self.next_key;
@@ -167,13 +230,13 @@ fn number(digits: &[u8]) -> BenchResult<usize> {
 }
 
 impl Tally {
-    fn add(&mut self, response: &Response, expected: u16, took: Duration) {
+    pub(crate) fn add(&mut self, exchange: &Exchange, expected: u16, latency: Duration) {
         self.responses += 1;
-        self.bytes += response.bytes as u64;
-        self.micros.push(took.as_micros() as u32);
-        if response.status != expected {
+        self.bytes += exchange.bytes as u64;
+        self.micros.push(latency.as_micros() as u32);
+        if exchange.status != expected {
             self.unexpected += 1;
-            self.last_unexpected = response.status;
+            self.last_unexpected = exchange.status;
         }
     }
 }

@@ -1,4 +1,5 @@
-//! A plain port of the sliding window to Rust: a script on a sorted set, and a pooled connection for each check.
+//! A plain port of the sliding window to Rust: a script on a sorted set, with a pooled connection for each
+//! check or with one connection for all checks.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -10,7 +11,10 @@ use std::{
 };
 
 use deadpool_redis::{Manager, Pool, Runtime};
-use redis::{AsyncConnectionConfig, Script, aio::ConnectionLike};
+use redis::{
+    AsyncConnectionConfig, Client, Script,
+    aio::{ConnectionLike, MultiplexedConnection},
+};
 
 use crate::{BenchResult, POOL_SIZE, TIMEOUT};
 
@@ -77,4 +81,15 @@ pub fn pool(url: &str) -> BenchResult<Pool> {
     let config = AsyncConnectionConfig::new().set_response_timeout(Some(TIMEOUT));
     let manager = Manager::new_with_config(url, config)?;
     Ok(Pool::builder(manager).max_size(POOL_SIZE).runtime(Runtime::Tokio1).build()?)
+}
+
+/// A multiplexed connection with the same timeout. Its task runs on the runtime of the caller.
+///
+/// # Errors
+///
+/// If Redis cannot be reached.
+pub async fn connect(url: &str) -> BenchResult<MultiplexedConnection> {
+    let config = AsyncConnectionConfig::new().set_response_timeout(Some(TIMEOUT));
+    let client = Client::open(url)?;
+    Ok(client.get_multiplexed_async_connection_with_config(&config).await?)
 }

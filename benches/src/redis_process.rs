@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    net::TcpListener,
+    net::{SocketAddr, TcpListener},
     process::{Child, Stdio},
     thread,
     time::{Duration, Instant},
@@ -68,7 +68,13 @@ impl RedisProcess {
     /// The URL.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        format!("redis://{}", self.address())
+    }
+
+    /// The address.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.port))
     }
 
     /// Opens a connection.

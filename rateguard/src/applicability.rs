@@ -1,7 +1,7 @@
 //! The scope of a limit: the settings that determine to which requests the limit applies, which responses count,
 //! and how the limit treats a request without a key and a rejected request.
 
-use std::{borrow::Cow, sync::Arc};
+use std::sync::Arc;
 
 use actix_rateguard_core::adapter::RouteOverrides;
 use actix_web::{HttpRequest, http::Method};
@@ -26,7 +26,7 @@ pub(crate) struct LimitScope {
     pub(crate) skip: Option<Skip>,
     pub(crate) missing: MissingKey,
     pub(crate) count: CountRule,
-    pub(crate) on_reject: Option<Arc<OnReject>>,
+    pub(crate) on_reject: Option<OnReject>,
 }
 
 impl LimitScope {
@@ -54,15 +54,15 @@ impl LimitScope {
     }
 
     /// Builds the check that compares a request with this limit.
-    pub(crate) fn check<'a>(
-        &'a self,
+    pub(crate) fn check(
+        &self,
         overrides: &RouteOverrides,
-        policy: Cow<'a, Policy>,
+        policy: Policy,
         CountedKey { key, counted_by, is_shared }: CountedKey,
         cost: u32,
-    ) -> LimitCheck<'a> {
+    ) -> LimitCheck {
         let count = self.count.overridden_by(overrides.count);
-        let on_reject = self.on_reject.as_deref();
+        let on_reject = self.on_reject.clone();
         LimitCheck { policy, key, counted_by, is_shared, cost, count, on_reject }
     }
 

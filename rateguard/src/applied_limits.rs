@@ -1,15 +1,14 @@
 //! Records which limits have been applied to a request, so that each limit counts the request once.
 
-use std::{cell::RefCell, mem};
+use std::{cell::RefCell, mem, ops::Range};
 
 use actix_rateguard_core::RateGuard;
 use actix_web::HttpResponse;
 use smallvec::SmallVec;
 
 use crate::{
-    Key, Policy,
     added_units::AddedUnits,
-    count_rule::CountRuleRef,
+    count_rule::CountRule,
     limit_check::{LimitCheck, LimitChecks},
 };
 
@@ -37,10 +36,8 @@ pub(crate) type FirstEntries = SmallVec<[Option<usize>; 1]>;
 /// The units of a limit that one check has counted.
 struct AppliedLimit {
     guard_id: u64,
-    policy: Policy,
-    key: Key,
-    /// The units that this check has counted.
-    cost: u32,
+    /// The check. Its cost is the number of units that it has counted.
+    check: LimitCheck,
     /// The units that earlier checks of the limit had counted before this check, if this is a repeated check.
     earlier_cost: u32,
     /// The index of the first entry of the limit.
@@ -67,8 +64,10 @@ struct Corrections {
 /// The effect of the response on the units that one check has counted.
 #[derive(Clone, Copy)]
 pub(crate) struct ResponseEffect {
-    /// The units that stay counted. The guard refunds the others.
+    /// The units that stay counted.
     pub(crate) kept: u32,
+    /// The units that the guard refunds.
+    pub(crate) refund: u32,
     /// Whether the response is an offence: the rule of the limit counts only some responses, and counts this response.
     /// Too many offences cause a ban.
     pub(crate) is_offence: bool,
@@ -77,10 +76,10 @@ pub(crate) struct ResponseEffect {
 }
 
 /// A repeated check of a limit that has already been applied to the request.
-pub(crate) struct RepeatedCheck<'a> {
+pub(crate) struct RepeatedCheck {
     /// The index of the first entry of the limit.
     applied_index: usize,
-    count: CountRuleRef<'a>,
+    count: CountRule,
     /// The whole cost of the check.
     cost: u32,
     is_in_shadow: bool,
@@ -89,10 +88,10 @@ pub(crate) struct RepeatedCheck<'a> {
     extra_check: Option<usize>,
 }
 
-impl<'a> RepeatedCheck<'a> {
-    /// Returns the rule that determines which responses count.
-    pub(crate) fn count(&self) -> CountRuleRef<'a> {
-        self.count
+impl RepeatedCheck {
+    /// Returns whether the rule of the check reads more of the response than its status.
+    pub(crate) fn reads_response(&self) -> bool {
+        self.count.reads_response()
     }
 
     /// Returns the index of the first entry of the limit, if this is the check that has this index in the list of the
@@ -112,15 +111,22 @@ impl<'a> RepeatedCheck<'a> {
     }
 }
 
+impl Corrections {
+    /// Returns true if the middleware of the first check must correct something.
+    fn is_required(self) -> bool {
+        self.is_offence || self.penalty > 0
+    }
+}
+
 impl AppliedLimits {
     /// Removes the checks of limits that have already been applied, and returns them as repeated checks. If the cost of
     /// a check is higher than the sum of all entries of the limit, the check also remains in the list, with the
     /// difference as its cost.
-    pub(crate) fn split_repeated<'a>(
+    pub(crate) fn split_repeated(
         &self,
         guard: &RateGuard,
-        checks: &mut LimitChecks<'a>,
-    ) -> Vec<RepeatedCheck<'a>> {
+        checks: &mut LimitChecks,
+    ) -> Vec<RepeatedCheck> {
         let limits = self.limits.borrow();
         let mut repeated = Vec::new();
         if limits.is_empty() {
@@ -131,9 +137,9 @@ impl AppliedLimits {
                 // Plans may give two limits with the same name different quotas. In this case, both quotas must apply,
                 // so the check is not a repeated check.
                 it.guard_id == guard.id()
-                    && it.key == check.key
-                    && it.policy.shared_name() == check.policy.shared_name()
-                    && it.policy.quotas() == check.policy.quotas()
+                    && it.check.key == check.key
+                    && it.check.policy.shared_name() == check.policy.shared_name()
+                    && it.check.policy.quotas() == check.policy.quotas()
             };
             let Some(applied_index) = limits.iter().position(is_same) else {
                 checks.push(check);
@@ -144,13 +150,13 @@ impl AppliedLimits {
             // `Retry-After`.
             let cost = check.cost;
             if cost <= check.policy.max_cost() {
-                let costs = limits.iter().filter(|it| is_same(it)).map(|it| it.cost);
+                let costs = limits.iter().filter(|it| is_same(it)).map(|it| it.check.cost);
                 check.cost = check.cost.saturating_sub(costs.fold(0, u32::saturating_add));
             }
             let has_extra_cost = check.cost > 0;
             repeated.push(RepeatedCheck {
                 applied_index,
-                count: check.count,
+                count: check.count.clone(),
                 cost,
                 is_in_shadow: check.policy.is_in_shadow(),
                 extra_check: has_extra_cost.then_some(checks.len()),
@@ -163,28 +169,50 @@ impl AppliedLimits {
     }
 
     /// Adds an entry for each of these checks. `repeated` has the repeated checks of the same middleware. Returns the
-    /// index of the first added entry.
+    /// indices of the added entries.
     pub(crate) fn add(
         &self,
         guard: &RateGuard,
-        checks: &[LimitCheck<'_>],
-        repeated: &[RepeatedCheck<'_>],
-    ) -> usize {
+        checks: LimitChecks,
+        repeated: &[RepeatedCheck],
+    ) -> Range<usize> {
         let mut limits = self.limits.borrow_mut();
         let first_added = limits.len();
-        limits.extend(checks.iter().enumerate().map(|(index, check)| {
+        for (index, check) in checks.into_iter().enumerate() {
             let repeated = repeated.iter().find(|it| it.extra_check == Some(index));
-            AppliedLimit {
+            limits.push(AppliedLimit {
                 guard_id: guard.id(),
-                policy: Policy::clone(&check.policy),
-                key: check.key,
-                cost: check.cost,
                 earlier_cost: repeated.map_or(0, |it| it.cost.saturating_sub(check.cost)),
                 first: repeated.map_or(first_added + index, |it| it.applied_index),
                 corrections: Corrections::default(),
-            }
-        }));
-        first_added
+                check,
+            });
+        }
+        first_added..limits.len()
+    }
+
+    /// Returns copies of the checks of these entries.
+    pub(crate) fn checks(&self, indices: Range<usize>) -> LimitChecks {
+        self.limits.borrow()[indices].iter().map(|it| it.check.clone()).collect()
+    }
+
+    /// Returns true if at least one of these entries belongs to a limit that is not in shadow mode.
+    pub(crate) fn has_enforced(&self, indices: Range<usize>) -> bool {
+        self.limits.borrow()[indices].iter().any(|it| !it.check.policy.is_in_shadow())
+    }
+
+    /// Returns true if the rule of at least one of these entries reads more of the response than its status.
+    pub(crate) fn reads_response(&self, indices: Range<usize>) -> bool {
+        self.limits.borrow()[indices].iter().any(|it| it.check.count.reads_response())
+    }
+
+    /// Returns true if these entries count regardless of the response, and no repeated check requires corrections.
+    pub(crate) fn count_always(&self, indices: Range<usize>) -> bool {
+        let limits = self.limits.borrow();
+        let needs_corrections = |it: &AppliedLimit| {
+            limits.get(it.first).is_none_or(|first| first.corrections.is_required())
+        };
+        limits[indices].iter().all(|it| it.check.counts_always() && !needs_corrections(it))
     }
 
     /// Returns the first entries of the limits of all entries from this index on.
@@ -197,21 +225,21 @@ impl AppliedLimits {
     pub(crate) fn effect(
         &self,
         index: usize,
-        check: &LimitCheck<'_>,
         response: Option<&HttpResponse<()>>,
         penalty: AddedUnits,
     ) -> ResponseEffect {
         let limits = self.limits.borrow();
-        let entry = limits.get(index);
-        let (first, earlier_cost) = entry.map_or((index, 0), |it| (it.first, it.earlier_cost));
-        let corrections = limits.get(first).map_or_else(Corrections::default, |it| it.corrections);
-        let is_first = first == index;
+        let AppliedLimit { check, earlier_cost, first, .. } = &limits[index];
+        let corrections = limits[*first].corrections;
+        let is_first = *first == index;
         let counts = response.is_some_and(|response| check.count.counts(response));
-        let due = corrections.due_cost.saturating_sub(earlier_cost).min(check.cost);
+        let due = corrections.due_cost.saturating_sub(*earlier_cost).min(check.cost);
         let is_offence = corrections.is_offence || (counts && !check.counts_always());
         let penalty = penalty.to_charge(corrections.charged_penalty);
+        let kept = if counts { check.cost } else { due };
         ResponseEffect {
-            kept: if counts { check.cost } else { due },
+            kept,
+            refund: check.cost - kept,
             is_offence: is_first && is_offence && !check.is_shared,
             penalty: if is_first { penalty.saturating_add(corrections.penalty) } else { penalty },
         }
@@ -221,7 +249,7 @@ impl AppliedLimits {
     /// response.
     pub(crate) fn record_corrections(
         &self,
-        repeated: &RepeatedCheck<'_>,
+        repeated: &RepeatedCheck,
         response: Option<&HttpResponse<()>>,
         penalty: AddedUnits,
     ) {

@@ -34,35 +34,22 @@ impl CountRule {
     }
 
     /// Returns the rule for one request. A setting in the policies file overrides the rule.
-    pub(crate) fn overridden_by(&self, setting: Option<Count>) -> CountRuleRef<'_> {
-        match (setting, self) {
-            (Some(count), _) => CountRuleRef::Status(count),
-            (None, Self::Status(count)) => CountRuleRef::Status(*count),
-            (None, Self::Function(function)) => CountRuleRef::Function(function),
-        }
+    pub(crate) fn overridden_by(&self, setting: Option<Count>) -> Self {
+        setting.map_or_else(|| self.clone(), Self::Status)
     }
-}
 
-/// The rule for one request.
-#[derive(Clone, Copy)]
-pub(crate) enum CountRuleRef<'a> {
-    Status(Count),
-    Function(&'a CountFunction),
-}
-
-impl CountRuleRef<'_> {
     /// Returns whether the request counts regardless of its response.
-    pub(crate) fn counts_always(self) -> bool {
+    pub(crate) fn counts_always(&self) -> bool {
         matches!(self, Self::Status(Count::All))
     }
 
     /// Returns whether the rule reads more of the response than its status.
-    pub(crate) fn reads_response(self) -> bool {
+    pub(crate) fn reads_response(&self) -> bool {
         matches!(self, Self::Function(_))
     }
 
     /// Returns whether this response makes the request count.
-    pub(crate) fn counts(self, response: &HttpResponse<()>) -> bool {
+    pub(crate) fn counts(&self, response: &HttpResponse<()>) -> bool {
         match self {
             Self::Status(count) => count.counts(response.status().as_u16()),
             Self::Function(function) => function(response),

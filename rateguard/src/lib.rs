@@ -5,6 +5,7 @@
 extern crate self as actix_rateguard;
 
 mod added_units;
+mod admission;
 mod applicability;
 mod applied_limits;
 #[cfg(feature = "macros")]

@@ -1,14 +1,13 @@
 //! The data with which the guard checks a request against one limit.
 
-use std::borrow::Cow;
-
 use smallvec::SmallVec;
 
-use crate::{Key, Policy, count_rule::CountRuleRef, on_reject::OnReject};
+use crate::{Key, Policy, count_rule::CountRule, on_reject::OnReject};
 
 /// The data with which the guard checks a request against one limit.
-pub(crate) struct LimitCheck<'a> {
-    pub(crate) policy: Cow<'a, Policy>,
+#[derive(Clone)]
+pub(crate) struct LimitCheck {
+    pub(crate) policy: Policy,
     /// The key. [`enforce`](crate::enforce::enforce) replaces this key with its hash, which the store uses.
     pub(crate) key: Key,
     pub(crate) counted_by: KeySource,
@@ -16,15 +15,25 @@ pub(crate) struct LimitCheck<'a> {
     /// ban would affect all of these clients.
     pub(crate) is_shared: bool,
     pub(crate) cost: u32,
-    pub(crate) count: CountRuleRef<'a>,
+    pub(crate) count: CountRule,
     /// The function of the limit that responds to rejected requests. `None` if the limit has no function.
-    pub(crate) on_reject: Option<&'a OnReject>,
+    pub(crate) on_reject: Option<OnReject>,
 }
 
-impl LimitCheck<'_> {
+impl LimitCheck {
     /// Returns whether the limit counts the request regardless of its response.
     pub(crate) fn counts_always(&self) -> bool {
         self.count.counts_always()
+    }
+
+    /// Returns whether the guard counts no offence if it denies the check.
+    ///
+    /// A client with too many offences is banned. If a limit counts only some responses, the guard may later refund the
+    /// units of other requests. These units may be the reason for a denial, so a denial is not an offence of such a
+    /// limit. Instead, each response that counts is an offence. For a key that several clients share, the guard counts
+    /// no offences.
+    pub(crate) fn is_exempt_from_ban(&self) -> bool {
+        !self.counts_always() || self.is_shared
     }
 }
 
@@ -50,4 +59,4 @@ impl KeySource {
 }
 
 /// The checks whose results the guard combines into one decision.
-pub(crate) type LimitChecks<'a> = SmallVec<[LimitCheck<'a>; 1]>;
+pub(crate) type LimitChecks = SmallVec<[LimitCheck; 1]>;

@@ -78,6 +78,10 @@ type AsyncFunction<T> =
     dyn for<'a> Fn(&'a HttpRequest) -> LocalBoxFuture<'a, Result<T, Error>> + Send + Sync;
 
 impl<T> RequestResolver<T> {
+    pub(crate) fn is_async(&self) -> bool {
+        matches!(self, Self::Async(_))
+    }
+
     pub(crate) async fn resolve(&self, request: &HttpRequest) -> Result<T, Error> {
         match self {
             Self::Sync(function) => function(request),

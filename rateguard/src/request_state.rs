@@ -111,6 +111,36 @@ impl RequestState {
         combine(&self.decisions.borrow())
     }
 
+    /// Returns true if at least one limit has decided.
+    pub(crate) fn has_decision(&self) -> bool {
+        !self.decisions.borrow().is_empty()
+    }
+
+    /// Writes the header fields that report the decisions. `retry_jitter` is the random delay in seconds for
+    /// `Retry-After`.
+    pub(crate) fn write_decisions(
+        &self,
+        settings: &HttpSettings,
+        retry_jitter: u64,
+        headers: &mut HeaderMap,
+    ) {
+        match &**self.decisions.borrow() {
+            [] => {}
+            [one] => write_decision(&one.decision, settings, retry_jitter, headers),
+            several => {
+                if let Some(decision) = combine(several) {
+                    write_decision(&decision, settings, retry_jitter, headers);
+                }
+            }
+        }
+    }
+
+    /// Returns the random delay in seconds for `Retry-After`, or 0 if no limit has denied the request.
+    pub(crate) fn retry_jitter(&self, settings: &HttpSettings, request: &HttpRequest) -> u64 {
+        let is_denied = self.decisions.borrow().iter().any(|it| !it.decision.is_allowed());
+        if is_denied { jitter(settings, request) } else { 0 }
+    }
+
     /// Records a reason why a limit has not decided. If the limits have different reasons, the state has the last of
     /// them in the order of [`UndecidedReason`]. If several limits exempt the request, the state has the exemption of
     /// the outermost limit.
@@ -221,29 +251,4 @@ impl UndecidedReason {
             Self::Rejected => 4,
         }
     }
-}
-
-/// Writes the header fields that report the decisions on a request. `headers` contains the headers of the response
-/// to this request.
-pub(crate) fn write_request_decisions(
-    settings: &HttpSettings,
-    request: &HttpRequest,
-    headers: &mut HeaderMap,
-) {
-    let Some(state) = RequestState::existing(request) else { return };
-    let decisions = state.decisions.borrow();
-    let combined;
-    let decision = match &**decisions {
-        [] => return,
-        [one] => &one.decision,
-        several => {
-            let Some(decision) = combine(several) else { return };
-            combined = decision;
-            &combined
-        }
-    };
-    // Only the response to a denied request has `Retry-After`, so only such a response needs jitter, which is a
-    // random delay.
-    let jitter = if decision.is_allowed() { 0 } else { jitter(settings, request) };
-    write_decision(decision, settings, jitter, headers);
 }

@@ -17,7 +17,7 @@ pub(crate) struct HttpSettings {
     pub(crate) headers: Vec<HeaderDialect>,
     pub(crate) retry_jitter: Duration,
     pub(crate) body: RejectionBody,
-    pub(crate) on_reject: Option<Arc<OnReject>>,
+    pub(crate) on_reject: Option<OnReject>,
     pub(crate) proxy_warning: ProxyWarning,
     pub(crate) key_probes: KeyProbes,
     /// Records which IPv6 clients have keys that they do not share with other clients.

@@ -39,7 +39,7 @@ fn main() -> BenchResult {
     let settings = Settings::read()?;
     let pinned = cpu_pinning::pin_this_process(MEASURED_CORE);
     println!("{}; {}", cpu::machine(), cpu::version(&redis_process::program()));
-    println!("client and Redis: {pinned}; {settings:?}\n");
+    println!("client and Redis: {pinned}; {} rounds of {:?}\n", settings.rounds, settings.duration);
 
     for tasks in TASKS {
         let mut rounds = CLIENTS.map(|_| Vec::new());

@@ -2,24 +2,20 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is a command")]
 
-use std::{
-    env, fs,
-    io::{BufRead, BufReader},
-    net::SocketAddr,
-    process::{Child, ExitCode, Stdio},
-    time::Duration,
-};
+use std::{fs, process::ExitCode, time::Duration};
 
 use rateguard_benches::{
-    BenchResult, MEASURED_CORE, OTHER_CORE, address,
+    BenchResult, OTHER_CORE,
     bars::{self, Bar},
     contenders::{self, Contender, PAIRS, Scenario},
     cpu::{self, Stopwatch},
     cpu_pinning,
     figures::{Figures, column, quantile, table},
     load::{Load, Tally},
-    redis_process::{self, RedisProcess},
-    settings::Settings,
+    redis_process,
+    redis_target::{self, RedisTarget},
+    server_process::ServerProcess,
+    settings::{HttpSettings, Settings},
 };
 
 /// The time before the measurement, in which connections are opened and limits are reached.
@@ -33,6 +29,7 @@ struct Measurement {
     cpu_us: f64,
     p50_ms: f64,
     p99_ms: f64,
+    p999_ms: f64,
     bytes: f64,
     redis_us: f64,
     redis_commands: f64,
@@ -43,38 +40,58 @@ fn main() -> BenchResult<ExitCode> {
     let settings = Settings::read()?;
     let pinned = cpu_pinning::pin_this_process(OTHER_CORE);
     println!("{}; {}", cpu::machine(), cpu::version(&redis_process::program()));
-    println!("server / load and Redis: {pinned}; {settings:?}\n");
+    println!("{}", describe(&settings, pinned)?);
 
     let is_wanted = |it: &Contender| it.limiter == "bare" || it.matches(&settings.only);
     let contenders: Vec<_> = contenders::all().into_iter().filter(is_wanted).collect();
     let mut rounds: Vec<Vec<Measurement>> = contenders.iter().map(|_| Vec::new()).collect();
     for round in 1..=settings.rounds {
         for (contender, rounds) in contenders.iter().zip(&mut rounds) {
-            rounds.push(measure(contender, settings.duration)?);
+            rounds.push(measure(contender, &settings)?);
         }
         eprintln!("round {round} of {}", settings.rounds);
     }
-    print_all(&contenders, &rounds);
+    print_all(&contenders, &rounds, &settings.http);
     print_pairs(&contenders, &rounds);
-    if settings.only.is_empty() {
+    // The picture describes the usual setup.
+    if settings.only.is_empty() && settings.http == HttpSettings::default() {
         fs::write(PICTURE, picture(&contenders, &rounds))?;
         println!("benches/http.svg shows the CPU time of the servers.");
     }
     Ok(if report_errors(&contenders, &rounds) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn measure(contender: &Contender, duration: Duration) -> BenchResult<Measurement> {
-    let redis = contender.uses_redis.then(|| RedisProcess::start(OTHER_CORE)).transpose()?;
-    let url = redis.as_ref().map(RedisProcess::url).unwrap_or_default();
-    let (server, address) = Server::start(contender, &url)?;
-    let mut load = Load::connect(address, contender.scenario.keys())?;
-    load.run(WARM_UP, contender.scenario.status())?;
+/// Describes the setup.
+fn describe(settings: &Settings, pinned: &str) -> BenchResult<String> {
+    let HttpSettings { connections, workers, delay, rate } = &settings.http;
+    let server = cpu_pinning::describe_server(pinned, *workers);
+    let load = match rate {
+        Some(rate) => format!("open loop, {rate} requests/s on {connections} connections"),
+        None => format!("closed loop, {connections} connections"),
+    };
+    let (rounds, duration, only) = (settings.rounds, settings.duration, &settings.only);
+    let redis = redis_target::describe(*delay)?;
+    Ok(format!("{server}; {load}; {redis}; {rounds} rounds of {duration:?}; only {only:?}\n"))
+}
 
-    let before = redis.as_ref().map(RedisProcess::usage).transpose()?;
-    let stopwatch = Stopwatch::start(&server.0.id().to_string())?;
-    let tally = load.run(duration, contender.scenario.status())?;
+fn measure(contender: &Contender, settings: &Settings) -> BenchResult<Measurement> {
+    let HttpSettings { connections, workers, delay, rate } = settings.http;
+    let redis = contender.uses_redis.then(|| RedisTarget::start(delay)).transpose()?;
+    let url = redis.as_ref().map(RedisTarget::url).unwrap_or_default();
+    let server = ServerProcess::start(contender, &url, workers)?;
+    let (keys, status) = (contender.scenario.keys(), contender.scenario.status());
+    let mut load = Load::connect(&[server.address()], keys, connections)?;
+    let mut run = |duration| match rate {
+        Some(rate) => load.run_at_rate(rate, duration, status),
+        None => load.run(duration, status),
+    };
+    run(WARM_UP)?;
+
+    let before = redis.as_ref().map(RedisTarget::usage).transpose()?;
+    let stopwatch = Stopwatch::start(&server.id().to_string())?;
+    let tally = run(settings.duration)?;
     let (took, cpu) = stopwatch.read()?;
-    let after = redis.as_ref().map(RedisProcess::usage).transpose()?;
+    let after = redis.as_ref().map(RedisTarget::usage).transpose()?;
 
     let responses = tally.responses as f64;
     let (redis_us, redis_commands) = match (before, after) {
@@ -88,6 +105,7 @@ fn measure(contender: &Contender, duration: Duration) -> BenchResult<Measurement
         cpu_us: cpu.as_secs_f64() * 1e6 / responses,
         p50_ms: quantile(&tally.micros, 0.5) / 1e3,
         p99_ms: quantile(&tally.micros, 0.99) / 1e3,
+        p999_ms: quantile(&tally.micros, 0.999) / 1e3,
         bytes: tally.bytes as f64 / responses,
         redis_us: redis_us / responses,
         redis_commands: redis_commands / responses,
@@ -95,33 +113,7 @@ fn measure(contender: &Contender, duration: Duration) -> BenchResult<Measurement
     })
 }
 
-/// A server that is killed when this value is dropped.
-struct Server(Child);
-
-impl Server {
-    fn start(contender: &Contender, redis: &str) -> BenchResult<(Self, SocketAddr)> {
-        let program = env::current_exe()?.with_file_name("contender");
-        let program = program.to_str().ok_or("expected a path in UTF-8")?;
-        let mut child = cpu_pinning::pinned_command(MEASURED_CORE, program)
-            .args([contender.limiter, contender.scenario.as_str(), redis])
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let output = child.stdout.take();
-        let server = Self(child);
-        let mut line = String::new();
-        BufReader::new(output.ok_or("no output")?).read_line(&mut line)?;
-        Ok((server, address(&line)?))
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn print_all(contenders: &[Contender], rounds: &[Vec<Measurement>]) {
+fn print_all(contenders: &[Contender], rounds: &[Vec<Measurement>], http: &HttpSettings) {
     let Some(bare) = rounds.first() else { return };
     let (bare_rate, bare_cpu) = (column(bare, |it| it.rate), column(bare, |it| it.cpu_us));
     let row = |(contender, rounds): (&Contender, &Vec<Measurement>)| {
@@ -138,11 +130,7 @@ fn print_all(contenders: &[Contender], rounds: &[Vec<Measurement>]) {
             rate.over(&bare_rate).show(3),
             cpu.show(2),
             cpu.over(&bare_cpu).show(3),
-            format!(
-                "{:.2} / {:.2}",
-                figure(|it| it.p50_ms).median(),
-                figure(|it| it.p99_ms).median()
-            ),
+            latencies(rounds, http),
             redis(|it| it.redis_us, 2),
             redis(|it| it.redis_commands, 2),
             format!("{:.0}", figure(|it| it.bytes).median()),
@@ -156,12 +144,21 @@ fn print_all(contenders: &[Contender], rounds: &[Vec<Measurement>]) {
         "/ bare",
         "server CPU µs/req",
         "/ bare",
-        "p50 / p99 ms",
+        if http.rate.is_some() { "p50 / p99 / p99.9 ms from schedule" } else { "p50 / p99 ms" },
         "Redis CPU µs/req",
         "Redis commands/req",
         "response bytes",
     ];
     println!("{}", table(&heads, &rows));
+}
+
+fn latencies(rounds: &[Measurement], http: &HttpSettings) -> String {
+    let median = |of: fn(&Measurement) -> f64| column(rounds, of).median();
+    let (p50, p99) = (median(|it| it.p50_ms), median(|it| it.p99_ms));
+    match http.rate {
+        Some(_) => format!("{p50:.2} / {p99:.2} / {:.2}", median(|it| it.p999_ms)),
+        None => format!("{p50:.2} / {p99:.2}"),
+    }
 }
 
 /// Draws the CPU time of a request, without the scenarios of many keys, which are close to those of one key.

@@ -43,7 +43,8 @@ impl RateGuard {
         let key = self.hashed_key(key);
         match self.check_fast(policy, &key, 1) {
             Some(decision) => Ok(decision),
-            None => self.empty_request().and_hashed(policy, key, 1).check_via_store().await,
+            // The future is boxed, so that the future of `check` is small. The fast path decides most checks.
+            None => Box::pin(self.check_via_store(policy, &key, 1, false, self.on_error())).await,
         }
     }
 

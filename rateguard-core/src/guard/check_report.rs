@@ -48,6 +48,20 @@ impl RateGuard {
         CheckReport { metrics: &self.shared.metrics, span: CheckSpan::new() }
     }
 
+    /// Runs a check of one policy in a trace span, and reports the result of the check. A cancelled check is not
+    /// reported.
+    pub(super) fn report_single_check(
+        &self,
+        policy: &Policy,
+        check: impl Future<Output = Result<Decision, Unavailable>>,
+    ) -> impl Future<Output = Result<Decision, Unavailable>> {
+        let report = self.start_check();
+        futures::observe(report.span.instrument(check), move |result| match result {
+            Ok(decision) => report.decided(decision),
+            Err(unavailable) => report.undecided(policy, unavailable),
+        })
+    }
+
     /// Reports the decision of a shadow check.
     pub(super) fn record_shadow_decision(
         &self,

@@ -89,7 +89,7 @@ impl DenialCache {
         }
         let (started_at, digest) = (Instant::now(), first.bucket.digest());
         let shard = self.shard(&digest);
-        if let Some(statuses) = shard.get(&digest, || self.fingerprint(requests), started_at) {
+        if let Some(statuses) = shard.get(&digest, || self.fingerprint(requests), || started_at) {
             let statuses = statuses.map(|status| (status, Receipt::default()));
             return CacheLookup::Hit(Verdict::new(false, statuses));
         }
@@ -110,7 +110,7 @@ impl DenialCache {
             return None;
         }
         let (digest, requests) = (request.bucket.digest(), slice::from_ref(request));
-        self.shard(&digest).get(&digest, || self.fingerprint(requests), Instant::now())?.next()
+        self.shard(&digest).get(&digest, || self.fingerprint(requests), Instant::now)?.next()
     }
 
     /// Calculates the hash of a check. The hash function has a random secret, so clients cannot construct collisions.
@@ -246,11 +246,11 @@ impl CacheShard {
         &self,
         digest: &Digest,
         fingerprint: impl FnOnce() -> u64,
-        now: Instant,
+        now: impl FnOnce() -> Instant,
     ) -> Option<impl Iterator<Item = BucketStatus>> {
         let of_key = self.denials.get(digest)?;
-        // The fingerprint is only calculated for keys with a cached denial, because most keys have none.
-        let fingerprint = fingerprint();
+        // The fingerprint and the time are only needed for keys with a cached denial, and most keys have none.
+        let (fingerprint, now) = (fingerprint(), now());
         let denial =
             of_key.iter().find(|it| it.fingerprint == fingerprint && now < it.expires_at)?;
         let age = now.saturating_duration_since(denial.received_at);

@@ -1,7 +1,7 @@
 //! The fast path decides a check of one quota without creating a future. The in-memory store or the denial cache
 //! decides.
 
-use super::RateGuard;
+use super::{RateGuard, single_check::single_quota};
 use crate::{
     Decision, Key, Policy,
     quota_status::QuotaStatus,
@@ -14,15 +14,15 @@ impl RateGuard {
     /// if the guard is closed, if the policy has several quotas, a ban or a shadow mode, or if the decision needs a
     /// store call.
     ///
-    /// [`Request::check_via_store`](super::Request::check_via_store) would return the same decision. That method is
+    /// [`check_via_store`](Self::check_via_store) would return the same decision. That method is
     /// several times as slow as this method, because it creates lists of bucket requests and futures.
     #[doc(hidden)]
     pub fn check_fast(&self, policy: &Policy, key: &Key, cost: u32) -> Option<Decision> {
-        let [quota] = policy.quotas().as_slice() else { return None };
-        if policy.escalation().is_some() || policy.shadow_mode().is_some() || self.is_closed() {
+        let quota = single_quota(policy)?;
+        if self.is_closed() {
             return None;
         }
-        let request = BucketRequest::new(Bucket::new(policy.name(), 0, key), *quota, cost);
+        let request = BucketRequest::new(Bucket::new(policy.name(), 0, key), quota, cost);
         let (check, (allowed, status, mode)) = match self.shared.store.in_process() {
             Some(store) => {
                 let check = self.start_check();

@@ -6,8 +6,8 @@ use super::{RateGuard, Shared, denial_cache::DenialCache};
 use crate::{store::InProcess, telemetry::metrics::GaugeValues};
 
 impl RateGuard {
-    /// Updates the gauges: keys in memory, checks in progress, cached denials, open circuit breakers and current
-    /// quotas. If a changed policies file no longer contains a quota, this method sets the gauge of the quota to 0
+    /// Updates the gauges: keys in memory, checks in progress, cached denials, connections to Redis, open circuit
+    /// breakers and current quotas. If a changed policies file no longer contains a quota, this method sets the gauge of the quota to 0
     /// once.
     ///
     /// Call this method each time before you render the metrics. Without this call, the gauges are missing or outdated.
@@ -23,6 +23,7 @@ impl RateGuard {
             local_keys: InProcess::keys(&local.store),
             in_flight: in_flight.count(),
             cached_denials: cached_denials(denial_cache),
+            redis_connections: store.connections(),
             open_breakers: servers.used().filter(|server| server.breaker.is_open()).count(),
         });
     }

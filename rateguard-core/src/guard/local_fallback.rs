@@ -72,19 +72,9 @@ impl LocalFallback {
     /// start from zero if the store fails later. For each bucket request, returns the receipt that a refund of these
     /// units needs, or `None` if no units were taken.
     pub(super) fn mirror(&self, requests: &[BucketRequest<'_>]) -> MirroredReceipts {
-        let take = |request: &BucketRequest<'_>| {
-            if request.taken() == 0 {
-                return None;
-            }
-            let mut share = self.share(request);
-            let mut verdict = self.apply(Operation::Check, &[share]);
-            let left = verdict.statuses().next().map_or(0, |status| status.remaining);
-            if !verdict.is_allowed() && left > 0 {
-                // The share has less room than the cost, so the guard takes all units that are left in the share.
-                share.cost = left.min(share.cost);
-                verdict = self.apply(Operation::Check, &[share]);
-            }
-            verdict.receipts().next().filter(|_| verdict.is_allowed())
+        let take = |request: &BucketRequest<'_>| match request.taken() {
+            0 => None,
+            _ => self.store.take_available(&self.share(request)),
         };
         requests.iter().map(take).collect()
     }

@@ -37,6 +37,7 @@ mod server_state;
 mod settings;
 mod shadow;
 mod shutdown;
+mod single_check;
 mod store_call;
 mod traffic;
 mod unavailable;

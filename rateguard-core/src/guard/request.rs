@@ -120,15 +120,21 @@ impl<'a> Request<'a> {
     ///
     /// Panics if the guard counts in Redis Cluster or Upstash and there is no Tokio runtime with its timer enabled.
     pub async fn check(&self) -> Result<Decision, Unavailable> {
-        if let [RequestedLimit { policy, key, cost, .. }] = &*self.limits
-            && let Some(decision) = self.guard.check_fast(policy, key, *cost)
-        {
-            return Ok(decision);
+        let [RequestedLimit { policy, key, cost, is_exempt_from_ban, .. }] = &*self.limits else {
+            return self.check_via_store().await;
+        };
+        match self.guard.check_fast(policy, key, *cost) {
+            Some(decision) => Ok(decision),
+            None => {
+                let (is_exempt_from_ban, on_error) = (*is_exempt_from_ban, self.default_on_error);
+                let check =
+                    self.guard.check_via_store(policy, key, *cost, is_exempt_from_ban, on_error);
+                Box::pin(check).await
+            }
         }
-        self.check_via_store().await
     }
 
-    /// Checks the request like [`check`](Self::check), but without the fast path for checks of one quota in memory.
+    /// Checks the request like [`check`](Self::check), but without the fast paths for checks of one quota.
     #[doc(hidden)]
     pub async fn check_via_store(&self) -> Result<Decision, Unavailable> {
         let check = async {

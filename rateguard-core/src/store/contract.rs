@@ -125,6 +125,12 @@ pub trait Store: Send + Sync {
         false
     }
 
+    /// Returns the number of open connections to servers, or `None` if the store does not count its connections.
+    #[doc(hidden)]
+    fn connections(&self) -> Option<usize> {
+        None
+    }
+
     /// Closes the store. The guard calls this method when the guard is [closed](crate::RateGuard::close), and applies
     /// no operation afterwards.
     fn close(&self) {}
@@ -175,6 +181,10 @@ impl<S: Store + ?Sized> Store for std::sync::Arc<S> {
 
     fn holds_deadline(&self) -> bool {
         (**self).holds_deadline()
+    }
+
+    fn connections(&self) -> Option<usize> {
+        (**self).connections()
     }
 
     fn close(&self) {

@@ -5,7 +5,7 @@ mod app_guard;
 mod handler_name;
 mod limited_handler;
 
-use std::{borrow::Cow, panic::Location, sync::atomic::AtomicU64};
+use std::{panic::Location, sync::atomic::AtomicU64};
 
 use actix_rateguard_core::adapter::{
     LimitOrigin, NameRegistration, PLACEHOLDER_QUOTA, PolicySet, RouteOverrides, ShadowSpec,
@@ -13,14 +13,16 @@ use actix_rateguard_core::adapter::{
 use actix_web::{Error, HttpRequest, HttpResponse, http::Method, web};
 
 pub use self::limited_handler::{LimitedHandler, handler, handler_with_decision};
+pub use crate::on_reject::OnRejectFn;
 
 use self::{app_guard::guard_of, handler_name::handler_name};
 use crate::{
     Ban, Caller, Count, MissingKey, OnError, Plan, Policy, Quotas, RateGuard, Rejection,
+    admission::Admission,
     applicability::LimitScope,
     client,
     count_rule::CountRule,
-    enforce::{Admission, enforce},
+    enforce::enforce,
     inventory::LimitKind,
     key_probe::KeyProbe,
     limit_check::{LimitCheck, LimitChecks},
@@ -29,7 +31,7 @@ use crate::{
     not_checked::{Exemption, NotChecked, RejectReason},
     on_reject::OnReject,
     request_policies::policy_set,
-    request_state::write_request_decisions,
+    request_state::RequestState,
     response::EarlyResponse,
     settings::HttpSettings,
 };
@@ -57,9 +59,6 @@ pub struct Settings {
     /// The methods that the limit applies to. If the list is empty, the limit applies to all methods.
     pub methods: &'static [&'static str],
 }
-
-/// A function of the application that creates the response to a rejected request.
-pub type OnRejectFn = fn(&HttpRequest, &Rejection) -> Option<HttpResponse>;
 
 /// The source of a limit's quotas.
 pub enum Allowance {
@@ -246,13 +245,13 @@ impl LimitInputs {
     /// # Errors
     ///
     /// [`NotChecked`] if the limit exempts or rejects the request without a check of the counts.
-    pub(crate) fn into_check<'a>(
+    pub(crate) fn into_check(
         self,
-        context: &LimitContext<'a>,
+        context: &LimitContext<'_>,
         request: &HttpRequest,
-    ) -> Result<LimitCheck<'a>, NotChecked> {
+    ) -> Result<LimitCheck, NotChecked> {
         let HandlerLimit { scope, .. } = self.limit;
-        let mut policy = Cow::Borrowed(self.limit.policy(context)?);
+        let policy = self.limit.policy(context)?;
         let overrides = self.limit.overrides(context.policy_set);
         if !self.applies {
             let has_method = scope.has_method(overrides, request);
@@ -272,9 +271,10 @@ impl LimitInputs {
         // The access lists are applied before the plan. So if an access list denies the key, the request is
         // rejected even if the client's plan is unlimited.
         let key = scope.key(context, overrides, caller, request)?;
-        if let Some(plan) = self.plan.transpose().map_err(NotChecked::Failed)? {
-            policy = Cow::Owned(context.with_plan(&policy, plan, self.limit.limit_name())?);
-        }
+        let policy = match self.plan.transpose().map_err(NotChecked::Failed)? {
+            None => policy.clone(),
+            Some(plan) => context.with_plan(policy, plan, self.limit.limit_name())?,
+        };
         Ok(scope.check(overrides, policy, key, self.cost))
     }
 }
@@ -308,44 +308,48 @@ pub async fn limited<H: LimitedHandler<Args>, Args, const LIMITS: usize>(
     let mut response = match admit(guard, &policy_set, &on_reject, limits, &request).await {
         Err(early_response) => early_response.into_response(guard.http(), &request),
         Ok(mut admission) => {
-            let response = handler.respond(&request, payload).await;
-            admission.on_response(response).await
+            let (response, body) = handler.respond(&request, payload).await.into_parts();
+            admission.on_response(guard, &response).await;
+            response.set_body(body)
         }
     };
-    write_request_decisions(guard.http(), &request, response.headers_mut());
+    if let Some(state) = RequestState::existing(&request) {
+        let jitter = state.retry_jitter(guard.http(), &request);
+        state.write_decisions(guard.http(), jitter, response.headers_mut());
+    }
     response
 }
 
-async fn admit<'a, const LIMITS: usize>(
-    guard: &'a RateGuard,
-    policy_set: &'a PolicySet,
-    on_reject: &'a [Option<OnRejectFn>; LIMITS],
+async fn admit<const LIMITS: usize>(
+    guard: &RateGuard,
+    policy_set: &PolicySet,
+    on_reject: &[Option<OnRejectFn>; LIMITS],
     limits: impl AsyncFnOnce(&PolicySet, &HttpRequest) -> [LimitInputs; LIMITS],
     request: &HttpRequest,
-) -> Result<Admission<'a>, EarlyResponse<'a>> {
+) -> Result<Admission, EarlyResponse> {
     client::resolve(guard.http(), request);
     let purpose = Purpose::Enforce;
     let context = LimitContext { guard, policy_set, middleware_access: None, purpose };
     if let Err(not_checked) = context.check_address(request) {
         // An access list exempts or rejects the request for all limits of the handler. If it rejects the request, the
         // first limit that has an `on_reject` function creates the response.
-        not_checked.reject_unless_exempt(request, first(on_reject))?;
-        return Ok(Admission::not_limited(guard));
+        not_checked.reject_unless_exempt(request, first(on_reject).as_ref())?;
+        return Ok(Admission::not_limited());
     }
     let mut checks = LimitChecks::new();
     for (inputs, on_reject) in limits(policy_set, request).await.into_iter().zip(on_reject) {
-        let on_reject = on_reject.as_ref().map(|function| function as &OnReject);
+        let on_reject = on_reject.map(OnReject::Pointer);
         match inputs.into_check(&context, request) {
             Ok(check) => checks.push(LimitCheck { on_reject, ..check }),
-            Err(not_checked) => not_checked.reject_unless_exempt(request, on_reject)?,
+            Err(not_checked) => not_checked.reject_unless_exempt(request, on_reject.as_ref())?,
         }
     }
     // A preflight that reaches the attribute also reaches the handler, so the limit counts it like any request.
     let is_preflight = false;
-    enforce(guard, policy_set, checks, is_preflight, request).await
+    enforce(guard, policy_set, checks, is_preflight, request).complete(guard).await
 }
 
 /// Returns the function of the first limit that has one.
-fn first(on_reject: &[Option<OnRejectFn>]) -> Option<&OnReject> {
-    on_reject.iter().flatten().next().map(|function| function as &OnReject)
+fn first(on_reject: &[Option<OnRejectFn>]) -> Option<OnReject> {
+    on_reject.iter().flatten().next().copied().map(OnReject::Pointer)
 }

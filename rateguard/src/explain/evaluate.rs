@@ -27,10 +27,10 @@ pub(super) struct PeekRequest {
     pub(super) counted_by: KeySource,
 }
 
-impl From<LimitCheck<'_>> for PeekRequest {
-    fn from(check: LimitCheck<'_>) -> Self {
+impl From<LimitCheck> for PeekRequest {
+    fn from(check: LimitCheck) -> Self {
         let LimitCheck { policy, key, cost, counted_by, .. } = check;
-        Self { policy: policy.into_owned(), key, cost, counted_by }
+        Self { policy, key, cost, counted_by }
     }
 }
 

@@ -1,12 +1,12 @@
 //! The methods of the builder that set how the guard treats HTTP requests and responses.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use actix_rateguard_headers::HeaderDialect;
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::RateGuardBuilder;
-use crate::{AccessList, ClientAddress, Rejection, RejectionBody};
+use crate::{AccessList, ClientAddress, Rejection, RejectionBody, on_reject::OnReject};
 
 /// Settings for HTTP requests and responses.
 impl<S> RateGuardBuilder<S> {
@@ -98,7 +98,7 @@ impl<S> RateGuardBuilder<S> {
         mut self,
         response: impl Fn(&HttpRequest, &Rejection) -> Option<HttpResponse> + Send + Sync + 'static,
     ) -> Self {
-        self.http.on_reject = Some(Arc::new(response));
+        self.http.on_reject = Some(OnReject::new(response));
         self
     }
 

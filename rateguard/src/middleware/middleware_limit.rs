@@ -1,6 +1,6 @@
 //! The limits against which a middleware checks requests.
 
-use std::{borrow::Cow, panic::Location, sync::Arc};
+use std::{panic::Location, sync::Arc};
 
 use actix_rateguard_core::adapter::{
     LimitOrigin, NameRegistration, PLACEHOLDER_QUOTA, PolicySet, RouteOverrides,
@@ -128,16 +128,22 @@ impl MiddlewareLimit {
         LimitName { name: is_named.then(|| self.policy.name()), location: self.location }
     }
 
+    /// Returns whether a function of the limit is async. Otherwise, the future of [`check`](Self::check) is ready at its
+    /// first poll.
+    pub(super) fn is_async(&self) -> bool {
+        self.key.is_async() || self.plan.as_ref().is_some_and(RequestResolver::is_async)
+    }
+
     /// Builds the check that compares the request with the limit.
     ///
     /// # Errors
     ///
     /// [`NotChecked`] if the limit exempts or rejects the request without a check of the counts.
-    pub(crate) async fn check<'a>(
-        &'a self,
-        context: &LimitContext<'a>,
+    pub(crate) async fn check(
+        &self,
+        context: &LimitContext<'_>,
         request: &HttpRequest,
-    ) -> Result<LimitCheck<'a>, NotChecked> {
+    ) -> Result<LimitCheck, NotChecked> {
         let (policy, overrides) = self.policy(context)?;
         if let Some(exemption) = self.scope.exemption(overrides, request) {
             return Err(NotChecked::Exempt(exemption));
@@ -159,10 +165,10 @@ impl MiddlewareLimit {
         // rejected even if the client's plan is unlimited.
         let key = self.scope.key(context, overrides, caller, request)?;
         let policy = match &self.plan {
-            None => Cow::Borrowed(policy),
+            None => policy.clone(),
             Some(plan) => {
                 let plan = plan.resolve(request).await.map_err(NotChecked::Failed)?;
-                Cow::Owned(context.with_plan(policy, plan, self.limit_name())?)
+                context.with_plan(policy, plan, self.limit_name())?
             }
         };
         let cost = overrides.cost.unwrap_or_else(|| self.cost.cost(request));

@@ -7,6 +7,7 @@ mod methods;
 mod middleware_limit;
 mod policy_settings;
 mod rate_limit;
+mod response_future;
 mod service;
 mod settings;
 mod shared_limits;

@@ -4,25 +4,29 @@ use std::{cell::Cell, rc::Rc};
 
 use actix_rateguard_core::adapter::PolicySet;
 use actix_web::{
-    Error, HttpRequest, HttpResponse,
+    Error, HttpRequest,
     body::{EitherBody, MessageBody},
     dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
 };
-use futures_util::future::{LocalBoxFuture, Ready, ready};
+use futures_util::future::{FutureExt, Ready, ready};
 
-use super::{middleware_limit::MiddlewareLimit, rate_limit::RateLimit, shared_limits};
+use super::{
+    middleware_limit::MiddlewareLimit,
+    rate_limit::RateLimit,
+    response_future::{RateLimitFuture, rejected},
+    shared_limits,
+};
 #[cfg(feature = "test-util")]
 use crate::route_probe::RouteProbe;
 use crate::{
     client, cors,
-    enforce::{Admission, enforce},
+    enforce::{Enforcement, enforce},
     expect_valid::expect_valid,
     inventory::ActiveMiddleware,
     limit_check::LimitChecks,
     limit_context::{LimitContext, Purpose},
     request_policies::policy_set,
-    request_state::write_request_decisions,
-    response::{EarlyResponse, store_response},
+    response::EarlyResponse,
     unnamed_limits,
 };
 
@@ -90,113 +94,116 @@ where
 {
     type Response = ServiceResponse<EitherBody<B>>;
     type Error = Error;
-    type Future = LocalBoxFuture<'static, Result<Self::Response, Error>>;
+    type Future = RateLimitFuture<S, B>;
 
     forward_ready!(service);
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
-        let service = Rc::clone(&self.service);
-        let middleware = Rc::clone(&self.middleware);
         if !self.has_had_request.replace(true) {
             // This code records which application the middleware belongs to. The application is not available before
             // the first request.
-            shared_limits::record_first_request(&middleware, request.request());
+            shared_limits::record_first_request(&self.middleware, request.request());
         }
-        Box::pin(async move {
-            let policy_set = policy_set(&middleware.guard, request.request());
-            // A test sends a route probe to find out whether a limit applies to the route. The middleware counts
-            // nothing for it. If a limit applies, the middleware responds, and otherwise the probe goes on to inner
-            // limits.
-            #[cfg(feature = "test-util")]
-            if let Some(probe) = RouteProbe::of(request.request()) {
-                let applies = |limit: &MiddlewareLimit| {
-                    let overrides = limit.overrides(&policy_set);
-                    limit.scope.exemption(overrides, request.request()).is_none()
-                };
-                probe.record(middleware.limits.iter().any(applies));
-                if probe.found_limit() {
-                    return Ok(request.into_response(RouteProbe::response()).map_into_right_body());
-                }
-            }
-            let mut admission = match admit(&middleware, &policy_set, request.request()).await {
-                Ok(admission) => admission,
-                Err(early_response) => {
-                    let http_settings = middleware.guard.http();
-                    let response = early_response.into_response(http_settings, request.request());
-                    let response = request.into_response(response).map_into_right_body();
-                    return Ok(with_limit_headers(&middleware, response));
-                }
+        let middleware = &self.middleware;
+        let policies = policy_set(&middleware.guard, request.request());
+        // A test sends a route probe to find out whether a limit applies to the route. The middleware counts
+        // nothing for it. If a limit applies, the middleware responds, and otherwise the probe goes on to inner
+        // limits.
+        #[cfg(feature = "test-util")]
+        if let Some(probe) = RouteProbe::of(request.request()) {
+            let applies = |limit: &MiddlewareLimit| {
+                let overrides = limit.overrides(&policies);
+                limit.scope.exemption(overrides, request.request()).is_none()
             };
-            // actix-web panics if a clone of the request exists while the inner service selects the route. So this
-            // code has no clone of the request here.
-            match service.call(request).await {
-                Ok(response) => {
-                    let (request, response) = response.into_parts();
-                    let response = admission.on_response(response).await;
-                    let response = ServiceResponse::new(request, response).map_into_left_body();
-                    Ok(with_limit_headers(&middleware, response))
-                }
-                Err(mut error) if admission.needs_error_response() => {
-                    // Some errors can create their response only once, so the error stores the response and sends it
-                    // later.
-                    let response = admission.on_response(error.error_response()).await;
-                    let decision = admission.combined_decision();
-                    store_response(&mut error, response, decision, middleware.guard.clone());
-                    admission.record_stored_response();
-                    Err(error)
-                }
-                Err(error) => {
-                    // The status is sufficient to determine whether the request counts. As without RateGuard, the error
-                    // creates its response after this middleware.
-                    let status = error.as_response_error().status_code();
-                    let _ = admission.on_response(HttpResponse::new(status)).await;
-                    Err(error)
-                }
+            probe.record(middleware.limits.iter().any(applies));
+            if probe.found_limit() {
+                let response = request.into_response(RouteProbe::response());
+                return RateLimitFuture::ready(Ok(response.map_into_right_body()));
             }
-        })
+        }
+        let is_async = middleware.limits.iter().any(MiddlewareLimit::is_async);
+        // If no function of a limit is async, the request needs no future for its checks, except for a call to the store.
+        let enforcement = if is_async {
+            None
+        } else {
+            enforce_limits(middleware, &policies, request.request()).now_or_never()
+        };
+        let middleware = Rc::clone(middleware);
+        match enforcement {
+            Some(Enforcement::Done(Ok(admission))) => {
+                RateLimitFuture::handler(self.service.call(request), middleware, admission)
+            }
+            Some(Enforcement::Done(Err(early_response))) => {
+                RateLimitFuture::ready(Ok(rejected(&middleware, request, early_response)))
+            }
+            Some(Enforcement::Undecided(check)) => {
+                let guard = middleware.guard.clone();
+                let check = async move {
+                    let result = check.call_store(&guard).await;
+                    (request, check.complete(&guard, result))
+                };
+                RateLimitFuture::check(check, middleware, Rc::clone(&self.service))
+            }
+            None => {
+                let limits = Rc::clone(&middleware);
+                let check = async move {
+                    let policies = policy_set(&limits.guard, request.request());
+                    let enforcement = enforce_limits(&limits, &policies, request.request()).await;
+                    let admission = enforcement.complete(&limits.guard).await;
+                    drop(policies);
+                    (request, admission)
+                };
+                RateLimitFuture::check(check, middleware, Rc::clone(&self.service))
+            }
+        }
     }
 }
 
-/// Checks the request against all limits of the middleware. Returns the admission, with which the guard refunds and
-/// charges units after the response.
+/// Checks the request against all limits of the middleware, as far as possible without a call to the store.
+async fn enforce_limits(
+    middleware: &RateLimit,
+    policy_set: &PolicySet,
+    request: &HttpRequest,
+) -> Enforcement {
+    match checks(middleware, policy_set, request).await {
+        Ok(checks) => {
+            let is_preflight = cors::is_preflight(request);
+            enforce(&middleware.guard, policy_set, checks, is_preflight, request)
+        }
+        Err(early_response) => Enforcement::Done(Err(early_response)),
+    }
+}
+
+/// Builds a check for each limit that applies to the request.
 ///
 /// # Errors
 ///
-/// [`EarlyResponse`] if a limit rejects the request, or if a function of the application returned an error.
-async fn admit<'a>(
-    middleware: &'a RateLimit,
-    policy_set: &'a PolicySet,
+/// [`EarlyResponse`] if a limit rejects the request without a check of the counts, or if a function of the application
+/// returned an error.
+async fn checks(
+    middleware: &RateLimit,
+    policy_set: &PolicySet,
     request: &HttpRequest,
-) -> Result<Admission<'a>, EarlyResponse<'a>> {
+) -> Result<LimitChecks, EarlyResponse> {
     let RateLimit { guard, limits, access } = middleware;
     client::resolve(guard.http(), request);
     let (middleware_access, purpose) = (Some(&**access), Purpose::Enforce);
     let context = LimitContext { guard, policy_set, middleware_access, purpose };
+    let mut checks = LimitChecks::new();
     if let Err(not_checked) = context.check_address(request) {
         // An access list exempts or rejects the request for all limits of the middleware. If it rejects the request,
         // the first limit that has an `on_reject` function creates the response.
-        let on_reject = limits.iter().find_map(|limit| limit.scope.on_reject.as_deref());
+        let on_reject = limits.iter().find_map(|limit| limit.scope.on_reject.as_ref());
         not_checked.reject_unless_exempt(request, on_reject)?;
-        return Ok(Admission::not_limited(guard));
+        return Ok(checks);
     }
-    let mut checks = LimitChecks::new();
     for limit in &**limits {
         match limit.check(&context, request).await {
             Ok(check) => checks.push(check),
             Err(not_checked) => {
-                not_checked.reject_unless_exempt(request, limit.scope.on_reject.as_deref())?;
+                not_checked.reject_unless_exempt(request, limit.scope.on_reject.as_ref())?;
             }
         }
     }
-    enforce(guard, policy_set, checks, cors::is_preflight(request), request).await
-}
-
-/// Returns the response with the header fields that report the decisions on the request.
-fn with_limit_headers<B>(
-    middleware: &RateLimit,
-    mut response: ServiceResponse<B>,
-) -> ServiceResponse<B> {
-    let request = response.request().clone();
-    write_request_decisions(middleware.guard.http(), &request, response.headers_mut());
-    response
+    Ok(checks)
 }

@@ -6,7 +6,9 @@ use actix_rateguard_grammar::check_name;
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::{count::IntoCount, limit::Limit, methods::IntoMethods};
-use crate::{Ban, MissingKey, OnError, Quotas, Rejection, RequestCost, key::IntoKey};
+use crate::{
+    Ban, MissingKey, OnError, Quotas, Rejection, RequestCost, key::IntoKey, on_reject::OnReject,
+};
 
 /// The settings of a limit. The macro attribute and the policies file have settings with the same names.
 impl Limit {
@@ -179,7 +181,7 @@ impl Limit {
         mut self,
         response: impl Fn(&HttpRequest, &Rejection) -> Option<HttpResponse> + Send + Sync + 'static,
     ) -> Self {
-        self.scope.on_reject = Some(Arc::new(response));
+        self.scope.on_reject = Some(OnReject::new(response));
         self
     }
 }

@@ -12,15 +12,15 @@ use crate::{
 };
 
 /// The reason why the client gets a response without the handler.
-pub(crate) enum EarlyResponse<'a> {
+pub(crate) enum EarlyResponse {
     /// RateGuard rejects the request. `on_reject` is the function of the limit that rejects the request.
-    Rejection { rejection: Box<Rejection>, on_reject: Option<&'a OnReject> },
+    Rejection { rejection: Box<Rejection>, on_reject: Option<OnReject> },
     /// A function of the application returned an error, which becomes the response.
     Error(Error),
 }
 
-impl<'a> EarlyResponse<'a> {
-    pub(crate) fn rejection(rejection: Rejection, on_reject: Option<&'a OnReject>) -> Self {
+impl EarlyResponse {
+    pub(crate) fn rejection(rejection: Rejection, on_reject: Option<OnReject>) -> Self {
         Self::Rejection { rejection: Box::new(rejection), on_reject }
     }
 
@@ -37,9 +37,9 @@ impl<'a> EarlyResponse<'a> {
             // The application sets `Cache-Control` for its own errors, so RateGuard does not change this response.
             Self::Error(error) => return HttpResponse::from_error(error),
         };
-        let mut functions = on_reject.into_iter().chain(settings.on_reject.as_deref());
+        let mut functions = on_reject.iter().chain(&settings.on_reject);
         let mut response = functions
-            .find_map(|function| function(request, &rejection))
+            .find_map(|function| function.call(request, &rejection))
             .unwrap_or_else(|| default_response(&rejection, settings, request));
         if matches!(*rejection, Rejection::Unavailable(_)) {
             let jitter = jitter(settings, request);
@@ -57,11 +57,11 @@ impl NotChecked {
     /// # Errors
     ///
     /// [`EarlyResponse`] if the request is not exempt. `on_reject` is the function of the limit.
-    pub(crate) fn reject_unless_exempt<'a>(
+    pub(crate) fn reject_unless_exempt(
         self,
         request: &HttpRequest,
-        on_reject: Option<&'a OnReject>,
-    ) -> Result<(), EarlyResponse<'a>> {
+        on_reject: Option<&OnReject>,
+    ) -> Result<(), EarlyResponse> {
         let rejection = match self {
             Self::Exempt(exemption) => {
                 RequestState::of(request).add_undecided(UndecidedReason::Exempt(exemption));
@@ -71,6 +71,6 @@ impl NotChecked {
             Self::Misconfigured(reason) => Rejection::Misconfigured(reason),
             Self::Failed(error) => return Err(EarlyResponse::Error(error)),
         };
-        Err(EarlyResponse::rejection(rejection, on_reject))
+        Err(EarlyResponse::rejection(rejection, on_reject.cloned()))
     }
 }

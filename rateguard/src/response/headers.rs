@@ -7,7 +7,9 @@ use std::{
 };
 
 use actix_rateguard_headers::{
-    DialectInput, FieldValue, Limit, MAX_REPORTED_TIME, RETRY_AFTER, retry_after_seconds,
+    DialectInput, FieldValue, Limit, MAX_REPORTED_TIME, RATELIMIT, RATELIMIT_LIMIT,
+    RATELIMIT_POLICY, RATELIMIT_REMAINING, RATELIMIT_RESET, RETRY_AFTER, X_RATELIMIT_LIMIT,
+    X_RATELIMIT_REMAINING, X_RATELIMIT_RESET, retry_after_seconds,
 };
 use actix_web::{
     HttpMessage, HttpRequest,
@@ -146,18 +148,38 @@ fn number(number: u64) -> HeaderValue {
     HeaderValue::from_str(digits.format(number)).unwrap_or_else(|_| number.into())
 }
 
+/// Returns the name of a header field. The known names are constants, because the conversion of a text takes longer than
+/// all other steps of writing a field.
 fn name(name: &'static str) -> HeaderName {
-    HeaderName::from_static(name)
+    macro_rules! known_names {
+        ($($known:ident),*) => {
+            match name {
+                $($known => {
+                    const NAME: HeaderName = HeaderName::from_static($known);
+                    NAME
+                })*
+                other => HeaderName::from_static(other),
+            }
+        };
+    }
+    known_names!(
+        X_RATELIMIT_LIMIT,
+        X_RATELIMIT_REMAINING,
+        X_RATELIMIT_RESET,
+        RATELIMIT,
+        RATELIMIT_POLICY,
+        RATELIMIT_LIMIT,
+        RATELIMIT_REMAINING,
+        RATELIMIT_RESET,
+        RETRY_AFTER
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::SystemTime;
 
-    use actix_rateguard_headers::{
-        HeaderDialect, RATELIMIT, RATELIMIT_POLICY, X_RATELIMIT_LIMIT, X_RATELIMIT_REMAINING,
-        X_RATELIMIT_RESET, unix_ceil_secs,
-    };
+    use actix_rateguard_headers::{HeaderDialect, unix_ceil_secs};
 
     use super::*;
     use crate::{Policy, store::BucketStatus};

@@ -140,6 +140,27 @@ fn breaker_gauge_is_one_until_the_breaker_closes() {
 }
 
 #[test]
+fn connections_gauge_counts_connection_of_io_thread_and_of_worker() {
+    let redis = RedisServer::start();
+    Recorder::record(async |recorder| {
+        let guard = redis.guard("connections");
+        let connections = || {
+            guard.update_gauges();
+            recorder.gauge("rateguard_redis_connections", &[])
+        };
+        let started = std::time::Instant::now();
+        // The worker connects after its first check, while the connection of the I/O thread serves the check.
+        while connections() != Some(2.0) {
+            assert!(started.elapsed() < TEST_TIMEOUT, "{:?}", connections());
+            check(&guard, 1).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        drop(guard);
+        assert_eq!(recorder.gauge("rateguard_redis_connections", &[]), Some(0.0));
+    });
+}
+
+#[test]
 fn in_flight_gauge_counts_waiting_checks() {
     let redis = RedisServer::start();
     Recorder::record(async |recorder| {

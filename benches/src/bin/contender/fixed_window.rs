@@ -13,14 +13,15 @@ use actix_extensible_rate_limit::{
 use actix_limitation::Limiter;
 use actix_web::{dev::ServiceRequest, error::ErrorBadRequest};
 use extensible_redis::{Client, aio::ConnectionManager};
-use rateguard_benches::{BenchResult, contenders::Scenario};
+use rateguard_benches::{ACCURACY, BenchResult, contenders::Scenario};
 
 use super::key_of;
 
-/// The limit and the window. The cost of a check does not depend on them.
-fn limit(scenario: Scenario) -> (u32, Duration) {
+/// The limit and the window in whole seconds. The cost of a check does not depend on them.
+pub(crate) fn limit(scenario: Scenario) -> (u32, Duration) {
     match scenario {
         Scenario::Denied => (1, Duration::from_secs(3600)),
+        Scenario::Accuracy => ACCURACY,
         Scenario::OneKey | Scenario::ManyKeys => (1_000_000_000, Duration::from_secs(60)),
     }
 }

@@ -1,14 +1,17 @@
-//! A server with one limiter in front of an empty handler: `contender LIMITER SCENARIO REDIS_URL`. It prints its
-//! address in a line, and serves requests with one worker until it is killed.
+//! A server with one limiter in front of an empty handler: `contender LIMITER SCENARIO REDIS_URL WORKERS`. It
+//! prints its address in a line, and serves requests until it is killed.
 
 #![allow(clippy::print_stdout, reason = "the parent process reads it")]
 
 mod fixed_window;
 mod governor;
 mod headers;
+mod limitador;
 mod plain_port;
+mod port;
 #[cfg(feature = "telemetry")]
 mod telemetry;
+mod trypema;
 
 use std::{env, time::Duration};
 
@@ -18,11 +21,13 @@ use actix_rateguard::{
     key,
 };
 use actix_web::{App, HttpServer, Responder, dev::ServiceRequest, get, middleware::from_fn, web};
-use rateguard_benches::{
-    BenchResult, GENEROUS, GENEROUS_TO_MANY, STRICT, TIMEOUT, contenders::Scenario,
-};
+use rateguard_benches::{BenchResult, TIMEOUT, contenders::Scenario};
 
-use self::plain_port::PlainPort;
+use self::{
+    limitador::Limitador,
+    plain_port::{MultiplexedPort, PooledPort},
+    trypema::Trypema,
+};
 
 /// The header with the key.
 const KEY: &str = "X-Key";
@@ -32,14 +37,14 @@ async fn hello() -> impl Responder {
     "Hello."
 }
 
-/// Runs a server. The expression wraps the application, which has the handler.
+/// Runs a server. The expression wraps the application, which has the handler. Each worker evaluates it.
 macro_rules! serve {
-    ($app:ident => $wrapped:expr) => {{
+    ($workers:ident, $app:ident => $wrapped:expr) => {{
         let server = HttpServer::new(move || {
             let $app = App::new().service(hello);
             $wrapped
         });
-        let server = server.workers(1).bind("127.0.0.1:0")?;
+        let server = server.workers($workers).bind("127.0.0.1:0")?;
         server.addrs().iter().for_each(|address| println!("{address}"));
         server.run().await?;
     }};
@@ -48,58 +53,72 @@ macro_rules! serve {
 #[actix_web::main]
 async fn main() -> BenchResult {
     let args: Vec<String> = env::args().skip(1).collect();
-    let [limiter, scenario, url] =
-        <[String; 3]>::try_from(args).map_err(|_| "usage: contender LIMITER SCENARIO REDIS_URL")?;
+    let [limiter, scenario, url, workers] = <[String; 4]>::try_from(args)
+        .map_err(|_| "usage: contender LIMITER SCENARIO REDIS_URL WORKERS")?;
+    let workers = workers.parse()?;
     let scenario = Scenario::from_name(&scenario).ok_or("unknown scenario")?;
-    let (limit, window) = match scenario {
-        Scenario::OneKey => GENEROUS,
-        Scenario::ManyKeys => GENEROUS_TO_MANY,
-        Scenario::Denied => STRICT,
-    };
+    let (limit, window) = scenario.limit();
     match limiter.as_str() {
-        "bare" => serve!(app => app),
-        "headers" => serve!(app => app.wrap(headers::ThreeHeaders)),
+        "bare" => serve!(workers, app => app),
+        "headers" => serve!(workers, app => app.wrap(headers::ThreeHeaders)),
         "rateguard" => {
             let limit = rate_limit(&RateGuard::builder().build()?, (limit, window))?;
-            serve!(app => app.wrap(limit.clone()))
+            serve!(workers, app => app.wrap(limit.clone()))
         }
         #[cfg(feature = "telemetry")]
         "rateguard-metrics" | "rateguard-spans" => {
             telemetry::install(&limiter)?;
             let limit = rate_limit(&RateGuard::builder().build()?, (limit, window))?;
-            serve!(app => app.wrap(limit.clone()))
+            serve!(workers, app => app.wrap(limit.clone()))
         }
         "rateguard-redis" => {
             let limit =
                 rate_limit(&on_redis(RateGuard::redis(url).prefix("rateguard"))?, (limit, window))?;
-            serve!(app => app.wrap(limit.clone()))
+            serve!(workers, app => app.wrap(limit.clone()))
         }
         "rateguard-redis-no-cache" => {
             let settings =
                 RateGuard::redis(url).prefix("rateguard").denial_cache_ttl(Duration::ZERO);
             let limit = rate_limit(&on_redis(settings)?, (limit, window))?;
-            serve!(app => app.wrap(limit.clone()))
+            serve!(workers, app => app.wrap(limit.clone()))
         }
         "governor" => {
             let config = governor::config(scenario).ok_or("no limit")?;
-            serve!(app => app.wrap(actix_governor::Governor::new(&config)))
+            serve!(workers, app => app.wrap(actix_governor::Governor::new(&config)))
         }
         "extensible" => {
             let backend = InMemoryBackend::builder().build();
-            serve!(app => app.wrap(fixed_window::extensible(backend.clone(), scenario)))
+            serve!(workers, app => app.wrap(fixed_window::extensible(backend.clone(), scenario)))
         }
         "extensible-redis" => {
             let backend = fixed_window::extensible_on_redis(&url).await?;
-            serve!(app => app.wrap(fixed_window::extensible(backend.clone(), scenario)))
+            serve!(workers, app => app.wrap(fixed_window::extensible(backend.clone(), scenario)))
         }
         "limitation-redis" => {
             let limiter = web::Data::new(fixed_window::limitation(&url, scenario)?);
             let middleware = actix_limitation::RateLimiter::default;
-            serve!(app => app.wrap(middleware()).app_data(limiter.clone()))
+            serve!(workers, app => app.wrap(middleware()).app_data(limiter.clone()))
+        }
+        "limitador" => {
+            let port = web::Data::new(Limitador::new(scenario)?);
+            let middleware = || from_fn(port::limit::<Limitador, _>);
+            serve!(workers, app => app.wrap(middleware()).app_data(port.clone()))
+        }
+        "trypema" | "trypema-redis" | "trypema-hybrid-redis" => {
+            let port = web::Data::new(Trypema::new(&limiter, &url, scenario).await?);
+            let middleware = || from_fn(port::limit::<Trypema, _>);
+            serve!(workers, app => app.wrap(middleware()).app_data(port.clone()))
         }
         "plain-redis" => {
-            let port = web::Data::new(PlainPort::new(&url, (limit, window))?);
-            serve!(app => app.wrap(from_fn(plain_port::limit)).app_data(port.clone()))
+            let port = web::Data::new(PooledPort::new(&url, (limit, window))?);
+            let middleware = || from_fn(port::limit::<PooledPort, _>);
+            serve!(workers, app => app.wrap(middleware()).app_data(port.clone()))
+        }
+        "plain-multiplexed-redis" => {
+            let port = MultiplexedPort::new(url, (limit, window));
+            let middleware = || from_fn(port::limit::<MultiplexedPort, _>);
+            // Each worker has a clone of its own, and so a connection of its own.
+            serve!(workers, app => app.wrap(middleware()).app_data(web::Data::new(port.clone())))
         }
         _ => return Err("unknown limiter".into()),
     }

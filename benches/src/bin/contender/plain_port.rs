@@ -1,55 +1,63 @@
-//! The plain port as a middleware: a pooled connection for each request, a script, and three headers.
+//! The plain port on Redis: a script, with a pooled connection for each request or with one connection for each worker.
 
 use std::time::Duration;
 
-use actix_web::{
-    Error, HttpResponse,
-    body::{EitherBody, MessageBody},
-    dev::{ServiceRequest, ServiceResponse},
-    error::{ErrorBadRequest, ErrorInternalServerError},
-    http::header::RETRY_AFTER,
-    middleware::Next,
-    web,
-};
 use deadpool_redis::Pool;
 use rateguard_benches::{
     BenchResult,
-    plain::{self, PlainLimiter},
+    plain::{self, Decision, PlainLimiter},
 };
+use redis::aio::MultiplexedConnection;
+use tokio::sync::OnceCell;
 
-use super::{headers, key_of};
+use super::port::{Port, PortDecision};
 
-pub(crate) struct PlainPort {
+/// Takes a connection from a pool for each request.
+pub(crate) struct PooledPort {
     pool: Pool,
     limit: u32,
     plain: PlainLimiter,
 }
 
-impl PlainPort {
+impl PooledPort {
     pub(crate) fn new(url: &str, limit: (u32, Duration)) -> BenchResult<Self> {
         Ok(Self { pool: plain::pool(url)?, limit: limit.0, plain: PlainLimiter::new(limit) })
     }
 }
 
-pub(crate) async fn limit<B: MessageBody>(
-    port: web::Data<PlainPort>,
-    request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<EitherBody<B>>, Error> {
-    let key = key_of(&request).ok_or_else(|| ErrorBadRequest("no key"))?;
-    let mut connection = port.pool.get().await.map_err(ErrorInternalServerError)?;
-    let decision = port.plain.check(&mut connection, &key).await;
-    // Other requests wait for a connection.
-    drop(connection);
-    let decision = decision.map_err(ErrorInternalServerError)?;
+impl Port for PooledPort {
+    async fn check(&self, key: String) -> BenchResult<PortDecision> {
+        let mut connection = self.pool.get().await?;
+        // The connection returns to the pool before the handler runs, because other requests wait for one.
+        Ok(to_decision(self.limit, self.plain.check(&mut connection, &key).await?))
+    }
+}
 
-    let mut response = if decision.is_allowed {
-        next.call(request).await?.map_into_left_body()
-    } else {
-        let mut rejection = HttpResponse::TooManyRequests();
-        let rejection = rejection.insert_header((RETRY_AFTER, decision.reset_after)).finish();
-        request.into_response(rejection).map_into_right_body()
-    };
-    headers::write(response.headers_mut(), port.limit, decision.remaining, decision.reset_after);
-    Ok(response)
+/// All requests of a worker share one connection. A clone that has not been used has no connection.
+#[derive(Clone)]
+pub(crate) struct MultiplexedPort {
+    url: String,
+    connection: OnceCell<MultiplexedConnection>,
+    limit: u32,
+    plain: PlainLimiter,
+}
+
+impl MultiplexedPort {
+    pub(crate) fn new(url: String, limit: (u32, Duration)) -> Self {
+        Self { url, connection: OnceCell::new(), limit: limit.0, plain: PlainLimiter::new(limit) }
+    }
+}
+
+impl Port for MultiplexedPort {
+    async fn check(&self, key: String) -> BenchResult<PortDecision> {
+        // The first request opens the connection, so that its task is on the worker's runtime.
+        let connection = self.connection.get_or_try_init(|| plain::connect(&self.url)).await?;
+        Ok(to_decision(self.limit, self.plain.check(&mut connection.clone(), &key).await?))
+    }
+}
+
+fn to_decision(limit: u32, decision: Decision) -> PortDecision {
+    let Decision { is_allowed, remaining, reset_after } = decision;
+    let headers = Some((limit, remaining, reset_after));
+    PortDecision { is_allowed, retry_after: reset_after, headers }
 }

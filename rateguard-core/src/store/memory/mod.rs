@@ -119,6 +119,25 @@ impl MemoryStore {
         })
     }
 
+    /// Takes the cost of the request, or all units that are left if fewer are left. Returns the receipt of the units, or
+    /// `None` if no units were taken.
+    pub(crate) fn take_available(&self, request: &BucketRequest<'_>) -> Option<Receipt> {
+        let location = self.hasher.locate(request.bucket, self.shards.len());
+        let mut shard = lock(&self.shards[location.shard]);
+        let now = self.clock.now().as_micros() as Micros;
+        shard.drop_expired(now);
+        let taken = shard.with_slot(location, request, now, |slot| {
+            let units = if slot.has_room(now, request) {
+                request.cost
+            } else {
+                slot.status(now, request).remaining.min(request.cost)
+            };
+            slot.add(now, units);
+            units
+        });
+        (taken > 0).then(|| Receipt::new([0, 0, now]))
+    }
+
     /// Applies the operation immediately. The method waits only for the locks of the shards.
     pub(crate) fn apply_now(
         &self,

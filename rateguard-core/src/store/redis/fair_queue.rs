@@ -12,6 +12,8 @@ use super::{pending_request::PendingRequest, queued_request::QueuedRequest};
 /// The minimum number of requests in the queue at which `push` removes the abandoned requests. A request is abandoned
 /// if its caller no longer waits.
 const COMPACT_THRESHOLD: usize = 1_024;
+/// The number of requests for which a flow has room when it gets its second request.
+const MANY_REQUESTS: usize = 16;
 
 /// A fair queue of requests. All requests for the same keys belong to one [`Flow`]. `pop` takes one request from each
 /// [`Flow`] in turn. It takes the requests of a single [`Flow`] in the order of their arrival.
@@ -73,7 +75,13 @@ impl FairQueue {
     pub(super) fn push(&mut self, request: PendingRequest) {
         let number = request.request.flow;
         match self.flows.get_mut(&number) {
-            Some(flow) => flow.others.push_back(request),
+            Some(flow) => {
+                if flow.others.capacity() == 0 {
+                    // A key with two waiting requests often gets many more before the next batch.
+                    flow.others.reserve(MANY_REQUESTS);
+                }
+                flow.others.push_back(request);
+            }
             None => {
                 self.flows.insert(number, Flow { first: request, others: VecDeque::new() });
                 self.turns.push_back(number);

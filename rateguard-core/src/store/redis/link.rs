@@ -116,6 +116,11 @@ impl Link {
         matches!(&*self.state.borrow(), LinkState::Up(_)) && !self.reports.is_silent()
     }
 
+    /// Returns the number of open connections: that of the I/O thread, and those of the workers.
+    pub(super) fn connections(&self) -> usize {
+        usize::from(self.live_now().is_ok()) + self.workers.connected()
+    }
+
     /// Returns the connection of the I/O thread. If there is none, returns an error.
     pub(super) fn live_now(&self) -> Result<ActiveConnection, StoreError> {
         match &*self.state.borrow() {

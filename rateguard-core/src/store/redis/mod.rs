@@ -114,6 +114,10 @@ impl Transport for RedisTransport {
         self.router.is_congested(buckets)
     }
 
+    fn connections(&self) -> Option<usize> {
+        Some(self.router.connections())
+    }
+
     fn close(&self) {
         self.io_thread.close();
     }

@@ -49,6 +49,14 @@ impl Router {
         }
     }
 
+    /// Returns the number of open connections to all servers.
+    pub(super) fn connections(&self) -> usize {
+        match self {
+            Self::One(link) => link.connections(),
+            Self::Cluster(cluster) => cluster.connections(),
+        }
+    }
+
     /// Returns an error if one of the servers has no live connection or cannot run the script.
     pub(super) fn health(&self) -> Result<(), StoreError> {
         match self {

@@ -115,6 +115,11 @@ impl WorkerConnections {
         stalled.flat_map(|queue| queue.drain()).collect()
     }
 
+    /// Returns the number of workers that are connected.
+    pub(super) fn connected(&self) -> usize {
+        self.lock().values().filter(|queue| queue.is_open()).count()
+    }
+
     /// Closes the queues of all workers. Returns the requests that are in these queues.
     pub(super) fn close(&self, cause: StoreError) -> Vec<PendingRequest> {
         let queues: Vec<_> = self.lock().values().map(Arc::clone).collect();

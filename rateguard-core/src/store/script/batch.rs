@@ -2,8 +2,8 @@
 
 use std::{
     collections::HashMap,
-    fmt::Write,
     hash::{BuildHasher, RandomState},
+    iter,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
@@ -165,11 +165,11 @@ impl<'a> Batch<'a> {
             return String::new();
         }
         let mut list = String::with_capacity(8 * self.requests.len());
+        let mut digits = itoa::Buffer::new();
         for BatchRequest { shape, keys, .. } in &self.requests {
-            // Ignore the result, because writing to a `String` cannot fail.
-            let _ = write!(list, "{} ", shape + 1);
-            for key in keys {
-                let _ = write!(list, "{} ", key + 1);
+            for index in iter::once(shape).chain(keys) {
+                list.push_str(digits.format(index + 1));
+                list.push(' ');
             }
         }
         list

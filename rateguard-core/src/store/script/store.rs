@@ -45,6 +45,11 @@ pub(crate) trait Transport: Send + Sync {
     /// reply.
     fn is_congested(&self, buckets: &[BucketRequest<'_>]) -> bool;
 
+    /// Returns the number of open connections, or `None` if the transport does not count its connections.
+    fn connections(&self) -> Option<usize> {
+        None
+    }
+
     /// Closes all connections.
     fn close(&self);
 }
@@ -86,14 +91,16 @@ impl<T: Transport> ScriptStore<T> {
         // After the clock of the server was set forward, the script rejects requests as late although they are not
         // late. The reply has corrected the estimate of the server's clock, so send the request a second time.
         let until = Instant::now() + deadline;
+        let mut left = deadline;
         for _ in 0..2 {
-            let left = until.saturating_duration_since(Instant::now());
             let outcome = self.transport.send(requests, &request, left).await;
             let cause = |cause| if self.is_forked() { StoreError::Forked } else { cause };
             match outcome.map_err(cause)? {
                 BatchOutcome::Decided(verdict) => return Ok(verdict),
                 BatchOutcome::Failed(cause) => return Err(cause),
-                BatchOutcome::DeadlineExceeded => {}
+                BatchOutcome::DeadlineExceeded => {
+                    left = until.saturating_duration_since(Instant::now());
+                }
             }
         }
         Err(self.timeout_cause(requests))
@@ -138,6 +145,10 @@ impl<T: Transport> Store for ScriptStore<T> {
 
     fn holds_deadline(&self) -> bool {
         T::HOLDS_DEADLINE
+    }
+
+    fn connections(&self) -> Option<usize> {
+        self.transport.connections()
     }
 
     fn close(&self) {

@@ -18,6 +18,8 @@ pub(crate) struct GaugeValues {
     pub(crate) local_keys: usize,
     pub(crate) in_flight: usize,
     pub(crate) cached_denials: usize,
+    /// The number of open connections to Redis; `None` if the store does not count its connections.
+    pub(crate) redis_connections: Option<usize>,
     pub(crate) open_breakers: usize,
 }
 
@@ -26,6 +28,7 @@ pub(super) struct Gauges {
     local_keys: GuardGauge,
     in_flight: GuardGauge,
     cached_denials: GuardGauge,
+    redis_connections: GuardGauge,
     open_breakers: GuardGauge,
 }
 
@@ -38,6 +41,7 @@ impl Gauges {
             local_keys: keys("local"),
             in_flight: GuardGauge::new(&names::CHECKS_IN_FLIGHT, Vec::new()),
             cached_denials: GuardGauge::new(&names::CACHED_DENIALS, Vec::new()),
+            redis_connections: GuardGauge::new(&names::REDIS_CONNECTIONS, Vec::new()),
             open_breakers: GuardGauge::new(&names::BREAKERS_OPEN, Vec::new()),
         }
     }
@@ -45,6 +49,9 @@ impl Gauges {
     pub(super) fn update(&self, values: &GaugeValues) -> IsNew {
         if let Some(keys) = values.memory_keys {
             self.memory_keys.update(keys);
+        }
+        if let Some(connections) = values.redis_connections {
+            self.redis_connections.update(connections);
         }
         self.local_keys.update(values.local_keys);
         self.in_flight.update(values.in_flight);

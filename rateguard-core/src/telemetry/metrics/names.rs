@@ -65,6 +65,14 @@ pub(super) const STORE_ERRORS: Metric = Metric {
     help: "Operations that the store did not answer, or that the guard did not send to the store. The label error names the reason.",
 };
 
+pub(super) const REDIS_CONNECTIONS: Metric = Metric {
+    name: "rateguard_redis_connections",
+    kind: MetricKind::Gauge,
+    unit: Unit::Count,
+    labels: &[],
+    help: "Open connections to Redis: one for each server, and one more for each worker that has sent a check.",
+};
+
 pub(super) const BREAKERS_OPEN: Metric = Metric {
     name: "rateguard_breakers_open",
     kind: MetricKind::Gauge,
@@ -114,11 +122,12 @@ pub(super) const QUOTA_WINDOW: Metric = Metric {
 };
 
 /// The definitions of all metrics.
-pub const ALL: [Metric; 9] = [
+pub const ALL: [Metric; 10] = [
     DECISIONS,
     STORE_DURATION,
     STORE_ERRORS,
     BREAKERS_OPEN,
+    REDIS_CONNECTIONS,
     CHECKS_IN_FLIGHT,
     KEYS,
     CACHED_DENIALS,

@@ -230,6 +230,12 @@ impl Cluster {
         map.ok().and_then(|map| map.node(slot).map(|node| node.number)).unwrap_or(NO_NODE)
     }
 
+    /// Returns the number of open connections to all nodes.
+    pub(super) fn connections(&self) -> usize {
+        let Ok(map) = self.nodes.map_now() else { return 0 };
+        map.nodes().map(|node| node.link.connections()).sum()
+    }
+
     /// Returns an error if a cluster slot has no master, or if its master has no live connection.
     pub(super) fn health(&self) -> Result<(), StoreError> {
         let map = self.nodes.map_now()?;

@@ -1,0 +1,185 @@
+//! The future of the middleware's response.
+
+use std::{
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+
+use actix_web::{
+    Error, HttpResponse,
+    body::EitherBody,
+    dev::{Service, ServiceRequest, ServiceResponse},
+};
+use futures_util::future::LocalBoxFuture;
+use pin_project_lite::pin_project;
+
+use super::rate_limit::RateLimit;
+use crate::{
+    admission::Admission,
+    request_state::RequestState,
+    response::{EarlyResponse, store_response},
+};
+
+type LimitedResponse<B> = Result<ServiceResponse<EitherBody<B>>, Error>;
+
+/// The request, and the result of its checks.
+type Checked = (ServiceRequest, Result<Admission, EarlyResponse>);
+
+pin_project! {
+    /// The future of the middleware's response. If no check of the request needs a future, this future needs no
+    /// allocation.
+    #[doc(hidden)]
+    pub struct RateLimitFuture<S: Service<ServiceRequest>, B> {
+        #[pin]
+        state: State<S, B>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<S: Service<ServiceRequest>, B> {
+        /// The checks of the request run.
+        Check { check: LocalBoxFuture<'static, Checked>, middleware: Rc<RateLimit>, service: Rc<S> },
+        /// The request is admitted, and the inner service runs.
+        Handler { #[pin] future: S::Future, middleware: Rc<RateLimit>, admission: Option<Admission> },
+        /// The handler has responded, and the guard refunds or charges units.
+        Settlement { settlement: LocalBoxFuture<'static, LimitedResponse<B>> },
+        Ready { response: Option<LimitedResponse<B>> },
+    }
+}
+
+impl<S: Service<ServiceRequest>, B> RateLimitFuture<S, B> {
+    /// Returns a future that awaits the checks of the request, and then calls the inner service.
+    pub(super) fn check(
+        check: impl Future<Output = Checked> + 'static,
+        middleware: Rc<RateLimit>,
+        service: Rc<S>,
+    ) -> Self {
+        Self { state: State::Check { check: Box::pin(check), middleware, service } }
+    }
+
+    /// Returns a future that awaits the response of the inner service to an admitted request.
+    pub(super) fn handler(
+        future: S::Future,
+        middleware: Rc<RateLimit>,
+        admission: Admission,
+    ) -> Self {
+        Self { state: State::Handler { future, middleware, admission: Some(admission) } }
+    }
+
+    /// Returns a future that is ready.
+    pub(super) fn ready(response: LimitedResponse<B>) -> Self {
+        Self { state: State::Ready { response: Some(response) } }
+    }
+}
+
+impl<S, B> Future for RateLimitFuture<S, B>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+    B: 'static,
+{
+    type Output = LimitedResponse<B>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.project().state;
+        loop {
+            let next = match state.as_mut().project() {
+                StateProjection::Check { check, middleware, service } => {
+                    let (request, result) = ready!(check.as_mut().poll(context));
+                    let middleware = Rc::clone(middleware);
+                    match result {
+                        Ok(admission) => State::Handler {
+                            future: service.call(request),
+                            middleware,
+                            admission: Some(admission),
+                        },
+                        Err(early_response) => {
+                            return Poll::Ready(Ok(rejected(&middleware, request, early_response)));
+                        }
+                    }
+                }
+                StateProjection::Handler { future, middleware, admission } => {
+                    let result = ready!(future.poll(context));
+                    // A future must not be polled after it has returned its output.
+                    let Some(admission) = admission.take() else { return Poll::Pending };
+                    match result {
+                        Ok(response) if !admission.needs_settlement() => {
+                            let response = response.map_into_left_body();
+                            return Poll::Ready(Ok(with_limit_headers(middleware, response)));
+                        }
+                        result => {
+                            let settlement = settle(Rc::clone(middleware), admission, result);
+                            State::Settlement { settlement: Box::pin(settlement) }
+                        }
+                    }
+                }
+                StateProjection::Settlement { settlement } => {
+                    return settlement.as_mut().poll(context);
+                }
+                StateProjection::Ready { response } => {
+                    return response.take().map_or(Poll::Pending, Poll::Ready);
+                }
+            };
+            state.set(next);
+        }
+    }
+}
+
+/// Refunds and charges units after the handler has responded, and adds the header fields to the response.
+async fn settle<B>(
+    middleware: Rc<RateLimit>,
+    mut admission: Admission,
+    result: Result<ServiceResponse<B>, Error>,
+) -> LimitedResponse<B> {
+    let guard = &middleware.guard;
+    match result {
+        Ok(response) => {
+            let (request, response) = response.into_parts();
+            let (response, body) = response.into_parts();
+            admission.on_response(guard, &response).await;
+            let response = ServiceResponse::new(request, response.set_body(body));
+            Ok(with_limit_headers(&middleware, response.map_into_left_body()))
+        }
+        Err(mut error) if admission.needs_error_response() => {
+            // Some errors can create their response only once, so the error stores the response and sends it later.
+            let (response, body) = error.error_response().into_parts();
+            admission.on_response(guard, &response).await;
+            let decision = admission.combined_decision();
+            store_response(&mut error, response.set_body(body), decision, guard.clone());
+            admission.record_stored_response();
+            Err(error)
+        }
+        Err(error) => {
+            // The status is sufficient to determine whether the request counts. As without RateGuard, the error creates
+            // its response after this middleware.
+            let status = error.as_response_error().status_code();
+            admission.on_response(guard, &HttpResponse::new(status).drop_body()).await;
+            Err(error)
+        }
+    }
+}
+
+/// Returns the response to a request that does not reach its handler.
+pub(super) fn rejected<B>(
+    middleware: &RateLimit,
+    request: ServiceRequest,
+    early_response: EarlyResponse,
+) -> ServiceResponse<EitherBody<B>> {
+    let response = early_response.into_response(middleware.guard.http(), request.request());
+    let response = request.into_response(response).map_into_right_body();
+    with_limit_headers(middleware, response)
+}
+
+/// Returns the response with the header fields that report the decisions on the request.
+fn with_limit_headers<B>(
+    middleware: &RateLimit,
+    mut response: ServiceResponse<B>,
+) -> ServiceResponse<B> {
+    if let Some(state) = RequestState::existing(response.request()) {
+        let settings = middleware.guard.http();
+        let jitter = state.retry_jitter(settings, response.request());
+        state.write_decisions(settings, jitter, response.headers_mut());
+    }
+    response
+}
