@@ -1,9 +1,9 @@
 //! The fast path decides a check of one quota without creating a future. The in-memory store or the denial cache
 //! decides.
 
-use super::{RateGuard, single_check::single_quota};
+use super::RateGuard;
 use crate::{
-    Decision, Key, Policy,
+    Decision, Key, Policy, Quota,
     quota_status::QuotaStatus,
     store::{Bucket, BucketRequest},
     telemetry::mode::DecisionMode,
@@ -40,6 +40,15 @@ impl RateGuard {
         log_denial(&decision);
         check.decided(&decision);
         Some(decision)
+    }
+}
+
+/// Returns the quota of a policy that has only one quota, no ban and no shadow mode.
+pub(super) fn single_quota(policy: &Policy) -> Option<Quota> {
+    let is_plain = policy.escalation().is_none() && policy.shadow_mode().is_none();
+    match policy.quotas().as_slice() {
+        [quota] if is_plain => Some(*quota),
+        _ => None,
     }
 }
 

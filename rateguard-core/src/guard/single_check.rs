@@ -1,9 +1,12 @@
 //! Checks one key against one quota in the store. Most checks have only one quota, so this module keeps no lists, and its
 //! future is small.
 
-use super::{RateGuard, Unavailable, fast_path::log_denial};
+use super::{
+    RateGuard, Unavailable,
+    fast_path::{log_denial, single_quota},
+};
 use crate::{
-    Decision, Key, OnError, Policy, Quota,
+    Decision, Key, OnError, Policy,
     quota_status::QuotaStatus,
     store::{Bucket, BucketRequest, Operation, Verdict},
     telemetry::mode::DecisionMode,
@@ -65,15 +68,6 @@ impl RateGuard {
         };
         log_denial(&decision);
         Ok(decision)
-    }
-}
-
-/// Returns the quota of a policy that has only one quota, no ban and no shadow mode.
-pub(super) fn single_quota(policy: &Policy) -> Option<Quota> {
-    let is_plain = policy.escalation().is_none() && policy.shadow_mode().is_none();
-    match policy.quotas().as_slice() {
-        [quota] if is_plain => Some(*quota),
-        _ => None,
     }
 }
 
