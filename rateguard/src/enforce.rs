@@ -12,6 +12,7 @@ use crate::{
 };
 
 /// The result of the checks that need no call to the store.
+#[allow(clippy::large_enum_variant, reason = "a box would need an allocation for each request")]
 pub(crate) enum Enforcement {
     /// The guard has admitted or rejected the request.
     Done(Result<Admission, EarlyResponse>),
