@@ -1,12 +1,14 @@
 -- Reads the arguments of the script. The comment at the start of `prelude.lua` documents these arguments. A shape is
 -- the part of a request that similar requests have in common: the operation, the deadline, the quotas and the costs.
 
+local created = {}
+
 -- Returns the operations of an algorithm. Creates the operations when the algorithm is used for the first time.
 local function algorithm_named(name)
-  local algorithm = algorithms[name]
-  if type(algorithm) == 'function' then
-    algorithm = algorithm()
-    algorithms[name] = algorithm
+  local algorithm = created[name]
+  if not algorithm then
+    algorithm = algorithms[name]()
+    created[name] = algorithm
   end
   return algorithm
 end
@@ -15,9 +17,7 @@ local keys, arguments = KEYS, ARGV
 -- The position of the last argument that the script has read.
 local position = 5
 
--- `{ nil }` is a table with room for one element, which is enough for most calls. Redis needs more time to enlarge a
--- table than for all other work on it.
-local quotas, shapes = { nil }, { nil }
+local quotas, shapes = {}, {}
 
 for i = 1, tonumber(arguments[position]) do
   local name = arguments[position + 1]
@@ -28,10 +28,6 @@ for i = 1, tonumber(arguments[position]) do
     capacity = tonumber(arguments[position + 3]),
     units = tonumber(arguments[position + 4]),
     refill = tonumber(arguments[position + 5]),
-    -- Only sliding_window sets these fields.
-    class = false,
-    interval_start = false,
-    tail_offset = false,
   }
   position = position + 5
 end
@@ -42,7 +38,7 @@ for i = 1, tonumber(arguments[position]) do
   local part_count = tonumber(arguments[position + 3])
   position = position + 3
   local is_check = operation == 'check' or operation == 'peek'
-  local parts = { nil }
+  local parts = {}
   for j = 1, part_count do
     local quota, cost = quotas[tonumber(arguments[position + 1])], tonumber(arguments[position + 2])
     position = position + 2
@@ -87,7 +83,7 @@ local first_receipt = position + 1
 local requests = arguments[first_receipt]
 
 -- For each bucket of the current request, the position of its key in KEYS.
-local indices = { nil }
+local indices = {}
 
 -- Calls `callback` for each request, with the shape of the request. Before each call, `indices` is filled with the
 -- positions in KEYS of the buckets of the request.

@@ -16,16 +16,10 @@ local function extend_expiry(bucket)
   end
 end
 
--- Returns a table with the shared operations. Each algorithm replaces the fields that are false. `time_of(bucket, n)` must return the time of the n-th unit in Redis.
+-- Returns a table with the shared operations. `time_of(bucket, n)` must return the time of the n-th unit in Redis.
 -- The newest unit has the number 1.
 local function exact_log(time_of)
   return {
-    new = false,
-    load = false,
-    add = false,
-    save = false,
-    refresh = false,
-    refund = false,
     wait_for = function(bucket, units)
       local quota = bucket.quota
       -- The request fits after the oldest `excess` units have expired. `excess` is larger than `units` only in two

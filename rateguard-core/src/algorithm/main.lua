@@ -22,7 +22,7 @@ end
 
 -- `buckets` has the loaded buckets, and `failures` has the error codes of the buckets that failed. The index in both
 -- tables is the position of the key in KEYS.
-local buckets, failures = { nil }, {}
+local buckets, failures = {}, {}
 local has_failures = false
 -- The position in KEYS of the key that the next command uses. If the command fails, the script marks the bucket of
 -- this key as failed.
@@ -234,9 +234,8 @@ end
 local function decide_all()
   -- Do not clear `expiries`. An earlier attempt may have written some keys of this table without an expiry, so this
   -- attempt must set the expiries of these keys.
-  buckets, saved, saved_count = { nil }, { nil }, 0
-  -- The table has room for the reply to one request with one bucket.
-  reply, reply_length = { now, nil, nil, nil, nil }, 1
+  buckets, saved, saved_count = {}, {}, 0
+  reply, reply_length = { now }, 1
   id, receipt = tonumber(arguments[2]) - 1, first_receipt
   if is_mixed then
     -- In a mixed batch, the script writes some keys before it has decided all requests. Load all keys first. If a key
@@ -262,12 +261,13 @@ local function encode_reply()
   if arguments[3] == 'numbers' then
     return reply
   end
+  local packed = {}
   -- Encode at most 1,000 numbers at a time, because `unpack` in Lua can return only a few thousand values.
-  local bytes = ''
   for first = 1, reply_length, 1000 do
     local last = min(first + 999, reply_length)
-    bytes = bytes .. encode('>' .. string.rep('i8', last - first + 1), unpack(reply, first, last))
+    packed[#packed + 1] = struct.pack('>' .. string.rep('i8', last - first + 1), unpack(reply, first, last))
   end
+  local bytes = table.concat(packed)
   if #error_texts == 0 then
     return bytes
   end

@@ -118,9 +118,8 @@ local function overwrite(key, record)
   call('SETRANGE', key, '0', record)
 end
 
--- Maps the name of each algorithm to a function that returns a table of operations, and to this table after the
--- algorithm was used for the first time. An operation must give the same result as the Rust code of the algorithm. A
--- bucket is a table. Its fields are the state of the algorithm, and these:
+-- Maps the name of each algorithm to a function that returns a table of operations. An operation must give the same
+-- result as the Rust code of the algorithm. A bucket is a table. Its fields are the state of the algorithm, and these:
 --   key        the key in Redis
 --   quota      the quota, from the arguments of the script
 --   used       the number of units that count
@@ -140,13 +139,5 @@ end
 --   reset(bucket)             removes all units; is called only if this algorithm wrote the key
 --   refund(bucket, n, by, at) removes up to n units that the request with the id `by` took at time `at`; removes
 --                             nothing if these units no longer count
---
--- The table has all of its fields from the start, because Redis needs more time to add a field than to change it.
-local algorithms = {
-  sliding_window = false,
-  sliding_window_sorted_set = false,
-  sliding_window_counter = false,
-  fixed_window = false,
-  token_bucket = false,
-}
+local algorithms = {}
 

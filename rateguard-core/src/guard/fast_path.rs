@@ -15,7 +15,7 @@ impl RateGuard {
     /// store call.
     ///
     /// [`check_via_store`](Self::check_via_store) would return the same decision. That method is
-    /// several times as slow as this method, because it creates lists of bucket requests and futures.
+    /// several times as slow as this method, because it creates futures.
     #[doc(hidden)]
     pub fn check_fast(&self, policy: &Policy, key: &Key, cost: u32) -> Option<Decision> {
         let quota = single_quota(policy)?;

@@ -101,7 +101,6 @@ where
                 }
                 StateProjection::Handler { future, middleware, admission } => {
                     let result = ready!(future.poll(context));
-                    // A future must not be polled after it has returned its output.
                     let Some(admission) = admission.take() else { return Poll::Pending };
                     match result {
                         Ok(response) if !admission.needs_settlement() => {

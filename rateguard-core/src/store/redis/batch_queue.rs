@@ -102,23 +102,14 @@ impl BatchQueue {
         Self { state: Mutex::new(state), wake: Notify::new(), has_run: AtomicBool::new(false) }
     }
 
-    /// Adds a new request. If the queue is closed, returns the request and the reason.
+    /// Adds a request. If the queue is closed, returns the request and the reason.
     pub(super) fn push(&self, request: PendingRequest) -> Result<(), (PendingRequest, StoreError)> {
-        let now = request.created_at;
-        self.push_at(request, now)
-    }
-
-    fn push_at(
-        &self,
-        request: PendingRequest,
-        now: Instant,
-    ) -> Result<(), (PendingRequest, StoreError)> {
         let mut state = self.lock();
         if let Some(cause) = state.closed_by {
             return Err((request, cause));
         }
         state.record_expiry(&request);
-        state.first_push.get_or_insert(now);
+        state.first_push.get_or_insert_with(Instant::now);
         state.get(priority_of(&request.request)).push(request);
         drop(state);
         self.wake.notify_one();
@@ -127,9 +118,8 @@ impl BatchQueue {
 
     /// Adds requests that another queue has not sent. If the queue is closed, the requests fail.
     pub(super) fn push_all(&self, requests: impl IntoIterator<Item = PendingRequest>) {
-        let now = Instant::now();
         for request in requests {
-            if let Err((request, cause)) = self.push_at(request, now) {
+            if let Err((request, cause)) = self.push(request) {
                 request.fail(RequestError::Store(cause));
             }
         }

@@ -118,7 +118,9 @@ impl Link {
 
     /// Returns the number of open connections: that of the I/O thread, and those of the workers.
     pub(super) fn connections(&self) -> usize {
-        usize::from(self.live_now().is_ok()) + self.workers.connected()
+        // After the guard was closed, the channel still has the last state.
+        let is_connected = self.live_now().is_ok() && self.state.has_changed().is_ok();
+        usize::from(is_connected) + self.workers.connected()
     }
 
     /// Returns the connection of the I/O thread. If there is none, returns an error.
