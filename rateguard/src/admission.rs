@@ -162,8 +162,8 @@ impl Admission {
         }
     }
 
-    /// Returns false if [`on_response`](Self::on_response) does nothing, whatever the response is: the request counts for its limits, and there is nothing to
-    /// charge.
+    /// Returns false if [`on_response`](Self::on_response) does nothing, whatever the response is. In this case, the
+    /// request counts for all of its limits, and there is nothing to charge.
     pub(crate) fn needs_settlement(&self) -> bool {
         let Some(state) = &self.state else { return false };
         self.is_preflight

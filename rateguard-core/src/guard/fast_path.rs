@@ -14,8 +14,8 @@ impl RateGuard {
     /// if the guard is closed, if the policy has several quotas, a ban or a shadow mode, or if the decision needs a
     /// store call.
     ///
-    /// [`check_via_store`](Self::check_via_store) would return the same decision. That method is
-    /// several times as slow as this method, because it creates futures.
+    /// [`check_via_store`](Self::check_via_store) would return the same decision. That method is several times as slow
+    /// as this method, because it creates futures.
     #[doc(hidden)]
     pub fn check_fast(&self, policy: &Policy, key: &Key, cost: u32) -> Option<Decision> {
         let quota = single_quota(policy)?;

@@ -7,8 +7,8 @@ use crate::{store::InProcess, telemetry::metrics::GaugeValues};
 
 impl RateGuard {
     /// Updates the gauges: keys in memory, checks in progress, cached denials, connections to Redis, open circuit
-    /// breakers and current quotas. If a changed policies file no longer contains a quota, this method sets the gauge of the quota to 0
-    /// once.
+    /// breakers and current quotas. If a changed policies file no longer contains a quota, this method sets the gauge
+    /// of the quota to 0 once.
     ///
     /// Call this method each time before you render the metrics. Without this call, the gauges are missing or outdated.
     ///

@@ -9,11 +9,8 @@ use std::{
 
 use super::{
     RateGuard, Shared, Unavailable,
-    breaker::BreakerPermit,
-    concurrency_limit::Permit,
-    denial_cache::{CacheLookup, Invalidation, PendingInsert, have_several_keys},
+    denial_cache::{CacheLookup, have_several_keys},
     multi_key::one_after_the_other,
-    server_state::ServerState,
     traffic::Traffic,
 };
 use crate::{
@@ -32,46 +29,12 @@ impl RateGuard {
         requests: &[BucketRequest<'_>],
         on_error: impl Fn() -> OnError,
     ) -> Result<Verdict, Unavailable> {
-        let result = match self.cached_denial(operation, requests) {
-            Ok(CacheLookup::Hit(denial)) => Ok(denial),
-            Ok(CacheLookup::Miss(pending_insert)) => {
-                let deadline = self.shared.deadline;
-                let result = match operation {
-                    // The future is boxed, because it is large and debits are rare.
-                    Operation::Debit => Box::pin(self.debit(requests)).await,
-                    _ => self.run_operation(operation, requests, deadline).await,
-                };
-                insert_denial(pending_insert, &result);
-                result
-            }
-            Err(cause) => Err(cause),
+        let call = async || match operation {
+            // The future is boxed, because it is large and debits are rare.
+            Operation::Debit => Box::pin(self.debit(requests)).await,
+            _ => self.run_operation(operation, requests, self.shared.deadline).await,
         };
-        self.with_failure_mode(operation, requests, result, on_error)
-    }
-
-    /// Looks into the denial cache, unless the guard is closed.
-    pub(super) fn cached_denial<'a>(
-        &'a self,
-        operation: Operation,
-        requests: &'a [BucketRequest<'a>],
-    ) -> Result<CacheLookup<'a>, StoreError> {
-        if self.is_closed() {
-            return Err(StoreError::Closed);
-        }
-        Ok(match self.shared.denial_cache.lookup(operation, requests) {
-            CacheLookup::Hit(denial) => CacheLookup::Hit(denial.by(DecisionMode::DenialCache)),
-            miss => miss,
-        })
-    }
-
-    /// Returns the result of an operation. If the store has failed, the error contains the failure mode that applies.
-    pub(super) fn with_failure_mode(
-        &self,
-        operation: Operation,
-        requests: &[BucketRequest<'_>],
-        result: Result<Verdict, StoreError>,
-        on_error: impl Fn() -> OnError,
-    ) -> Result<Verdict, Unavailable> {
+        let result = self.with_denial_cache(operation, requests, call).await;
         if let Err(cause) = &result
             && cause.is_caused_by_load()
             // While this check waited, the store may have denied an equal check. That denial is better than a failure
@@ -93,6 +56,28 @@ impl RateGuard {
             }
             unavailable
         })
+    }
+
+    /// Returns the cached denial if the denial cache has a denial of an equal check. Otherwise runs the store call
+    /// `call`, and caches the result if it is a denial.
+    pub(super) async fn with_denial_cache(
+        &self,
+        operation: Operation,
+        requests: &[BucketRequest<'_>],
+        call: impl AsyncFnOnce() -> Result<Verdict, StoreError>,
+    ) -> Result<Verdict, StoreError> {
+        if self.is_closed() {
+            return Err(StoreError::Closed);
+        }
+        let pending_insert = match self.shared.denial_cache.lookup(operation, requests) {
+            CacheLookup::Hit(denial) => return Ok(denial.by(DecisionMode::DenialCache)),
+            CacheLookup::Miss(pending_insert) => pending_insert,
+        };
+        let result = call().await;
+        if let (Some(pending_insert), Ok(verdict)) = (pending_insert, &result) {
+            pending_insert.insert(verdict);
+        }
+        result
     }
 
     /// Records a store error, and determines the failure mode that applies to the request.
@@ -156,29 +141,6 @@ impl RateGuard {
         requests: &[BucketRequest<'_>],
         deadline: Duration,
     ) -> Result<Verdict, StoreError> {
-        let (call, reply) = self.start_call(traffic, operation, requests, deadline)?;
-        let reply = match reply {
-            StoreFuture::Ready(reply) => reply,
-            StoreFuture::Pending(reply) => {
-                let reply = within_deadline(&*self.shared.store, deadline, requests, reply);
-                match traffic {
-                    Traffic::Enforced => self.timed(operation, reply).await,
-                    Traffic::Shadow => reply.await,
-                }
-            }
-        };
-        call.end(reply)
-    }
-
-    /// Starts a call to the store: acquires the permits of the circuit breaker and of the concurrency limit. Returns the
-    /// future of the reply, which the caller must await within the deadline.
-    fn start_call<'a>(
-        &'a self,
-        traffic: Traffic,
-        operation: Operation,
-        requests: &'a [BucketRequest<'a>],
-        deadline: Duration,
-    ) -> Result<(StoreCall<'a>, StoreFuture<'a>), StoreError> {
         let Shared { store, servers, denial_cache, deadline: full, .. } = &*self.shared;
         if self.is_closed() {
             return Err(StoreError::Closed);
@@ -186,67 +148,48 @@ impl RateGuard {
         let invalidation = denial_cache.invalidation(operation, requests);
         let number = store.server(requests);
         let server = traffic.servers(&self.shared).of(number);
-        let reply = store.apply_with_deadline(deadline, operation, requests);
-        let mut permits = None;
-        if let StoreFuture::Pending(_) = reply {
-            if traffic == Traffic::Shadow
-                && let Some(cause) = servers.of(number).breaker.open_cause()
-            {
-                return Err(cause);
+        let reply = match store.apply_with_deadline(deadline, operation, requests) {
+            StoreFuture::Ready(reply) => reply,
+            StoreFuture::Pending(reply) => {
+                if traffic == Traffic::Shadow
+                    && let Some(cause) = servers.of(number).breaker.open_cause()
+                {
+                    return Err(cause);
+                }
+                let breaker_permit = server.breaker.try_acquire(*full)?;
+                let _permit = traffic.in_flight(&self.shared).try_acquire()?;
+                // The guard may have been closed after `is_closed` was first called, so `is_closed` is called again
+                // after the permit was acquired. `close` first marks the guard as closed and then waits until all
+                // permits of enforced checks are returned. So no enforced store call starts after `close` has
+                // returned.
+                if self.is_closed() {
+                    return Err(StoreError::Closed);
+                }
+                let reply = within_deadline(&**store, deadline, requests, reply);
+                let reply = match traffic {
+                    Traffic::Enforced => self.timed(operation, reply).await,
+                    Traffic::Shadow => reply.await,
+                };
+                match &reply {
+                    // These errors are not failures of the server, so the breaker ignores them.
+                    Err(StoreError::Overloaded | StoreError::PausedClock) => {}
+                    // If less than half of the guard's deadline was left for this call, even a healthy server may
+                    // reply too late. So the breaker ignores this timeout.
+                    Err(StoreError::Timeout) if deadline < *full / 2 => {}
+                    reply => breaker_permit.record(reply),
+                }
+                reply
             }
-            let breaker_permit = server.breaker.try_acquire(*full)?;
-            permits = Some((breaker_permit, traffic.in_flight(&self.shared).try_acquire()?));
-            // The guard may have been closed after `is_closed` was first called, so `is_closed` is called again after
-            // the permit was acquired. `close` first marks the guard as closed and then waits until all permits of
-            // enforced checks are returned. So no enforced store call starts after `close` has returned.
-            if self.is_closed() {
-                return Err(StoreError::Closed);
-            }
-        }
-        // If less than half of the guard's deadline is left for this call, even a healthy server may reply too late.
-        let is_short = deadline < *full / 2;
-        Ok((StoreCall { requests, invalidation, server, permits, is_short }, reply))
-    }
-}
-
-/// A call of the store in progress.
-struct StoreCall<'a> {
-    requests: &'a [BucketRequest<'a>],
-    /// If the call is dropped without a reply, `invalidation` is dropped without a result. Unless the operation is a
-    /// check, the drop removes the cached denials of these buckets, because the store may have applied the operation.
-    invalidation: Option<Invalidation<'a>>,
-    server: &'a ServerState,
-    permits: Option<(BreakerPermit<'a>, Permit<'a>)>,
-    is_short: bool,
-}
-
-impl StoreCall<'_> {
-    /// Records the reply. Returns an error if the reply is malformed.
-    fn end(self, reply: Result<Verdict, StoreError>) -> Result<Verdict, StoreError> {
-        if let Some((breaker_permit, _)) = self.permits {
-            match &reply {
-                // These errors are not failures of the server, so the breaker ignores them.
-                Err(StoreError::Overloaded | StoreError::PausedClock) => {}
-                Err(StoreError::Timeout) if self.is_short => {}
-                reply => breaker_permit.record(reply),
-            }
-        }
-        let reply = reply.and_then(|verdict| validate(verdict, self.requests));
-        if let Some(invalidation) = self.invalidation {
+        };
+        let reply = reply.and_then(|verdict| validate(verdict, requests));
+        // If this function returns early or its future is dropped, `invalidation` is dropped without a result. Unless
+        // the operation is a check, the drop removes the cached denials of these buckets, because the store may have
+        // applied the operation.
+        if let Some(invalidation) = invalidation {
             invalidation.record(&reply);
         }
-        self.server.record_reply(&reply);
+        server.record_reply(&reply);
         reply
-    }
-}
-
-/// Stores the result of a check in the denial cache if the result is a denial.
-pub(super) fn insert_denial(
-    pending_insert: Option<PendingInsert<'_>>,
-    result: &Result<Verdict, StoreError>,
-) {
-    if let (Some(pending_insert), Ok(verdict)) = (pending_insert, result) {
-        pending_insert.insert(verdict);
     }
 }
 

@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 use tokio::{runtime::Handle, task::JoinHandle};
 
 use super::{
-    super::{Unavailable, denial_cache::CacheLookup, store_call::insert_denial, traffic::Traffic},
+    super::{Unavailable, traffic::Traffic},
     record::ShadowOutcome,
 };
 use crate::{
@@ -117,15 +117,11 @@ async fn call_store(
     operation: Operation,
     requests: &[BucketRequest<'_>],
 ) -> Result<Verdict, StoreError> {
-    match guard.cached_denial(operation, requests)? {
-        CacheLookup::Hit(denial) => Ok(denial),
-        CacheLookup::Miss(pending_insert) => {
-            let deadline = guard.shared.deadline;
-            let result = guard.call_store(Traffic::Shadow, operation, requests, deadline).await;
-            insert_denial(pending_insert, &result);
-            result
-        }
-    }
+    let call = async || {
+        let deadline = guard.shared.deadline;
+        guard.call_store(Traffic::Shadow, operation, requests, deadline).await
+    };
+    guard.with_denial_cache(operation, requests, call).await
 }
 
 impl CompletedCheck {
