@@ -8,22 +8,12 @@ use crate::{
     BenchResult, OTHER_CORE, clients::keys, redis_bench::WINDOW, redis_process::RedisProcess,
 };
 
+#[path = "../../rateguard-core/src/algorithm/script.rs"]
+mod script;
+
 /// The number of checks in a call of the script, as in a full batch of the Redis store.
 pub const BATCH: usize = 32;
 
-/// The script of this version.
-const SCRIPT: &str = concat!(
-    include_str!("../../rateguard-core/src/algorithm/prelude.lua"),
-    include_str!("../../rateguard-core/src/algorithm/exact_log.lua"),
-    include_str!("../../rateguard-core/src/algorithm/sliding_window.lua"),
-    include_str!("../../rateguard-core/src/algorithm/sliding_window_sorted_set.lua"),
-    include_str!("../../rateguard-core/src/algorithm/sliding_window_counter.lua"),
-    include_str!("../../rateguard-core/src/algorithm/fixed_window.lua"),
-    include_str!("../../rateguard-core/src/algorithm/token_bucket.lua"),
-    include_str!("../../rateguard-core/src/algorithm/arguments.lua"),
-    include_str!("../../rateguard-core/src/algorithm/main.lua"),
-    include_str!("../../rateguard-core/src/algorithm/recovery.lua"),
-);
 const PLAIN: &str = include_str!("plain.lua");
 
 /// A script that decides checks.
@@ -39,7 +29,11 @@ impl Script {
     /// RateGuard's script.
     #[must_use]
     pub fn rate_guard() -> Self {
-        Self { name: "**RateGuard**".to_owned(), source: SCRIPT.to_owned(), is_plain: false }
+        Self {
+            name: "**RateGuard**".to_owned(),
+            source: script::SCRIPT.to_owned(),
+            is_plain: false,
+        }
     }
 
     /// RateGuard's script of another version with the same arguments.

@@ -1,7 +1,13 @@
 //! Tests batches that contain a bucket that the script cannot use. The script decides such a batch again without this
 //! bucket.
 
-use crate::support::{lua::SOURCE, redis_server::RedisServer};
+use crate::{
+    support::{
+        lua::{SOURCE, with_test_clock},
+        redis_server::RedisServer,
+    },
+    trace_runner::START,
+};
 
 const FIXED: &str = "fixed_window 60000000 5 12000000 1";
 const TOKENS: &str = "token_bucket 60000000 5 12000000 1";
@@ -120,4 +126,82 @@ fn failed_expiry_fails_no_reset_in_its_batch() {
     let numbers = reply_numbers(reply, &["can't run this command", "no permissions to run"]);
     assert_eq!((numbers[1], numbers[2]), (1, 5), "expected a full bucket");
     assert_eq!(numbers[5], -2, "expected a failed check");
+}
+
+/// Calls the script at the time `now`, in microseconds, with one unit check of a sliding window of 20 units in 1,000 s.
+/// Returns the numbers of the reply.
+fn unit_check(connection: &mut redis::Connection, flag: &str, now: u64) -> Vec<i64> {
+    let mut command = redis::cmd("EVAL");
+    command.arg(with_test_clock(SOURCE)).arg(1).arg("log").arg("process").arg(1).arg("bytes");
+    command.arg(flag).arg(1).arg("sliding_window").arg(1_000_000_000).arg(20).arg(0).arg(0);
+    command.arg(1).arg("check").arg(0).arg(1).arg(1).arg(1).arg("");
+    command.arg(now % 1_000_000).arg(now / 1_000_000);
+    match command.query(connection).unwrap() {
+        redis::Value::BulkString(bytes) => {
+            bytes.as_chunks::<8>().0.iter().map(|it| i64::from_be_bytes(*it)).collect()
+        }
+        other => panic!("expected bytes, found {other:?}"),
+    }
+}
+
+/// The script adds a unit to a log with `APPEND`, and sometimes removes expired entries with `SET` in the same call. If
+/// Redis rejects `SET`, the unit is already in the log, so the check must be admitted.
+#[test]
+fn check_is_admitted_if_redis_rejects_the_removal_of_expired_entries() {
+    for flag in ["", "mixed"] {
+        let server = RedisServer::start();
+        let mut connection = server.client();
+        for number in 0..15 {
+            assert_eq!(unit_check(&mut connection, flag, START + number)[1], 1);
+        }
+        assert_eq!(unit_check(&mut connection, flag, START + 600_000_000)[1], 1);
+        let _: () =
+            redis::cmd("ACL").arg(&["SETUSER", "default", "-set"]).query(&mut connection).unwrap();
+        // The first 15 units have expired, so the script tries to rewrite the log.
+        let numbers = unit_check(&mut connection, flag, START + 1_100_000_000);
+        assert_eq!(numbers[1..3], [1, 18]);
+        let length: usize = redis::cmd("STRLEN").arg("log").query(&mut connection).unwrap();
+        assert_eq!(length, 17 * 13, "expected all entries in the log");
+        let _: () =
+            redis::cmd("ACL").arg(&["SETUSER", "default", "+set"]).query(&mut connection).unwrap();
+        let numbers = unit_check(&mut connection, flag, START + 1_100_000_001);
+        assert_eq!(numbers[1..3], [1, 17]);
+        let length: usize = redis::cmd("STRLEN").arg("log").query(&mut connection).unwrap();
+        assert_eq!(length, 3 * 13, "expected only live entries in the log");
+    }
+}
+
+/// If a command for one key fails, the script refunds the units of the other keys and decides their requests again. The
+/// refund must also work if Redis rejects the command that it normally uses.
+#[test]
+fn rejected_command_of_another_key_counts_no_unit_twice() {
+    // The key `broken` is a normal key here. With `-set`, the script cannot create it. With `-setrange`, it cannot
+    // change its window, and cannot write to `count` again after the refund.
+    let cases = [
+        ("sliding_window", "1 1", "-set", 1, 2),
+        ("fixed_window", "1 1", "-set", 1, 2),
+        ("fixed_window", "1 2", "-setrange", -2, 4),
+    ];
+    for (algorithm, first, permission, result, remaining) in cases {
+        let server = RedisServer::start();
+        let mut connection = server.client();
+        let quota = format!("{algorithm} 60000000 5 0 1");
+        let check = |connection: &mut redis::Connection, requests| {
+            call_script(connection, &[&quota], &["check 0 1 1 1"], requests)
+        };
+        check(&mut connection, first);
+        let set_user = |connection: &mut redis::Connection, permission| {
+            redis::cmd("ACL").arg(&["SETUSER", "default", permission]).exec(connection).unwrap();
+        };
+        set_user(&mut connection, permission);
+        let reply = check(&mut connection, "1 1 1 2");
+        let numbers = reply_numbers(reply, &["can't run this command", "no permissions to run"]);
+        assert_eq!((numbers[1], numbers.last()), (result, Some(&-2)), "{algorithm} {permission}");
+        set_user(&mut connection, "+@all");
+        let redis::Value::BulkString(bytes) = check(&mut connection, "1 1") else {
+            panic!("expected a decision");
+        };
+        let numbers = bytes.as_chunks::<8>().0;
+        assert_eq!(i64::from_be_bytes(numbers[2]), remaining, "{algorithm} {permission}");
+    }
 }

@@ -288,7 +288,31 @@ mutations! {
     batch_reuses_wait_of_another_request:
         detected_by_batches("  local time = times[n]\n", "  local _, time = next(times)\n");
 
-    // Mutations of `sliding_window`.
+    // Mutations of `unit_checks.lua`.
+    unit_checks_admit_one_unit_too_many:
+        detected_by_traces("min(repeats, capacity - stored)", "min(repeats, capacity - stored + 1)");
+    unit_checks_admit_all_repeated_requests:
+        detected_by_batches("reply[length + 1], reply[length + 2] = request <= added and 1 or 0, remaining", "reply[length + 1], reply[length + 2] = 1, remaining");
+    unit_checks_report_remaining_units_of_last_request:
+        detected_by_batches("capacity - stored - min(request, added)", "capacity - stored - added");
+    unit_checks_read_entries_of_another_key:
+        detected_by_batches("bucket.class, chunk_bucket = tail, newest, class, nil", "bucket.class = tail, newest, class");
+    unit_checks_count_expired_log:
+        detected_by_traces("if newest > 0 and newest <= cutoff and counted > 0 then\n        stored, oldest = 0, now", "if newest > 0 and newest <= cutoff and counted > 0 then\n        stored, oldest = 1, now");
+    unit_checks_forget_unit_one_tick_too_early:
+        detected_by_traces("if newest > 0 and newest <= cutoff and", "if newest > 0 and newest <= cutoff + 1 and");
+    unit_checks_count_future_entries:
+        detected_by_traces("and newest <= now and counted > 0 and", "and counted > 0 and");
+    unit_checks_count_more_units_than_the_capacity:
+        detected_by_traces("and counted <= capacity and", "and");
+    unit_checks_report_wrong_wait:
+        detected_by_traces("local reset = oldest + window - now", "local reset = oldest + window - now - 1");
+    unit_checks_of_a_batch_are_decided_twice:
+        detected_by_batches("for index = decided + 1, #keys do", "for index = 1, #keys do");
+    unit_checks_replace_state_of_another_algorithm:
+        detected_by_quota_changes("elseif length > 0 and length % ENTRY == 0 then\n      local", "else stored, oldest = 0, now end\n    if length > 0 and length % ENTRY == 0 then\n      local");
+
+    // Mutations of `sliding_window` and its log.
     log_counts_units_one_tick_too_long:
         detected_by_traces("count_after(bucket, cutoff, 1, counted)", "count_after(bucket, cutoff - 1, 1, counted)");
     log_counts_the_oldest_unit_one_tick_too_long:
@@ -300,13 +324,13 @@ mutations! {
     log_reads_wrong_entry_of_a_chunk:
         detected_by_traces("or n < chunk_last then", "then");
     log_reads_record_as_entries:
-        detected_by_quota_changes("max(quota.capacity, TAIL_ENTRIES)", "quota.capacity");
+        detected_by_quota_changes("max(capacity, TAIL_ENTRIES)", "capacity");
     log_expiry_is_never_extended:
         detected_by_extended_expiry("or bucket.newest < quota.interval_start then", "then");
     log_expiry_is_extended_too_late:
         detected_by_extended_expiry("* 0.02, 400000)", "* 2, 400000)");
     log_counts_expired_units:
-        detected_by_traces("if bucket.newest > cutoff then", "if true then");
+        detected_by_traces("if bucket.newest > now - quota.window then", "if true then");
     log_search_skips_live_units:
         detected_by_traces("if time_of(bucket, middle) > time then", "if time_of(bucket, middle) >= time then");
     log_treats_oldest_unit_as_live:
@@ -326,7 +350,7 @@ mutations! {
     log_drops_live_units:
         detected_by_traces("if stored == 0 then", "if stored <= 1 then");
     long_log_drops_live_units:
-        detected_by_traces("write(key, entries(bucket, used, 1)", "write(key, entries(bucket, used - 1, 1)");
+        detected_by_traces("entries(bucket, used, 1), 'PX'", "entries(bucket, used - 1, 1), 'PX'");
     long_log_reads_void_slots_as_entries:
         detected_by_traces("first, last = first + void, last + void - 1", "first, last = first, last - 1");
     long_log_appends_after_void_slots:
@@ -386,7 +410,7 @@ mutations! {
     fixed_window_never_restarts:
         detected_by_traces("if count == 0 or start + quota", "if start + quota");
     fixed_window_refunds_units_of_past_window:
-        detected_by_traces("      if taken_at >= start then\n        overwrite", "      if true then\n        overwrite");
+        detected_by_traces("      if taken_at >= start then\n        overwrite_for_refund", "      if true then\n        overwrite_for_refund");
     fixed_window_has_no_expiry:
         detected_by_lifetimes("bucket.used, ends), ends - now)", "bucket.used, ends), 0)");
     fixed_window_key_expires_before_longer_window:

@@ -33,8 +33,8 @@ pub trait TracedStore {
     /// Whether the store retains expired entries until the next admission.
     ///
     /// If this is `false`, the store may have deleted entries that count again after a backward clock step. After such
-    /// a step, the runner then checks only three rules: no bucket exceeds its limit, no wait is longer than the
-    /// algorithm allows, and a check after the wait is admitted.
+    /// a step, the runner then checks only three rules: no bucket exceeds its limit, no wait and no reset time is longer
+    /// than the algorithm allows, and a check after the wait is admitted.
     const RETAINS_EXPIRED: bool;
 
     fn apply(&mut self, operation: Operation, requests: &[BucketRequest<'_>], now: u64) -> Verdict;
@@ -112,6 +112,12 @@ impl<S: TracedStore> TraceRun<'_, S> {
             );
             let statuses: Vec<BucketStatus> = verdict.statuses().collect();
             prop_assert_eq!(statuses, expected.statuses, "{:?} at {}", operation, self.now);
+        }
+        for (status, part) in verdict.statuses().zip(&parts) {
+            // Only the debt of a token bucket can grow without a bound. The units of the other algorithms expire.
+            let has_bound = part.rule.algorithm != Algorithm::TokenBucket || !self.may_exceed_limit;
+            let is_possible = status.reset_after.as_micros() <= part.rule.longest_wait().into();
+            prop_assert!(is_possible || !has_bound, "the reset time is longer than possible");
         }
         Ok((verdict, expected.receipts))
     }

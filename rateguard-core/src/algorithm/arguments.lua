@@ -85,11 +85,11 @@ local requests = arguments[first_receipt]
 -- For each bucket of the current request, the position of its key in KEYS.
 local indices = {}
 
--- Calls `callback` for each request, with the shape of the request. Before each call, `indices` is filled with the
+-- Calls `callback` for each request that `unit_checks.lua` has not decided, with the shape of the request. Before each call, `indices` is filled with the
 -- positions in KEYS of the buckets of the request.
 local function each_request(callback)
   if requests == '' then
-    for index = 1, #keys do
+    for index = decided + 1, #keys do
       indices[1] = index
       callback(shapes[1])
     end

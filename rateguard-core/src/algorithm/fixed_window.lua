@@ -71,7 +71,7 @@ function algorithms.fixed_window()
     if record and record ~= '' then
       local _, start, count, lives_until = decode(FORMAT, record)
       if taken_at >= start then
-        overwrite(bucket.key, encode(FORMAT, TAG, start, max(0, count - units), lives_until))
+        overwrite_for_refund(bucket.key, encode(FORMAT, TAG, start, max(0, count - units), lives_until))
       end
     end
   end

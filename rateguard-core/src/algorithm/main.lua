@@ -27,14 +27,15 @@ local has_failures = false
 -- The position in KEYS of the key that the next command uses. If the command fails, the script marks the bucket of
 -- this key as failed.
 local current
--- The buckets whose added units are already in Redis. If a later command fails, the script refunds these units before
--- it decides the batch again.
+-- The buckets that take units and whose `save` was called. If a later command fails, the script refunds the units that are
+-- in Redis, before it decides the batch again.
 local saved, saved_count
 -- The ids of the refund requests that the script has already applied. If the script decides the batch again, it does
 -- not apply these refunds a second time.
 local refunded = {}
 local error_texts = {}
-local reply, reply_length
+-- The length of the reply before this file adds numbers.
+local decided_length = reply_length
 
 -- Writes the changes of a bucket to Redis.
 local function save(bucket)
@@ -42,6 +43,10 @@ local function save(bucket)
   if not taken then
     -- The script has only read this bucket.
     return
+  end
+  if taken > 0 then
+    saved_count = saved_count + 1
+    saved[saved_count] = bucket
   end
   if bucket.converted then
     -- Write the converted state even if the request was denied. Otherwise each denied request would convert the key
@@ -55,10 +60,7 @@ local function save(bucket)
   elseif bucket.is_stale then
     algorithm.refresh(bucket)
   end
-  if taken > 0 then
-    saved_count = saved_count + 1
-    saved[saved_count] = bucket
-  end
+  bucket.is_written = true
 end
 
 -- Saves the bucket of the key at position `index` in KEYS, and removes it from `buckets`.
@@ -235,8 +237,8 @@ local function decide_all()
   -- Do not clear `expiries`. An earlier attempt may have written some keys of this table without an expiry, so this
   -- attempt must set the expiries of these keys.
   buckets, saved, saved_count = {}, {}, 0
-  reply, reply_length = { now }, 1
-  id, receipt = tonumber(arguments[2]) - 1, first_receipt
+  reply_length = decided_length
+  id, receipt = tonumber(arguments[2]) + decided - 1, first_receipt
   if is_mixed then
     -- In a mixed batch, the script writes some keys before it has decided all requests. Load all keys first. If a key
     -- cannot be loaded, the script then fails before its first write.
@@ -261,13 +263,7 @@ local function encode_reply()
   if arguments[3] == 'numbers' then
     return reply
   end
-  local packed = {}
-  -- Encode at most 1,000 numbers at a time, because `unpack` in Lua can return only a few thousand values.
-  for first = 1, reply_length, 1000 do
-    local last = min(first + 999, reply_length)
-    packed[#packed + 1] = struct.pack('>' .. string.rep('i8', last - first + 1), unpack(reply, first, last))
-  end
-  local bytes = table.concat(packed)
+  local bytes = encode_bytes(reply, reply_length)
   if #error_texts == 0 then
     return bytes
   end

@@ -9,6 +9,9 @@ end
 -- Refunds the units that this attempt has already written for a bucket. The next attempt decides all requests of the
 -- batch again, so the units would otherwise count twice.
 local function roll_back(saved_bucket)
+  if not saved_bucket.is_written then
+    return
+  end
   local key, quota = saved_bucket.key, saved_bucket.quota
   -- A sorted set finds the units of each request by its id. The other algorithms find them by their time.
   local additions = saved_bucket.additions or { 0, saved_bucket.taken }

@@ -131,7 +131,7 @@ function algorithms.sliding_window_counter()
     elseif taken_at < start and taken_at + window >= start then
       previous = max(0, previous - units)
     end
-    overwrite(bucket.key, encode(FORMAT, TAG, window, start, current, previous, reset_at))
+    overwrite_for_refund(bucket.key, encode(FORMAT, TAG, window, start, current, previous, reset_at))
   end
 
   function sliding_window_counter.reset(bucket)

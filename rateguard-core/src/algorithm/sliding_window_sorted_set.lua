@@ -111,6 +111,7 @@ function algorithms.sliding_window_sorted_set()
     for i = 1, #additions, 2 do
       add_members(key, additions[i], additions[i + 1])
     end
+    bucket.is_written = true
     call('ZREMRANGEBYSCORE', key, '-inf', whole(now - window))
     expire_after(key, window)
   end

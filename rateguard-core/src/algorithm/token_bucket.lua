@@ -107,7 +107,7 @@ function algorithms.token_bucket()
     -- large.
     local refilled = max(0, now - taken_at) * bucket.refill
     local refunded = max(0, tokens * bucket.units - refilled)
-    overwrite(bucket.key, encode_bucket(bucket, max(0, bucket.debt - refunded), bucket.reset_at))
+    overwrite_for_refund(bucket.key, encode_bucket(bucket, max(0, bucket.debt - refunded), bucket.reset_at))
   end
 
   function token_bucket.reset(bucket)
