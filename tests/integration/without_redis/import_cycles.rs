@@ -7,8 +7,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const CRATES: [&str; 5] =
-    ["rateguard", "rateguard-core", "rateguard-grammar", "rateguard-headers", "rateguard-macros"];
+const CRATES: [&str; 6] = [
+    "rateguard",
+    "rateguard-core",
+    "rateguard-grammar",
+    "rateguard-headers",
+    "rateguard-macros",
+    "tests/models",
+];
 
 /// The path of a module or an item, such as `["guard", "breaker"]`. The path of the crate's root is empty.
 type ItemPath = Vec<String>;
