@@ -7,6 +7,7 @@ mod methods;
 mod middleware_limit;
 mod policy_settings;
 mod rate_limit;
+mod request_checks;
 mod response_future;
 mod service;
 mod settings;

@@ -14,7 +14,10 @@ use actix_web::{
 use futures_util::future::LocalBoxFuture;
 use pin_project_lite::pin_project;
 
-use super::rate_limit::RateLimit;
+use super::{
+    rate_limit::RateLimit,
+    request_checks::{CheckedRequest, RequestChecks},
+};
 use crate::{
     admission::Admission,
     request_state::RequestState,
@@ -22,9 +25,6 @@ use crate::{
 };
 
 type LimitedResponse<B> = Result<ServiceResponse<EitherBody<B>>, Error>;
-
-/// The request, and the result of its checks.
-type Checked = (ServiceRequest, Result<Admission, EarlyResponse>);
 
 pin_project! {
     /// The future of the middleware's response. If no check of the request needs a future, this future needs no
@@ -39,38 +39,57 @@ pin_project! {
 pin_project! {
     #[project = StateProjection]
     enum State<S: Service<ServiceRequest>, B> {
+        /// The future has not been polled yet. The functions of the application run at the first poll, so that an outer
+        /// middleware which wraps this future (for a span, for task-local values or to catch panics) covers them.
+        Start { request: Option<ServiceRequest>, middleware: Rc<RateLimit>, service: Rc<S> },
         /// The checks of the request run.
-        Check { check: LocalBoxFuture<'static, Checked>, middleware: Rc<RateLimit>, service: Rc<S> },
+        Check {
+            checks: LocalBoxFuture<'static, CheckedRequest>,
+            middleware: Rc<RateLimit>,
+            service: Rc<S>,
+        },
         /// The request is admitted, and the inner service runs.
         Handler { #[pin] future: S::Future, middleware: Rc<RateLimit>, admission: Option<Admission> },
         /// The handler has responded, and the guard refunds or charges units.
         Settlement { settlement: LocalBoxFuture<'static, LimitedResponse<B>> },
-        Ready { response: Option<LimitedResponse<B>> },
     }
 }
 
 impl<S: Service<ServiceRequest>, B> RateLimitFuture<S, B> {
-    /// Returns a future that awaits the checks of the request, and then calls the inner service.
-    pub(super) fn check(
-        check: impl Future<Output = Checked> + 'static,
-        middleware: Rc<RateLimit>,
-        service: Rc<S>,
-    ) -> Self {
-        Self { state: State::Check { check: Box::pin(check), middleware, service } }
+    /// Returns a future that checks the request, and then calls the inner service.
+    pub(super) fn new(request: ServiceRequest, middleware: Rc<RateLimit>, service: Rc<S>) -> Self {
+        Self { state: State::Start { request: Some(request), middleware, service } }
     }
 
-    /// Returns a future that awaits the response of the inner service to an admitted request.
-    pub(super) fn handler(
-        future: S::Future,
-        middleware: Rc<RateLimit>,
-        admission: Admission,
-    ) -> Self {
-        Self { state: State::Handler { future, middleware, admission: Some(admission) } }
+    /// Returns a future with this response.
+    #[cfg(feature = "test-util")]
+    pub(super) fn ready(response: ServiceResponse<EitherBody<B>>) -> Self
+    where
+        B: 'static,
+    {
+        let settlement = Box::pin(futures_util::future::ready(Ok(response)));
+        Self { state: State::Settlement { settlement } }
     }
+}
 
-    /// Returns a future that is ready.
-    pub(super) fn ready(response: LimitedResponse<B>) -> Self {
-        Self { state: State::Ready { response: Some(response) } }
+impl<S, B> State<S, B>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+{
+    /// Returns the state in which the inner service runs. If the request is rejected, returns the response as an error.
+    fn after_checks(
+        (request, result): CheckedRequest,
+        middleware: &Rc<RateLimit>,
+        service: &Rc<S>,
+    ) -> Result<Self, ServiceResponse<EitherBody<B>>> {
+        match result {
+            Ok(admission) => Ok(Self::Handler {
+                future: service.call(request),
+                middleware: Rc::clone(middleware),
+                admission: Some(admission),
+            }),
+            Err(early_response) => Err(rejected(middleware, request, early_response)),
+        }
     }
 }
 
@@ -85,19 +104,22 @@ where
         let mut state = self.project().state;
         loop {
             let next = match state.as_mut().project() {
-                StateProjection::Check { check, middleware, service } => {
-                    let (request, result) = ready!(check.as_mut().poll(context));
-                    let middleware = Rc::clone(middleware);
-                    match result {
-                        Ok(admission) => State::Handler {
-                            future: service.call(request),
-                            middleware,
-                            admission: Some(admission),
-                        },
-                        Err(early_response) => {
-                            return Poll::Ready(Ok(rejected(&middleware, request, early_response)));
+                StateProjection::Start { request, middleware, service } => {
+                    let Some(request) = request.take() else { return Poll::Pending };
+                    match RequestChecks::run(middleware, request) {
+                        RequestChecks::Complete(checked) => {
+                            State::<S, B>::after_checks(checked, middleware, service)
                         }
+                        RequestChecks::Pending(checks) => Ok(State::Check {
+                            checks,
+                            middleware: Rc::clone(middleware),
+                            service: Rc::clone(service),
+                        }),
                     }
+                }
+                StateProjection::Check { checks, middleware, service } => {
+                    let checked = ready!(checks.as_mut().poll(context));
+                    State::<S, B>::after_checks(checked, middleware, service)
                 }
                 StateProjection::Handler { future, middleware, admission } => {
                     let result = ready!(future.poll(context));
@@ -105,22 +127,22 @@ where
                     match result {
                         Ok(response) if !admission.needs_settlement() => {
                             let response = response.map_into_left_body();
-                            return Poll::Ready(Ok(with_limit_headers(middleware, response)));
+                            Err(with_limit_headers(middleware, response))
                         }
                         result => {
                             let settlement = settle(Rc::clone(middleware), admission, result);
-                            State::Settlement { settlement: Box::pin(settlement) }
+                            Ok(State::Settlement { settlement: Box::pin(settlement) })
                         }
                     }
                 }
                 StateProjection::Settlement { settlement } => {
                     return settlement.as_mut().poll(context);
                 }
-                StateProjection::Ready { response } => {
-                    return response.take().map_or(Poll::Pending, Poll::Ready);
-                }
             };
-            state.set(next);
+            match next {
+                Ok(next) => state.set(next),
+                Err(response) => return Poll::Ready(Ok(response)),
+            }
         }
     }
 }
@@ -160,7 +182,7 @@ async fn settle<B>(
 }
 
 /// Returns the response to a request that does not reach its handler.
-pub(super) fn rejected<B>(
+fn rejected<B>(
     middleware: &RateLimit,
     request: ServiceRequest,
     early_response: EarlyResponse,

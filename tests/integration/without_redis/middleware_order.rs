@@ -3,9 +3,9 @@
 
 use actix_rateguard::{Limit, RateGuard, RateLimit, UserId, rate_limit};
 use actix_web::{
-    App, Error, HttpMessage,
+    App, Error, HttpMessage, HttpRequest,
     body::MessageBody,
-    dev::{ServiceRequest, ServiceResponse},
+    dev::{Service, ServiceRequest, ServiceResponse},
     error::ErrorUnauthorized,
     get,
     http::StatusCode,
@@ -172,4 +172,24 @@ async fn outer_normalize_path_changes_the_path_that_skip_reads() {
     let inner = init_service(inner.wrap(limit("order-as-sent"))).await;
     assert_eq!(statuses(&inner, 1, "/health/", 3).await, [200, 429, 429]);
     assert_eq!(statuses(&inner, 1, "/health", 3).await, [200, 200, 200]);
+}
+
+tokio::task_local! {
+    static TENANT: &'static str;
+}
+
+#[actix_web::test]
+async fn key_function_reads_task_local_value_of_an_outer_middleware() {
+    let guard = RateGuard::in_memory();
+    let tenant = |_: &HttpRequest| TENANT.try_with(|tenant| (*tenant).to_owned()).ok();
+    let limit = Limit::new("1/minute").key(tenant).missing_key("deny").name("order-task-local");
+    let app = init_service(
+        App::new()
+            .route("/", web::get().to(async || TENANT.get()))
+            .wrap(RateLimit::new(&guard, limit))
+            // The value exists only while the returned future is polled, and not during the call.
+            .wrap_fn(|request, service| TENANT.scope("tenant", service.call(request))),
+    )
+    .await;
+    assert_eq!(statuses(&app, 1, "/", 2).await, [200, 429]);
 }
