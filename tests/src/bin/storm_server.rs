@@ -38,6 +38,7 @@ use rateguard_tests::storm::{
     history::{Bucket, DecisionSource, Part, Record, Request, StoreCall, StoreReply},
     limits::{BANS, CLIENT, COST, FREE, LIMITS, PAGES, Page, SERVERS, policy_index},
     now,
+    storm_server::WORKERS,
 };
 
 #[actix_web::main]
@@ -105,7 +106,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     });
     // The timeouts are long, because a client on a slow machine may pause for longer than the default timeouts allow.
     let server = server.keep_alive(TIMEOUT).client_request_timeout(TIMEOUT);
-    let server = server.workers(2).bind(("127.0.0.1", 0))?;
+    let server = server.workers(WORKERS).bind(("127.0.0.1", 0))?;
     println!("{}", server.addrs().first().ok_or("no address")?.port());
     let running = server.run();
     let handle = running.handle();

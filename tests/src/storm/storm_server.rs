@@ -14,6 +14,9 @@ use super::{
     load::Connection,
 };
 
+/// The number of workers of an application server.
+pub const WORKERS: usize = 2;
+
 /// A running process of an application server.
 #[derive(Debug)]
 pub struct StormServer {
