@@ -1,6 +1,7 @@
 //! The future of the middleware's response.
 
 use std::{
+    ops::ControlFlow,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
@@ -76,19 +77,21 @@ impl<S, B> State<S, B>
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
 {
-    /// Returns the state in which the inner service runs. If the request is rejected, returns the response as an error.
+    /// Returns the state in which the inner service runs. If the request is rejected, breaks with the response.
     fn after_checks(
         (request, result): CheckedRequest,
         middleware: &Rc<RateLimit>,
         service: &Rc<S>,
-    ) -> Result<Self, ServiceResponse<EitherBody<B>>> {
+    ) -> ControlFlow<ServiceResponse<EitherBody<B>>, Self> {
         match result {
-            Ok(admission) => Ok(Self::Handler {
+            Ok(admission) => ControlFlow::Continue(Self::Handler {
                 future: service.call(request),
                 middleware: Rc::clone(middleware),
                 admission: Some(admission),
             }),
-            Err(early_response) => Err(rejected(middleware, request, early_response)),
+            Err(early_response) => {
+                ControlFlow::Break(rejected(middleware, request, early_response))
+            }
         }
     }
 }
@@ -110,7 +113,7 @@ where
                         RequestChecks::Complete(checked) => {
                             State::<S, B>::after_checks(checked, middleware, service)
                         }
-                        RequestChecks::Pending(checks) => Ok(State::Check {
+                        RequestChecks::Pending(checks) => ControlFlow::Continue(State::Check {
                             checks,
                             middleware: Rc::clone(middleware),
                             service: Rc::clone(service),
@@ -127,11 +130,12 @@ where
                     match result {
                         Ok(response) if !admission.needs_settlement() => {
                             let response = response.map_into_left_body();
-                            Err(with_limit_headers(middleware, response))
+                            ControlFlow::Break(with_limit_headers(middleware, response))
                         }
                         result => {
                             let settlement = settle(Rc::clone(middleware), admission, result);
-                            Ok(State::Settlement { settlement: Box::pin(settlement) })
+                            let settlement = Box::pin(settlement);
+                            ControlFlow::Continue(State::Settlement { settlement })
                         }
                     }
                 }
@@ -140,8 +144,8 @@ where
                 }
             };
             match next {
-                Ok(next) => state.set(next),
-                Err(response) => return Poll::Ready(Ok(response)),
+                ControlFlow::Continue(next) => state.set(next),
+                ControlFlow::Break(response) => return Poll::Ready(Ok(response)),
             }
         }
     }

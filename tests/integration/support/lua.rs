@@ -103,8 +103,11 @@ impl<'a> Script<'a> {
             !matches!(operation, Operation::Refund | Operation::Reset)
         };
         let needs_flag = quotas.len() > 1 || !requests.iter().all(is_plain);
-        let (encoding, flag) =
-            if needs_flag || self.batches % 2 == 0 { ("numbers", "mixed") } else { ("bytes", "") };
+        let (encoding, flag) = if needs_flag || self.batches.is_multiple_of(2) {
+            ("numbers", "mixed")
+        } else {
+            ("bytes", "")
+        };
         self.batches += 1;
         command.arg("process").arg(first).arg(encoding).arg(flag).arg(quotas.len());
         for quota in &quotas {
