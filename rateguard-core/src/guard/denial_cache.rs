@@ -170,9 +170,13 @@ pub(super) struct PendingInsert<'a> {
 }
 
 impl PendingInsert<'_> {
-    /// Stores the verdict in the cache if the verdict is a denial.
+    /// Stores the verdict in the cache if the verdict is a denial. A denial of a limit on the requests in progress is not
+    /// stored, because a permit can be free at any moment, and no process is told when another one releases it.
     pub(super) fn insert(self, verdict: &Verdict) {
-        if verdict.is_allowed() {
+        let lacks_permit = |(request, status): (&BucketRequest<'_>, BucketStatus)| {
+            request.quota.algorithm().has_permits() && status.retry_after != Some(Duration::ZERO)
+        };
+        if verdict.is_allowed() || self.requests.iter().zip(verdict.statuses()).any(lacks_permit) {
             return;
         }
         let statuses: SmallVec<[BucketStatus; 1]> = verdict.statuses().collect();

@@ -1,6 +1,7 @@
 //! The guard checks keys against policies in a store. Every check has a deadline. If the store fails, a failure mode
 //! decides on the request.
 
+mod acquire;
 mod admin;
 pub(crate) mod bounds;
 mod breaker;
@@ -25,6 +26,11 @@ mod manual_ban;
 mod multi_key;
 mod name_conflict;
 mod name_registry;
+mod permit;
+mod permit_hold;
+mod permit_lease;
+mod permit_registry;
+mod permit_renewal;
 mod policies;
 mod policy_set;
 mod rate_guard;
@@ -54,6 +60,8 @@ pub use self::{
     manual_ban::BanError,
     name_conflict::NameConflict,
     name_registry::{LimitOrigin, NameRegistration, conflict_of},
+    permit::{Acquisition, Permit},
+    permit_lease::PermitLease,
     policy_set::{AttributePolicy, NamedPolicy, PolicySet, PolicySetRef, RouteOverrides},
     rate_guard::RateGuard,
     request::Request,

@@ -14,7 +14,8 @@ impl RateGuard {
     /// worker has stopped.
     ///
     /// This method waits for the checks in progress, at most for one [deadline](crate::RateGuardBuilder::deadline). The
-    /// method then closes the connections to the store, and the guard stops reading the policies file.
+    /// method then releases the [permits](crate::Permit) that this process still holds, which takes at most a second
+    /// deadline. It closes the connections to the store, and the guard stops reading the policies file.
     ///
     /// ```
     /// # use actix_rateguard_core::{Key, Policy, RateGuard, StoreError};
@@ -38,13 +39,14 @@ impl RateGuard {
     ///
     /// # Panics
     ///
-    /// Panics if checks are in progress and there is no Tokio runtime with its timer enabled.
+    /// Panics if checks are in progress or permits are held and there is no Tokio runtime with its timer enabled.
     pub async fn close(&self) {
         self.shared.is_closed.store(true, SeqCst);
         let start = Instant::now();
         while !self.shared.in_flight.is_empty() && start.elapsed() < self.shared.deadline {
             sleep(POLL_INTERVAL).await;
         }
+        self.release_all_permits().await;
         #[cfg(feature = "config")]
         self.stop_watching();
         self.shared.store.close();

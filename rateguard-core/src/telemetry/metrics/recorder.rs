@@ -26,6 +26,8 @@ pub(crate) struct Metrics {
     errors: [OnceLock<LazyHandle<Counter>>; StoreError::ALL.len()],
     /// The histograms of store calls. The index of a histogram is the discriminant of the operation.
     durations: [OnceLock<LazyHandle<Histogram>>; Operation::ALL.len()],
+    permits_renewed: LazyHandle<Counter>,
+    permits_expired: LazyHandle<Counter>,
     gauges: Gauges,
     described: Once,
 }
@@ -39,6 +41,8 @@ impl Metrics {
             series: SeriesTable::new(),
             errors: [const { OnceLock::new() }; StoreError::ALL.len()],
             durations: [const { OnceLock::new() }; Operation::ALL.len()],
+            permits_renewed: LazyHandle::new(&names::PERMITS_RENEWED, Vec::new()),
+            permits_expired: LazyHandle::new(&names::PERMITS_EXPIRED, Vec::new()),
             gauges: Gauges::new(),
             described: Once::new(),
         }
@@ -97,6 +101,16 @@ impl Metrics {
             LazyHandle::new(&names::STORE_ERRORS, vec![label])
         });
         self.describe(errors.with_handle(|errors, _| errors.increment(1)));
+    }
+
+    /// Counts a renewal of a permit.
+    pub(crate) fn record_permit_renewal(&self) {
+        self.describe(self.permits_renewed.with_handle(|renewed, _| renewed.increment(1)));
+    }
+
+    /// Counts a permit whose lease ended before its request.
+    pub(crate) fn record_permit_expiry(&self) {
+        self.describe(self.permits_expired.with_handle(|expired, _| expired.increment(1)));
     }
 
     /// Sets all gauges of the guard to these values.

@@ -1,0 +1,117 @@
+//! The permits of one request. The guard releases them when this value is dropped.
+
+use std::{fmt, sync::Arc, time::Instant};
+
+use smallvec::SmallVec;
+use tokio::runtime::Handle;
+
+use super::{
+    RateGuard,
+    permit_hold::{HoldBucket, PermitHold, PermitPlace},
+    permit_registry::PermitId,
+};
+use crate::store::Operation;
+
+/// The permits of one request. The guard renews them until this value is dropped, and then releases them.
+#[doc(hidden)]
+#[must_use = "the permits are released when it is dropped"]
+pub struct PermitLease {
+    guard: RateGuard,
+    hold: Arc<PermitHold>,
+    /// The number of the permits in the registry. `None` if they have no lease.
+    id: Option<PermitId>,
+    is_released: bool,
+}
+
+impl PermitLease {
+    pub(super) fn new(
+        guard: &RateGuard,
+        buckets: SmallVec<[HoldBucket; 1]>,
+        is_local: bool,
+        sent_at: Instant,
+    ) -> Self {
+        let place = if is_local {
+            PermitPlace::Local
+        } else if guard.has_remote_store() {
+            PermitPlace::Remote
+        } else {
+            PermitPlace::Memory
+        };
+        let hold = Arc::new(PermitHold::new(buckets, place, sent_at));
+        guard.shared.permits.increment_held();
+        let id = (place == PermitPlace::Remote).then(|| guard.add_permit(&hold));
+        Self { guard: guard.clone(), hold, id, is_released: false }
+    }
+
+    /// Returns whether the permits are still valid.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        !self.is_released && self.hold.is_valid()
+    }
+
+    /// Releases the permits, and waits until the store has released them.
+    pub async fn release(mut self) {
+        if let Some(release) = self.start_release() {
+            // If this future is dropped before the store has the request, the drop of `self` sends it.
+            release.await;
+            self.is_released = true;
+        }
+    }
+
+    /// Releases the permits that are in the memory of this process, and stops the renewal. Returns the future that
+    /// releases the permits in a remote store. `None` if there is nothing more to do.
+    fn start_release(&mut self) -> Option<impl Future<Output = ()> + Send + 'static> {
+        let shared = &self.guard.shared;
+        if let Some(id) = self.id.take() {
+            shared.permits.remove(id);
+            shared.local.mirror_undo(Operation::Refund, &self.hold.mirrored_requests());
+            if !self.hold.is_valid() {
+                self.guard.record_expiry(&self.hold);
+            }
+        }
+        match self.hold.place {
+            PermitPlace::Memory => {
+                // This store replies immediately.
+                let requests = self.hold.requests();
+                let _ = shared.store.apply(Operation::Refund, &requests);
+            }
+            PermitPlace::Local => {
+                shared.local.apply(Operation::Refund, &self.hold.requests());
+            }
+            PermitPlace::Remote => {
+                let (guard, hold) = (self.guard.clone(), Arc::clone(&self.hold));
+                return Some(async move {
+                    let (requests, deadline) = (hold.requests(), guard.shared.deadline);
+                    let release = guard.run_operation(Operation::Refund, &requests, deadline);
+                    if let Err(cause) = release.await {
+                        // The permits come back at the end of their lease, because they are no longer renewed.
+                        guard.record_store_error(cause);
+                    }
+                });
+            }
+        }
+        self.is_released = true;
+        None
+    }
+}
+
+impl Drop for PermitLease {
+    fn drop(&mut self) {
+        if !self.is_released
+            && let Some(release) = self.start_release()
+        {
+            // In the runtime of an actix-web worker, the release shares a batch with the checks of this worker.
+            match Handle::try_current() {
+                Ok(runtime) => drop(runtime.spawn(release)),
+                Err(_) => self.guard.shared.permits.run(release),
+            }
+        }
+        self.guard.shared.permits.decrement_held();
+    }
+}
+
+impl fmt::Debug for PermitLease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PermitLease").field("is_valid", &self.is_valid()).finish_non_exhaustive()
+    }
+}
