@@ -97,8 +97,8 @@ function algorithms.concurrency()
 
   function concurrency.add(bucket, permits, id)
     local additions = bucket.additions
-    local length = #additions
-    additions[length + 1], additions[length + 2] = id, permits
+    local count = #additions
+    additions[count + 1], additions[count + 2] = id, permits
   end
 
   function concurrency.save(bucket)
@@ -118,8 +118,9 @@ function algorithms.concurrency()
   end
 
   function concurrency.refund(bucket, permits, holder)
+    local key = bucket.key
     each_permit_chunk(bucket.quota, holder, permits, function(names)
-      call('ZREM', bucket.key, unpack(names))
+      call('ZREM', key, unpack(names))
     end)
   end
 

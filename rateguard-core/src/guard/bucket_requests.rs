@@ -83,9 +83,6 @@ impl Request<'_> {
             let (name, quotas) = requested.policy.quotas_of_variant(requested.variant);
             for (index, quota) in quotas.iter().enumerate() {
                 let has_permits = quota.algorithm().has_permits();
-                if has_permits && !requested.applies_permits(operation) {
-                    continue;
-                }
                 let bucket = |index| Bucket::new(name.as_str(), index, &requested.key);
                 let is_same = |earlier: &LimitBucket<'_>| {
                     earlier.request.bucket == bucket(index) && earlier.request.quota == *quota
@@ -94,7 +91,7 @@ impl Request<'_> {
                     // The request contains this policy with this key twice, so one bucket request gets the sum of
                     // both costs. A request holds one permit, whatever its cost is.
                     earlier.request.cost = match has_permits {
-                        true => earlier.request.cost.max(requested.cost.min(1)),
+                        true => earlier.request.cost.max(requested.permits(operation)),
                         false => earlier.request.cost.saturating_add(requested.cost),
                     };
                     earlier.limit = limit;
@@ -109,7 +106,7 @@ impl Request<'_> {
                 let index = (index..).find(is_free).unwrap_or(index);
                 let mut request = BucketRequest::new(bucket(index), *quota, requested.cost);
                 if has_permits {
-                    request.cost = requested.cost.min(1);
+                    request.cost = requested.permits(operation);
                     request.check_only = requested.permit_use == PermitUse::RequireRoom;
                     request.without_lease = !self.guard().has_remote_store();
                 }
@@ -121,15 +118,10 @@ impl Request<'_> {
 }
 
 impl RequestedLimit<'_> {
-    /// Returns whether the quota for requests in progress is part of this operation. A debit is for units that the client
-    /// has already used, so it takes no permit.
-    fn applies_permits(&self, operation: Operation) -> bool {
-        match operation {
-            Operation::Reset => true,
-            Operation::Debit => false,
-            Operation::Check | Operation::Peek | Operation::Refund | Operation::Renew => {
-                self.permit_use != PermitUse::Ignore
-            }
-        }
+    /// Returns the number of permits that the operation takes from a quota for requests in progress. A request holds one
+    /// permit, whatever its cost is. A debit is for units that the client has already used, so it takes no permit.
+    fn permits(&self, operation: Operation) -> u32 {
+        let takes_none = self.permit_use == PermitUse::Ignore || operation == Operation::Debit;
+        if takes_none { 0 } else { self.cost.min(1) }
     }
 }

@@ -61,7 +61,7 @@ pub use self::{
     name_conflict::NameConflict,
     name_registry::{LimitOrigin, NameRegistration, conflict_of},
     permit::{Acquisition, Permit},
-    permit_lease::PermitLease,
+    permit_lease::{PermitLease, PermitWatch},
     policy_set::{AttributePolicy, NamedPolicy, PolicySet, PolicySetRef, RouteOverrides},
     rate_guard::RateGuard,
     request::Request,

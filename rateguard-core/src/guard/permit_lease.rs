@@ -12,6 +12,19 @@ use super::{
 };
 use crate::store::Operation;
 
+/// Shows whether the permits of a request are still valid. It does not hold the permits.
+#[doc(hidden)]
+#[derive(Clone)]
+pub struct PermitWatch(Arc<PermitHold>);
+
+impl PermitWatch {
+    /// Returns whether the permits are still valid.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        self.0.is_valid()
+    }
+}
+
 /// The permits of one request. The guard renews them until this value is dropped, and then releases them.
 #[doc(hidden)]
 #[must_use = "the permits are released when it is dropped"]
@@ -49,6 +62,12 @@ impl PermitLease {
         !self.is_released && self.hold.is_valid()
     }
 
+    /// Returns a value that shows whether the permits are still valid.
+    #[must_use]
+    pub fn watch(&self) -> PermitWatch {
+        PermitWatch(Arc::clone(&self.hold))
+    }
+
     /// Releases the permits, and waits until the store has released them.
     pub async fn release(mut self) {
         if let Some(release) = self.start_release() {
@@ -68,6 +87,7 @@ impl PermitLease {
             if !self.hold.is_valid() {
                 self.guard.record_expiry(&self.hold);
             }
+            self.hold.expire();
         }
         match self.hold.place {
             PermitPlace::Memory => {
@@ -90,6 +110,8 @@ impl PermitLease {
                 });
             }
         }
+        // The permits have no lease that could end, so this marks them as released for everyone who watches them.
+        self.hold.expire();
         self.is_released = true;
         None
     }

@@ -24,7 +24,7 @@ pub(super) enum PermitUse {
     RequireRoom,
     /// The request takes a permit, and holds it.
     Take,
-    /// The quota does not apply to the request, because the caller already holds a permit of it.
+    /// The request needs no permit, because the caller already holds one.
     Ignore,
 }
 
