@@ -64,13 +64,19 @@ impl PermitSet {
     /// Returns the time until `permits` more permits fit if no lease is renewed, or `None` if they never fit. A permit
     /// that never expires counts as renewed now. Call [`settle`](Self::settle) first.
     pub(crate) fn wait_for(&self, quota: Quota, now: Micros, permits: u32) -> Option<Micros> {
-        if permits > quota.max_cost() {
-            return None;
+        match permits {
+            0 => Some(0),
+            _ if permits > quota.max_cost() => None,
+            _ => Some(self.wait_for_any(quota, now, permits)),
         }
+    }
+
+    /// Does the same as [`wait_for`](Self::wait_for), but for a number of permits that can be above the maximum cost.
+    fn wait_for_any(&self, quota: Quota, now: Micros, permits: u32) -> Micros {
         let sum = self.used + u64::from(permits);
         let mut excess = sum.saturating_sub(quota.capacity().into());
-        if permits == 0 || excess == 0 {
-            return Some(0);
+        if excess == 0 {
+            return 0;
         }
         let mut wait = micros(quota);
         for ((expiry, _), permits) in &self.by_expiry {
@@ -80,7 +86,7 @@ impl PermitSet {
                 break;
             }
         }
-        Some(wait)
+        wait
     }
 
     /// Takes permits, even if there is no room. `expires` is false for permits that stay taken until their release.
@@ -135,8 +141,7 @@ impl PermitSet {
         let remaining = quota.capacity().saturating_sub(self.used());
         let reset = match self.used {
             0 => 0,
-            // The next permit can be above the maximum cost, but there is always a lease that ends first.
-            _ => self.wait_for(quota, now, remaining.min(quota.max_cost() - 1) + 1).unwrap_or(0),
+            _ => self.wait_for_any(quota, now, remaining + 1),
         };
         BucketStatus {
             remaining,

@@ -27,6 +27,8 @@ impl RateGuard {
             redis_connections: store.connections(),
             permits_held: permits.held(),
             permits_waiting: permits.waiting(),
+            permits_renewed: permits.take_renewed(),
+            permits_expired: permits.take_expired(),
             open_breakers: servers.used().filter(|server| server.breaker.is_open()).count(),
         });
     }

@@ -5,7 +5,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Instant,
 };
@@ -22,6 +22,10 @@ pub(super) struct PermitRegistry {
     held: AtomicUsize,
     /// The number of requests that wait for permits.
     waiting: AtomicUsize,
+    /// The number of renewals and of expired permits since the metrics were last updated. The thread that renews permits
+    /// may have no recorder for metrics, so it only counts.
+    renewed: AtomicU64,
+    expired: AtomicU64,
 }
 
 #[derive(Default)]
@@ -125,6 +129,28 @@ impl PermitRegistry {
     /// Decrements the number of requests that hold permits.
     pub(super) fn decrement_held(&self) {
         self.held.fetch_sub(1, Relaxed);
+    }
+
+    /// Counts a renewal.
+    pub(super) fn count_renewed(&self) {
+        self.renewed.fetch_add(1, Relaxed);
+    }
+
+    /// Counts permits that have expired.
+    pub(super) fn count_expired(&self) {
+        self.expired.fetch_add(1, Relaxed);
+    }
+
+    /// Returns the number of renewals since the last call.
+    #[cfg_attr(not(feature = "metrics"), allow(dead_code, reason = "only the gauges read it"))]
+    pub(super) fn take_renewed(&self) -> u64 {
+        self.renewed.swap(0, Relaxed)
+    }
+
+    /// Returns the number of permits that have expired since the last call.
+    #[cfg_attr(not(feature = "metrics"), allow(dead_code, reason = "only the gauges read it"))]
+    pub(super) fn take_expired(&self) -> u64 {
+        self.expired.swap(0, Relaxed)
     }
 
     /// The number of requests that hold permits, in any store.

@@ -56,7 +56,7 @@ impl RateGuard {
             Ok(verdict) => {
                 let is_held = verdict.is_allowed() && hold.renewed(sent_at);
                 if is_held {
-                    self.shared.metrics.record_permit_renewal();
+                    self.shared.permits.count_renewed();
                 }
                 is_held
             }
@@ -77,7 +77,7 @@ impl RateGuard {
         if !hold.expire() {
             return;
         }
-        self.shared.metrics.record_permit_expiry();
+        self.shared.permits.count_expired();
         static LOG: ThrottledLog = ThrottledLog::new();
         if let Some(expired) = LOG.try_emit() {
             let policy = hold.buckets.first().map_or("", |bucket| bucket.name.as_str());

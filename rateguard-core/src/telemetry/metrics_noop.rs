@@ -32,8 +32,4 @@ impl Metrics {
     pub(crate) fn record_store_call(&self, _: Operation, _: Duration) {}
 
     pub(crate) fn record_store_error(&self, _: StoreError) {}
-
-    pub(crate) fn record_permit_renewal(&self) {}
-
-    pub(crate) fn record_permit_expiry(&self) {}
 }

@@ -23,6 +23,10 @@ pub(crate) struct GaugeValues {
     pub(crate) open_breakers: usize,
     pub(crate) permits_held: usize,
     pub(crate) permits_waiting: usize,
+    /// The number of renewals of permits since the last update.
+    pub(crate) permits_renewed: u64,
+    /// The number of permits that have expired since the last update.
+    pub(crate) permits_expired: u64,
 }
 
 pub(super) struct Gauges {

@@ -103,19 +103,15 @@ impl Metrics {
         self.describe(errors.with_handle(|errors, _| errors.increment(1)));
     }
 
-    /// Counts a renewal of a permit.
-    pub(crate) fn record_permit_renewal(&self) {
-        self.describe(self.permits_renewed.with_handle(|renewed, _| renewed.increment(1)));
-    }
-
-    /// Counts a permit whose lease ended before its request.
-    pub(crate) fn record_permit_expiry(&self) {
-        self.describe(self.permits_expired.with_handle(|expired, _| expired.increment(1)));
-    }
-
-    /// Sets all gauges of the guard to these values.
+    /// Sets all gauges of the guard to these values, and adds to the counters that are not updated by the checks.
     pub(crate) fn update(&self, values: GaugeValues) {
         self.series.iter().for_each(QuotaSeries::publish_quota);
+        for (counter, count) in [
+            (&self.permits_renewed, values.permits_renewed),
+            (&self.permits_expired, values.permits_expired),
+        ] {
+            self.describe(counter.with_handle(|counter, _| counter.increment(count)));
+        }
         self.describe(self.gauges.update(&values));
     }
 
