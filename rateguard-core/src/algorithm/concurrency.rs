@@ -124,7 +124,7 @@ impl PermitSet {
     pub(crate) fn is_held(&self, count: u32, id: HolderId) -> bool {
         let expiry = self.expiries.get(&id);
         let permits = expiry.and_then(|expiry| self.by_expiry.get(&(*expiry, id)));
-        permits.is_some_and(|permits| permits.count >= count)
+        permits.map_or(0, |permits| permits.count) >= count
     }
 
     /// Renews the lease of this holder: the new lease starts now. Does nothing if the holder has no permit.

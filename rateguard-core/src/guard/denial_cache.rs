@@ -123,13 +123,15 @@ impl DenialCache {
     }
 
     /// Prepares the removal of the cached denials for these buckets. The denials are removed when the returned value
-    /// is dropped. Returns `None` if the cache is disabled, or if the operation is a peek, which changes no bucket.
+    /// is dropped. Returns `None` if the cache is disabled, or if the operation makes no room: a peek, which changes no
+    /// bucket, or a renewal.
     pub(super) fn invalidation<'a>(
         &'a self,
         operation: Operation,
         requests: &'a [BucketRequest<'a>],
     ) -> Option<Invalidation<'a>> {
-        let is_needed = !self.max_ttl.is_zero() && operation != Operation::Peek;
+        let makes_no_room = matches!(operation, Operation::Peek | Operation::Renew);
+        let is_needed = !self.max_ttl.is_zero() && !makes_no_room;
         // A check that has no result, because it failed or was dropped, may have taken units, but cannot have made
         // room. So the cached denials stay valid.
         let invalidates = operation != Operation::Check;

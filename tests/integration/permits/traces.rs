@@ -130,17 +130,31 @@ fn apply(store: &MemoryStore, operation: Operation, requests: &[BucketRequest<'_
 /// Returns the first difference between the script and the store in memory.
 pub fn difference(source: &str) -> Option<String> {
     let server = RedisServer::start();
-    let mut client = server.client();
+    let (mut client, mut other) = (server.client(), server.client());
     let source = with_test_clock(source);
     let seed = seed();
     (0..ROUNDS).find_map(|round| {
         let mut random = SmallRng::seed_from_u64(seed.wrapping_add(round as u64));
-        let mut script = Script::new(&mut client, &source, format!("round-{round}"));
+        let prefix = format!("round-{round}");
+        let mut script = Script::new(&mut client, &source, prefix.clone());
         let clock = TestClock(Arc::new(AtomicU64::new(START)));
         let memory = MemoryStore::new().clock(clock.clone());
-        let found = trace(&mut random, &mut script, &memory, &clock);
+        let found = trace(&mut random, &mut script, &memory, &clock, &mut |now| {
+            remove_expired(&mut other, &prefix, now);
+        });
         found.map(|found| format!("RATEGUARD_SEED={seed}, round {round}: {found}"))
     })
+}
+
+/// Removes the permits that have expired. The script removes them only when a request takes a permit. So if the clock is
+/// set back before, they count again until they expire a second time. The store in memory forgets them immediately.
+fn remove_expired(client: &mut redis::Connection, prefix: &str, now: u64) {
+    let pattern = format!("{prefix}:*{{permits}}");
+    let names: Vec<String> = redis::cmd("KEYS").arg(pattern).query(client).unwrap();
+    for name in names {
+        let mut command = redis::cmd("ZREMRANGEBYSCORE");
+        command.arg(name).arg("-inf").arg(now).query::<()>(client).unwrap();
+    }
 }
 
 fn trace(
@@ -148,23 +162,25 @@ fn trace(
     script: &mut Script<'_>,
     memory: &MemoryStore,
     clock: &TestClock,
+    remove_expired: &mut dyn FnMut(u64),
 ) -> Option<String> {
     let keys = [Key::from("one"), Key::from("other")];
     let mut history: Vec<Receipts> = Vec::new();
     let mut wait = Duration::from_millis(100);
     for number in 0..STEPS {
         let now = clock.0.load(SeqCst);
-        clock.0.store(
-            match random.random_range(0..8) {
-                0 => now + random.random_range(0..1_500_000),
-                1 => now + wait.as_micros() as u64,
-                2 => now + (wait.as_micros() as u64).saturating_sub(1),
-                3 => now.saturating_sub(random.random_range(0..8_000_000)).max(START / 2),
-                4 => now + random.random_range(0..300_000),
-                _ => now,
-            },
-            SeqCst,
-        );
+        let next = match random.random_range(0..8) {
+            0 => now + random.random_range(0..1_500_000),
+            1 => now + wait.as_micros() as u64,
+            2 => now + (wait.as_micros() as u64).saturating_sub(1),
+            3 => now.saturating_sub(random.random_range(0..8_000_000)).max(START / 2),
+            4 => now + random.random_range(0..300_000),
+            _ => now,
+        };
+        if next < now {
+            remove_expired(now);
+        }
+        clock.0.store(next, SeqCst);
         let steps: Vec<Step> =
             (0..random.random_range(1..5)).map(|_| random_step(random, &history)).collect();
         let of_script: Vec<_> = steps
@@ -225,14 +241,18 @@ pub fn keeps_keys(source: &str) -> bool {
         verdict.receipts().next().unwrap()
     };
     let (short, long) = (50_000..70_000, 3_500_000..3_700_000);
+    let mut third = server.client();
+    let mut shorten = || redis::cmd("EXPIRE").arg(&name).arg(10).query::<()>(&mut third).unwrap();
     let first = call(Operation::Check, "60s", Receipt::default());
     let mut is_long_enough = short.contains(&lifetime());
+    shorten();
+    call(Operation::Renew, "60s", first);
+    is_long_enough &= short.contains(&lifetime());
     call(Operation::Check, "1h", Receipt::default());
     is_long_enough &= long.contains(&lifetime());
     call(Operation::Check, "60s", Receipt::default());
     is_long_enough &= long.contains(&lifetime());
-    let mut third = server.client();
-    redis::cmd("EXPIRE").arg(&name).arg(10).query::<()>(&mut third).unwrap();
+    shorten();
     call(Operation::Renew, "60s", first);
     is_long_enough & long.contains(&lifetime())
 }

@@ -245,7 +245,7 @@ impl Shard {
         now: Micros,
     ) {
         let (quota, [_, holder, _]) = (request.quota, request.receipt.words());
-        if quota.algorithm().has_permits() {
+        if quota.algorithm().has_permits() && request.cost > 0 {
             self.permits
                 .with_permits(location.id, quota, now, |permits| permits.renew(quota, now, holder));
         }
