@@ -113,6 +113,7 @@ function algorithms.concurrency()
         set_expiry(key, names, whole(expiry))
       end)
     end
+    bucket.is_written = true
     call('ZREMRANGEBYSCORE', key, '-inf', whole(now))
     expire_after(key, max(bucket.newest, expiry) - now)
   end
