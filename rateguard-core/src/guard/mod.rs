@@ -30,6 +30,7 @@ mod permit;
 mod permit_hold;
 mod permit_lease;
 mod permit_registry;
+mod permit_release;
 mod permit_renewal;
 mod policies;
 mod policy_set;

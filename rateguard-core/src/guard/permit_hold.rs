@@ -16,6 +16,10 @@ use crate::{
 /// The part of a lease after which the permit is renewed. So two renewals can fail before the permit expires.
 const RENEWALS_PER_LEASE: u32 = 3;
 
+/// The part of a lease that the holder does not use, because the clocks of the process and of the store may run at
+/// slightly different rates.
+const LEASES_PER_MARGIN: u32 = 100;
+
 /// The permits that one request holds, one of each limit on requests in progress.
 pub(super) struct PermitHold {
     pub(super) buckets: SmallVec<[HoldBucket; 1]>,
@@ -75,7 +79,7 @@ impl PermitHold {
             place,
             start: sent_at,
             lease,
-            valid_until: AtomicU64::new(if has_lease { micros(lease) } else { u64::MAX }),
+            valid_until: AtomicU64::new(if has_lease { valid_for(lease) } else { u64::MAX }),
             renew_at: AtomicU64::new(micros(lease / RENEWALS_PER_LEASE)),
         }
     }
@@ -112,7 +116,7 @@ impl PermitHold {
         let sent_at = micros(sent_at.saturating_duration_since(self.start));
         self.renew_at.store(sent_at + micros(self.lease / RENEWALS_PER_LEASE), SeqCst);
         let now = self.elapsed();
-        let renew = |until| (now < until).then_some(sent_at + micros(self.lease));
+        let renew = |until| (now < until).then_some(sent_at + valid_for(self.lease));
         self.valid_until.fetch_update(SeqCst, SeqCst, renew).is_ok()
     }
 
@@ -130,6 +134,11 @@ impl PermitHold {
     fn elapsed(&self) -> u64 {
         micros(self.start.elapsed())
     }
+}
+
+/// Returns the time for which a holder considers its permit valid after it has sent a request for it, in microseconds.
+fn valid_for(lease: Duration) -> u64 {
+    micros(lease - lease / LEASES_PER_MARGIN)
 }
 
 fn micros(duration: Duration) -> u64 {

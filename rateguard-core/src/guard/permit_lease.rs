@@ -9,6 +9,7 @@ use super::{
     RateGuard,
     permit_hold::{HoldBucket, PermitHold, PermitPlace},
     permit_registry::PermitId,
+    permit_release::PermitRelease,
 };
 use crate::store::Operation;
 
@@ -71,61 +72,49 @@ impl PermitLease {
     /// Releases the permits, and waits until the store has released them.
     pub async fn release(mut self) {
         if let Some(release) = self.start_release() {
-            // If this future is dropped before the store has the request, the drop of `self` sends it.
-            release.await;
-            self.is_released = true;
+            release.run().await;
         }
     }
 
-    /// Releases the permits that are in the memory of this process, and stops the renewal. Returns the future that
-    /// releases the permits in a remote store. `None` if there is nothing more to do.
-    fn start_release(&mut self) -> Option<impl Future<Output = ()> + Send + 'static> {
+    /// Releases the permits that are in the memory of this process, and stops the renewal. Returns the release of the
+    /// permits in a remote store. `None` if there is nothing more to do.
+    fn start_release(&mut self) -> Option<PermitRelease> {
+        if std::mem::replace(&mut self.is_released, true) {
+            return None;
+        }
         let shared = &self.guard.shared;
-        if let Some(id) = self.id.take() {
+        if let Some(id) = self.id {
             shared.permits.remove(id);
             shared.local.mirror_undo(Operation::Refund, &self.hold.mirrored_requests());
             if !self.hold.is_valid() {
                 self.guard.record_expiry(&self.hold);
             }
-            self.hold.expire();
         }
+        // From now on, the permits are invalid for everyone who watches them.
+        self.hold.expire();
         match self.hold.place {
             PermitPlace::Memory => {
                 // This store replies immediately.
-                let requests = self.hold.requests();
-                let _ = shared.store.apply(Operation::Refund, &requests);
+                let _ = shared.store.apply(Operation::Refund, &self.hold.requests());
+                None
             }
             PermitPlace::Local => {
                 shared.local.apply(Operation::Refund, &self.hold.requests());
+                None
             }
-            PermitPlace::Remote => {
-                let (guard, hold) = (self.guard.clone(), Arc::clone(&self.hold));
-                return Some(async move {
-                    let (requests, deadline) = (hold.requests(), guard.shared.deadline);
-                    let release = guard.run_operation(Operation::Refund, &requests, deadline);
-                    if let Err(cause) = release.await {
-                        // The permits come back at the end of their lease, because they are no longer renewed.
-                        guard.record_store_error(cause);
-                    }
-                });
-            }
+            PermitPlace::Remote => Some(PermitRelease::new(&self.guard, &self.hold)),
         }
-        // The permits have no lease that could end, so this marks them as released for everyone who watches them.
-        self.hold.expire();
-        self.is_released = true;
-        None
     }
 }
 
 impl Drop for PermitLease {
     fn drop(&mut self) {
-        if !self.is_released
-            && let Some(release) = self.start_release()
-        {
+        if let Some(release) = self.start_release() {
             // In the runtime of an actix-web worker, the release shares a batch with the checks of this worker.
             match Handle::try_current() {
-                Ok(runtime) => drop(runtime.spawn(release)),
-                Err(_) => self.guard.shared.permits.run(release),
+                Ok(runtime) => drop(runtime.spawn(release.run())),
+                // The drop of the release sends it to the thread that renews permits.
+                Err(_) => drop(release),
             }
         }
         self.guard.shared.permits.decrement_held();

@@ -5,7 +5,10 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{
+            AtomicU64, AtomicUsize,
+            Ordering::{Relaxed, SeqCst},
+        },
     },
     time::Instant,
 };
@@ -22,6 +25,8 @@ pub(super) struct PermitRegistry {
     held: AtomicUsize,
     /// The number of requests that wait for permits.
     waiting: AtomicUsize,
+    /// The number of releases that the store has not answered yet.
+    releasing: AtomicUsize,
     /// The number of renewals and of expired permits since the metrics were last updated. The thread that renews permits
     /// may have no recorder for metrics, so it only counts.
     renewed: AtomicU64,
@@ -129,6 +134,21 @@ impl PermitRegistry {
     /// Decrements the number of requests that hold permits.
     pub(super) fn decrement_held(&self) {
         self.held.fetch_sub(1, Relaxed);
+    }
+
+    /// Counts a release that begins.
+    pub(super) fn start_release(&self) {
+        self.releasing.fetch_add(1, SeqCst);
+    }
+
+    /// Counts a release that has ended.
+    pub(super) fn end_release(&self) {
+        self.releasing.fetch_sub(1, SeqCst);
+    }
+
+    /// Returns whether the store has not answered a release yet.
+    pub(super) fn is_releasing(&self) -> bool {
+        self.releasing.load(SeqCst) > 0
     }
 
     /// Counts a renewal.

@@ -4,7 +4,7 @@ use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
-use super::RateGuard;
+use super::{RateGuard, Shared};
 
 /// The interval at which `close` tests whether checks are still in progress.
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
@@ -43,7 +43,11 @@ impl RateGuard {
     pub async fn close(&self) {
         self.shared.is_closed.store(true, SeqCst);
         let start = Instant::now();
-        while !self.shared.in_flight.is_empty() && start.elapsed() < self.shared.deadline {
+        let is_busy = || {
+            let Shared { in_flight, permits, .. } = &*self.shared;
+            !in_flight.is_empty() || permits.is_releasing()
+        };
+        while is_busy() && start.elapsed() < self.shared.deadline {
             sleep(POLL_INTERVAL).await;
         }
         self.release_all_permits().await;

@@ -2,12 +2,15 @@
 
 use std::{
     io::{BufRead, BufReader, Write},
+    net::TcpStream,
     process::{Child, ChildStdout, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-use crate::support::{eventually, redis_server::RedisServer};
+use crate::support::{
+    eventually, process::ExampleServer, redis_server::RedisServer, server::get, wire,
+};
 
 /// A process that holds permits.
 struct PermitWorker {
@@ -96,4 +99,35 @@ fn process_that_was_stopped_past_its_lease_learns_it() {
     assert_eq!(stopped.ask("acquire"), "denied");
     assert_eq!(other.ask("release"), "released");
     assert_eq!(stopped.ask("acquire"), "granted");
+}
+
+/// Sends a request for an export that runs for a long time. The export ends when the returned connection is dropped.
+fn export(server: &ExampleServer) -> TcpStream {
+    let mut stream = wire::connect(server.address());
+    stream.write_all(b"GET /export?seconds=600 HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
+    stream
+}
+
+fn running(server: &ExampleServer) -> usize {
+    let body = get(&server.url("/running")).body;
+    body.split(' ').next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn servers_of_the_example_share_five_exports_and_survive_a_kill() {
+    let redis = RedisServer::start();
+    let url = redis.url();
+    let start = || ExampleServer::start("concurrent_exports", &[("REDIS_URL", &url)]);
+    let (killed, other) = (start(), start());
+    let mut exports: Vec<TcpStream> = (0..3).map(|_| export(&killed)).collect();
+    eventually("three exports run", || (running(&killed) == 3).then_some(()));
+    exports.extend((0..2).map(|_| export(&other)));
+    eventually("two more exports run", || (running(&other) == 2).then_some(()));
+    assert_eq!(get(&other.url("/export?seconds=0")).status, 429);
+    drop(killed);
+    // The permits of the killed server come back after the lease of 10 s.
+    eventually("a permit comes back", || {
+        (get(&other.url("/export?seconds=0")).status == 200).then_some(())
+    });
+    assert_eq!(running(&other), 2);
 }

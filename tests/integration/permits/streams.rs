@@ -33,6 +33,12 @@ async fn stream_chunks(path: web::Path<usize>) -> impl Responder {
     HttpResponse::Ok().streaming(chunks(*path))
 }
 
+#[get("/long")]
+#[rate_limit(concurrent = 1, permit_lease = "1h", key = |_: &HttpRequest| Key::from("k"), name = "permits-long")]
+async fn long() -> impl Responder {
+    HttpResponse::Ok().streaming(chunks(1_000_000))
+}
+
 #[get("/panic")]
 #[rate_limit(concurrent = 1, permit_lease = "1s", key = |_: &HttpRequest| Key::from("k"), name = "permits-panic")]
 async fn panics() -> &'static str {
@@ -64,7 +70,12 @@ async fn fixed() -> &'static str {
 }
 
 fn services(guard: &RateGuard, config: &mut ServiceConfig) {
-    config.app_data(guard.clone()).service(stream_chunks).service(panics).service(chat);
+    config
+        .app_data(guard.clone())
+        .service(stream_chunks)
+        .service(long)
+        .service(panics)
+        .service(chat);
 }
 
 fn start(guard: &RateGuard) -> Server {
@@ -204,4 +215,17 @@ async fn cancelled_handler_releases_its_permit() {
             actix_web::rt::time::sleep(Duration::from_millis(5)).await;
         }
     }
+}
+
+#[test]
+fn stopped_server_gives_back_the_permits_of_interrupted_requests() {
+    let redis = RedisServer::start();
+    let guard = redis.guard("stopped");
+    let server = start(&guard);
+    let other = redis.guard("stopped");
+    let (_stream, status) = open(&server, "/long", "");
+    assert_eq!((status.as_str(), held(&other, "permits-long")), ("HTTP/1.1 200", 1));
+    // The workers drop their tasks. The lease is so long that the permit does not come back by itself.
+    drop(server);
+    released(&other, "permits-long");
 }

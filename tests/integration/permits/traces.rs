@@ -31,7 +31,8 @@ const QUOTAS: [&str; 5] = [
     "5 concurrent lease 3s",
     "4 concurrent lease 60s",
 ];
-const RATE: &str = "20/3s fixed_window";
+// The window does not end during a trace. `traces.rs` tests windows that end.
+const RATE: &str = "60/365d fixed_window";
 const ROUNDS: usize = 40;
 const STEPS: usize = 120;
 

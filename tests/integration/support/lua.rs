@@ -103,7 +103,7 @@ impl<'a> Script<'a> {
         // not need it, and then requests a reply in bytes, because the script decides some of these batches without
         // its general code.
         let is_plain = |(operation, _): &(Operation, &[BucketRequest<'_>])| {
-            !matches!(operation, Operation::Refund | Operation::Reset)
+            !matches!(operation, Operation::Refund | Operation::Renew | Operation::Reset)
         };
         let needs_flag = quotas.len() > 1 || !requests.iter().all(is_plain);
         let (encoding, flag) = if needs_flag || self.batches.is_multiple_of(2) {
