@@ -23,7 +23,7 @@ const LEASES_PER_MARGIN: u32 = 100;
 /// The permits that one request holds, one of each limit on requests in progress.
 pub(super) struct PermitHold {
     pub(super) buckets: SmallVec<[HoldBucket; 1]>,
-    pub(super) place: PermitPlace,
+    pub(super) store: PermitStore,
     /// The time directly before the guard sent the request for the permits. The store took them later, so the lease in
     /// the store ends later than the lease that starts at this time. All other times are microseconds after this time.
     start: Instant,
@@ -38,7 +38,7 @@ pub(super) struct PermitHold {
 
 /// The store that has the permits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum PermitPlace {
+pub(super) enum PermitStore {
     /// The store of the guard, which is in the memory of this process. The permits have no lease.
     Memory,
     /// The memory in which this process decided, because the store did not answer. The permits have no lease.
@@ -69,14 +69,14 @@ impl HoldBucket {
 impl PermitHold {
     pub(super) fn new(
         buckets: SmallVec<[HoldBucket; 1]>,
-        place: PermitPlace,
+        store: PermitStore,
         sent_at: Instant,
     ) -> Self {
         let lease = buckets.iter().map(|it| it.quota.window()).min().unwrap_or_default();
-        let has_lease = place == PermitPlace::Remote;
+        let has_lease = store == PermitStore::Remote;
         Self {
             buckets,
-            place,
+            store,
             start: sent_at,
             lease,
             valid_until: AtomicU64::new(if has_lease { valid_for(lease) } else { u64::MAX }),
@@ -150,7 +150,7 @@ mod tests {
     use super::*;
     use crate::Policy;
 
-    fn hold(lease: &str, place: PermitPlace, age: Duration) -> PermitHold {
+    fn hold(lease: &str, store: PermitStore, age: Duration) -> PermitHold {
         let policy = Policy::new("p", "5/minute").unwrap();
         let bucket = HoldBucket {
             name: policy.shared_name().clone(),
@@ -161,25 +161,25 @@ mod tests {
             mirrored: None,
         };
         let sent_at = Instant::now().checked_sub(age).unwrap();
-        PermitHold::new([bucket].into_iter().collect(), place, sent_at)
+        PermitHold::new([bucket].into_iter().collect(), store, sent_at)
     }
 
     const MINUTE: Duration = Duration::from_secs(60);
 
     #[test]
     fn lease_counts_from_the_time_before_the_request_was_sent() {
-        assert!(hold("2m", PermitPlace::Remote, MINUTE).is_valid());
-        assert!(!hold("1m", PermitPlace::Remote, MINUTE).is_valid());
-        assert!(hold("1m", PermitPlace::Memory, MINUTE).is_valid());
+        assert!(hold("2m", PermitStore::Remote, MINUTE).is_valid());
+        assert!(!hold("1m", PermitStore::Remote, MINUTE).is_valid());
+        assert!(hold("1m", PermitStore::Memory, MINUTE).is_valid());
     }
 
     #[test]
     fn renewal_after_the_end_of_the_lease_revives_nothing() {
-        let valid = hold("2m", PermitPlace::Remote, MINUTE);
+        let valid = hold("2m", PermitStore::Remote, MINUTE);
         assert!(valid.is_due(Instant::now()));
         assert!(valid.renewed(Instant::now()) && valid.is_valid());
         assert!(!valid.is_due(Instant::now()));
-        let late = hold("1m", PermitPlace::Remote, MINUTE);
+        let late = hold("1m", PermitStore::Remote, MINUTE);
         assert!(!late.renewed(Instant::now()) && !late.is_valid());
         assert!(late.expire() && !late.expire());
         assert!(!late.renewed(Instant::now()));

@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 
 use super::{
     RateGuard,
-    permit_hold::{HoldBucket, PermitHold, PermitPlace},
+    permit_hold::{HoldBucket, PermitHold, PermitStore},
     permit_registry::PermitId,
     permit_release::PermitRelease,
 };
@@ -44,16 +44,16 @@ impl PermitLease {
         is_local: bool,
         sent_at: Instant,
     ) -> Self {
-        let place = if is_local {
-            PermitPlace::Local
+        let store = if is_local {
+            PermitStore::Local
         } else if guard.has_remote_store() {
-            PermitPlace::Remote
+            PermitStore::Remote
         } else {
-            PermitPlace::Memory
+            PermitStore::Memory
         };
-        let hold = Arc::new(PermitHold::new(buckets, place, sent_at));
+        let hold = Arc::new(PermitHold::new(buckets, store, sent_at));
         guard.shared.permits.increment_held();
-        let id = (place == PermitPlace::Remote).then(|| guard.add_permit(&hold));
+        let id = (store == PermitStore::Remote).then(|| guard.add_permit(&hold));
         Self { guard: guard.clone(), hold, id, is_released: false }
     }
 
@@ -92,17 +92,17 @@ impl PermitLease {
         }
         // From now on, the permits are invalid for everyone who watches them.
         self.hold.expire();
-        match self.hold.place {
-            PermitPlace::Memory => {
+        match self.hold.store {
+            PermitStore::Memory => {
                 // This store replies immediately.
                 let _ = shared.store.apply(Operation::Refund, &self.hold.requests());
                 None
             }
-            PermitPlace::Local => {
+            PermitStore::Local => {
                 shared.local.apply(Operation::Refund, &self.hold.requests());
                 None
             }
-            PermitPlace::Remote => Some(PermitRelease::new(&self.guard, &self.hold)),
+            PermitStore::Remote => Some(PermitRelease::new(&self.guard, &self.hold)),
         }
     }
 }

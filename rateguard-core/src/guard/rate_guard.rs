@@ -12,9 +12,9 @@ use std::{
 use super::{
     Failures, HttpSettings, NameConflict, NameRegistration, NameRegistry, PolicySetRef,
     ThrottledLog,
-    concurrency_limit::InFlight,
     denial_cache::DenialCache,
     failure_log::{FailureCounters, server_suffix},
+    in_flight::InFlight,
     local_fallback::LocalFallback,
     permit_registry::PermitRegistry,
     policies::Policies,
