@@ -148,7 +148,8 @@ pub fn difference(source: &str) -> Option<String> {
 }
 
 /// Removes the permits that have expired. The script removes them only when a request takes a permit. So if the clock is
-/// set back before, they count again until they expire a second time. The store in memory forgets them immediately.
+/// set back before, they count again until they expire a second time. The store in memory forgets them at the next
+/// request for their key.
 fn remove_expired(client: &mut redis::Connection, prefix: &str, now: u64) {
     let pattern = format!("{prefix}:*{{permits}}");
     let names: Vec<String> = redis::cmd("KEYS").arg(pattern).query(client).unwrap();
@@ -180,6 +181,11 @@ fn trace(
         };
         if next < now {
             remove_expired(now);
+            let quota = QUOTAS[QUOTAS.len() - 1].parse().unwrap();
+            for key in &keys {
+                let bucket = Bucket::new("permits", 0, key);
+                apply(memory, Operation::Peek, &[BucketRequest::new(bucket, quota, 1)]);
+            }
         }
         clock.0.store(next, SeqCst);
         let steps: Vec<Step> =
