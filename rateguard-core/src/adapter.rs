@@ -11,8 +11,8 @@ pub use crate::{
     },
     guard::{
         AttributePolicy, HttpSettings, LimitOrigin, MAX_RETRY_JITTER, NameRegistration,
-        NamedPolicy, PolicySet, PolicySetRef, RouteOverrides, ShadowHolds, ThrottledLog,
-        conflict_of,
+        NamedPolicy, PermitLease, PermitWatch, PolicySet, PolicySetRef, RouteOverrides,
+        ShadowHolds, ThrottledLog, conflict_of,
     },
     key::{KeyRecipe, KeyRecipes, KeySecret},
     policy::{PLACEHOLDER_QUOTA, PolicyName},

@@ -82,7 +82,16 @@ impl Decision {
     /// request with this cost is always denied, so a client should not repeat the request.
     #[must_use]
     pub fn is_too_costly(&self) -> bool {
-        !self.allowed && self.statuses.iter().any(|status| status.retry_after().is_none())
+        let never_fits =
+            |status: &QuotaStatus| status.retry_after().is_none() && !status.lacks_permit();
+        !self.allowed && self.statuses.iter().any(never_fits)
+    }
+
+    /// Returns whether the request was denied because too many requests of the key are in progress, and all permits of a
+    /// quota such as `5 concurrent` are held. A quota for a rate can also have no room for the request.
+    #[must_use]
+    pub fn is_denied_by_concurrency(&self) -> bool {
+        !self.allowed && self.statuses.iter().any(QuotaStatus::lacks_permit)
     }
 
     /// Returns whether this process made the decision in memory because the store did not answer
@@ -178,8 +187,9 @@ impl Decision {
 
     /// Returns the time until the same request is admitted, if no other request takes units in the meantime.
     ///
-    /// The result is `None` if the request is admitted, or if it [can never be admitted](Self::is_too_costly). The time
-    /// is zero if a request in [`check_or_wait`](crate::Request::check_or_wait) was denied only because other requests
+    /// The result is `None` in three cases: the request is admitted, it [can never be admitted](Self::is_too_costly), or
+    /// only [requests in progress](Self::is_denied_by_concurrency) prevent its admission, because nobody knows when they
+    /// end. If a quota for a rate has no room either, the result is the wait for this quota. The time is zero if a request in [`check_or_wait`](crate::Request::check_or_wait) was denied only because other requests
     /// were ahead in its queue.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
@@ -187,7 +197,10 @@ impl Decision {
             return None;
         }
         let ban = self.banned_for.unwrap_or_default();
-        self.statuses.iter().try_fold(ban, |wait, status| Some(wait.max(status.retry_after()?)))
+        let lacks_permit = self.is_denied_by_concurrency();
+        let known = self.statuses.iter().filter(|status| !status.lacks_permit());
+        let wait = known.into_iter().try_fold(ban, |wait, it| Some(wait.max(it.retry_after()?)))?;
+        (!lacks_permit || !wait.is_zero()).then_some(wait)
     }
 
     /// Returns the status of each quota that was checked. The slice has at least one element.

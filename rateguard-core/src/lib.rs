@@ -61,8 +61,8 @@ pub use self::{
     clock::Clock,
     decision::Decision,
     guard::{
-        BuildError, Failures, Health, RateGuard, Request, Reservation, ShadowCounts, Unavailable,
-        builder, builder::RateGuardBuilder,
+        Acquisition, BuildError, Failures, Health, Permit, RateGuard, Request, Reservation,
+        ShadowCounts, Unavailable, builder, builder::RateGuardBuilder,
     },
     key::Key,
     plan::Plan,

@@ -25,7 +25,13 @@ impl QuotaStatus {
         request: &BucketRequest<'_>,
         status: BucketStatus,
     ) -> Self {
-        let BucketStatus { remaining, reset_after, retry_after } = status;
+        let BucketStatus { remaining, mut reset_after, mut retry_after } = status;
+        if request.quota.algorithm().has_permits() {
+            // A store only knows when the leases end, but the holders renew them until their requests end. So the guard
+            // does not know when a permit will be free.
+            reset_after = Duration::ZERO;
+            retry_after = retry_after.filter(Duration::is_zero);
+        }
         let BucketRequest { bucket, quota, cost, .. } = *request;
         let index = bucket.index() as u32;
         Self { policy, limit: 0, index, quota, cost, remaining, reset_after, retry_after }
@@ -95,18 +101,33 @@ impl QuotaStatus {
     }
 
     /// Returns the time until [`remaining`](Self::remaining) grows by one unit, if no other request takes units.
-    /// The time is zero if the quota counts no units now.
+    /// The time is zero if the quota counts no units now, and for a limit on the requests in progress, because nobody
+    /// knows when the next of these requests ends.
     #[must_use]
     pub fn reset_after(&self) -> Duration {
         self.reset_after
     }
 
     /// Returns the time until the quota has room for one more request of the same cost. The time is zero if the quota
-    /// has room now. The result is `None` if the cost is above the [`max_cost`](Quota::max_cost) of the quota, because
-    /// the quota then never has room.
+    /// has room now. The result is `None` in two cases: the cost is above the [`max_cost`](Quota::max_cost) of the
+    /// quota, which then never has room, or the quota limits the [requests in
+    /// progress](crate::Algorithm::Concurrency) and all permits are held, so the wait is unknown.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
+    }
+
+    /// Returns the number of permits that requests in progress hold. The result is `None` if the quota limits a rate.
+    #[must_use]
+    pub fn held_permits(&self) -> Option<u32> {
+        let has_permits = self.quota.algorithm().has_permits();
+        has_permits.then(|| self.limit().saturating_sub(self.remaining))
+    }
+
+    /// Returns whether no permit is free for the request. The result is false if the quota limits a rate.
+    #[must_use]
+    pub fn lacks_permit(&self) -> bool {
+        self.quota.algorithm().has_permits() && self.retry_after.is_none()
     }
 
     /// Compares how tight two quotas are. The tighter quota is `Less` than the other quota.

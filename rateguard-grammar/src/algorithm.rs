@@ -6,6 +6,8 @@ use crate::{escape::escape_for_display, suggest};
 
 /// An algorithm that counts requests and decides whether a quota has room.
 ///
+/// All algorithms except [`Concurrency`](Self::Concurrency) limit a rate, which is a number of requests in a window:
+///
 /// | | Admits | Memory per key | Cost of a check |
 /// |---|---|---|---|
 /// | [`SlidingWindow`](Self::SlidingWindow) | at most `limit` in *any* window | a timestamp for each request in the window | O(log n) for each unit, with n timestamps |
@@ -30,21 +32,27 @@ pub enum Algorithm {
     /// A bucket that holds at most `burst` tokens and gets new tokens steadily at the rate of the quota. A request
     /// takes one token for each unit of its cost.
     TokenBucket,
+    /// A limit on the number of requests that are in progress at the same time. Each request holds a permit until it
+    /// ends. The store gives a permit back if its holder does not renew the lease of the permit in time.
+    /// [`Quota::concurrent`](crate::Quota::concurrent) creates a quota with this algorithm.
+    Concurrency,
 }
 
-/// Generates the constant `NAMES` and the method `name` from one table of algorithms. If an algorithm is missing in
-/// the table, the crate does not compile.
+/// Generates the constant `NAMES` and the method `name` from one table of the algorithms that limit a rate. If an
+/// algorithm is missing in the table, the crate does not compile.
 macro_rules! names {
     ($count:literal: $($algorithm:ident => $name:literal,)*) => {
         impl Algorithm {
-            /// All algorithms, with the names that macro attributes, policies files and store keys use for them.
+            /// All algorithms that limit a rate, with the names that macro attributes and policies files use for them.
+            /// [`Concurrency`](Self::Concurrency) is not in this list, because it limits no rate.
             pub const NAMES: [(Self, &str); $count] = [$((Self::$algorithm, $name)),*];
 
-            /// Returns the name that macro attributes, policies files and store keys use for the algorithm.
+            /// Returns the name that macro attributes, policies files and stores use for the algorithm.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self {
                     $(Self::$algorithm => $name,)*
+                    Self::Concurrency => "concurrency",
                 }
             }
         }
@@ -66,8 +74,21 @@ impl Algorithm {
     #[must_use]
     pub const fn is_log(self) -> bool {
         match self {
-            Self::SlidingWindow => true,
+            Self::SlidingWindow | Self::Concurrency => true,
             Self::SlidingWindowCounter | Self::FixedWindow | Self::TokenBucket => false,
+        }
+    }
+
+    /// Returns whether a quota with this algorithm limits the number of requests in progress, and not a rate. Each of
+    /// these requests holds a permit.
+    #[must_use]
+    pub const fn has_permits(self) -> bool {
+        match self {
+            Self::Concurrency => true,
+            Self::SlidingWindow
+            | Self::SlidingWindowCounter
+            | Self::FixedWindow
+            | Self::TokenBucket => false,
         }
     }
 
@@ -76,7 +97,10 @@ impl Algorithm {
     pub const fn has_burst(self) -> bool {
         match self {
             Self::TokenBucket => true,
-            Self::SlidingWindow | Self::SlidingWindowCounter | Self::FixedWindow => false,
+            Self::SlidingWindow
+            | Self::SlidingWindowCounter
+            | Self::FixedWindow
+            | Self::Concurrency => false,
         }
     }
 
@@ -88,7 +112,10 @@ impl Algorithm {
     pub const fn counts_parts(self) -> bool {
         match self {
             Self::TokenBucket => true,
-            Self::SlidingWindow | Self::SlidingWindowCounter | Self::FixedWindow => false,
+            Self::SlidingWindow
+            | Self::SlidingWindowCounter
+            | Self::FixedWindow
+            | Self::Concurrency => false,
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod algorithm;
 mod ban;
+mod concurrency_fields;
 mod cost;
 mod count;
 mod debug_as_display;
@@ -28,6 +29,7 @@ mod window;
 
 pub use algorithm::{Algorithm, AlgorithmError};
 pub use ban::{Ban, BanSpecError};
+pub use concurrency_fields::check_concurrency;
 pub use cost::{EXPECTED_COST, check_cost};
 pub use count::{Count, CountError};
 pub use escape::escape_for_display;

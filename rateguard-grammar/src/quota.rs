@@ -6,6 +6,9 @@ use crate::Algorithm;
 
 /// The maximum number of requests in a window, and the algorithm that counts the requests.
 ///
+/// A quota can also limit the number of requests that are in progress at the same time: `"5 concurrent"`. See
+/// [`concurrent`](Self::concurrent).
+///
 /// The text of a quota has a form such as `"5/minute"`, `"100/10s"` or `"20 per 5 minutes"`. The text can also name an
 /// algorithm: `"5/minute fixed_window"`, `"100/second token_bucket burst 20"`. The default algorithm is the exact
 /// sliding window. `Display` writes the same notation.
@@ -45,6 +48,13 @@ impl Quota {
     /// the Lua scripts in Redis count exactly only below 2^53.
     pub const MAX_DEBT: u64 = 1 << 52;
 
+    /// The minimum lease of a permit: 1 second. Shorter leases would need too many renewals.
+    pub const MIN_LEASE: Duration = Duration::from_secs(1);
+    /// The maximum lease of a permit: 1 day.
+    pub const MAX_LEASE: Duration = Duration::from_secs(86_400);
+    /// The default lease of a permit: 10 seconds. The permits of a process that crashes come back after this time.
+    pub const DEFAULT_LEASE: Duration = Duration::from_secs(10);
+
     /// The maximum cost of one request with [`Algorithm::SlidingWindow`]: 10,000 units. The sliding-window log has an
     /// entry for each unit, and a script that writes too many entries would block the Redis server for all other
     /// clients.
@@ -78,13 +88,45 @@ impl Quota {
         })
     }
 
+    /// Creates a quota that limits the number of requests in progress to `limit`. Each of these requests holds a permit.
+    ///
+    /// A permit expires if its holder does not renew it for the duration `lease`, for example because the process of the
+    /// holder has crashed. [`DEFAULT_LEASE`](Self::DEFAULT_LEASE) suits most applications. [`window`](Self::window)
+    /// returns the lease of such a quota.
+    ///
+    /// ```
+    /// # use actix_rateguard_grammar::Quota;
+    /// let quota = Quota::concurrent(5, Quota::DEFAULT_LEASE)?;
+    /// assert_eq!(quota, "5 concurrent".parse()?);
+    /// # Ok::<(), actix_rateguard_grammar::RateError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`QuotaError::Limit`] if the limit is not from 1 to [`MAX_LIMIT`](Self::MAX_LIMIT), and [`QuotaError::Lease`] if
+    /// the lease is not from [`MIN_LEASE`](Self::MIN_LEASE) to [`MAX_LEASE`](Self::MAX_LEASE).
+    pub const fn concurrent(limit: u32, lease: Duration) -> Result<Self, QuotaError> {
+        match Self::new(limit, lease) {
+            Ok(quota) => quota.with_algorithm(Algorithm::Concurrency),
+            Err(QuotaError::Window) => Err(QuotaError::Lease),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Returns a quota with the same limit and window, and with this algorithm. If the algorithm is the token bucket,
     /// the burst of the new quota is equal to the limit. To change the burst, call [`with_burst`](Self::with_burst).
     ///
     /// # Errors
     ///
     /// [`QuotaError::Precision`] if the algorithm counts in parts of a token and cannot count the quota exactly.
+    /// [`QuotaError::Lease`] if the algorithm is [`Algorithm::Concurrency`] and the window is not a valid lease.
     pub const fn with_algorithm(self, algorithm: Algorithm) -> Result<Self, QuotaError> {
+        let micros = self.window_micros() as u128;
+        if algorithm.has_permits()
+            && (micros < Self::MIN_LEASE.as_micros() || micros > Self::MAX_LEASE.as_micros())
+        {
+            return Err(QuotaError::Lease);
+        }
         Self { algorithm, capacity: self.limit(), ..self }.validate_precision()
     }
 
@@ -116,13 +158,14 @@ impl Quota {
     }
 
     /// Returns the number of requests that the quota admits in a window. For a token bucket, returns the number of
-    /// tokens that the bucket regains in a window.
+    /// tokens that the bucket regains in a window. For [`Algorithm::Concurrency`], returns the number of requests that
+    /// can be in progress at the same time.
     #[must_use]
     pub const fn limit(&self) -> u32 {
         self.parts_per_micro * self.common
     }
 
-    /// Returns the window, in whole microseconds.
+    /// Returns the window, in whole microseconds. For [`Algorithm::Concurrency`], returns the lease of a permit.
     #[must_use]
     pub const fn window(&self) -> Duration {
         Duration::from_micros(self.window_micros())
@@ -204,6 +247,8 @@ pub enum QuotaError {
     /// of parts is the burst times the window in microseconds, divided by the greatest common divisor of the limit and
     /// that window. The number of parts must be less than 2^52.
     Precision,
+    /// The lease of a permit is not from 1 second to 1 day.
+    Lease,
 }
 
 impl QuotaError {
@@ -214,6 +259,7 @@ impl QuotaError {
             Self::Limit => "expected a limit that is a whole number from 1 to 2147483648",
             Self::Window => "expected a window from 1 millisecond to 365 days",
             Self::Burst => "expected a burst from 1 to 2147483648",
+            Self::Lease => "expected a lease from 1 second to 1 day",
             Self::BurstAlgorithm => "a burst requires the algorithm \"token_bucket\"",
             Self::Precision => {
                 "a token bucket cannot count this quota exactly; use a smaller burst, or a limit that divides the window"

@@ -1,4 +1,4 @@
-//! Reads quotas from the fields `rate`, `limit`, `window`, `algorithm` and `burst`.
+//! Reads quotas from the fields `rate`, `limit`, `window`, `algorithm`, `burst`, `concurrent` and `permit_lease`.
 
 use std::time::Duration;
 
@@ -22,6 +22,10 @@ pub struct QuotaFields<L> {
     pub algorithm: Option<Located<Algorithm, L>>,
     /// The capacity of a token bucket, in tokens. This field is valid only if there is exactly one quota.
     pub burst: Option<Located<u32, L>>,
+    /// The maximum number of requests in progress. Each of them holds a permit.
+    pub concurrent: Option<Located<u32, L>>,
+    /// The duration after which a permit expires if its holder does not renew it.
+    pub permit_lease: Option<Located<Duration, L>>,
 }
 
 /// The error message for a field `burst` without the field `algorithm = "token_bucket"`.
@@ -39,7 +43,15 @@ pub struct QuotaExamples {
 // `#[derive(Default)]` would require `L: Default`, but the compiler's `Span` does not implement `Default`.
 impl<L> Default for QuotaFields<L> {
     fn default() -> Self {
-        Self { rate: None, limit: None, window: None, algorithm: None, burst: None }
+        Self {
+            rate: None,
+            limit: None,
+            window: None,
+            algorithm: None,
+            burst: None,
+            concurrent: None,
+            permit_lease: None,
+        }
     }
 }
 
@@ -52,6 +64,8 @@ impl<L: Copy> QuotaFields<L> {
             ("rate", self.rate.as_ref().map(|it| it.location)),
             ("algorithm", self.algorithm.map(|it| it.location)),
             ("burst", self.burst.map(|it| it.location)),
+            ("concurrent", self.concurrent.map(|it| it.location)),
+            ("permit_lease", self.permit_lease.map(|it| it.location)),
         ]
         .into_iter()
         .filter_map(|(name, location)| Some((name, location?)))
@@ -63,11 +77,12 @@ impl<L: Copy> QuotaFields<L> {
     ///
     /// [`FieldError`] in these cases:
     ///
-    /// - The fields contain neither `rate` alone nor `limit` with `window`.
-    /// - The field `algorithm` or `burst` is not valid for the quotas.
+    /// - The fields contain neither `rate` alone, nor `limit` with `window`, nor `concurrent`.
+    /// - The field `algorithm`, `burst` or `permit_lease` is not valid for the quotas.
     pub fn quotas(&self, examples: QuotaExamples) -> Result<Quotas, FieldError<L>> {
         let QuotaExamples { window: window_example, no_quotas } = examples;
-        let quotas = match (&self.rate, self.limit, self.window) {
+        let concurrency = self.concurrency()?;
+        let quotas: Quotas = match (&self.rate, self.limit, self.window) {
             (Some(rate), None, None) => rate.value.clone(),
             (None, Some(limit), Some(window)) => {
                 let quota = Quota::new(limit.value, window.value).map_err(|error| {
@@ -95,17 +110,58 @@ impl<L: Copy> QuotaFields<L> {
                 ));
             }
             (None, None, None) => {
+                if let Some(quota) = concurrency {
+                    return self.with_algorithm_and_burst(&quota.into());
+                }
                 return Err(FieldError { location: None, message: no_quotas.to_owned() });
             }
         };
-        self.with_algorithm_and_burst(&quotas)
+        let rates = self.with_algorithm_and_burst(&quotas)?;
+        let Some(concurrency) = concurrency else { return Ok(rates) };
+        // The quota for requests in progress is the last one. So if it is added to a limit, the rates retain their
+        // positions, and therefore their counts.
+        Quotas::new(rates.iter().copied().chain([concurrency])).map_err(|error| FieldError {
+            location: self.concurrent.map(|it| it.location),
+            message: error.to_string(),
+        })
+    }
+
+    /// Returns the quota that the fields `concurrent` and `permit_lease` specify. The result is `None` if both are
+    /// absent.
+    ///
+    /// # Errors
+    ///
+    /// [`FieldError`] if a value is out of range, or if `permit_lease` is present without a quota for requests in
+    /// progress.
+    pub fn concurrency(&self) -> Result<Option<Quota>, FieldError<L>> {
+        let Some(concurrent) = self.concurrent else {
+            return match self.permit_lease {
+                None => Ok(None),
+                Some(lease) => Err(FieldError::at(
+                    lease.location,
+                    "`permit_lease` requires `concurrent`, such as `concurrent = 5`",
+                )),
+            };
+        };
+        let lease = self.permit_lease.map_or(Quota::DEFAULT_LEASE, |lease| lease.value);
+        let quota = Quota::concurrent(concurrent.value, lease).map_err(|error| {
+            let lease = self.permit_lease.filter(|_| error == QuotaError::Lease);
+            FieldError::at(lease.map_or(concurrent.location, |lease| lease.location), error)
+        })?;
+        Ok(Some(quota))
     }
 
     /// Returns the quotas after the fields `algorithm` and `burst` have been applied to them.
     fn with_algorithm_and_burst(&self, quotas: &Quotas) -> Result<Quotas, FieldError<L>> {
         let mut quotas: Vec<Quota> = quotas.iter().copied().collect();
         if let Some(Located { value, location }) = self.algorithm {
-            for quota in &mut quotas {
+            if !quotas.iter().any(is_rate) {
+                return Err(FieldError::at(
+                    location,
+                    "`algorithm` requires a rate, such as `rate = \"5/minute\"`",
+                ));
+            }
+            for quota in quotas.iter_mut().filter(|quota| is_rate(quota)) {
                 match quota.algorithm() {
                     // The quota has the default algorithm, so its text probably names no algorithm. The quota does
                     // not store its text, so the field `algorithm` also replaces a default algorithm that the text
@@ -126,11 +182,12 @@ impl<L: Copy> QuotaFields<L> {
             }
         }
         if let Some(Located { value, location }) = self.burst {
-            let [quota] = &mut quotas[..] else {
+            let mut rates: Vec<_> = quotas.iter_mut().filter(|quota| is_rate(quota)).collect();
+            let [quota] = &mut rates[..] else {
                 let message = "`burst` requires a single quota; in a list, write the burst after its quota: \"5/second token_bucket burst 20; 100/minute\"";
                 return Err(FieldError::at(location, message));
             };
-            *quota = quota.with_burst(value).map_err(|error| match error {
+            **quota = quota.with_burst(value).map_err(|error| match error {
                 QuotaError::BurstAlgorithm => FieldError::at(location, BURST_REQUIRES_TOKEN_BUCKET),
                 error => FieldError::at(location, error),
             })?;
@@ -138,6 +195,11 @@ impl<L: Copy> QuotaFields<L> {
         Quotas::new(quotas)
             .map_err(|error| FieldError { location: None, message: error.to_string() })
     }
+}
+
+/// Returns whether a quota limits a rate, and not the number of requests in progress.
+fn is_rate(quota: &Quota) -> bool {
+    !quota.algorithm().has_permits()
 }
 
 #[cfg(test)]
@@ -165,6 +227,7 @@ mod tests {
             window: window.and_then(|window| at(Duration::from_secs(window), 3)),
             algorithm: algorithm.and_then(|algorithm| at(algorithm, 4)),
             burst: burst.and_then(|burst| at(burst, 5)),
+            ..QuotaFields::default()
         };
         let quotas = fields.quotas(EXAMPLES);
         quotas.map(|it| it.to_string()).map_err(|error| (error.location, error.message))
@@ -215,6 +278,38 @@ mod tests {
             let (found, message) = result.unwrap_err();
             assert_eq!(found, location, "{message}");
             assert!(message.contains(part), "{message}");
+        }
+    }
+
+    #[test]
+    fn limit_on_requests_in_progress_is_added_after_the_rates() {
+        let fields = |rate: Option<&str>, concurrent, lease| QuotaFields {
+            rate: rate.and_then(|rate| at(rate.parse().unwrap(), 1)),
+            concurrent: at(concurrent, 2),
+            permit_lease: Option::and_then(lease, |seconds| at(Duration::from_secs(seconds), 3)),
+            ..QuotaFields::default()
+        };
+        for (rate, lease, text) in [
+            (None, None, "5 concurrent"),
+            (None, Some(60), "5 concurrent lease minute"),
+            (Some("9/second"), Some(10), "9/second; 5 concurrent"),
+        ] {
+            let quotas = fields(rate, 5, lease).quotas(EXAMPLES).unwrap();
+            assert_eq!(quotas.to_string(), text);
+        }
+        let with_algorithm =
+            QuotaFields { algorithm: at(Algorithm::FixedWindow, 4), ..fields(None, 5, None) };
+        let only_lease = QuotaFields { concurrent: None, ..fields(Some("9/second"), 5, Some(60)) };
+        for (fields, location, part) in [
+            (fields(None, 0, None), 2, "expected a limit"),
+            (fields(None, 5, Some(0)), 3, "expected a lease from 1 second"),
+            (fields(Some("3 concurrent"), 5, None), 2, "at most one quota"),
+            (with_algorithm, 4, "`algorithm` requires a rate"),
+            (only_lease, 3, "`permit_lease` requires `concurrent`"),
+        ] {
+            let error = fields.quotas(EXAMPLES).unwrap_err();
+            assert_eq!(error.location, Some(location), "{}", error.message);
+            assert!(error.message.contains(part), "{}", error.message);
         }
     }
 }

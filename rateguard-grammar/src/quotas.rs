@@ -31,13 +31,17 @@ impl Quotas {
     ///
     /// # Errors
     ///
-    /// [`RateError::Number`] if the number of quotas is not from 1 to [`MAX`](Self::MAX), and [`RateError::Twice`] if
-    /// two quotas are equal.
+    /// [`RateError::Number`] if the number of quotas is not from 1 to [`MAX`](Self::MAX), [`RateError::Twice`] if two
+    /// quotas are equal, and [`RateError::SeveralConcurrent`] if two quotas limit the requests in progress.
     pub fn new(quotas: impl IntoIterator<Item = Quota>) -> Result<Self, RateError> {
         let mut list = Vec::new();
         for quota in quotas {
             if list.contains(&quota) {
                 return Err(RateError::Twice { quota });
+            }
+            let has_permits = |it: &Quota| it.algorithm().has_permits();
+            if has_permits(&quota) && list.iter().any(has_permits) {
+                return Err(RateError::SeveralConcurrent);
             }
             list.push(quota);
         }
@@ -58,10 +62,25 @@ impl Quotas {
         self.list.iter()
     }
 
-    /// Returns the maximum cost of one request in units. This is the lowest [`Quota::max_cost`] in the list.
+    /// Returns the maximum cost of one request in units. This is the lowest [`Quota::max_cost`] of the rates in the list.
+    /// If the list has no rate, the result is 1.
     #[must_use]
     pub fn max_cost(&self) -> u32 {
-        self.list.iter().map(Quota::max_cost).min().unwrap_or(0)
+        // A request holds one permit, whatever its cost is.
+        let rates = self.list.iter().filter(|quota| !quota.algorithm().has_permits());
+        rates.map(Quota::max_cost).min().unwrap_or(1)
+    }
+
+    /// Returns the quota that limits the requests in progress, if the list has such a quota.
+    #[must_use]
+    pub fn concurrency(&self) -> Option<&Quota> {
+        self.list.iter().find(|quota| quota.algorithm().has_permits())
+    }
+
+    /// Returns whether the list has a quota that limits a rate.
+    #[must_use]
+    pub fn has_rate(&self) -> bool {
+        self.list.iter().any(|quota| !quota.algorithm().has_permits())
     }
 }
 
@@ -103,7 +122,8 @@ impl FromStr for Quotas {
 
 /// Returns whether a text consists of rates, but separates two of them with another character than a semicolon.
 fn has_wrong_separator(text: &str) -> bool {
-    let is_rate = |text: &str| text.contains('/') || text.contains(" per ");
+    let is_rate =
+        |text: &str| text.contains('/') || text.contains(" per ") || text.contains(" concurrent");
     [",", "|", "&", "+", "\n", " and "].iter().any(|separator| {
         text.contains(separator)
             && text.split(';').flat_map(|text| text.split(separator)).all(is_rate)
@@ -148,6 +168,7 @@ mod tests {
             "5/minute",
             "5/second; 100/minute; 1000/day",
             "5/minute fixed_window; 100/second token_bucket burst 20",
+            "5/minute; 3 concurrent lease minute",
         ] {
             assert_eq!(text.parse::<Quotas>().unwrap().to_string(), text);
         }
@@ -170,6 +191,8 @@ mod tests {
             ("; 5/second", "quota 1, ``: expected a rate"),
             ("0/second; 5/minute", "quota 1, `0/second`: expected a limit"),
             ("5/minute; 5/60s", "duplicate quota `5/minute`"),
+            ("5 concurrent; 6 concurrent", "expected at most one quota for requests in progress"),
+            ("5/second, 3 concurrent", "expected `;` between two rates"),
             ("1/s;2/s;3/s;4/s;5/s;6/s;7/s;8/s;9/s", "expected 1 to 8 quotas"),
         ] {
             let error = text.parse::<Quotas>().expect_err(text).to_string();
@@ -182,6 +205,8 @@ mod tests {
     fn maximum_cost_is_that_of_the_smallest_quota() {
         let quotas: Quotas = "5/second; 100/minute; 1/second token_bucket burst 3".parse().unwrap();
         assert_eq!(quotas.max_cost(), 3);
+        assert_eq!("9/second; 1 concurrent".parse::<Quotas>().unwrap().max_cost(), 9);
+        assert_eq!("5 concurrent".parse::<Quotas>().unwrap().max_cost(), 1);
         assert_eq!("20000/second".parse::<Quotas>().unwrap().max_cost(), 10_000);
         assert_eq!("20000/second fixed_window".parse::<Quotas>().unwrap().max_cost(), 20_000);
     }

@@ -16,6 +16,17 @@ impl FromStr for Quota {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let invalid = || RateError::Notation { text: escape_for_display(text) };
+        if let Some((limit, lease)) = split_at_concurrent(text) {
+            let limit = number(limit).ok_or_else(invalid)??;
+            let lease = match lease.trim() {
+                "" => Self::DEFAULT_LEASE,
+                lease => {
+                    let lease = lease.strip_prefix("lease ").ok_or_else(invalid)?;
+                    parse_window(lease).map_err(RateError::Window)?
+                }
+            };
+            return Ok(Self::concurrent(limit, lease)?);
+        }
         let (rate, algorithm) = split_at_algorithm(text);
         let (limit, window) =
             rate.split_once('/').or_else(|| rate.split_once(" per ")).ok_or_else(invalid)?;
@@ -36,6 +47,14 @@ impl FromStr for Quota {
             _ => Err(invalid()),
         }
     }
+}
+
+/// If the text is a limit on requests in progress, such as `5 concurrent lease 30s`, returns the limit and the text after
+/// the word `concurrent`.
+fn split_at_concurrent(text: &str) -> Option<(&str, &str)> {
+    let (limit, rest) = text.split_once("concurrent")?;
+    let is_word = limit.ends_with(' ') && (rest.is_empty() || rest.starts_with(' '));
+    is_word.then_some((limit, rest))
 }
 
 /// Splits a text into the rate and the rest, which starts with the name of an algorithm. The rest is empty if the
@@ -68,6 +87,14 @@ fn number(text: &str) -> Option<Result<u32, QuotaError>> {
 
 impl fmt::Display for Quota {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.algorithm().has_permits() {
+            write!(f, "{} concurrent", self.limit())?;
+            if self.window() != Self::DEFAULT_LEASE {
+                f.write_str(" lease ")?;
+                write_window(self.window(), f)?;
+            }
+            return Ok(());
+        }
         write!(f, "{}/", self.limit())?;
         write_window(self.window(), f)?;
         if self.algorithm() != Algorithm::default() {
@@ -111,6 +138,8 @@ pub enum RateError {
     },
     /// The list is empty or has more than 8 quotas.
     Number,
+    /// The list contains two quotas that limit the requests in progress.
+    SeveralConcurrent,
     /// The list contains two equal quotas.
     Twice {
         /// The quota that the list contains twice.
@@ -136,6 +165,9 @@ impl fmt::Display for RateError {
                 write!(f, "quota {position}, `{text}`: {error}")
             }
             Self::Number => write!(f, "expected 1 to {} quotas", MAX_QUOTAS),
+            Self::SeveralConcurrent => f.write_str(
+                "expected at most one quota for requests in progress, found several; remove all but the lowest",
+            ),
             Self::Twice { quota } => write!(f, "duplicate quota `{quota}`"),
         }
     }
@@ -178,9 +210,16 @@ mod tests {
 
     #[test]
     fn notation_of_a_quota_round_trips() {
-        for text in
-            ["5/minute", "100/10 seconds", "1/day", "2147483648/365 days", "7/1500 microseconds"]
-        {
+        for text in [
+            "5/minute",
+            "100/10 seconds",
+            "1/day",
+            "2147483648/365 days",
+            "7/1500 microseconds",
+            "5 concurrent",
+            "1 concurrent lease minute",
+            "7 concurrent lease 1500 milliseconds",
+        ] {
             assert_eq!(quota(text).to_string(), text);
         }
     }
@@ -210,6 +249,13 @@ mod tests {
             ("5/0s", "expected a window from 1 millisecond"),
             ("5/366d", "expected a window from 1 millisecond"),
             ("99999999999999999999/s", "expected a limit that is a whole number from 1"),
+            ("0 concurrent", "expected a limit that is a whole number from 1"),
+            ("5 concurrent lease 999ms", "expected a lease from 1 second to 1 day"),
+            ("5 concurrent lease 2d", "expected a lease from 1 second to 1 day"),
+            ("5 concurrent lease 10", "expected a window such as"),
+            ("5 concurrent 10s", "expected a rate such as"),
+            ("5 concurrently", "expected a rate such as"),
+            ("five concurrent", "expected a rate such as"),
         ] {
             let error = text.parse::<Quota>().expect_err(text).to_string();
             assert!(error.contains(reason), "{text:?}: {error}");

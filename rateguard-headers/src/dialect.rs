@@ -106,7 +106,7 @@ impl HeaderDialect {
     ///
     /// If all values of a dialect are numbers, this method does not allocate. If there is no limit to report in a
     /// field, `Draft` omits the field, because a Structured Field cannot contain an empty list. `X-RateLimit-Reset`
-    /// reports a reset that is at most [`MAX_REPORTED_TIME`] from now.
+    /// reports a reset that is at most [`MAX_REPORTED_TIME`] from now. If the reset is unknown, the field is absent.
     pub fn fields<I: DialectInput>(
         self,
         input: &I,
@@ -129,19 +129,20 @@ impl HeaderDialect {
     }
 }
 
-fn reported_reset(input: &impl DialectInput) -> Duration {
-    input.reset_after().min(MAX_REPORTED_TIME)
+fn reported_reset(input: &impl DialectInput) -> Option<Duration> {
+    input.reset_after().map(|reset| reset.min(MAX_REPORTED_TIME))
 }
 
 /// Returns the reset in seconds from now, rounded up.
-fn reset_seconds(input: &impl DialectInput) -> u64 {
-    ceil_secs(reported_reset(input))
+fn reset_seconds(input: &impl DialectInput) -> Option<u64> {
+    reported_reset(input).map(ceil_secs)
 }
 
 /// Returns the reset as a Unix time in seconds, rounded up.
-fn reset_unix_time(input: &impl DialectInput) -> u64 {
+fn reset_unix_time(input: &impl DialectInput) -> Option<u64> {
+    let reset = reported_reset(input)?;
     let now = input.now();
-    unix_ceil_secs(now.checked_add(reported_reset(input)).unwrap_or(now))
+    Some(unix_ceil_secs(now.checked_add(reset).unwrap_or(now)))
 }
 
 /// Returns the fields of a dialect that writes one number in each field: the quota, the remaining units and the
@@ -149,10 +150,10 @@ fn reset_unix_time(input: &impl DialectInput) -> u64 {
 fn number_fields(
     [limit, remaining, reset]: [&'static str; MAX_FIELDS],
     input: &impl DialectInput,
-    reset_value: u64,
+    reset_value: Option<u64>,
 ) -> Fields {
-    [(limit, input.limit()), (remaining, input.remaining()), (reset, reset_value)]
-        .map(|(name, number)| Some((name, FieldValue::Number(number))))
+    [(limit, Some(input.limit())), (remaining, Some(input.remaining())), (reset, reset_value)]
+        .map(|(name, number)| Some((name, FieldValue::Number(number?))))
 }
 
 #[cfg(test)]
@@ -179,8 +180,8 @@ mod tests {
             self.limits[0].remaining
         }
 
-        fn reset_after(&self) -> Duration {
-            self.limits[0].reset_after
+        fn reset_after(&self) -> Option<Duration> {
+            (!self.limits[0].is_concurrent).then_some(self.limits[0].reset_after)
         }
 
         fn now(&self) -> SystemTime {
@@ -197,14 +198,21 @@ mod tests {
     }
 
     fn decision(reset_after: Duration, reported: usize) -> Decision {
-        let burst =
-            Limit { policy: "burst", quota: 100, window: 60 * SECOND, remaining: 50, reset_after };
+        let burst = Limit {
+            policy: "burst",
+            quota: 100,
+            window: 60 * SECOND,
+            remaining: 50,
+            reset_after,
+            is_concurrent: false,
+        };
         let daily = Limit {
             policy: "daily",
             quota: 1000,
             window: 86_400 * SECOND,
             remaining: 700,
             reset_after: 3_600 * SECOND,
+            is_concurrent: false,
         };
         Decision { limits: vec![burst, daily], reported }
     }
@@ -223,6 +231,29 @@ mod tests {
                 assert_eq!(http::HeaderName::from_static(name).as_str(), name);
             }
         }
+    }
+
+    #[test]
+    fn unknown_reset_of_requests_in_progress_is_not_written() {
+        let mut concurrent = decision(SECOND, 2);
+        concurrent.limits[0] = Limit {
+            policy: "exports",
+            quota: 5,
+            remaining: 0,
+            is_concurrent: true,
+            ..concurrent.limits[0]
+        };
+        assert_eq!(
+            fields(HeaderDialect::XRateLimit, &concurrent),
+            ["x-ratelimit-limit: 5", "x-ratelimit-remaining: 0"]
+        );
+        assert_eq!(
+            fields(HeaderDialect::Draft, &concurrent),
+            [
+                r#"ratelimit-policy: "exports";q=5;qu="concurrent-requests", "daily";q=1000;w=86400"#,
+                r#"ratelimit: "exports";r=0, "daily";r=700;t=3600"#,
+            ]
+        );
     }
 
     #[test]

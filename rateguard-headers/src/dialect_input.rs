@@ -21,8 +21,9 @@ pub trait DialectInput {
     /// Returns the number of units that the tightest limit still admits.
     fn remaining(&self) -> u64;
 
-    /// Returns the time until the tightest limit admits more units.
-    fn reset_after(&self) -> Duration;
+    /// Returns the time until the tightest limit admits more units. The result is `None` if this time is unknown, because
+    /// the limit counts the requests that the server processes at the same time.
+    fn reset_after(&self) -> Option<Duration>;
 
     /// Returns the current time of the server. Some dialects need this time, because they report the reset as a point
     /// in time. Default: [`SystemTime::now`].

@@ -70,6 +70,7 @@
 //!     window: Duration::from_secs(60),
 //!     remaining: 50,
 //!     reset_after: Duration::from_millis(29_500),
+//!     is_concurrent: false,
 //! };
 //! assert_eq!(rate_limit_policy_value([burst]).as_deref(), Some(r#""burst";q=100;w=60"#));
 //! assert_eq!(rate_limit_value([burst]).as_deref(), Some(r#""burst";r=50;t=30"#));

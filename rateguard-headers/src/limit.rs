@@ -18,4 +18,7 @@ pub struct Limit<'a> {
     pub remaining: u64,
     /// The time until the limit admits more units.
     pub reset_after: Duration,
+    /// Whether the limit counts the requests that the server processes at the same time. Such a limit has no window, and
+    /// nobody knows when it admits more requests, so the server reports neither `window` nor `reset_after`.
+    pub is_concurrent: bool,
 }

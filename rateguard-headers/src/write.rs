@@ -17,28 +17,49 @@ pub const MAX_REPORTED_TIME: Duration = Duration::from_secs(10 * 366 * 86_400);
 /// The maximum integer in Structured Fields, which has 15 digits (RFC 9651, section 3.3.1).
 const MAX_INTEGER: u64 = 999_999_999_999_999;
 
+/// The unit of a limit that counts the requests that the server processes at the same time
+/// (draft-ietf-httpapi-ratelimit-headers-11).
+const CONCURRENT_REQUESTS: &str = "concurrent-requests";
+
 /// The typical number of bytes for one limit in a list: a name of 20 characters, two parameters and a comma.
 const TYPICAL_LIMIT_BYTES: usize = 48;
 
 /// Returns the value of `RateLimit-Policy`, such as `"burst";q=100;w=60, "daily";q=1000;w=86400`. The result is `None`
 /// if `limits` is empty, because Structured Fields have no empty lists.
 ///
+/// If a limit counts the requests that the server processes at the same time, the parameter `qu` has the unit
+/// `concurrent-requests`, and there is no window.
+///
 /// A window is written in whole seconds, rounded up, and is at least 1. A number of more than 15 digits is written as
 /// 999,999,999,999,999, because Structured Fields have no longer numbers. In a name, `%` and all bytes that are not
 /// printable ASCII are percent-encoded, so two different names stay different.
 #[must_use]
 pub fn rate_limit_policy_value<'a>(limits: impl IntoIterator<Item = Limit<'a>>) -> Option<String> {
-    let numbers = |limit: &Limit<'_>| (limit.quota, ceil_secs(limit.window).max(1));
-    list(limits, ["q", "w"], numbers)
+    list(limits, |limit, text| {
+        let quota = limit.quota.min(MAX_INTEGER);
+        // A write into a string never fails.
+        let _ = match limit.is_concurrent {
+            true => write!(text, ";q={quota};qu=\"{CONCURRENT_REQUESTS}\""),
+            false => {
+                let window = ceil_secs(limit.window).clamp(1, MAX_INTEGER);
+                write!(text, ";q={quota};w={window}")
+            }
+        };
+    })
 }
 
 /// Returns the value of `RateLimit`, such as `"burst";r=50;t=30`. The result is `None` if `limits` is empty.
 ///
 /// The parameter `r` contains the remaining units. The parameter `t` contains the time until the reset in whole
-/// seconds, rounded up. Names and long numbers are written as in [`rate_limit_policy_value`].
+/// seconds, rounded up. It is absent if the limit counts the requests that the server processes at the same time. Names and long numbers are written as in [`rate_limit_policy_value`].
 #[must_use]
 pub fn rate_limit_value<'a>(limits: impl IntoIterator<Item = Limit<'a>>) -> Option<String> {
-    list(limits, ["r", "t"], |limit| (limit.remaining, ceil_secs(limit.reset_after)))
+    list(limits, |limit, text| {
+        let _ = write!(text, ";r={}", limit.remaining.min(MAX_INTEGER));
+        if !limit.is_concurrent {
+            let _ = write!(text, ";t={}", ceil_secs(limit.reset_after).min(MAX_INTEGER));
+        }
+    })
 }
 
 /// Returns the value of `Retry-After` in seconds. The wait is rounded up, so that no client retries too early. The
@@ -60,11 +81,10 @@ pub fn unix_ceil_secs(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, ceil_secs)
 }
 
-/// Writes a list that has a name and two numeric parameters for each limit.
+/// Writes a list that has a name for each limit, and the parameters that `parameters` writes.
 fn list<'a>(
     limits: impl IntoIterator<Item = Limit<'a>>,
-    [first, second]: [&str; 2],
-    numbers: impl Fn(&Limit<'a>) -> (u64, u64),
+    parameters: impl Fn(&Limit<'a>, &mut String),
 ) -> Option<String> {
     let limits = limits.into_iter();
     let mut text = String::with_capacity(TYPICAL_LIMIT_BYTES.saturating_mul(limits.size_hint().0));
@@ -73,10 +93,7 @@ fn list<'a>(
             text.push_str(", ");
         }
         write_name(limit.policy, &mut text);
-        let (one, other) = numbers(&limit);
-        let (one, other) = (one.min(MAX_INTEGER), other.min(MAX_INTEGER));
-        // A write into a string never fails.
-        let _ = write!(text, ";{first}={one};{second}={other}");
+        parameters(&limit, &mut text);
     }
     (!text.is_empty()).then_some(text)
 }
@@ -123,7 +140,7 @@ mod tests {
 
     fn limit(policy: &str) -> Limit<'_> {
         let (window, reset_after) = (Duration::from_secs(60), Duration::from_secs(30));
-        Limit { policy, quota: 100, window, remaining: 50, reset_after }
+        Limit { policy, quota: 100, window, remaining: 50, reset_after, is_concurrent: false }
     }
 
     #[test]
@@ -176,6 +193,7 @@ mod tests {
             window: Duration::MAX,
             remaining: u64::MAX,
             reset_after: Duration::MAX,
+            is_concurrent: false,
         };
         let policy = r#""a";q=999999999999999;w=999999999999999"#;
         assert_eq!(rate_limit_policy_value([max]).as_deref(), Some(policy));
@@ -204,11 +222,11 @@ mod tests {
     proptest! {
         #[test]
         fn lists_equal_those_of_a_general_serializer(
-            limits in vec((any::<String>(), any::<[u64; 2]>(), any::<[Duration; 2]>()), 1..9),
+            limits in vec((any::<String>(), any::<[u64; 2]>(), any::<[Duration; 2]>(), any::<bool>()), 1..9),
         ) {
-            let limits = limits.iter().map(|(policy, [quota, remaining], [window, reset_after])| {
-                let (quota, remaining) = (*quota, *remaining);
-                Limit { policy, quota, window: *window, remaining, reset_after: *reset_after }
+            let limits = limits.iter().map(|(policy, numbers, durations, is_concurrent)| {
+                let ([quota, remaining], [window, reset_after]) = (*numbers, *durations);
+                Limit { policy, quota, window, remaining, reset_after, is_concurrent: *is_concurrent }
             });
             for text in [rate_limit_policy_value(limits.clone()), rate_limit_value(limits)] {
                 let list: List = Parser::new(text.as_deref().unwrap()).parse().unwrap();

@@ -75,8 +75,8 @@ impl DialectInput for Decision {
         self.limit.remaining
     }
 
-    fn reset_after(&self) -> Duration {
-        self.limit.reset_after
+    fn reset_after(&self) -> Option<Duration> {
+        Some(self.limit.reset_after)
     }
 
     fn now(&self) -> SystemTime {
@@ -103,6 +103,7 @@ proptest! {
                 window: *window,
                 remaining: *remaining,
                 reset_after: *reset_after,
+                is_concurrent: false,
             })
             .collect();
         let names = HeaderDialect::Draft.field_names().iter();
@@ -156,7 +157,7 @@ proptest! {
         now in (1_000_000_000_000..4_000_000_000_000_u64).prop_map(Duration::from_millis),
     ) {
         let window = Duration::from_secs(60);
-        let limit = Limit { policy: "login", quota, window, remaining, reset_after };
+        let limit = Limit { policy: "login", quota, window, remaining, reset_after, is_concurrent: false };
         let decision = Decision { limit, now: UNIX_EPOCH + now };
         for dialect in HeaderDialect::ALL {
             let fields = dialect.fields(&decision).map(|(name, value)| (name, value.to_string()));

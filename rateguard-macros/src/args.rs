@@ -2,7 +2,7 @@
 
 use actix_rateguard_grammar::{
     Ban, Count, KeyNotation, Methods, MissingKey, OnError, Quotas, ShadowFields, ShadowSpec,
-    check_cost, expected_one_of,
+    check_concurrency, check_cost, expected_one_of,
 };
 use proc_macro2::{Delimiter, Span, TokenTree};
 use syn::{
@@ -78,6 +78,12 @@ const ARGUMENTS: &[(&str, Reader)] = &[
     ("limit", |to, name, input| set_once(&mut to.quota.limit, name, input, values::limit)),
     ("window", |to, name, input| set_once(&mut to.quota.window, name, input, values::window)),
     ("rate", |to, name, input| set_once(&mut to.quota.rate, name, input, values::rate)),
+    ("concurrent", |to, name, input| {
+        set_once(&mut to.quota.concurrent, name, input, values::concurrent)
+    }),
+    ("permit_lease", |to, name, input| {
+        set_once(&mut to.quota.permit_lease, name, input, values::permit_lease)
+    }),
     ("plan", |to, name, input| set_once(&mut to.plan, name, input, values::plan)),
     ("policy", |to, name, input| set_once(&mut to.policy, name, input, values::policy_name)),
     ("algorithm", |to, name, input| {
@@ -171,6 +177,18 @@ impl ParsedArgs {
             Allowance::Fixed(quotas) => Some(quotas),
             Allowance::Constant(_) | Allowance::PerRequest(_) | Allowance::Named(_) => None,
         };
+        let of_rates = [
+            ("cost", self.cost.as_ref().map(|it| it.location)),
+            ("count", self.count.as_ref().map(|it| it.location)),
+            ("ban", self.ban.as_ref().map(|it| it.location)),
+        ];
+        let of_rates = of_rates.into_iter().filter_map(|(name, location)| Some((name, location?)));
+        let with_placeholder = match &allowance {
+            Allowance::Constant(quota) => quota.with_placeholder(),
+            Allowance::Fixed(_) | Allowance::PerRequest(_) | Allowance::Named(_) => None,
+        };
+        check_concurrency(with_placeholder.as_ref().or(enforced), of_rates, &self.shadow)
+            .map_err(at_field)?;
         if let Some(Located { value: Cost { number: Some(cost), .. }, location }) = &self.cost {
             check_cost(*cost, enforced, shadow.as_ref())
                 .map_err(|message| error_at(*location, message))?;

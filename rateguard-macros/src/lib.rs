@@ -51,6 +51,14 @@ use proc_macro::TokenStream;
 /// - `burst = 20`: the capacity of a token bucket, in tokens. Default: as many tokens as the limit. If you write the
 ///   quota with `limit` and `window`, the burst can also be a constant expression.
 ///
+/// These arguments limit the requests in progress, alone or in addition to a rate:
+///
+/// - `concurrent = 5`: the maximum number of requests with the same key that are in progress at the same time. Each of
+///   them holds a permit until its response ends, streaming bodies and WebSockets included. The value is a literal. In a
+///   `rate`, the same quota is written as `"5 concurrent"`.
+/// - `permit_lease = "10s"`: the time after which the permits of a process that has crashed come back, from 1 second to
+///   1 day. The value is a literal in the form of `window`. Default: 10 seconds.
+///
 /// These arguments set the cost of a request, and the responses after which the request counts:
 ///
 /// - `cost = 5`: the number of units that a request takes. Instead of a number, you can write a function path or a

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use actix_rateguard_grammar::{Methods, Quotas, ShadowSpec};
+use actix_rateguard_grammar::{Methods, Quota, Quotas, ShadowSpec};
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::{Expr, spanned::Spanned};
@@ -91,26 +91,30 @@ fn shadow_spec(spec: &ShadowSpec) -> TokenStream {
 
 /// Generates the expression for quotas that the macro has validated.
 fn quotas_expr(quotas: &Quotas) -> TokenStream {
-    let quotas = quotas.iter().map(|quota| {
-        let limit = quota.limit();
-        let window = duration(quota.window());
-        let algorithm = variant(quota.algorithm());
-        let burst = (quota.capacity() != limit).then(|| quota.capacity());
-        let burst = option(burst.map(|burst| quote!(#burst)));
-        quote!(::actix_rateguard::__private::quota(
-            #limit, #window, ::actix_rateguard::Algorithm::#algorithm, #burst,
-        ))
-    });
+    let quotas = quotas.iter().map(quota_expr);
     quote!({
         const __RATEGUARD_QUOTAS: &[::actix_rateguard::Quota] = &[#(#quotas),*];
         ::actix_rateguard::__private::quotas(__RATEGUARD_QUOTAS)
     })
 }
 
+/// Generates the expression for a quota that the macro has validated.
+fn quota_expr(quota: &Quota) -> TokenStream {
+    let limit = quota.limit();
+    let window = duration(quota.window());
+    let algorithm = variant(quota.algorithm());
+    let burst = (quota.capacity() != limit).then(|| quota.capacity());
+    let burst = option(burst.map(|burst| quote!(#burst)));
+    quote!(::actix_rateguard::__private::quota(
+        #limit, #window, ::actix_rateguard::Algorithm::#algorithm, #burst,
+    ))
+}
+
 /// Generates the expression for a quota that the compiler validates. If it is invalid, a function called in the
 /// expression panics at compile time.
 fn constant_quota_expr(quota: &ConstantQuota, cost: Option<&Expr>) -> TokenStream {
-    let ConstantQuota { limit, window, algorithm, burst } = quota;
+    let ConstantQuota { limit, window, algorithm, burst, concurrency } = quota;
+    let concurrency = concurrency.as_ref().map(quota_expr);
     let algorithm = variant(algorithm);
     let limit = match limit {
         Number::Literal(limit) => quote!(#limit),
@@ -146,7 +150,7 @@ fn constant_quota_expr(quota: &ConstantQuota, cost: Option<&Expr>) -> TokenStrea
             #limit, #window, ::actix_rateguard::Algorithm::#algorithm, #burst,
         );
         const _: () = ::actix_rateguard::__private::check_cost(#cost, &__RATEGUARD_QUOTA);
-        ::actix_rateguard::__private::quotas(&[__RATEGUARD_QUOTA])
+        ::actix_rateguard::__private::quotas(&[__RATEGUARD_QUOTA, #concurrency])
     })
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actix_rateguard_grammar::{
-    Algorithm, BURST_REQUIRES_TOKEN_BUCKET, QuotaExamples, QuotaFields, Quotas,
+    Algorithm, BURST_REQUIRES_TOKEN_BUCKET, Quota, QuotaExamples, QuotaFields, Quotas,
 };
 use proc_macro2::Span;
 
@@ -15,7 +15,7 @@ use crate::{
 /// The parts of messages about quotas that differ between the macro attribute and a policies file.
 pub(crate) const EXAMPLES: QuotaExamples = QuotaExamples {
     window: "`window = 60` (seconds)",
-    no_quotas: "expected one of `rate = \"5/minute\"`, `limit = 5, window = 60`, `plan = a_function`, `policy = \"search\"`",
+    no_quotas: "expected one of `rate = \"5/minute\"`, `limit = 5, window = 60`, `concurrent = 5`, `plan = a_function`, `policy = \"search\"`",
 };
 
 /// The arguments that form quotas, as far as they have been parsed.
@@ -26,6 +26,8 @@ pub(crate) struct QuotaArgs {
     pub(crate) window: Option<Located<Number<Duration>>>,
     pub(crate) algorithm: Option<Located<Algorithm>>,
     pub(crate) burst: Option<Located<Number<u32>>>,
+    pub(crate) concurrent: Option<Located<u32>>,
+    pub(crate) permit_lease: Option<Located<Duration>>,
 }
 
 /// A quota in which at least one number is a constant expression. The compiler validates the quota.
@@ -34,6 +36,8 @@ pub(crate) struct ConstantQuota {
     pub(crate) window: Number<Duration>,
     pub(crate) algorithm: Algorithm,
     pub(crate) burst: Option<Number<u32>>,
+    /// The quota for requests in progress, which is a literal.
+    pub(crate) concurrency: Option<Quota>,
 }
 
 impl QuotaArgs {
@@ -46,6 +50,8 @@ impl QuotaArgs {
             window: self.window.as_ref().map(|it| literal_or(it, Duration::from_secs(1))),
             algorithm: self.algorithm,
             burst: self.burst.as_ref().map(|it| literal_or(it, 1)),
+            concurrent: self.concurrent,
+            permit_lease: self.permit_lease,
         }
     }
 
@@ -78,7 +84,17 @@ impl QuotaArgs {
             window: window.value.clone(),
             algorithm,
             burst: self.burst.as_ref().map(|burst| burst.value.clone()),
+            concurrency: self.fields().concurrency().map_err(at_field)?,
         }))
+    }
+}
+
+impl ConstantQuota {
+    /// Returns the quotas with a placeholder for the quota that the compiler validates. `None` if there is no quota for
+    /// requests in progress.
+    pub(crate) fn with_placeholder(&self) -> Option<Quotas> {
+        let placeholder = Quota::new(1, Duration::from_secs(1)).ok()?;
+        Quotas::new([placeholder, self.concurrency?]).ok()
     }
 }
 

@@ -40,6 +40,27 @@ pub(crate) fn burst(expr: Expr) -> syn::Result<Number<u32>> {
     number(expr, QuotaError::Burst)
 }
 
+/// Parses the maximum number of requests in progress, which must be a literal.
+pub(crate) fn concurrent(expr: Expr) -> syn::Result<u32> {
+    literal(number(expr.clone(), QuotaError::Limit)?, &expr)
+}
+
+/// Parses the lease of a permit, which must be a literal.
+pub(crate) fn permit_lease(expr: Expr) -> syn::Result<Duration> {
+    literal(window(expr.clone())?, &expr)
+}
+
+/// Returns the value of a number that must be a literal.
+fn literal<T>(number: Number<T>, expr: &Expr) -> syn::Result<T> {
+    match number {
+        Number::Literal(value) => Ok(value),
+        Number::Constant(_) => Err(error_at(
+            expr.span(),
+            "expected a literal, such as `concurrent = 5` or `permit_lease = \"10s\"`, found an expression",
+        )),
+    }
+}
+
 pub(crate) fn algorithm(expr: Expr) -> syn::Result<Algorithm> {
     parsed(expr)
 }

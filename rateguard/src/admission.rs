@@ -2,7 +2,10 @@
 
 use std::{ops::Range, rc::Rc};
 
-use actix_rateguard_core::{RateGuard, adapter::ShadowHolds};
+use actix_rateguard_core::{
+    RateGuard,
+    adapter::{PermitLease, ShadowHolds},
+};
 use actix_web::HttpResponse;
 use smallvec::SmallVec;
 
@@ -33,6 +36,8 @@ pub(crate) struct Admission {
     /// The units that the guard may have to refund to limits in shadow mode. `None` if the guard enforces at least
     /// one of the limits.
     shadow_holds: Option<Box<ShadowHolds>>,
+    /// The permits that the request holds until its response ends. `None` if no limit has permits.
+    permit: Option<Box<PermitLease>>,
 }
 
 type ResponseEffects = SmallVec<[ResponseEffect; 1]>;
@@ -48,6 +53,7 @@ impl Admission {
             decision: None,
             reservation: None,
             shadow_holds: None,
+            permit: None,
         }
     }
 
@@ -81,12 +87,16 @@ impl Admission {
         guard: &RateGuard,
         checks: LimitChecks,
         decision: Decision,
-        reservation: Option<Box<Reservation>>,
+        mut reservation: Option<Box<Reservation>>,
     ) -> Self {
+        self.permit = reservation.as_mut().and_then(|it| it.take_permit()).map(Box::new);
         if let Some(state) = &self.state {
             self.applied = state.applied.add(guard, checks, &self.repeated);
             let first_entries = state.applied.first_entries(self.applied.start);
             self.decision = Some(state.push(decision, first_entries));
+            if let Some(permit) = &self.permit {
+                state.permits.borrow_mut().push(permit.watch());
+            }
         }
         self.reservation = reservation;
         self
@@ -232,6 +242,12 @@ impl Admission {
         if update.is_changed {
             state.set(index, update.decision);
         }
+    }
+
+    /// Returns the permits that the request holds, so that the body of the response can hold them until it ends. If this
+    /// value is dropped before, because the handler is cancelled or panics, the guard releases the permits.
+    pub(crate) fn take_permit(&mut self) -> Option<Box<PermitLease>> {
+        self.permit.take()
     }
 
     /// Returns the combination of all decisions on the request until now. The result is `None` if no limit has decided.

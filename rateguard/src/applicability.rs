@@ -63,7 +63,8 @@ impl LimitScope {
     ) -> LimitCheck {
         let count = self.count.overridden_by(overrides.count);
         let on_reject = self.on_reject.clone();
-        LimitCheck { policy, key, counted_by, is_shared, cost, count, on_reject }
+        let holds_permit = false;
+        LimitCheck { policy, key, counted_by, is_shared, cost, holds_permit, count, on_reject }
     }
 
     /// Returns the key by which the limit counts the request.

@@ -153,6 +153,11 @@ impl AppliedLimits {
                 let costs = limits.iter().filter(|it| is_same(it)).map(|it| it.check.cost);
                 check.cost = check.cost.saturating_sub(costs.fold(0, u32::saturating_add));
             }
+            // The first check has taken the permit of the request. A limit without a rate has nothing else to take.
+            check.holds_permit = true;
+            if !check.policy.quotas().has_rate() {
+                check.cost = 0;
+            }
             let has_extra_cost = check.cost > 0;
             repeated.push(RepeatedCheck {
                 applied_index,

@@ -94,7 +94,11 @@ impl StoreCheck {
     /// can refund them after the response.
     pub(crate) async fn call_store(&self, guard: &RateGuard) -> StoreResult {
         match &*self.checks {
-            [check] if !self.admission.is_preflight && check.counts_always() => {
+            [check]
+                if !self.admission.is_preflight
+                    && check.counts_always()
+                    && !check.policy.has_permits() =>
+            {
                 let LimitCheck { policy, key, cost, .. } = check;
                 let is_exempt_from_ban = check.is_exempt_from_ban();
                 let decision =
@@ -108,6 +112,10 @@ impl StoreCheck {
 
     async fn decide_several(&self, guard: &RateGuard, checks: &[LimitCheck]) -> StoreResult {
         let request = build_request(guard, self.on_error, checks);
+        if checks.iter().any(LimitCheck::takes_permit) {
+            let reservation = request.taking_permits().reserve_permit().await?;
+            return Ok((reservation.decision().clone(), Some(reservation.into())));
+        }
         if !self.admission.is_preflight && checks.iter().all(LimitCheck::counts_always) {
             return Ok((request.check_via_store().await?, None));
         }
@@ -142,6 +150,7 @@ fn build_request<'a>(
     let empty = guard.empty_request().default_on_error(on_error);
     checks.iter().fold(empty, |request, check| {
         let request = request.and_hashed(&check.policy, check.key, check.cost);
+        let request = if check.holds_permit { request.without_permit() } else { request };
         if check.is_exempt_from_ban() { request.exempt_from_ban() } else { request }
     })
 }

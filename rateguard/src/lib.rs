@@ -42,6 +42,7 @@ mod penalty;
 mod per_request;
 mod proxy_warning;
 mod rejection;
+mod request_permit;
 mod request_policies;
 mod request_state;
 #[cfg(feature = "macros")]
@@ -61,10 +62,10 @@ pub use actix_rateguard_core::metrics;
 #[cfg(feature = "config")]
 pub use actix_rateguard_core::policies_file;
 pub use actix_rateguard_core::{
-    AccessList, Algorithm, Ban, BuildError, ClientAddress, Clock, Count, Decision, Failures,
-    Health, Key, MemoryStore, MissingKey, OnError, Plan, Policy, Quota, QuotaStatus, Quotas,
-    RejectionBody, Request, Reservation, ShadowCounts, Statuses, StoreError, Unavailable, builder,
-    store,
+    AccessList, Acquisition, Algorithm, Ban, BuildError, ClientAddress, Clock, Count, Decision,
+    Failures, Health, Key, MemoryStore, MissingKey, OnError, Permit, Plan, Policy, Quota,
+    QuotaStatus, Quotas, RejectionBody, Request, Reservation, ShadowCounts, Statuses, StoreError,
+    Unavailable, builder, store,
 };
 pub use actix_rateguard_headers::{self as headers, HeaderDialect};
 #[cfg(feature = "macros")]
@@ -80,6 +81,7 @@ pub use self::{
     penalty::Penalty,
     per_request::{IntoResolved, PerRequest},
     rejection::Rejection,
+    request_permit::RequestPermit,
     request_state::UndecidedReason,
     user::UserId,
 };

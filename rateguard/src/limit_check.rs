@@ -15,6 +15,8 @@ pub(crate) struct LimitCheck {
     /// ban would affect all of these clients.
     pub(crate) is_shared: bool,
     pub(crate) cost: u32,
+    /// Whether the request already holds a permit of the limit, so that this check needs none.
+    pub(crate) holds_permit: bool,
     pub(crate) count: CountRule,
     /// The function of the limit that responds to rejected requests. `None` if the limit has no function.
     pub(crate) on_reject: Option<OnReject>,
@@ -24,6 +26,11 @@ impl LimitCheck {
     /// Returns whether the limit counts the request regardless of its response.
     pub(crate) fn counts_always(&self) -> bool {
         self.count.counts_always()
+    }
+
+    /// Returns whether an admitted request takes a permit, which it holds until its response ends.
+    pub(crate) fn takes_permit(&self) -> bool {
+        !self.holds_permit && self.policy.has_permits()
     }
 
     /// Returns whether the guard counts no offence if it denies the check.

@@ -7,6 +7,7 @@ use std::{
     rc::Rc,
 };
 
+use actix_rateguard_core::adapter::PermitWatch;
 use actix_web::{HttpMessage, HttpRequest, http::header::HeaderMap};
 use smallvec::SmallVec;
 
@@ -32,6 +33,8 @@ pub(crate) struct RequestState {
     pub(crate) penalty: Cell<AddedUnits>,
     /// The route of the request, if code has extracted a `Penalty` before any limit has handled the request.
     penalty_route: RefCell<Option<String>>,
+    /// The permits that the request holds.
+    pub(crate) permits: RefCell<SmallVec<[PermitWatch; 1]>>,
     /// Whether a middleware has stored the response in the error of an inner middleware.
     pub(crate) has_stored_response: Cell<bool>,
     /// If `decisions` is empty, the reason why no limit has decided.

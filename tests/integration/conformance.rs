@@ -42,6 +42,16 @@ async fn redis_store_conforms() {
     conformance(guard.store(), Time::Real, &algorithms()).await;
 }
 
+#[tokio::test]
+async fn built_in_stores_conform_with_permits() {
+    let server = RedisServer::start();
+    let guard = server.guard("permits");
+    let (store, time) = memory();
+    conformance(&store, time, &[Algorithm::Concurrency]).await;
+    conformance(&MemoryStore::new(), Time::Real, &[Algorithm::Concurrency]).await;
+    conformance(guard.store(), Time::Real, &[Algorithm::Concurrency]).await;
+}
+
 /// The number of units that each call took, sorted by the time and the number of the call.
 type AdmittedUnits = BTreeMap<(Duration, u64), u32>;
 
@@ -177,6 +187,47 @@ macro_rules! defects {
             conformance(&DefectiveStore(store, $defect), time, &algorithms()).await;
         }
     )*};
+}
+
+macro_rules! permit_defects {
+    ($($name:ident $message:literal: $defect:expr;)*) => {$(
+        #[tokio::test]
+        #[should_panic(expected = $message)]
+        async fn $name() {
+            let (store, time) = memory();
+            conformance(&DefectiveStore(store, $defect), time, &[Algorithm::Concurrency]).await;
+        }
+    )*};
+}
+
+permit_defects! {
+    store_that_renews_released_permits_fails "does not revive a permit that was released":
+        |store, operation, requests| {
+            let verdict = apply_to_memory(store, operation, requests);
+            Ok(Verdict::new(true, verdict.statuses().zip(verdict.receipts())))
+                .map(|it| if operation == Operation::Renew { it } else { verdict })
+        };
+    store_that_ignores_renewals_fails "a renewal starts a new lease":
+        |store, operation, requests| {
+            let verdict = apply_to_memory(store, operation, requests);
+            if operation == Operation::Renew && verdict.is_allowed() {
+                let peek = apply_to_memory(store, Operation::Peek, requests);
+                apply_to_memory(store, Operation::Refund, requests);
+                return Ok(Verdict::new(true, peek.statuses().zip(peek.receipts())));
+            }
+            Ok(verdict)
+        };
+    store_whose_permits_never_expire_fails "a permit expires after its lease":
+        |store, operation, requests| {
+            let mut requests = requests.to_vec();
+            requests.iter_mut().for_each(|request| request.without_lease = true);
+            Ok(apply_to_memory(store, operation, &requests))
+        };
+    store_that_releases_any_permit_fails "only once":
+        |store, operation, requests| {
+            let reset = operation == Operation::Refund;
+            Ok(apply_to_memory(store, if reset { Operation::Reset } else { operation }, requests))
+        };
 }
 
 defects! {

@@ -183,6 +183,7 @@ fn outcomes(history: &[Event]) -> BTreeMap<&'static str, usize> {
                 "fully refunded"
             }
             Operation::Refund => "partly refunded",
+            Operation::Renew => "renewed",
             Operation::Reset => "reset",
         };
         *outcomes.entry(outcome).or_default() += 1;

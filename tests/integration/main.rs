@@ -41,6 +41,7 @@ mod mutations;
 mod operations;
 mod operator;
 mod outcomes;
+mod permits;
 mod processes;
 mod quickstart;
 mod quota_changes;

@@ -34,6 +34,7 @@ impl Rule {
             Algorithm::SlidingWindowCounter => 2 * self.window,
             Algorithm::TokenBucket => (self.capacity * self.window).div_ceil(self.limit),
             Algorithm::SlidingWindow | Algorithm::FixedWindow => self.window,
+            Algorithm::Concurrency => unreachable!("`permits/traces.rs` tests permits"),
         }
     }
 
@@ -107,6 +108,7 @@ impl Model {
                     _ => 0,
                 }
             }
+            Algorithm::Concurrency => unreachable!("`permits/traces.rs` tests permits"),
             Algorithm::TokenBucket => {
                 self.missing(rule, now).div_ceil(u128::from(window)).try_into().unwrap()
             }
@@ -214,7 +216,7 @@ impl World {
             Operation::Check | Operation::Peek => {
                 parts.iter().all(|part| wait_for(part) == Some(0))
             }
-            Operation::Debit | Operation::Refund | Operation::Reset => true,
+            Operation::Debit | Operation::Refund | Operation::Renew | Operation::Reset => true,
         };
         self.operations += 1;
         let mut outcome = ModelOutcome { allowed, statuses: Vec::new(), receipts: Vec::new() };
@@ -247,6 +249,7 @@ pub fn exceeds_quota(rule: Rule, taken: &[(u64, u64)]) -> bool {
     };
     match rule.algorithm {
         Algorithm::SlidingWindow => within(rule.window) > rule.limit,
+        Algorithm::Concurrency => unreachable!("`permits/traces.rs` tests permits"),
         Algorithm::TokenBucket => taken.iter().enumerate().any(|(index, (first, _))| {
             // After any admission, a token bucket admits at most its capacity plus the tokens that have been refilled
             // after that admission.

@@ -13,7 +13,7 @@ use actix_rateguard::{
 };
 
 use crate::{
-    batches, quota_changes,
+    batches, permits, quota_changes,
     support::{
         lua::{SOURCE, Script, replace_once, with_test_clock},
         redis_server::RedisServer,
@@ -63,6 +63,16 @@ fn detected_by_batches(old: &str, new: &str) {
     assert!(detects(Logs::Packed) || detects(Logs::Sorted), "no test detects the mutation");
 }
 
+/// Asserts that a test with random traces of permits detects this mutation.
+#[track_caller]
+fn detected_by_permit_traces(old: &str, new: &str) {
+    let source = replace_once(SOURCE, old, new);
+    // An error of the script also counts as a detected difference.
+    let difference = || permits::traces::difference(&source);
+    let found = catch_unwind(AssertUnwindSafe(difference));
+    assert!(found.map_or(true, |it| it.is_some()), "no test detects the mutation");
+}
+
 /// Asserts that a key gets a wrong lifetime because of this mutation.
 #[track_caller]
 fn detected_by_lifetimes(old: &str, new: &str) {
@@ -70,6 +80,13 @@ fn detected_by_lifetimes(old: &str, new: &str) {
     let wrong =
         wrong_lifetime(&source, Logs::Packed).or_else(|| wrong_lifetime(&source, Logs::Sorted));
     assert!(wrong.is_some(), "no test detects the mutation");
+}
+
+/// Asserts that the key of permits expires before one of its permits because of this mutation.
+#[track_caller]
+fn detected_by_permit_lifetimes(old: &str, new: &str) {
+    assert!(permits::traces::keeps_keys(SOURCE));
+    assert!(!permits::traces::keeps_keys(&replace_once(SOURCE, old, new)));
 }
 
 /// Asserts that the script deletes the time of a reset too early because of this mutation.
@@ -152,11 +169,17 @@ fn min_lifetime(algorithm: Algorithm, operation: Operation) -> i64 {
         (Algorithm::TokenBucket, Operation::Refund) => 14_000,
         (Algorithm::TokenBucket, _) => 30 * 60_000 - 61_000,
         (
-            Algorithm::SlidingWindow | Algorithm::SlidingWindowCounter | Algorithm::FixedWindow,
+            Algorithm::SlidingWindow
+            | Algorithm::SlidingWindowCounter
+            | Algorithm::FixedWindow
+            | Algorithm::Concurrency,
             Operation::Refund,
         ) => 30_000,
         (
-            Algorithm::SlidingWindow | Algorithm::SlidingWindowCounter | Algorithm::FixedWindow,
+            Algorithm::SlidingWindow
+            | Algorithm::SlidingWindowCounter
+            | Algorithm::FixedWindow
+            | Algorithm::Concurrency,
             _,
         ) => 3_600_000 - 61_000,
     }
@@ -217,7 +240,8 @@ fn key_expiry_matches_counted_units_after_every_change() {
 
 #[test]
 fn every_algorithm_has_mutations() {
-    for (_, name) in Algorithm::NAMES {
+    let names = Algorithm::NAMES.map(|(_, name)| name);
+    for name in names.into_iter().chain([Algorithm::Concurrency.name()]) {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../rateguard-core/src/algorithm");
         let source = fs::read_to_string(format!("{folder}/{name}.lua")).expect(name);
         assert!(MUTATED.iter().any(|text| source.contains(text)), "no mutation changes {name}.lua");
@@ -435,4 +459,40 @@ mutations! {
         detected_by_lifetimes("bucket.reset_at), extended)", "bucket.reset_at), 0)");
     token_bucket_key_expires_before_more_debt:
         detected_by_lifetimes("if now + needed <= bucket.lives_until then", "if bucket.lives_until > 0 then");
+
+    // Mutations of `concurrency`.
+    permits_of_a_request_are_not_unique:
+        detected_by_permit_traces("permit == 1 and name or name .. ':' .. permit", "name");
+    permits_of_all_requests_have_one_holder:
+        detected_by_permit_traces("local holder = ARGV[1] .. '-' .. whole(additions[i])", "local holder = ARGV[1]");
+    permit_counts_one_tick_too_long:
+        detected_by_permit_traces("call('ZCOUNT', key, '(' .. whole(now), '+inf') or 0", "call('ZCOUNT', key, whole(now), '+inf') or 0");
+    permit_has_a_longer_lease:
+        detected_by_permit_traces("local expiry = now + quota.window\n", "local expiry = now + quota.window + 1\n");
+    permits_of_the_future_are_not_clamped:
+        detected_by_permit_traces("if bucket.newest > latest then", "if bucket.newest < 0 then");
+    clock_step_shortens_a_longer_lease:
+        detected_by_permit_traces("min(tonumber(late[i + 1]), now + lease)", "min(tonumber(late[i + 1]), latest)");
+    expired_permit_is_revived:
+        detected_by_permit_traces("is_held = expiry and tonumber(expiry) > now", "is_held = expiry");
+    released_permit_is_revived:
+        detected_by_permit_traces("is_held = expiry and tonumber(expiry) > now", "is_held = true");
+    renewal_has_no_effect:
+        detected_by_permit_traces("        algorithm.renew(buckets[index]", "        local _ = (buckets[index]");
+    renewal_renews_some_permits:
+        detected_by_permit_traces("          return false\n", "");
+    release_has_no_effect:
+        detected_by_permit_traces("call('ZREM', key, unpack(names))", "");
+    permit_wait_is_that_of_the_next_lease:
+        detected_by_permit_traces("local offset = excess <= earlier and excess - 1 or excess - taken - 1", "local offset = excess <= earlier and excess or excess - taken");
+    permit_wait_ignores_permits_of_the_batch:
+        detected_by_permit_traces("if excess > earlier and excess <= earlier + taken then", "if false then");
+    permit_wait_ignores_longer_leases:
+        detected_by_permit_traces("if bucket.newest > now + window then\n      earlier", "if false then\n      earlier");
+    permit_key_has_no_expiry:
+        detected_by_permit_lifetimes("    call('ZREMRANGEBYSCORE', key, '-inf', whole(now))\n    expire_after(key, max(bucket.newest, expiry) - now)", "");
+    permit_key_expires_before_a_longer_lease:
+        detected_by_permit_lifetimes("whole(now))\n    expire_after(key, max(bucket.newest, expiry) - now)", "whole(now))\n    expire_after(key, expiry - now)");
+    renewed_permit_key_expires_too_early:
+        detected_by_permit_lifetimes("      set_expiry(key, names, whole(expiry))\n    end)\n    expire_after(key, max(bucket.newest, expiry) - now)\n  end\n\n  return", "      set_expiry(key, names, whole(expiry))\n    end)\n  end\n\n  return");
 }

@@ -9,9 +9,10 @@ use actix_rateguard::Algorithm;
 pub const fn refills_steadily(algorithm: Algorithm) -> bool {
     match algorithm {
         Algorithm::TokenBucket => true,
-        Algorithm::SlidingWindow | Algorithm::SlidingWindowCounter | Algorithm::FixedWindow => {
-            false
-        }
+        Algorithm::SlidingWindow
+        | Algorithm::SlidingWindowCounter
+        | Algorithm::FixedWindow
+        | Algorithm::Concurrency => false,
     }
 }
 
@@ -21,6 +22,9 @@ pub const fn refills_steadily(algorithm: Algorithm) -> bool {
 pub const fn aligns_windows_to_clock(algorithm: Algorithm) -> bool {
     match algorithm {
         Algorithm::SlidingWindowCounter => true,
-        Algorithm::SlidingWindow | Algorithm::FixedWindow | Algorithm::TokenBucket => false,
+        Algorithm::SlidingWindow
+        | Algorithm::FixedWindow
+        | Algorithm::TokenBucket
+        | Algorithm::Concurrency => false,
     }
 }

@@ -23,7 +23,7 @@ for i = 1, tonumber(arguments[position]) do
   local name = arguments[position + 1]
   quotas[i] = {
     algorithm = algorithm_named(name),
-    is_log = name == 'sliding_window' or name == 'sliding_window_sorted_set',
+    is_log = name == 'sliding_window' or name == 'sliding_window_sorted_set' or name == 'concurrency',
     window = tonumber(arguments[position + 2]),
     capacity = tonumber(arguments[position + 3]),
     units = tonumber(arguments[position + 4]),
@@ -71,13 +71,13 @@ for i = 1, tonumber(arguments[position]) do
     -- After its deadline, a request must not take units, because the client no longer waits for the reply.
     is_late = deadline > 0 and now > deadline,
     takes_units = operation == 'check' or operation == 'debit',
-    -- The number of arguments with the receipts of a refund.
-    receipts = operation == 'refund' and 2 * #parts or 0,
+    -- The number of arguments with the receipts of a refund or of a renewal.
+    receipts = (operation == 'refund' or operation == 'renew') and 2 * #parts or 0,
     parts = parts,
   }
 end
 
--- `requests` is the list of requests. The receipts of a refund say which requests took the units. `first_receipt` is
+-- `requests` is the list of requests. The receipts of a refund or of a renewal say which requests took the units. `first_receipt` is
 -- the position in ARGV directly before the first receipt.
 local first_receipt = position + 1
 local requests = arguments[first_receipt]

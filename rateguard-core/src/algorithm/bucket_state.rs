@@ -20,6 +20,12 @@ pub(crate) enum BucketState {
     TokenBucket(TokenBucketState),
 }
 
+impl Default for BucketState {
+    fn default() -> Self {
+        Self::empty(Algorithm::default())
+    }
+}
+
 /// Binds `$state` to the state of the current algorithm, and evaluates `$body` with it.
 macro_rules! with_state {
     ($bucket:expr, $state:ident => $body:expr) => {
@@ -42,6 +48,8 @@ impl BucketState {
             }
             Algorithm::FixedWindow => Self::FixedWindow(FixedWindowState::default()),
             Algorithm::TokenBucket => Self::TokenBucket(TokenBucketState::default()),
+            // The permits of a bucket are a `PermitSet`. No quota with permits has a state of this type.
+            Algorithm::Concurrency => Self::default(),
         }
     }
 

@@ -81,5 +81,8 @@ end
 --   reset(bucket)             removes all units; is called only if this algorithm wrote the key
 --   refund(bucket, n, by, at) removes up to n units that the request with the id `by` took at time `at`; removes
 --                             nothing if these units no longer count
+--   is_held(bucket, n, by)    returns whether the request with the id `by` still holds n permits
+--   renew(bucket, n, by)      starts a new lease of the n permits of the request with the id `by`
+-- Only `concurrency` has the last two operations. No other algorithm has permits.
 local algorithms = {}
 

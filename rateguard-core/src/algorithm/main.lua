@@ -1,12 +1,14 @@
 -- Decides all requests of the batch, and writes the buckets that have changed to Redis.
 
 -- Converts the state that another algorithm wrote: the units that count now are treated as taken now. Raises an error
--- if another application wrote the key.
+-- if another application wrote the key. The permits of a concurrency limit have a key of their own, so there is nothing
+-- to convert for them.
 local function convert(key, quota)
   -- At most one algorithm loads the key, so the order does not matter.
   for name in pairs(algorithms) do
     local algorithm = algorithm_named(name)
-    local previous = algorithm ~= quota.algorithm and algorithm.load(key, quota)
+    local is_rate = not algorithm.is_held and not quota.algorithm.is_held
+    local previous = is_rate and algorithm ~= quota.algorithm and algorithm.load(key, quota)
     if previous then
       -- Units above the capacity count too. Otherwise a client would get these units back when an operator raises the
       -- limit again. A log has an upper bound for the converted units, because a log has one entry for each unit.
@@ -113,7 +115,7 @@ end
 -- Only a mixed batch needs these functions. The other batches do not create them, because this takes 0.1 µs for each
 -- function.
 local is_mixed = arguments[4] == 'mixed'
-local change_key, load_buckets
+local change_key, renew_permits, load_buckets
 if is_mixed then
   -- Applies a reset or a refund to the key at position `index` in KEYS. These operations write directly to Redis, so
   -- the script first saves the earlier changes of the bucket. A bucket is converted if another algorithm wrote its
@@ -132,6 +134,29 @@ if is_mixed then
       quota.algorithm.reset(load_bucket(index, quota))
     end
     load_bucket(index, quota)
+  end
+
+  -- Renews the permits of a request if it still holds all of them. Otherwise renews none of them. The receipts of the
+  -- permits follow the position `first_receipt` in ARGV. Returns whether the permits were renewed.
+  function renew_permits(parts, first_receipt)
+    for i, part in ipairs(parts) do
+      local index, algorithm = indices[i], part.quota.algorithm
+      if algorithm.is_held then
+        save_and_unload(index)
+        if not algorithm.is_held(load_bucket(index, part.quota), part.cost, arguments[first_receipt + 2 * i - 1]) then
+          return false
+        end
+      end
+    end
+    for i, part in ipairs(parts) do
+      local index, algorithm = indices[i], part.quota.algorithm
+      if algorithm.renew then
+        current = index
+        algorithm.renew(buckets[index], part.cost, arguments[first_receipt + 2 * i - 1])
+        load_bucket(index, part.quota)
+      end
+    end
+    return true
   end
 
   function load_buckets(shape)
@@ -154,8 +179,8 @@ local function failure_of(parts)
   end
 end
 
--- `id` is the id of the current request. The receipts of a refund say which requests took the units. `receipt` is the
--- position in ARGV directly before the receipts of the next refund.
+-- `id` is the id of the current request. The receipts of a refund or of a renewal say which requests took the units.
+-- `receipt` is the position in ARGV directly before the receipts of the next refund or renewal.
 local id, receipt
 
 -- Decides one request. `shape` has the operation, the quotas, the costs and the deadline that the request shares with
@@ -183,9 +208,12 @@ local function decide(shape)
     end
   end
 
+  local operation, takes_units = shape.operation, shape.takes_units
+  if operation == 'renew' then
+    is_admitted = renew_permits(parts, first_receipt)
+  end
   reply_length = reply_length + 1
   reply[reply_length] = is_admitted and 1 or 0
-  local operation, takes_units = shape.operation, shape.takes_units
   for i = 1, count do
     -- If the request has only one part, the variables still have its values.
     if count > 1 then

@@ -4,9 +4,11 @@
 //! Each algorithm has a Rust file and a Lua file with the same name and the same behaviour. Redis runs the Lua file.
 //! The code that all algorithms share is in `bucket_state.rs` for Rust, and in `prelude.lua`, `buckets.lua`,
 //! `arguments.lua`, `main.lua` and `recovery.lua` for Lua. The two Lua implementations of the sliding-window log also
-//! share `exact_log.lua`. The most common batches need only `prelude.lua`, `packed_log.lua` and `unit_checks.lua`.
+//! share `exact_log.lua`. Permits have no units that a conversion could carry over, so `concurrency.rs` is not a variant of
+//! the state in `bucket_state.rs`. The most common batches need only `prelude.lua`, `packed_log.lua` and `unit_checks.lua`.
 
 mod bucket_state;
+pub(crate) mod concurrency;
 mod fixed_window;
 mod limiter_state;
 #[cfg(any(feature = "redis", feature = "upstash"))]

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use actix_rateguard_grammar::{
     Ban, Count, EXPECTED_COST, KeyNotation, Methods, MissingKey, Notation, OnError, Quota,
-    QuotaError, QuotaExamples, QuotaFields, ShadowFields, check_cost, check_name,
+    QuotaError, QuotaExamples, QuotaFields, ShadowFields, check_concurrency, check_cost,
+    check_name,
 };
 use toml::{Spanned, de::DeString};
 
@@ -51,6 +52,15 @@ const FIELDS: &[(&str, Reader<ParsedPolicy>)] = &[
     ("burst", |to, value, diagnostics| {
         to.quota.burst = integer_u32(value, 1..=Quota::MAX_LIMIT, QuotaError::Burst, diagnostics);
     }),
+    ("concurrent", |to, value, diagnostics| {
+        to.quota.concurrent =
+            integer_u32(value, 1..=Quota::MAX_LIMIT, QuotaError::Limit, diagnostics);
+    }),
+    ("permit_lease", |to, value, diagnostics| {
+        let range = Quota::MIN_LEASE..=Quota::MAX_LEASE;
+        let expected = format_args!("{}, such as \"10s\"", QuotaError::Lease);
+        to.quota.permit_lease = duration(value, range, expected, diagnostics);
+    }),
     ("key", |to, value, diagnostics| to.key = key(value, diagnostics)),
     ("missing_key", |to, value, diagnostics| to.missing = parse(value, diagnostics)),
     ("cost", |to, value, diagnostics| {
@@ -90,7 +100,7 @@ pub(super) fn key(
 /// The parts of the error messages about quotas that differ between a policies file and the macro attribute.
 const EXAMPLES: QuotaExamples = QuotaExamples {
     window: "`window = \"1m\"`",
-    no_quotas: "expected `rate = \"5/minute\"`, or `limit = 5` and `window = \"1m\"`, found neither",
+    no_quotas: "expected `rate = \"5/minute\"`, or `limit = 5` and `window = \"1m\"`, or `concurrent = 5`, found none of them",
 };
 
 /// Parses a policy. Returns `None` if the policy has errors.
@@ -114,6 +124,13 @@ pub(super) fn policy(
     let is_complete = diagnostics.len() == count_before_fields;
     let fields = parsed.quota.quotas(EXAMPLES).and_then(|quotas| {
         let shadow = parsed.shadow.spec()?;
+        let of_rates = [
+            ("cost", parsed.cost.as_ref().map(|it| it.location)),
+            ("count", parsed.count.as_ref().map(|it| it.location)),
+            ("ban", parsed.ban.as_ref().map(|it| it.location)),
+        ];
+        let of_rates = of_rates.into_iter().filter_map(|(name, location)| Some((name, location?)));
+        check_concurrency(Some(&quotas), of_rates, &parsed.shadow)?;
         Ok((quotas, shadow))
     });
     let (quotas, shadow) = match fields {

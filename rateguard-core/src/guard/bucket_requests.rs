@@ -4,7 +4,7 @@ use smallvec::SmallVec;
 
 use super::{
     request::Request,
-    requested_limit::{LimitBucket, RequestedLimit},
+    requested_limit::{LimitBucket, PermitUse, RequestedLimit},
 };
 use crate::{
     Decision,
@@ -47,7 +47,7 @@ impl Request<'_> {
     /// Returns one bucket request for each enforced quota of each limit, and then the bucket requests for bans. For a
     /// reset, it also returns bucket requests for the quotas in shadow mode.
     pub(super) fn buckets(&self, operation: Operation) -> SmallVec<[LimitBucket<'_>; 1]> {
-        let mut buckets = self.quota_buckets();
+        let mut buckets = self.quota_buckets(operation);
         for (limit, requested) in self.limits.iter().enumerate() {
             let mut others = SmallVec::<[BucketRequest<'_>; 3]>::new();
             if let Some(escalation) = requested.policy.escalation() {
@@ -57,7 +57,7 @@ impl Request<'_> {
                         others.push(escalation.ban_check(&requested.key))
                     }
                     Operation::Reset => others.extend(escalation.records(&requested.key)),
-                    Operation::Debit | Operation::Refund => {}
+                    Operation::Debit | Operation::Refund | Operation::Renew => {}
                 }
             }
             if operation == Operation::Reset {
@@ -73,7 +73,8 @@ impl Request<'_> {
         buckets
     }
 
-    pub(super) fn quota_buckets(&self) -> SmallVec<[LimitBucket<'_>; 1]> {
+    /// Returns one bucket request for each enforced quota of each limit.
+    pub(super) fn quota_buckets(&self, operation: Operation) -> SmallVec<[LimitBucket<'_>; 1]> {
         let mut buckets = SmallVec::<[LimitBucket<'_>; 1]>::new();
         for (limit, requested) in self.limits.iter().enumerate() {
             if requested.policy.is_in_shadow() {
@@ -81,14 +82,18 @@ impl Request<'_> {
             }
             let (name, quotas) = requested.policy.quotas_of_variant(requested.variant);
             for (index, quota) in quotas.iter().enumerate() {
+                let has_permits = quota.algorithm().has_permits();
                 let bucket = |index| Bucket::new(name.as_str(), index, &requested.key);
                 let is_same = |earlier: &LimitBucket<'_>| {
                     earlier.request.bucket == bucket(index) && earlier.request.quota == *quota
                 };
                 if let Some(earlier) = buckets.iter_mut().find(|earlier| is_same(earlier)) {
                     // The request contains this policy with this key twice, so one bucket request gets the sum of
-                    // both costs.
-                    earlier.request.cost = earlier.request.cost.saturating_add(requested.cost);
+                    // both costs. A request holds one permit, whatever its cost is.
+                    earlier.request.cost = match has_permits {
+                        true => earlier.request.cost.max(requested.permits(operation)),
+                        false => earlier.request.cost.saturating_add(requested.cost),
+                    };
                     earlier.limit = limit;
                     continue;
                 }
@@ -99,10 +104,24 @@ impl Request<'_> {
                     buckets.iter().all(|earlier| earlier.request.bucket != bucket(*index))
                 };
                 let index = (index..).find(is_free).unwrap_or(index);
-                let request = BucketRequest::new(bucket(index), *quota, requested.cost);
+                let mut request = BucketRequest::new(bucket(index), *quota, requested.cost);
+                if has_permits {
+                    request.cost = requested.permits(operation);
+                    request.check_only = requested.permit_use == PermitUse::RequireRoom;
+                    request.without_lease = !self.guard().has_remote_store();
+                }
                 buckets.push(LimitBucket { limit, request, is_quota: true });
             }
         }
         buckets
+    }
+}
+
+impl RequestedLimit<'_> {
+    /// Returns the number of permits that the operation takes from a quota for requests in progress. A request holds one
+    /// permit, whatever its cost is. A debit is for units that the client has already used, so it takes no permit.
+    fn permits(&self, operation: Operation) -> u32 {
+        let takes_none = self.permit_use == PermitUse::Ignore || operation == Operation::Debit;
+        if takes_none { 0 } else { self.cost.min(1) }
     }
 }

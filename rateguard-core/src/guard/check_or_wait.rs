@@ -11,12 +11,14 @@ use tokio::{
 
 use super::{
     Request, Reservation, Unavailable,
+    requested_limit::PermitUse,
     shadow::ShadowChecks,
     wait_queue::{QueueGuard, QueueId},
 };
 use crate::{
     Decision, Key, Policy, StoreError,
-    store::{BucketRequest, Operation, StoreFuture},
+    backoff::Backoff,
+    store::{BucketRequest, Operation},
     telemetry::spans::in_current_span,
 };
 
@@ -25,6 +27,10 @@ const MIN_WAIT: Duration = Duration::from_millis(1);
 /// The maximum time that a request waits. It is twice the longest window of a quota. Without this maximum, the end of
 /// a very long wait could not be represented as an `Instant`.
 const MAX_WAIT: Duration = Duration::from_secs(2 * 365 * 86_400);
+
+/// The delays between two checks of a request that waits for a permit.
+const PERMIT_BACKOFF: Backoff =
+    Backoff::new(Duration::from_millis(5), Duration::from_millis(100), 0.25);
 
 impl Request<'_> {
     /// Waits until there is room, and then takes the units. If there is no room within the time `max`, the method
@@ -64,13 +70,22 @@ impl Request<'_> {
             // All policies of the request are in shadow mode, so the request is never denied and need not wait.
             return self.check().await;
         }
+        self.reserve_or_wait(max).await.map(Reservation::into_decision)
+    }
+
+    /// Waits until there is room, like [`check_or_wait`](Self::check_or_wait), and returns the units and permits that the
+    /// guard has taken.
+    pub(super) async fn reserve_or_wait(&self, max: Duration) -> Result<Reservation, Unavailable> {
+        if self.is_in_shadow() {
+            return self.reserve().await;
+        }
         // The guard may repeat the enforced check. It runs the shadow checks only once, so that the request is
         // counted only once in shadow mode.
         let _shadows = self.shadow_checks(Operation::Check).map(ShadowChecks::start);
-        self.record_check(self.check_until_room(max), |decision| decision).await
+        self.record_check(self.reserve_until_room(max), Reservation::decision).await
     }
 
-    async fn check_until_room(&self, max: Duration) -> Result<Decision, Unavailable> {
+    async fn reserve_until_room(&self, max: Duration) -> Result<Reservation, Unavailable> {
         let queues = &self.guard().shared.wait_queues;
         let ids: Vec<_> = self.limits().map(|it| QueueId::of(it.policy, &it.key)).collect();
         // Only limits with a cost above 0 are in this list. For a limit with a cost of 0, the request takes no units
@@ -82,25 +97,34 @@ impl Request<'_> {
         // forever. A request joins each queue at most once, so it does not wait for other requests again and again.
         let mut front: Option<QueueGuard<'_>> = None;
         let mut joined = Vec::new();
+        let mut permit_backoff = PERMIT_BACKOFF;
         loop {
             let queue_of_others =
                 with_cost.iter().copied().find(|id| !joined.contains(*id) && queues.has(id));
-            let decision = match queue_of_others {
-                None => self.check_cancel_safe().await?,
+            let reservation = match queue_of_others {
+                None => self.reserve_cancel_safe().await?,
                 Some(_) => self.denied_by_others().await?,
             };
+            let decision = reservation.decision();
             if decision.is_allowed() {
-                return Ok(decision);
+                return Ok(reservation);
             }
-            // A denial without a retry time means that there is never room for this cost.
-            let Some(wait) = decision.retry_after() else { return Ok(decision) };
-            let next_check = Instant::now() + wait.clamp(MIN_WAIT, MAX_WAIT);
+            let now = Instant::now();
+            let next_check = match decision.retry_after() {
+                Some(wait) => now + wait.clamp(MIN_WAIT, MAX_WAIT),
+                // Nobody knows when a permit will be free, so the guard checks again until `max` has passed.
+                None if decision.is_denied_by_concurrency() && now < until => {
+                    until.min(now + permit_backoff.next_delay())
+                }
+                // There is never room for this cost.
+                None => return Ok(reservation),
+            };
             if next_check > until {
-                return Ok(decision);
+                return Ok(reservation);
             }
             let next_queue = match queue_of_others {
-                Some(id) if wait.is_zero() => id,
-                _ => &ids[self.limit_of(&decision)],
+                Some(id) if decision.retry_after() == Some(Duration::ZERO) => id,
+                _ => &ids[self.limit_of(decision)],
             };
             if front.as_ref().is_some_and(|front| front.id() != next_queue) {
                 // This request now waits for another key. It leaves its old queue, so that the next request in the
@@ -123,11 +147,14 @@ impl Request<'_> {
 
     /// Returns a denial without taking units. The request is denied even if there is room, because other requests are
     /// ahead in the queue.
-    async fn denied_by_others(&self) -> Result<Decision, Unavailable> {
+    async fn denied_by_others(&self) -> Result<Reservation, Unavailable> {
         let peek = self.peek().await;
         // The peek replaces a check, so the guard records a failed peek as a failed check.
-        peek.map(Decision::denied)
-            .inspect_err(|unavailable| self.guard().record_failure(unavailable))
+        let denial = peek
+            .map(Decision::denied)
+            .inspect_err(|unavailable| self.guard().record_failure(unavailable))?;
+        let (guard, on_error) = (self.guard(), self.on_error());
+        Ok(Reservation::new(guard, on_error, denial, &self.limits, &[], std::iter::empty()))
     }
 
     /// Returns the index of the limit to which the tightest quota belongs. After a denial, the tightest quota is the
@@ -138,39 +165,38 @@ impl Request<'_> {
             .map_or(0, |bucket| bucket.limit)
     }
 
-    /// Checks the request. If this future is dropped before it returns, the guard refunds the units that the check
-    /// has taken.
-    async fn check_cancel_safe(&self) -> Result<Decision, Unavailable> {
+    /// Checks the request. If this future is dropped before it returns, the guard refunds the units and releases the
+    /// permits that the check has taken.
+    pub(super) async fn reserve_cancel_safe(&self) -> Result<Reservation, Unavailable> {
+        // If the store is in memory, no task is needed, because this future cannot be dropped before it uses the reply.
+        if !self.guard().has_remote_store() {
+            return self.reserve_without_offence().await;
+        }
         let buckets = self.buckets(Operation::Check);
         let requests: Vec<BucketRequest<'_>> = buckets.iter().map(|it| it.request).collect();
-        // If the store replies immediately, no task is needed, because this future cannot be dropped before it uses
-        // the reply. If the store returns a future, that future is dropped here before the first poll, so the store
-        // has not started the check.
-        if !self.guard().is_closed()
-            && let StoreFuture::Ready(Ok(verdict)) =
-                self.guard().shared.store.apply(Operation::Check, &requests)
-            && verdict.statuses().len() == requests.len()
-        {
-            return Ok(self.decision(&buckets, &verdict));
-        }
         // A separate task waits for the reply. Even if this future is dropped, the task gets the receipts that a
         // refund needs.
         let guard = self.guard().clone();
-        let limits: Vec<(Policy, Key, u32)> =
-            self.limits().map(|it| (it.policy.clone(), it.key, it.cost)).collect();
+        let limits: Vec<(Policy, Key, u32, PermitUse)> =
+            self.limits().map(|it| (it.policy.clone(), it.key, it.cost, it.permit_use)).collect();
+        let default_on_error = self.default_on_error;
         let (sender, receiver) = oneshot::channel();
         let mut pending = PendingReservation { receiver, runtime: Handle::current() };
         let task = tokio::spawn(in_current_span(async move {
-            let request = limits.iter().fold(Request::new(&guard), |all, (policy, key, cost)| {
-                all.and_hashed(policy, *key, *cost)
-            });
+            let empty = Request::new(&guard).default_on_error(default_on_error);
+            let mut request = limits
+                .iter()
+                .fold(empty, |all, (policy, key, cost, _)| all.and_hashed(policy, *key, *cost));
+            for (limit, (.., permit_use)) in request.limits.iter_mut().zip(&limits) {
+                limit.permit_use = *permit_use;
+            }
             let reservation = request.reserve_without_offence().await;
             if let Err(Ok(cancelled)) = sender.send(reservation) {
                 let _ = cancelled.refund().await;
             }
         }));
         if let Ok(reservation) = (&mut pending.receiver).await {
-            return reservation.map(Reservation::into_decision);
+            return reservation;
         }
         match task.await.map_err(JoinError::try_into_panic) {
             // If the store panics in the task, the caller gets this panic, as in a check without a task.

@@ -123,13 +123,15 @@ impl DenialCache {
     }
 
     /// Prepares the removal of the cached denials for these buckets. The denials are removed when the returned value
-    /// is dropped. Returns `None` if the cache is disabled, or if the operation is a peek, which changes no bucket.
+    /// is dropped. Returns `None` if the cache is disabled, or if the operation makes no room: a peek, which changes no
+    /// bucket, or a renewal.
     pub(super) fn invalidation<'a>(
         &'a self,
         operation: Operation,
         requests: &'a [BucketRequest<'a>],
     ) -> Option<Invalidation<'a>> {
-        let is_needed = !self.max_ttl.is_zero() && operation != Operation::Peek;
+        let makes_no_room = matches!(operation, Operation::Peek | Operation::Renew);
+        let is_needed = !self.max_ttl.is_zero() && !makes_no_room;
         // A check that has no result, because it failed or was dropped, may have taken units, but cannot have made
         // room. So the cached denials stay valid.
         let invalidates = operation != Operation::Check;
@@ -170,9 +172,13 @@ pub(super) struct PendingInsert<'a> {
 }
 
 impl PendingInsert<'_> {
-    /// Stores the verdict in the cache if the verdict is a denial.
+    /// Stores the verdict in the cache if the verdict is a denial. A denial of a limit on the requests in progress is not
+    /// stored, because a permit can be free at any moment, and no process is told when another one releases it.
     pub(super) fn insert(self, verdict: &Verdict) {
-        if verdict.is_allowed() {
+        let lacks_permit = |(request, status): (&BucketRequest<'_>, BucketStatus)| {
+            request.quota.algorithm().has_permits() && status.retry_after != Some(Duration::ZERO)
+        };
+        if verdict.is_allowed() || self.requests.iter().zip(verdict.statuses()).any(lacks_permit) {
             return;
         }
         let statuses: SmallVec<[BucketStatus; 1]> = verdict.statuses().collect();

@@ -54,7 +54,7 @@ impl Request<'_> {
     }
 
     async fn count_offences(&self, mut decision: Decision) -> Decision {
-        let buckets = self.quota_buckets();
+        let buckets = self.quota_buckets(Operation::Check);
         let offence_store = if decision.is_local() {
             OffenceStore::Local
         } else {
@@ -65,7 +65,9 @@ impl Request<'_> {
             let has_denied = buckets.iter().zip(decision.statuses()).any(|(bucket, status)| {
                 // A decision in this process's memory uses only this process's share of the quota. Even if the share
                 // has no room, the whole quota may have room, so such a denial is not an offence.
+                // A client cannot know when a request in progress ends, so a denial of such a limit is not an offence.
                 bucket.limit == limit
+                    && !status.quota().algorithm().has_permits()
                     && status.retry_after() != Some(Duration::ZERO)
                     && status.quota() == bucket.request.quota
             });

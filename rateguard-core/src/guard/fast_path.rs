@@ -43,11 +43,11 @@ impl RateGuard {
     }
 }
 
-/// Returns the quota of a policy that has only one quota, no ban and no shadow mode.
+/// Returns the quota of a policy that has only one quota, which limits a rate, and no ban and no shadow mode.
 pub(super) fn single_quota(policy: &Policy) -> Option<Quota> {
     let is_plain = policy.escalation().is_none() && policy.shadow_mode().is_none();
     match policy.quotas().as_slice() {
-        [quota] if is_plain => Some(*quota),
+        [quota] if is_plain && !quota.algorithm().has_permits() => Some(*quota),
         _ => None,
     }
 }

@@ -33,11 +33,15 @@ impl LocalFallback {
     /// Returns the bucket request for this process's share of the quota. A cost that is valid for the whole quota is
     /// reduced to the maximum cost of the share.
     pub(super) fn share<'a>(&self, request: &BucketRequest<'a>) -> BucketRequest<'a> {
-        // A bucket that is only read belongs to a ban. A ban has the same duration in every process, so the quota of
+        // A bucket with a rate that is only read belongs to a ban. A ban has the same duration in every process, so the quota of
         // this bucket is not divided among the processes.
-        let quota = if request.check_only { request.quota } else { self.share_of(request.quota) };
+        let has_permits = request.quota.algorithm().has_permits();
+        let is_of_ban = request.check_only && !has_permits;
+        let quota = if is_of_ban { request.quota } else { self.share_of(request.quota) };
         let mut share = *request;
         share.quota = quota;
+        // The memory of this process ends together with the holders of its permits, so these permits need no lease.
+        share.without_lease = has_permits;
         // If the cost is above the maximum cost of the whole quota, the request must always be denied. So its cost
         // must also be above the maximum cost of the share.
         share.cost = if request.cost <= request.quota.max_cost() {
@@ -59,8 +63,10 @@ impl LocalFallback {
 
     fn share_of(&self, quota: Quota) -> Quota {
         let share = share(quota, self.replicas);
-        let is_exact =
-            self.is_exact || !share.algorithm().is_log() || share.capacity() <= MAX_EXACT_LOG;
+        let is_exact = self.is_exact
+            || !share.algorithm().is_log()
+            || share.algorithm().has_permits()
+            || share.capacity() <= MAX_EXACT_LOG;
         if is_exact {
             return share;
         }
@@ -132,6 +138,7 @@ mod tests {
             ("7/second fixed_window", 2, "3/second fixed_window"),
             ("100/second token_bucket burst 20", 4, "25/second token_bucket burst 5"),
             ("10/second sliding_window_counter", 4, "2/second sliding_window_counter"),
+            ("10 concurrent lease 30s", 4, "2 concurrent lease 30s"),
         ] {
             let share = share(quota.parse().unwrap(), replicas);
             assert_eq!(share, expected.parse().unwrap(), "{quota}");

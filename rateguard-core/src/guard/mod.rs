@@ -1,6 +1,7 @@
 //! The guard checks keys against policies in a store. Every check has a deadline. If the store fails, a failure mode
 //! decides on the request.
 
+mod acquire;
 mod admin;
 pub(crate) mod bounds;
 mod breaker;
@@ -10,7 +11,6 @@ pub mod builder;
 mod check;
 mod check_or_wait;
 mod check_report;
-mod concurrency_limit;
 mod debit;
 mod denial_cache;
 mod escalating_ban;
@@ -20,11 +20,18 @@ mod fast_path;
 mod gauges;
 mod health;
 mod http_settings;
+mod in_flight;
 mod local_fallback;
 mod manual_ban;
 mod multi_key;
 mod name_conflict;
 mod name_registry;
+mod permit;
+mod permit_hold;
+mod permit_lease;
+mod permit_registry;
+mod permit_release;
+mod permit_renewal;
 mod policies;
 mod policy_set;
 mod rate_guard;
@@ -54,6 +61,8 @@ pub use self::{
     manual_ban::BanError,
     name_conflict::NameConflict,
     name_registry::{LimitOrigin, NameRegistration, conflict_of},
+    permit::{Acquisition, Permit},
+    permit_lease::{PermitLease, PermitWatch},
     policy_set::{AttributePolicy, NamedPolicy, PolicySet, PolicySetRef, RouteOverrides},
     rate_guard::RateGuard,
     request::Request,

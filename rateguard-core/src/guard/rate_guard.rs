@@ -12,10 +12,11 @@ use std::{
 use super::{
     Failures, HttpSettings, NameConflict, NameRegistration, NameRegistry, PolicySetRef,
     ThrottledLog,
-    concurrency_limit::InFlight,
     denial_cache::DenialCache,
     failure_log::{FailureCounters, server_suffix},
+    in_flight::InFlight,
     local_fallback::LocalFallback,
+    permit_registry::PermitRegistry,
     policies::Policies,
     server_state::ServerStates,
     settings::Settings,
@@ -72,6 +73,7 @@ pub(super) struct Shared {
     pub(super) failures: FailureCounters,
     pub(super) names: NameRegistry,
     pub(super) wait_queues: WaitQueues,
+    pub(super) permits: PermitRegistry,
     /// Whether the store has reported [`StoreError::CrossSlot`]. If so, the guard calls the store separately for each
     /// key of a request.
     pub(super) is_cross_slot: AtomicBool,
@@ -119,6 +121,7 @@ impl RateGuard {
             failures: FailureCounters::new(),
             names: NameRegistry::default(),
             wait_queues: WaitQueues::default(),
+            permits: PermitRegistry::default(),
             is_cross_slot: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
             metrics: Metrics::new(),

@@ -1,6 +1,6 @@
 //! A request asks a guard for units of one or several keys. The guard takes either all of these units or none.
 
-use std::slice;
+use std::{slice, time::Instant};
 
 use smallvec::SmallVec;
 
@@ -8,7 +8,7 @@ use super::{
     RateGuard, Reservation, Unavailable,
     fast_path::log_denial,
     local_fallback::MirroredReceipts,
-    requested_limit::{LimitBucket, RequestedLimit},
+    requested_limit::{LimitBucket, PermitUse, RequestedLimit},
 };
 use crate::{
     Decision, Key, OnError, Policy,
@@ -43,7 +43,7 @@ pub struct Request<'a> {
     guard: &'a RateGuard,
     /// The failure mode for policies that do not set a failure mode. It is fixed when the request is created, so a
     /// change of the policies file does not affect the request.
-    default_on_error: OnError,
+    pub(super) default_on_error: OnError,
     pub(super) limits: SmallVec<[RequestedLimit<'a>; 1]>,
 }
 
@@ -65,7 +65,24 @@ impl<'a> Request<'a> {
     #[doc(hidden)]
     pub fn and_hashed(mut self, policy: &'a Policy, key: Key, cost: u32) -> Self {
         let variant = policy.variant_for(&key);
-        self.limits.push(RequestedLimit { policy, key, cost, is_exempt_from_ban: false, variant });
+        self.limits.push(RequestedLimit {
+            policy,
+            key,
+            cost,
+            is_exempt_from_ban: false,
+            variant,
+            permit_use: PermitUse::RequireRoom,
+        });
+        self
+    }
+
+    /// Excludes the requests in progress from the limit that was added last, because the caller already holds a permit
+    /// of it.
+    #[doc(hidden)]
+    pub fn without_permit(mut self) -> Self {
+        if let Some(last) = self.limits.last_mut() {
+            last.permit_use = PermitUse::Ignore;
+        }
         self
     }
 
@@ -83,7 +100,8 @@ impl<'a> Request<'a> {
     /// Sets the number of units for the key that was added last. Default: 1.
     ///
     /// The guard always denies a request whose cost is above the [`max_cost`](crate::Quota::max_cost) of a quota (see
-    /// [`is_too_costly`](Decision::is_too_costly)). A request with the cost 0 is denied only if the key is banned.
+    /// [`is_too_costly`](Decision::is_too_costly)). A request with the cost 0 is denied only if the key is banned. For a
+    /// quota on requests in progress, each request with a cost above 0 needs one permit.
     pub fn cost(mut self, cost: u32) -> Self {
         if let Some(last) = self.limits.last_mut() {
             last.cost = cost;
@@ -101,6 +119,9 @@ impl<'a> Request<'a> {
     }
 
     /// Decides whether to admit the request, and takes the units if the request is admitted.
+    ///
+    /// If a policy limits the requests in progress, a permit must be free, but the request holds none.
+    /// [`acquire`](Self::acquire) takes a permit.
     ///
     /// The check lasts at most as long as the [deadline](crate::RateGuardBuilder::deadline) of the guard. If a policy
     /// with a [ban](Policy::ban) denies the request, the guard also counts an offence, and starts a ban if the key has
@@ -177,7 +198,7 @@ impl<'a> Request<'a> {
         self.peeked(self.apply(Operation::Peek)).await
     }
 
-    /// Removes the counts, offences and bans that the keys of this request have under the policies of this request.
+    /// Removes the counts, permits, offences and bans that the keys of this request have under the policies of this request.
     /// The cost of the request has no effect.
     ///
     /// # Errors
@@ -243,13 +264,17 @@ impl<'a> Request<'a> {
     /// room.
     pub(super) async fn reserve_without_offence(&self) -> Result<Reservation, Unavailable> {
         let buckets = self.buckets(Operation::Check);
+        let sent_at = Instant::now();
         let StoreResult { decision, verdict, shares, mirrored } =
             self.apply_to(&buckets, Operation::Check).await?;
         let buckets = shares.unwrap_or(buckets);
         let mirrored = mirrored.into_iter().chain(std::iter::repeat(None));
-        let receipts = verdict.receipts().zip(mirrored);
+        let receipts: SmallVec<[_; 1]> = verdict.receipts().zip(mirrored).collect();
         let on_error = self.on_error();
-        Ok(Reservation::new(self.guard, on_error, decision, &self.limits, &buckets, receipts))
+        let permit = self.permit_lease(&decision, &buckets, &receipts, sent_at);
+        let receipts = receipts.into_iter();
+        Ok(Reservation::new(self.guard, on_error, decision, &self.limits, &buckets, receipts)
+            .with_permit(permit))
     }
 
     async fn apply(&self, operation: Operation) -> Result<Decision, Unavailable> {
@@ -317,6 +342,7 @@ impl<'a> Request<'a> {
         let local = &self.guard.shared.local;
         for (bucket, status) in buckets.iter().zip(verdict.statuses()) {
             if bucket.request.check_only
+                && !bucket.is_quota
                 && let Some(ban) = status.retry_after
                 && let requested = &self.limits[bucket.limit]
                 && let Some(escalation) = requested.policy.escalation()
@@ -335,7 +361,7 @@ impl<'a> Request<'a> {
                 local.mirror_undo(Operation::Reset, &requests);
                 MirroredReceipts::new()
             }
-            Operation::Peek | Operation::Refund => MirroredReceipts::new(),
+            Operation::Peek | Operation::Refund | Operation::Renew => MirroredReceipts::new(),
         }
     }
 

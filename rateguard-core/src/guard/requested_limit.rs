@@ -14,6 +14,18 @@ pub(super) struct RequestedLimit<'a> {
     pub(super) is_exempt_from_ban: bool,
     /// Which quotas of the policy the guard enforces for this key: the policy's own quotas or its candidate quotas.
     pub(super) variant: QuotaVariant,
+    pub(super) permit_use: PermitUse,
+}
+
+/// What a request does with a quota of the limit that limits the requests in progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PermitUse {
+    /// A permit must be free, but the request does not take it.
+    RequireRoom,
+    /// The request takes a permit, and holds it.
+    Take,
+    /// The request needs no permit, because the caller already holds one.
+    Ignore,
 }
 
 /// A bucket request, together with the limit to which it belongs.

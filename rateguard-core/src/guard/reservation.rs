@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use super::{
     RateGuard, Unavailable,
+    permit_lease::PermitLease,
     requested_limit::{LimitBucket, RequestedLimit},
     shadow::ShadowHolds,
 };
@@ -53,6 +54,8 @@ pub struct Reservation {
     last_limit: usize,
     /// The units that the shadow checks of the request have taken.
     shadows: Option<ShadowHolds>,
+    /// The permits that the guard has taken for the request. If the reservation is dropped, the guard releases them.
+    permit: Option<PermitLease>,
 }
 
 /// The units that the guard has taken from one bucket.
@@ -104,7 +107,11 @@ impl Reservation {
                     bucket_index: request.bucket.index(),
                     key,
                     quota: request.quota,
-                    cost: if decision.is_allowed() { request.cost } else { 0 },
+                    // The permits of a request are not part of its units.
+                    cost: match request.quota.algorithm().has_permits() {
+                        false if decision.is_allowed() => request.cost,
+                        _ => 0,
+                    },
                     receipt,
                     mirrored,
                 }
@@ -112,7 +119,27 @@ impl Reservation {
             .collect();
         let last_cost = limits.last().map_or(0, |limit| limit.cost);
         let (guard, last_limit) = (guard.clone(), limits.len().saturating_sub(1));
-        Self { guard, on_error, decision, holds, last_cost, last_limit, shadows: None }
+        Self {
+            guard,
+            on_error,
+            decision,
+            holds,
+            last_cost,
+            last_limit,
+            shadows: None,
+            permit: None,
+        }
+    }
+
+    /// Adds the permits that the guard has taken for the request.
+    pub(super) fn with_permit(self, permit: Option<PermitLease>) -> Self {
+        Self { permit, ..self }
+    }
+
+    /// Returns the permits that the guard has taken for the request, and removes them from the reservation.
+    #[doc(hidden)]
+    pub fn take_permit(&mut self) -> Option<PermitLease> {
+        self.permit.take()
     }
 
     /// Creates a reservation for a request whose policies are all in shadow mode. The reservation only contains the
@@ -198,7 +225,7 @@ impl Reservation {
             let difference = |hold: &Hold, minuend: u32, subtrahend: u32| {
                 let bounded =
                     |units: u32| if is_local { units.min(hold.quota.max_cost()) } else { units };
-                if Some(hold.limit) == last_limit {
+                if Some(hold.limit) == last_limit && !hold.quota.algorithm().has_permits() {
                     bounded(minuend).saturating_sub(bounded(subtrahend))
                 } else {
                     0

@@ -4,7 +4,7 @@ use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
-use super::RateGuard;
+use super::{RateGuard, Shared};
 
 /// The interval at which `close` tests whether checks are still in progress.
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
@@ -14,7 +14,8 @@ impl RateGuard {
     /// worker has stopped.
     ///
     /// This method waits for the checks in progress, at most for one [deadline](crate::RateGuardBuilder::deadline). The
-    /// method then closes the connections to the store, and the guard stops reading the policies file.
+    /// method then releases the [permits](crate::Permit) that this process still holds, which takes at most a second
+    /// deadline. It closes the connections to the store, and the guard stops reading the policies file.
     ///
     /// ```
     /// # use actix_rateguard_core::{Key, Policy, RateGuard, StoreError};
@@ -38,13 +39,18 @@ impl RateGuard {
     ///
     /// # Panics
     ///
-    /// Panics if checks are in progress and there is no Tokio runtime with its timer enabled.
+    /// Panics if checks are in progress or permits are held and there is no Tokio runtime with its timer enabled.
     pub async fn close(&self) {
         self.shared.is_closed.store(true, SeqCst);
         let start = Instant::now();
-        while !self.shared.in_flight.is_empty() && start.elapsed() < self.shared.deadline {
+        let is_busy = || {
+            let Shared { in_flight, permits, .. } = &*self.shared;
+            !in_flight.is_empty() || permits.is_releasing()
+        };
+        while is_busy() && start.elapsed() < self.shared.deadline {
             sleep(POLL_INTERVAL).await;
         }
+        self.release_all_permits().await;
         #[cfg(feature = "config")]
         self.stop_watching();
         self.shared.store.close();

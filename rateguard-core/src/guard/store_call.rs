@@ -1,4 +1,4 @@
-//! Calls the store. The guard first uses the denial cache, then the circuit breaker, and then the concurrency limit. It
+//! Calls the store. The guard first uses the denial cache, then the circuit breaker, and then the limit of operations in flight. It
 //! then waits for the store until the deadline. If a store replies immediately, only the denial cache is used. If the
 //! call fails, this module determines which failure mode applies.
 
@@ -157,10 +157,10 @@ impl RateGuard {
                     return Err(cause);
                 }
                 let breaker_permit = server.breaker.try_acquire(*full)?;
-                let _permit = traffic.in_flight(&self.shared).try_acquire()?;
+                let _in_flight = traffic.in_flight(&self.shared).try_enter()?;
                 // The guard may have been closed after `is_closed` was first called, so `is_closed` is called again
-                // after the permit was acquired. `close` first marks the guard as closed and then waits until all
-                // permits of enforced checks are returned. So no enforced store call starts after `close` has
+                // after the call was counted. `close` first marks the guard as closed and then waits until no enforced
+                // call is in flight. So no enforced store call starts after `close` has
                 // returned.
                 if self.is_closed() {
                     return Err(StoreError::Closed);

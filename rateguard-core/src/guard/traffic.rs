@@ -1,16 +1,16 @@
 //! There are two kinds of store calls: the result of an enforced call affects requests, and the result of a shadow call
-//! is only counted. The two kinds have separate circuit breakers and concurrency limits.
+//! is only counted. The two kinds have separate circuit breakers and limits of operations in flight.
 
-use super::{concurrency_limit::InFlight, rate_guard::Shared, server_state::ServerStates};
+use super::{in_flight::InFlight, rate_guard::Shared, server_state::ServerStates};
 
-/// The kind of a store call. The kind selects the circuit breakers and the concurrency limit for the call.
+/// The kind of a store call. The kind selects the circuit breakers and the limit of operations in flight for the call.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Traffic {
     /// The result of the call affects requests: it admits or rejects them, or changes their counts.
     Enforced,
     /// The result of the call is only counted and reported.
     ///
-    /// A shadow call does not count towards the concurrency limit of the enforced calls, and a failed shadow call does
+    /// A shadow call does not count towards the operations in flight of the enforced calls, and a failed shadow call does
     /// not open a circuit breaker of the enforced calls. But if the circuit breaker for enforced calls to a server
     /// is open, the guard sends no shadow calls to this server either, because the server does not reply.
     Shadow,
@@ -25,7 +25,7 @@ impl Traffic {
         }
     }
 
-    /// Returns the concurrency limit for this kind of calls.
+    /// Returns the operations in flight of this kind of calls.
     pub(super) fn in_flight(self, shared: &Shared) -> &InFlight {
         match self {
             Self::Enforced => &shared.in_flight,

@@ -118,6 +118,15 @@ impl Policy {
         &self.quotas
     }
 
+    /// Returns whether the policy or its candidate has a quota for requests in progress. If so, each request holds a
+    /// permit.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn has_permits(&self) -> bool {
+        let candidate = self.candidate_quotas().map(|(quotas, _)| quotas);
+        [Some(self.quotas()), candidate].into_iter().flatten().any(|it| it.concurrency().is_some())
+    }
+
     /// Returns the name as a value that can be cloned without a copy of its text.
     #[doc(hidden)]
     #[must_use]

@@ -19,6 +19,11 @@ use crate::{Quota, bucket_status::BucketStatus, key::Bucket, telemetry::mode::De
 /// - Each request has a quota. If the last request for the bucket had a different quota, the new quota applies
 ///   immediately to the units that already count. If the algorithm changes, the store cannot always convert the times
 ///   of the units. If it cannot, the store counts the units as if they were taken now.
+/// - A quota with permits ([`Algorithm::Concurrency`](crate::Algorithm::Concurrency)) limits requests in progress. A
+///   check takes a permit for each unit of its cost. The permit counts until a refund releases it or until its lease
+///   ends: one [window](Quota::window) of the quota after the check or after the last [renewal](Operation::Renew). Such a
+///   bucket is separate from a bucket with a rate, even if the name, the index and the key are equal, so neither of them
+///   carries over units to the other.
 /// - A store removes expired units, so that the store does not grow without bound.
 ///
 /// `actix_rateguard_core::test_util::conformance` tests a store against all of these rules.
@@ -238,6 +243,15 @@ pub enum Operation {
     /// token bucket regains tokens over time. So the store does not refund tokens that the bucket can already have
     /// regained.
     Refund,
+    /// Starts a new lease of the permits that an earlier check took, if all of them are still valid.
+    ///
+    /// The [`Receipt`] of each request identifies the check, and the cost is the number of its permits. If a permit has
+    /// expired or was released, the store renews no permit of the operation, and the verdict is not
+    /// [allowed](Verdict::is_allowed). A renewal never revives a permit that has expired, because another client may have
+    /// taken it. A request for a bucket with a rate renews nothing and changes nothing.
+    ///
+    /// Return an error from a store that has no permits. The guard then treats the permits as expired after one lease.
+    Renew,
     /// Removes all units from the buckets. The store ignores the cost.
     Reset,
 }
@@ -260,17 +274,29 @@ pub struct BucketRequest<'a> {
     /// For example, a check in [shadow mode](crate::Policy::shadow) has low priority, because its result does not
     /// affect any response. A store can also ignore this field.
     pub low_priority: bool,
-    /// The receipt that the store returned for the check that took the units. Only [`Operation::Refund`] uses this
-    /// field.
+    /// The receipt that the store returned for the check that took the units. Only [`Operation::Refund`] and
+    /// [`Operation::Renew`] use this field.
     pub receipt: Receipt,
+    /// If true, a permit that the request takes has no lease: it counts until its release. The guard uses this field for
+    /// a store in the memory of its own process, because such a store and the holder of the permit end together. Other
+    /// stores can ignore this field.
+    pub without_lease: bool,
 }
 
 impl<'a> BucketRequest<'a> {
-    /// Creates a request for any operation except [`Operation::Refund`]. A refund also needs a receipt.
+    /// Creates a request for any operation. [`Operation::Refund`] and [`Operation::Renew`] also need a receipt.
     #[must_use]
     pub fn new(bucket: Bucket<'a>, quota: Quota, cost: u32) -> Self {
         let receipt = Receipt::default();
-        Self { bucket, quota, cost, check_only: false, low_priority: false, receipt }
+        Self {
+            bucket,
+            quota,
+            cost,
+            check_only: false,
+            low_priority: false,
+            receipt,
+            without_lease: false,
+        }
     }
 
     /// Returns the number of units that the store takes if it admits the request. This is the cost, or 0 if the
@@ -358,7 +384,7 @@ impl Verdict {
     }
 
     /// Returns true if the store admitted the requests. For a peek, returns true if the store would admit the requests.
-    /// For debits, refunds and resets, always returns true.
+    /// For a renewal, returns true if the store renewed all permits. For debits, refunds and resets, always returns true.
     #[must_use]
     pub fn is_allowed(&self) -> bool {
         self.allowed

@@ -32,7 +32,7 @@ use crate::{
     on_reject::OnReject,
     request_policies::policy_set,
     request_state::RequestState,
-    response::EarlyResponse,
+    response::{EarlyResponse, hold_until_end},
     settings::HttpSettings,
 };
 
@@ -310,7 +310,7 @@ pub async fn limited<H: LimitedHandler<Args>, Args, const LIMITS: usize>(
         Ok(mut admission) => {
             let (response, body) = handler.respond(&request, payload).await.into_parts();
             admission.on_response(guard, &response).await;
-            response.set_body(body)
+            response.set_body(hold_until_end(body, admission.take_permit()))
         }
     };
     if let Some(state) = RequestState::existing(&request) {

@@ -61,6 +61,9 @@ fn decided(decision: &Decision, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         (true, ..) => f.write_str("allowed")?,
         (false, Some(ban), _) => write!(f, "denied: banned for {:.3} s", seconds(ban))?,
         (false, None, Some(wait)) => write!(f, "denied: retry after {:.3} s", seconds(wait))?,
+        (false, None, None) if decision.is_denied_by_concurrency() => {
+            f.write_str("denied: all permits are held")?;
+        }
         (false, None, None) => f.write_str("denied: the cost is above the limit")?,
     }
     write_statuses(decision, f)
@@ -68,7 +71,10 @@ fn decided(decision: &Decision, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 
 fn write_statuses(decision: &Decision, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     for status in decision.statuses() {
-        write!(f, "; {} of {} left", status.remaining(), status.quota())?;
+        match status.held_permits() {
+            Some(held) => write!(f, "; {held} of {} held", status.quota())?,
+            None => write!(f, "; {} of {} left", status.remaining(), status.quota())?,
+        }
     }
     if decision.is_local() {
         f.write_str("; decided in the memory of this process, because the store does not answer")?;

@@ -58,8 +58,9 @@ impl Explanation {
         each().all(|passes| passes == Some(true)).then_some(true)
     }
 
-    /// Returns how long the client has to wait until the request would pass all limits. The result is `None` in two
-    /// cases: no limit rejects the request, or a limit would reject the request however long the client waits.
+    /// Returns how long the client has to wait until the request would pass all limits. The result is `None` in three
+    /// cases: no limit rejects the request, a limit would reject the request however long the client waits, or a limit
+    /// rejects it because of requests in progress, and nobody knows when they end.
     ///
     /// It is possible that a client must wait longer than the returned time, because an outer limit counts each attempt
     /// of the client, even if an inner limit then denies the attempt.

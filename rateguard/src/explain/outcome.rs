@@ -64,8 +64,9 @@ impl Outcome {
         }
     }
 
-    /// Returns how long the client has to wait until the limit would allow the request. The result is `None` in two
-    /// cases: the limit does not deny the request, or the limit would deny the request however long the client waits.
+    /// Returns how long the client has to wait until the limit would allow the request. The result is `None` in three
+    /// cases: the limit does not deny the request, the limit would deny the request however long the client waits, or
+    /// the limit denies it because of requests in progress, and nobody knows when they end.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.decision()?.retry_after()

@@ -100,6 +100,7 @@ impl MiddlewareLimit {
             key_probe: guard.http().key_probes.of(location, &name),
             _claim: None,
         };
+        limit.validate_settings_of_rates().map_err(invalid)?;
         limit.validate_cost(&policy_set).map_err(error)?;
         if let Some(registration) = limit.registration() {
             let registered = guard.name_conflict(&registration).map_or(Ok(()), Err);
@@ -110,6 +111,25 @@ impl MiddlewareLimit {
         }
         limit.record_cost(&policy_set);
         Ok(limit)
+    }
+
+    /// Returns an error if the limit only limits the requests in progress, and has a setting that only concerns rates. A
+    /// request holds one permit until it ends, whatever its cost and its response are.
+    fn validate_settings_of_rates(&self) -> Result<(), InvalidSetting> {
+        if self.is_of_guard || self.plan.is_some() || self.policy.quotas().has_rate() {
+            return Ok(());
+        }
+        let has_cost = self.cost.constant() != Some(1);
+        for (setting, is_set) in [("cost", has_cost), ("count", !self.scope.count.counts_always())]
+        {
+            if is_set {
+                let message = format!(
+                    "`{setting}` requires a rate, because it has no effect on requests in progress; add a rate or remove `{setting}`"
+                );
+                return Err(InvalidSetting { setting: Some(setting), message });
+            }
+        }
+        Ok(())
     }
 
     /// Returns the data with which the limit registers its name at the guard. The result is `None` if the limit

@@ -1,9 +1,9 @@
 //! The settings of a limit that are part of its policy.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use super::limit_error::InvalidSetting;
-use crate::{Ban, OnError, Policy, Quotas, error::PolicyError};
+use crate::{Ban, OnError, Policy, Quota, Quotas, error::PolicyError};
 
 /// The settings of a limit that are part of its policy. If the limit uses a policy of the guard, none of these
 /// settings is set.
@@ -15,6 +15,8 @@ pub(super) struct PolicySettings {
     pub(super) candidate: Option<Quotas>,
     pub(super) rollout: Option<u8>,
     pub(super) on_error: Option<OnError>,
+    pub(super) concurrent: Option<u32>,
+    pub(super) permit_lease: Option<Duration>,
 }
 
 impl PolicySettings {
@@ -31,6 +33,22 @@ impl PolicySettings {
                 message: error.to_string(),
             }
         };
+        let quotas = self.with_concurrency(quotas)?;
+        let has_permits = quotas.concurrency().is_some();
+        let candidate_has_permits =
+            self.candidate.as_ref().is_some_and(|it| it.concurrency().is_some());
+        for (setting, is_conflict) in [
+            ("shadow", self.is_in_shadow && has_permits),
+            ("candidate", self.candidate.is_some() && (has_permits || candidate_has_permits)),
+            ("ban", self.ban.is_some() && !quotas.has_rate()),
+        ] {
+            if is_conflict {
+                let message = format!(
+                    "`{setting}` has no effect on a limit on requests in progress; remove it, or use two limits"
+                );
+                return Err(InvalidSetting { setting: Some(setting), message });
+            }
+        }
         let name = self.name.unwrap_or_else(|| default_name.to_owned().into());
         let mut policy = Policy::new(name, quotas).map_err(invalid("name"))?.with_ban(self.ban);
         if self.is_in_shadow {
@@ -46,5 +64,24 @@ impl PolicySettings {
             Some(on_error) => policy.on_error(on_error),
             None => policy,
         })
+    }
+
+    /// Returns the quotas and the quota for requests in progress, if the limit sets one.
+    fn with_concurrency(&self, quotas: Quotas) -> Result<Quotas, InvalidSetting> {
+        let invalid = |setting, message: String| InvalidSetting { setting: Some(setting), message };
+        let Some(concurrent) = self.concurrent else {
+            return match self.permit_lease {
+                None => Ok(quotas),
+                Some(_) => Err(invalid(
+                    "permit_lease",
+                    "`permit_lease` requires `concurrent`, such as `concurrent(5)`".to_owned(),
+                )),
+            };
+        };
+        let lease = self.permit_lease.unwrap_or(Quota::DEFAULT_LEASE);
+        let quota = Quota::concurrent(concurrent, lease)
+            .map_err(|error| invalid("concurrent", error.to_string()))?;
+        Quotas::new(quotas.iter().copied().chain([quota]))
+            .map_err(|error| invalid("concurrent", error.to_string()))
     }
 }

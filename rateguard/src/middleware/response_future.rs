@@ -22,10 +22,13 @@ use super::{
 use crate::{
     admission::Admission,
     request_state::RequestState,
-    response::{EarlyResponse, store_response},
+    response::{EarlyResponse, PermitBody, hold_until_end, store_response},
 };
 
-type LimitedResponse<B> = Result<ServiceResponse<EitherBody<B>>, Error>;
+type LimitedResponse<B> = Result<ServiceResponse<LimitedBody<B>>, Error>;
+
+/// The body of a response: the body of the inner service, which can hold permits, or the body of a rejection.
+pub(super) type LimitedBody<B> = EitherBody<PermitBody<B>>;
 
 pin_project! {
     /// The future of the middleware's response. If no check of the request needs a future, this future needs no
@@ -64,7 +67,7 @@ impl<S: Service<ServiceRequest>, B> RateLimitFuture<S, B> {
 
     /// Returns a future with this response.
     #[cfg(feature = "test-util")]
-    pub(super) fn ready(response: ServiceResponse<EitherBody<B>>) -> Self
+    pub(super) fn ready(response: ServiceResponse<LimitedBody<B>>) -> Self
     where
         B: 'static,
     {
@@ -82,7 +85,7 @@ where
         (request, result): CheckedRequest,
         middleware: &Rc<RateLimit>,
         service: &Rc<S>,
-    ) -> ControlFlow<ServiceResponse<EitherBody<B>>, Self> {
+    ) -> ControlFlow<ServiceResponse<LimitedBody<B>>, Self> {
         match result {
             Ok(admission) => ControlFlow::Continue(Self::Handler {
                 future: service.call(request),
@@ -126,10 +129,10 @@ where
                 }
                 StateProjection::Handler { future, middleware, admission } => {
                     let result = ready!(future.poll(context));
-                    let Some(admission) = admission.take() else { return Poll::Pending };
+                    let Some(mut admission) = admission.take() else { return Poll::Pending };
                     match result {
                         Ok(response) if !admission.needs_settlement() => {
-                            let response = response.map_into_left_body();
+                            let response = with_permit(response, &mut admission);
                             ControlFlow::Break(with_limit_headers(middleware, response))
                         }
                         result => {
@@ -164,13 +167,14 @@ async fn settle<B>(
             let (response, body) = response.into_parts();
             admission.on_response(guard, &response).await;
             let response = ServiceResponse::new(request, response.set_body(body));
-            Ok(with_limit_headers(&middleware, response.map_into_left_body()))
+            Ok(with_limit_headers(&middleware, with_permit(response, &mut admission)))
         }
         Err(mut error) if admission.needs_error_response() => {
             // Some errors can create their response only once, so the error stores the response and sends it later.
             let (response, body) = error.error_response().into_parts();
             admission.on_response(guard, &response).await;
             let decision = admission.combined_decision();
+            let body = hold_until_end(body, admission.take_permit());
             store_response(&mut error, response.set_body(body), decision, guard.clone());
             admission.record_stored_response();
             Err(error)
@@ -185,12 +189,21 @@ async fn settle<B>(
     }
 }
 
+/// Returns the response, whose body holds the permits of the request until it ends.
+fn with_permit<B>(
+    response: ServiceResponse<B>,
+    admission: &mut Admission,
+) -> ServiceResponse<LimitedBody<B>> {
+    let permit = admission.take_permit();
+    response.map_body(|_, body| EitherBody::left(PermitBody::new(body, permit)))
+}
+
 /// Returns the response to a request that does not reach its handler.
 fn rejected<B>(
     middleware: &RateLimit,
     request: ServiceRequest,
     early_response: EarlyResponse,
-) -> ServiceResponse<EitherBody<B>> {
+) -> ServiceResponse<LimitedBody<B>> {
     let response = early_response.into_response(middleware.guard.http(), request.request());
     let response = request.into_response(response).map_into_right_body();
     with_limit_headers(middleware, response)

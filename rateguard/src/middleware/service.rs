@@ -4,13 +4,15 @@ use std::{cell::Cell, rc::Rc};
 
 use actix_web::{
     Error,
-    body::{EitherBody, MessageBody},
+    body::MessageBody,
     dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
 };
 use futures_util::future::{Ready, ready};
 
 use super::{
-    middleware_limit::MiddlewareLimit, rate_limit::RateLimit, response_future::RateLimitFuture,
+    middleware_limit::MiddlewareLimit,
+    rate_limit::RateLimit,
+    response_future::{LimitedBody, RateLimitFuture},
     shared_limits,
 };
 use crate::{expect_valid::expect_valid, inventory::ActiveMiddleware, unnamed_limits};
@@ -36,7 +38,7 @@ where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
     B: MessageBody + 'static,
 {
-    type Response = ServiceResponse<EitherBody<B>>;
+    type Response = ServiceResponse<LimitedBody<B>>;
     type Error = Error;
     type Transform = RateLimitMiddleware<S>;
     type InitError = ();
@@ -79,7 +81,7 @@ where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
     B: MessageBody + 'static,
 {
-    type Response = ServiceResponse<EitherBody<B>>;
+    type Response = ServiceResponse<LimitedBody<B>>;
     type Error = Error;
     type Future = RateLimitFuture<S, B>;
 

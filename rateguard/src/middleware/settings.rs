@@ -2,12 +2,17 @@
 
 use std::{borrow::Cow, convert::Infallible, fmt::Display, sync::Arc};
 
-use actix_rateguard_grammar::check_name;
+use actix_rateguard_grammar::{check_name, parse_window};
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::{count::IntoCount, limit::Limit, methods::IntoMethods};
+use super::{
+    count::IntoCount,
+    limit::{Limit, QuotaSource},
+    methods::IntoMethods,
+};
 use crate::{
-    Ban, MissingKey, OnError, Quotas, Rejection, RequestCost, key::IntoKey, on_reject::OnReject,
+    Ban, MissingKey, OnError, Quota, Quotas, Rejection, RequestCost, key::IntoKey,
+    on_reject::OnReject,
 };
 
 /// The settings of a limit. The macro attribute and the policies file have settings with the same names.
@@ -157,6 +162,42 @@ impl Limit {
     pub fn rollout(self, percent: u8) -> Self {
         let valid = Ok::<_, Infallible>(percent);
         self.set_in_policy("rollout", valid, |settings, percent| settings.rollout = Some(percent))
+    }
+
+    /// Limits the requests of each key that are in progress at the same time, in addition to the rates of the limit. Each
+    /// request holds a permit until its response ends, streaming bodies and WebSockets included. For a limit without a
+    /// rate, write `Limit::new("5 concurrent")`.
+    ///
+    /// ```
+    /// # use actix_rateguard::Limit;
+    /// let exports = Limit::new("100/hour").concurrent(5).permit_lease("30s").name("exports");
+    /// ```
+    pub fn concurrent(self, requests: u32) -> Self {
+        let quota = Quota::concurrent(requests, Quota::DEFAULT_LEASE);
+        let valid = match &self.source {
+            QuotaSource::Plan(_) => {
+                Err("the plan sets the quotas; write \"5 concurrent\" in the quotas of the plan"
+                    .to_owned())
+            }
+            QuotaSource::Fixed(_) | QuotaSource::Policy(_) => {
+                quota.map_err(|error| error.to_string())
+            }
+        };
+        self.set_in_policy("concurrent", valid, |settings, quota| {
+            settings.concurrent = Some(quota.limit());
+        })
+    }
+
+    /// Sets the time after which a permit of [`concurrent`](Self::concurrent) comes back if its process has crashed. The
+    /// value is text such as `"30s"`, from 1 second to 1 day. Default: 10 seconds. While the process runs, it renews the
+    /// permits of its requests.
+    pub fn permit_lease(self, lease: &str) -> Self {
+        let lease = parse_window(lease).map_err(|error| error.to_string()).and_then(|lease| {
+            Quota::concurrent(1, lease).map(|_| lease).map_err(|error| error.to_string())
+        });
+        self.set_in_policy("permit_lease", lease, |settings, lease| {
+            settings.permit_lease = Some(lease);
+        })
     }
 
     /// Sets the failure mode, which determines the decision while the store does not answer. The value is an

@@ -194,6 +194,7 @@ pub(super) fn outcome(outcome: &Outcome) -> Value {
                 "quota": status.quota().to_string(),
                 "limit": status.limit(),
                 "remaining": status.remaining(),
+                "held": status.held_permits(),
                 "reset_after_seconds": status.reset_after().as_secs_f64(),
                 "retry_after_seconds": seconds(status.retry_after()),
             })
@@ -210,6 +211,8 @@ pub(super) fn outcome(outcome: &Outcome) -> Value {
         "banned_until_unix_seconds": banned_for.and_then(until),
         "would_deny": decision.map(|decision| decision.would_deny()),
         "is_too_costly": decision.map(|decision| decision.is_too_costly()),
+        "is_denied_by_concurrency":
+            decision.map(|decision| decision.is_denied_by_concurrency()),
         "is_local": decision.map(|decision| decision.is_local()),
         "statuses": statuses,
     })

@@ -116,7 +116,8 @@
 //!
 //! An explanation also has the fields `is_in_shadow`, `would_deny` and `is_rolled_out`. `would_deny` is `true` if a
 //! limit in shadow mode would deny the request. `is_rolled_out` is `true` if the guard enforces the candidate quotas
-//! for this key. The list `statuses` contains the quotas that the guard enforces for the key. The field `shadow` of
+//! for this key. The list `statuses` contains the quotas that the guard enforces for the key. If a quota limits the requests
+//! in progress, its field `held` is the number of permits that the key holds; otherwise it is `null`. The field `shadow` of
 //! `health` is the [`RateGuard::shadow_report`](actix_rateguard_core::RateGuard::shadow_report) of the process that
 //! responds.
 //!

@@ -60,8 +60,11 @@ impl DialectInput for ReportedDecision<'_> {
         self.decision.remaining().into()
     }
 
-    fn reset_after(&self) -> Duration {
-        self.decision.reset_after()
+    fn reset_after(&self) -> Option<Duration> {
+        let decision = self.decision;
+        let is_known =
+            decision.banned_for().is_some() || !decision.quota().algorithm().has_permits();
+        is_known.then(|| decision.reset_after())
     }
 
     fn limits(&self) -> impl Iterator<Item = Limit<'_>> {
@@ -84,6 +87,7 @@ impl DialectInput for ReportedDecision<'_> {
             Some(ban) => (index == decision.tightest_index()).then_some(Limit {
                 remaining: 0,
                 reset_after: ban,
+                is_concurrent: false,
                 ..limit
             }),
             None => (decision.is_allowed() || status.retry_after() != Some(Duration::ZERO))
@@ -103,7 +107,14 @@ fn reported_quota(quota: Quota) -> Limit<'static> {
         quota.window()
     };
     let none = Duration::ZERO;
-    Limit { policy: "", quota: quota.capacity().into(), window, remaining: 0, reset_after: none }
+    Limit {
+        policy: "",
+        quota: quota.capacity().into(),
+        window,
+        remaining: 0,
+        reset_after: none,
+        is_concurrent: quota.algorithm().has_permits(),
+    }
 }
 
 /// Writes `Retry-After`. The value is the wait in seconds, rounded up, plus the jitter in seconds.

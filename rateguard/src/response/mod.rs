@@ -3,10 +3,12 @@
 mod early_response;
 mod error_response;
 mod headers;
+mod permit_body;
 mod rejection;
 
 pub(crate) use self::{
     early_response::EarlyResponse,
     error_response::store_response,
     headers::{jitter, write_decision},
+    permit_body::{PermitBody, hold_until_end},
 };

@@ -30,6 +30,7 @@ pub(super) fn default_response(
     let text = match rejection {
         Rejection::Denied(banned) if banned.banned_for().is_some() => BANNED,
         Rejection::Denied(costly) if costly.is_too_costly() => TOO_COSTLY,
+        Rejection::Denied(denial) if denial.is_denied_by_concurrency() => TOO_MANY_IN_PROGRESS,
         Rejection::Denied(_) => DENIED,
         Rejection::Forbidden(_) => FORBIDDEN,
         Rejection::Unavailable(_) => UNAVAILABLE,
@@ -60,6 +61,13 @@ const DENIED: RejectionText = RejectionText {
 
 const TOO_COSTLY: RejectionText =
     RejectionText { text: "This request is larger than its rate limit.\n", ..DENIED };
+
+/// The draft has no problem type of its own for requests in progress. The member `violated-policies` names the policy,
+/// whose unit in `RateLimit-Policy` is `concurrent-requests`.
+const TOO_MANY_IN_PROGRESS: RejectionText = RejectionText {
+    text: "Too many requests in progress. Please retry when one of them has ended.\n",
+    ..DENIED
+};
 
 const BANNED: RejectionText = RejectionText {
     problem: "https://iana.org/assignments/http-problem-types#abnormal-usage-detected",

@@ -76,6 +76,8 @@ const LIMIT: &[(&str, Location)] = &[
     ("shadow", In(&["policies.*.shadow"])),
     ("candidate", In(&["policies.*.candidate"])),
     ("rollout", In(&["policies.*.rollout"])),
+    ("concurrent", In(&["policies.*.concurrent"])),
+    ("permit_lease", In(&["policies.*.permit_lease"])),
     ("on_reject", Code(FUNCTION)),
     ("on_error", In(&["policies.*.on_error"])),
 ];
@@ -88,6 +90,8 @@ const ATTRIBUTE: &[(&str, Location)] = &[
     ("policy", In(&["policies"])),
     ("algorithm", In(&["policies.*.algorithm"])),
     ("burst", In(&["policies.*.burst"])),
+    ("concurrent", In(&["policies.*.concurrent"])),
+    ("permit_lease", In(&["policies.*.permit_lease"])),
     ("key", In(&["policies.*.key"])),
     ("missing_key", In(&["policies.*.missing_key"])),
     ("cost", In(&["policies.*.cost"])),

@@ -85,6 +85,7 @@ const VALID_FILES: &[&str] = &[
         access.allow_keys = [{ key = "header:X-Api-Key", value = "a b c" }]
         access.deny_keys = [{ key = "ip/56", value = "2001:db8::1" }, { value = "7", key = "path:id" }]
     "#,
+    "[policies.exports]\nconcurrent = 5\n",
     "[plans]\nfree = \"10/minute; 100/day\"\n\"a/b\" = \"unlimited\"\n",
 ];
 
@@ -127,6 +128,9 @@ const VALUES: &[&str] = &[
     "algorithm = \"sliding_window_counter\"",
     "algorithm = \"fixed_window\"",
     "algorithm = \"token_bucket\"\nburst = 20",
+    "concurrent = 5",
+    "concurrent = 5\npermit_lease = \"1m\"",
+    "concurrent = 5\npermit_lease = 30",
 ];
 
 const RATES: &[&str] = &[
@@ -142,6 +146,9 @@ const RATES: &[&str] = &[
     "5/s;7 per 2 m ",
     "5/minute fixed_window; 100/second token_bucket burst 20",
     "1/s;2/s;3/s;4/s;5/s;6/s;7/s;8/s",
+    "5 concurrent",
+    " 5 concurrent lease 30s",
+    "5/second; 100/minute; 3 concurrent lease 1 minute",
 ];
 
 #[test]

@@ -103,7 +103,9 @@ fn longest_wait(quota: Quota) -> Duration {
     match quota.algorithm() {
         Algorithm::SlidingWindowCounter => 2 * quota.window(),
         Algorithm::TokenBucket => quota.window() * quota.capacity() / quota.limit(),
-        Algorithm::SlidingWindow | Algorithm::FixedWindow => quota.window(),
+        Algorithm::SlidingWindow | Algorithm::FixedWindow | Algorithm::Concurrency => {
+            quota.window()
+        }
     }
 }
 

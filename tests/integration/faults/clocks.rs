@@ -97,7 +97,10 @@ async fn count_admitted(guard: &RateGuard, policy: &Policy, key: &Key) -> usize 
 const fn counts_for_two_windows(algorithm: Algorithm) -> bool {
     match algorithm {
         Algorithm::SlidingWindowCounter => true,
-        Algorithm::SlidingWindow | Algorithm::FixedWindow | Algorithm::TokenBucket => false,
+        Algorithm::SlidingWindow
+        | Algorithm::FixedWindow
+        | Algorithm::TokenBucket
+        | Algorithm::Concurrency => false,
     }
 }
 

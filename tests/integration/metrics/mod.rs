@@ -6,6 +6,7 @@ mod decisions;
 mod errors;
 mod gauges;
 mod names;
+mod permits;
 mod redis;
 mod requests;
 mod shadow;

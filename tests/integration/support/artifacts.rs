@@ -30,6 +30,7 @@ fn artifacts() -> &'static [Value] {
         let output = cargo
             .args(["build", "--quiet", "--locked", "--workspace"])
             .args(["--example", "quickstart", "--example", "behind_nginx"])
+            .args(["--example", "concurrent_exports"])
             .arg("--message-format=json-render-diagnostics")
             .stderr(Stdio::inherit())
             .output()

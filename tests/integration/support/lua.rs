@@ -81,8 +81,11 @@ impl<'a> Script<'a> {
             shape.extend(["0".to_owned(), bucket_requests.len().to_string()]);
             let mut positions = vec![0];
             for bucket_request in *bucket_requests {
-                positions
-                    .push(position(&mut keys, bucket_request.bucket.storage_key(&self.prefix)));
+                let mut key = bucket_request.bucket.storage_key(&self.prefix);
+                if bucket_request.quota.algorithm().has_permits() {
+                    key.push_str("{permits}");
+                }
+                positions.push(position(&mut keys, key));
                 let cost = i64::from(bucket_request.cost);
                 shape.push(position(&mut quotas, bucket_request.quota).to_string());
                 shape.push((if bucket_request.check_only { -cost } else { cost }).to_string());
@@ -100,7 +103,7 @@ impl<'a> Script<'a> {
         // not need it, and then requests a reply in bytes, because the script decides some of these batches without
         // its general code.
         let is_plain = |(operation, _): &(Operation, &[BucketRequest<'_>])| {
-            !matches!(operation, Operation::Refund | Operation::Reset)
+            !matches!(operation, Operation::Refund | Operation::Renew | Operation::Reset)
         };
         let needs_flag = quotas.len() > 1 || !requests.iter().all(is_plain);
         let (encoding, flag) = if needs_flag || self.batches.is_multiple_of(2) {
@@ -122,7 +125,9 @@ impl<'a> Script<'a> {
         }
         command.arg(shapes.len()).arg(shapes.concat());
         command.arg(if is_default_order { "" } else { &numbers });
-        let refunds = requests.iter().filter(|(operation, _)| *operation == Operation::Refund);
+        let has_receipts =
+            |operation: &Operation| matches!(operation, Operation::Refund | Operation::Renew);
+        let refunds = requests.iter().filter(|(operation, _)| has_receipts(operation));
         for bucket_request in refunds.flat_map(|(_, bucket_requests)| *bucket_requests) {
             let [request, at, _] = bucket_request.receipt.words();
             command.arg(format!("process-{request}")).arg(at);

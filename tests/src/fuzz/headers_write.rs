@@ -81,7 +81,14 @@ impl Target for HeadersWrite {
     fn check(&mut self, input: &Self::Input) -> usize {
         let limits = input.iter().map(|(policy, [quota, remaining], [window, reset_after])| {
             let (quota, remaining) = (*quota, *remaining);
-            Limit { policy, quota, window: *window, remaining, reset_after: *reset_after }
+            Limit {
+                policy,
+                quota,
+                window: *window,
+                remaining,
+                reset_after: *reset_after,
+                is_concurrent: false,
+            }
         });
         let limits: Vec<_> = limits.collect();
         let policies = rate_limit_policy_value(limits.iter().copied());

@@ -62,6 +62,7 @@ impl<'a> UsageUpperBound<'a> {
                 self.between(time.saturating_sub(window) + 1, time, time)
             }
             Algorithm::TokenBucket => self.token_bucket_usage(time, window),
+            Algorithm::Concurrency => unreachable!("the storm has only rates"),
             Algorithm::SlidingWindowCounter => {
                 let begin = time - time % window;
                 let current = self.between(begin, time, time);

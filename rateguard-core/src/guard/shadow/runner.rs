@@ -2,7 +2,7 @@
 //! guard, and are counted separately.
 
 use super::report::Report;
-use crate::guard::{concurrency_limit::InFlight, server_state::ServerStates};
+use crate::guard::{in_flight::InFlight, server_state::ServerStates};
 
 /// The state that a guard needs for its shadow checks.
 pub(in crate::guard) struct ShadowRunner {

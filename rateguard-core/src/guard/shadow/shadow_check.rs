@@ -104,7 +104,11 @@ impl ShadowCheck {
             // one store call, so its cost is reduced to `max_cost`.
             let is_capped = operation == Operation::Debit && quota.algorithm().is_log();
             let cost = if is_capped { cost.min(quota.max_cost()) } else { cost };
-            BucketRequest { low_priority: true, ..BucketRequest::new(bucket, *quota, cost) }
+            // Shadow mode holds no permits, because no request would release them.
+            let has_permits = quota.algorithm().has_permits();
+            let cost = if has_permits { cost.min(1) } else { cost };
+            let request = BucketRequest::new(bucket, *quota, cost);
+            BucketRequest { low_priority: true, check_only: has_permits, ..request }
         };
         quotas.iter().enumerate().map(bucket_request).collect()
     }

@@ -2,12 +2,16 @@
 
 mod id;
 mod overflow;
+mod permits;
 mod shard;
 mod table;
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -21,7 +25,7 @@ use super::{
     BucketRequest, BucketStatus, InProcess, Operation, Receipt, Store, StoreFuture, Verdict,
 };
 use crate::{
-    algorithm::Micros,
+    algorithm::{Micros, concurrency::HolderId},
     clock::{Clock, MonotonicClock},
     telemetry::mode::DecisionMode,
 };
@@ -54,11 +58,19 @@ const MAX_SHARDS: usize = 64;
 /// early. If the table of offences is full, the store does not count offences of further keys. If the table of active
 /// bans is full, the store starts no further bans. A denial that is caused by other keys in a shared log is not an
 /// offence.
+///
+/// # Permits
+///
+/// The permits of requests in progress are in a separate table without a maximum. It has only the keys that hold permits,
+/// so the number of requests in progress bounds its size. Each key is therefore exact, even while the store is full.
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
     max_keys: usize,
     hasher: BucketHasher,
     shards: Box<[Mutex<Shard>]>,
+    /// The id of the next request that takes permits. The ids start at 1, so no request has the id 0 of an empty
+    /// receipt.
+    next_holder: AtomicU64,
 }
 
 impl MemoryStore {
@@ -71,6 +83,7 @@ impl MemoryStore {
             max_keys: DEFAULT_MAX_KEYS,
             hasher: BucketHasher::new(),
             shards: shards(DEFAULT_MAX_KEYS),
+            next_holder: AtomicU64::new(1),
         }
     }
 
@@ -98,14 +111,20 @@ impl MemoryStore {
         self
     }
 
+    /// Returns the id that the permits of these requests get. The id is 0 if the requests take no permits.
+    fn holder(&self, requests: &[BucketRequest<'_>]) -> HolderId {
+        let takes_permits = |it: &BucketRequest<'_>| it.quota.algorithm().has_permits();
+        if requests.iter().any(takes_permits) { self.next_holder.fetch_add(1, Relaxed) } else { 0 }
+    }
+
     /// Checks or debits one bucket with a single lookup in the table. Most operations have only one bucket, so this
-    /// method is faster for them than the code for several buckets. The method also returns the time of the
-    /// operation.
+    /// method is faster for them than the code for several buckets.
     fn take_one(
         &self,
         operation: Operation,
         request: &BucketRequest<'_>,
-    ) -> (bool, BucketStatus, Micros, DecisionMode) {
+    ) -> (bool, BucketStatus, Receipt, DecisionMode) {
+        let holder = self.holder(std::slice::from_ref(request));
         let location = self.hasher.locate(request.bucket, self.shards.len());
         let mut shard = lock(&self.shards[location.shard]);
         let now = self.clock.now().as_micros() as Micros;
@@ -113,15 +132,16 @@ impl MemoryStore {
         shard.with_slot(location, request, now, |slot| {
             let allowed = operation == Operation::Debit || slot.has_room(now, request);
             if allowed {
-                slot.add(now, request.taken());
+                slot.add(now, request.taken(), request, holder);
             }
-            (allowed, slot.status(now, request), now, slot.mode())
+            (allowed, slot.status(now, request), Receipt::new([0, holder, now]), slot.mode())
         })
     }
 
     /// Takes the cost of the request, or all units that are left if fewer are left. Returns the receipt of the units, or
     /// `None` if no units were taken.
     pub(crate) fn take_available(&self, request: &BucketRequest<'_>) -> Option<Receipt> {
+        let holder = self.holder(std::slice::from_ref(request));
         let location = self.hasher.locate(request.bucket, self.shards.len());
         let mut shard = lock(&self.shards[location.shard]);
         let now = self.clock.now().as_micros() as Micros;
@@ -132,10 +152,10 @@ impl MemoryStore {
             } else {
                 slot.status(now, request).remaining.min(request.cost)
             };
-            slot.add(now, units);
+            slot.add(now, units, request, holder);
             units
         });
-        (taken > 0).then(|| Receipt::new([0, 0, now]))
+        (taken > 0).then(|| Receipt::new([0, holder, now]))
     }
 
     /// Applies the operation immediately. The method waits only for the locks of the shards.
@@ -145,8 +165,8 @@ impl MemoryStore {
         requests: &[BucketRequest<'_>],
     ) -> Verdict {
         if let ([request], Operation::Check | Operation::Debit) = (requests, operation) {
-            let (allowed, status, now, mode) = self.take_one(operation, request);
-            return Verdict::new(allowed, [(status, Receipt::new([0, 0, now]))]).by(mode);
+            let (allowed, status, receipt, mode) = self.take_one(operation, request);
+            return Verdict::new(allowed, [(status, receipt)]).by(mode);
         }
         let locations: SmallVec<[BucketLocation; 1]> = requests
             .iter()
@@ -159,9 +179,10 @@ impl MemoryStore {
         shards.drop_expired(now);
 
         let each = || locations.iter().copied().zip(requests);
-        let receipt = Receipt::new([0, 0, now]);
         match operation {
             Operation::Check | Operation::Debit => {
+                let holder = self.holder(requests);
+                let receipt = Receipt::new([0, holder, now]);
                 let is_debit = operation == Operation::Debit;
                 let (mut allowed, mut mode) = (true, DecisionMode::Store);
                 let mut denied_for_others = false;
@@ -177,7 +198,8 @@ impl MemoryStore {
                 }
                 let buckets = each().map(|(location, request)| {
                     shards.get(location).with_slot(location, request, now, |slot| {
-                        slot.add(now, if allowed { request.taken() } else { 0 });
+                        let units = if allowed { request.taken() } else { 0 };
+                        slot.add(now, units, request, holder);
                         (slot.status(now, request), receipt)
                     })
                 });
@@ -190,14 +212,25 @@ impl MemoryStore {
                     buckets.iter().all(|(status, _)| status.retry_after == Some(Duration::ZERO));
                 Verdict::new(allowed, buckets)
             }
+            Operation::Renew => {
+                let is_held = each().all(|(location, request)| {
+                    shards.get(location).is_held(location, request, now)
+                });
+                if is_held {
+                    for (location, request) in each() {
+                        shards.get(location).renew(location, request, now);
+                    }
+                }
+                let buckets = each().map(|it| (shards.peek(it, now), Receipt::default()));
+                Verdict::new(is_held, buckets)
+            }
             Operation::Refund | Operation::Reset => {
                 for (location, request) in each() {
                     let shard = shards.get(location);
                     if operation == Operation::Reset {
                         shard.reset(location, request, now);
                     } else {
-                        let [_, _, taken_at] = request.receipt.words();
-                        shard.refund(location, request, now, taken_at);
+                        shard.refund(location, request, now);
                     }
                 }
                 Verdict::new(true, each().map(|it| (shards.peek(it, now), Receipt::default())))

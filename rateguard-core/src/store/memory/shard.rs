@@ -3,11 +3,15 @@
 use super::{
     id::BucketLocation,
     overflow::{Overflow, SharedSlot},
+    permits::PermitTable,
     table::Table,
 };
 use crate::{
     Quota,
-    algorithm::{BucketState, Micros},
+    algorithm::{
+        BucketState, Micros,
+        concurrency::{HolderId, PermitSet},
+    },
     key::{BanRecord, Bucket},
     store::{BucketRequest, BucketStatus},
     telemetry::mode::DecisionMode,
@@ -25,6 +29,8 @@ pub(super) struct Shard {
     buckets: Table,
     /// The shared logs for the keys that find no room in `buckets`.
     overflow: Overflow,
+    /// The permits of requests in progress.
+    permits: PermitTable,
     /// The buckets of bans. Each [`BanRecord`] has its own table, so many new keys or many offences cannot displace a
     /// ban.
     bans: [Table; BanRecord::ALL.len()],
@@ -34,6 +40,8 @@ pub(super) struct Shard {
 pub(super) enum Slot<'a> {
     /// The bucket has its own state in a table.
     Own { state: &'a mut BucketState, quota: Quota },
+    /// The bucket has permits.
+    Permits { permits: &'a mut PermitSet, quota: Quota },
     /// The bucket uses a shared log together with other keys.
     Shared(SharedSlot<'a>),
     /// The bucket belongs to a ban, but the table of its ban record is full. The store therefore has no state for the
@@ -50,6 +58,7 @@ impl Slot<'_> {
     pub(super) fn has_room(&self, now: Micros, request: &BucketRequest<'_>) -> bool {
         let wait = match self {
             Self::Own { state, quota } => state.wait_for(*quota, now, request.cost),
+            Self::Permits { permits, quota } => permits.wait_for(*quota, now, request.cost),
             // A shared log contains units of other keys, and the bucket itself may have no units. If a request only
             // reads the bucket, the units of other keys must not deny the request.
             Self::Shared(_) if request.check_only => Some(0),
@@ -66,13 +75,23 @@ impl Slot<'_> {
     pub(super) fn is_full_of_others(&self, request: &BucketRequest<'_>) -> bool {
         match self {
             Self::Shared(slot) => !request.check_only && slot.has_room_alone(request.cost),
-            Self::Own { .. } | Self::NoBanRoom(_) => false,
+            Self::Own { .. } | Self::Permits { .. } | Self::NoBanRoom(_) => false,
         }
     }
 
-    pub(super) fn add(&mut self, now: Micros, units: u32) {
+    /// Adds the units. `holder` is the id of the request, if the bucket has permits.
+    pub(super) fn add(
+        &mut self,
+        now: Micros,
+        units: u32,
+        request: &BucketRequest<'_>,
+        holder: HolderId,
+    ) {
         match self {
             Self::Own { state, quota } => state.add(*quota, now, units),
+            Self::Permits { permits, quota } => {
+                permits.take(*quota, now, units, holder, !request.without_lease);
+            }
             Self::Shared(slot) => slot.add(now, units),
             Self::NoBanRoom(_) => {}
         }
@@ -82,6 +101,7 @@ impl Slot<'_> {
         let BucketRequest { quota, cost, check_only, .. } = *request;
         match self {
             Self::Own { state, quota } => state.status(*quota, now, cost),
+            Self::Permits { permits, quota } => permits.status(*quota, now, cost),
             Self::Shared(slot) if !check_only => slot.status(now, cost),
             Self::Shared(_) | Self::NoBanRoom(_) => {
                 BucketState::empty(quota.algorithm()).status(quota, now, cost)
@@ -96,12 +116,13 @@ impl Shard {
         Self {
             buckets: Table::new(max_keys),
             overflow: Overflow::default(),
+            permits: PermitTable::default(),
             bans: BanRecord::ALL.map(|_| Table::new(max_records)),
         }
     }
 
     pub(super) fn keys(&self) -> usize {
-        self.buckets.len() + self.bans.iter().map(Table::len).sum::<usize>()
+        self.buckets.len() + self.permits.len() + self.bans.iter().map(Table::len).sum::<usize>()
     }
 
     pub(super) fn drop_expired(&mut self, now: Micros) {
@@ -130,6 +151,11 @@ impl Shard {
         operation: impl FnOnce(&mut Slot<'_>) -> R,
     ) -> R {
         let (bucket, quota) = (request.bucket, request.quota);
+        if quota.algorithm().has_permits() {
+            return self.permits.with_permits(location.id, quota, now, |permits| {
+                operation(&mut Slot::Permits { permits, quota })
+            });
+        }
         let (table, mut fallback) = self.table(bucket, now);
         if let Some(entry) = table.get_mut(location.id) {
             entry.state.settle(quota, now);
@@ -156,6 +182,11 @@ impl Shard {
         now: Micros,
     ) -> BucketStatus {
         let (bucket, quota) = (request.bucket, request.quota);
+        if quota.algorithm().has_permits() {
+            return self.permits.with_permits(location.id, quota, now, |permits| {
+                permits.status(quota, now, request.cost)
+            });
+        }
         let (table, mut fallback) = self.table(bucket, now);
         if let Some(entry) = table.get_mut(location.id) {
             return entry.state.peek(quota, now, request.cost);
@@ -175,9 +206,14 @@ impl Shard {
         location: BucketLocation,
         request: &BucketRequest<'_>,
         now: Micros,
-        taken_at: Micros,
     ) {
         let (quota, units) = (request.quota, request.cost);
+        let [_, holder, taken_at] = request.receipt.words();
+        if quota.algorithm().has_permits() {
+            self.permits
+                .with_permits(location.id, quota, now, |permits| permits.release(units, holder));
+            return;
+        }
         let (table, fallback) = self.table(request.bucket, now);
         // If the table has no entry for the bucket, the units of the bucket may be in a shared log.
         if let Some(entry) = table.get_mut(location.id) {
@@ -187,12 +223,44 @@ impl Shard {
         }
     }
 
+    /// Returns whether the holder still has the permits of the request. Returns true for a bucket without permits.
+    pub(super) fn is_held(
+        &mut self,
+        location: BucketLocation,
+        request: &BucketRequest<'_>,
+        now: Micros,
+    ) -> bool {
+        let (quota, [_, holder, _]) = (request.quota, request.receipt.words());
+        !quota.algorithm().has_permits()
+            || self.permits.with_permits(location.id, quota, now, |permits| {
+                permits.is_held(request.cost, holder)
+            })
+    }
+
+    /// Starts a new lease of the permits of the request.
+    pub(super) fn renew(
+        &mut self,
+        location: BucketLocation,
+        request: &BucketRequest<'_>,
+        now: Micros,
+    ) {
+        let (quota, [_, holder, _]) = (request.quota, request.receipt.words());
+        if quota.algorithm().has_permits() && request.cost > 0 {
+            self.permits
+                .with_permits(location.id, quota, now, |permits| permits.renew(quota, now, holder));
+        }
+    }
+
     pub(super) fn reset(
         &mut self,
         location: BucketLocation,
         request: &BucketRequest<'_>,
         now: Micros,
     ) {
+        if request.quota.algorithm().has_permits() {
+            self.permits.remove(location.id);
+            return;
+        }
         let (table, fallback) = self.table(request.bucket, now);
         if let Some(entry) = table.get_mut(location.id) {
             // Do not remove the entry from the table before it expires. The state may contain the time of the reset,
@@ -253,7 +321,7 @@ mod tests {
         let request = BucketRequest::new(Bucket::new("p", 0, &any), quota, 1);
         shard.with_slot(location(key), &request, now, |slot| {
             slot.has_room(now, &request).then(|| {
-                slot.add(now, 1);
+                slot.add(now, 1, &request, 0);
                 slot.status(now, &request).remaining
             })
         })

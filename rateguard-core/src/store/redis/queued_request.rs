@@ -61,10 +61,12 @@ impl QueuedRequest {
     }
 
     /// Returns true if both requests are the same check of the same buckets. If the script denies one of them, and then
-    /// runs the other one immediately, it also denies the other one, because a denial takes no units.
+    /// runs the other one immediately, it also denies the other one, because a denial takes no units. A check of permits
+    /// is different, because a release can be between both requests, and the second one could wait for it.
     pub(super) fn is_same_check(&self, other: &Self) -> bool {
         let is_check = matches!(self.operation, Operation::Check | Operation::Peek);
-        is_check && self.operation == other.operation && self.parts == other.parts
+        let has_permits = self.parts.iter().any(|it| it.params.quota.algorithm().has_permits());
+        is_check && !has_permits && self.operation == other.operation && self.parts == other.parts
     }
 }
 

@@ -20,7 +20,7 @@ const PERMISSIONS: &str =
 
 /// The commands whose names an error text may contain. A name in a message comes from this list, and never from the
 /// text, because a server may quote keys in its texts.
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 19] = [
     "EVALSHA",
     "EVAL",
     "TIME",
@@ -39,6 +39,7 @@ const COMMANDS: [&str; 18] = [
     "ZRANGEBYSCORE",
     "ZREM",
     "ZREMRANGEBYSCORE",
+    "ZSCORE",
 ];
 
 /// The request that the test sends. It reads the bucket of a key that no check uses, and writes nothing.

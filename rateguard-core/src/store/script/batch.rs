@@ -24,8 +24,8 @@ pub(in crate::store) struct Batch<'a> {
     keys: Vec<&'a str>,
     /// For each key, the index of the quota that the first request for this key uses.
     key_quotas: Vec<usize>,
-    /// True in two cases: requests have different quotas for one key, or there are refunds or resets. In both cases,
-    /// the script loads all keys before it decides the first request.
+    /// True in two cases: requests have different quotas for one key, or there are refunds, renewals or resets. In both
+    /// cases, the script loads all keys before it decides the first request.
     is_mixed: bool,
     quotas: SmallVec<[ScriptQuota; 1]>,
     shapes: SmallVec<[Shape<'a>; 1]>,
@@ -83,7 +83,8 @@ impl<'a> Batch<'a> {
         request: &'a ScriptRequest,
         deadline: i64,
     ) {
-        self.is_mixed |= matches!(request.operation, Operation::Refund | Operation::Reset);
+        self.is_mixed |=
+            matches!(request.operation, Operation::Refund | Operation::Renew | Operation::Reset);
         let mut keys = SmallVec::with_capacity(request.parts.len());
         for part in &request.parts {
             let quota = self.quota_index(part.params.quota());
@@ -148,8 +149,10 @@ impl<'a> Batch<'a> {
             }
         }
         argument(Argument::Text(&self.request_list()));
-        let refunds = self.requests.iter().filter(|it| it.request.operation == Operation::Refund);
-        for part in refunds.flat_map(|it| &it.request.parts) {
+        let has_receipts = |it: &&BatchRequest<'_>| {
+            matches!(it.request.operation, Operation::Refund | Operation::Renew)
+        };
+        for part in self.requests.iter().filter(has_receipts).flat_map(|it| &it.request.parts) {
             let [process, number, at] = part.receipt.words();
             argument(Argument::Text(&format!("{process:016x}-{number}")));
             argument(Argument::Number(at as i64));
@@ -195,6 +198,7 @@ fn operation_name(operation: Operation) -> &'static str {
         Operation::Peek => "peek",
         Operation::Debit => "debit",
         Operation::Refund => "refund",
+        Operation::Renew => "renew",
         Operation::Reset => "reset",
     }
 }

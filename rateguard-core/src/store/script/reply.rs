@@ -107,6 +107,8 @@ impl ScriptRequest {
                 buckets.iter().all(|(status, _)| status.retry_after.is_some())
             }
             Operation::Check | Operation::Peek => is_admitted == buckets.iter().all(has_room),
+            // If a permit has expired, the script denies the renewal, whatever the buckets have.
+            Operation::Renew => true,
             Operation::Debit | Operation::Refund | Operation::Reset => is_admitted,
         }
     }

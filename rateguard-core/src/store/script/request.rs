@@ -41,7 +41,7 @@ impl ScriptRequest {
         requests: &[BucketRequest<'_>],
     ) -> Self {
         let part = |request: &BucketRequest<'_>| RequestPart {
-            key: request.bucket.storage_key(prefix),
+            key: storage_key(prefix, request),
             params: BucketParams {
                 quota: request.quota,
                 algorithm: algorithm(request.quota.algorithm(), log),
@@ -61,6 +61,17 @@ impl ScriptRequest {
     }
 }
 
+/// Returns the Redis key of the request's bucket. The permits of a bucket have a key of their own: application servers
+/// with different policies files may disagree whether a quota is a rate, and then neither of them may delete the permits
+/// of the other.
+fn storage_key(prefix: &str, request: &BucketRequest<'_>) -> String {
+    let mut key = request.bucket.storage_key(prefix);
+    if request.quota.algorithm().has_permits() {
+        key.push_str("{permits}");
+    }
+    key
+}
+
 /// Returns the name of the algorithm in the script.
 fn algorithm(algorithm: Algorithm, log: LogEncoding) -> &'static str {
     match (algorithm, log) {
@@ -69,7 +80,8 @@ fn algorithm(algorithm: Algorithm, log: LogEncoding) -> &'static str {
             Algorithm::SlidingWindow
             | Algorithm::SlidingWindowCounter
             | Algorithm::FixedWindow
-            | Algorithm::TokenBucket,
+            | Algorithm::TokenBucket
+            | Algorithm::Concurrency,
             _,
         ) => algorithm.name(),
     }

@@ -21,6 +21,12 @@ pub(crate) struct GaugeValues {
     /// The number of open connections to Redis; `None` if the store does not count its connections.
     pub(crate) redis_connections: Option<usize>,
     pub(crate) open_breakers: usize,
+    pub(crate) permits_held: usize,
+    pub(crate) permits_waiting: usize,
+    /// The number of renewals of permits since the last update.
+    pub(crate) permits_renewed: u64,
+    /// The number of permits that have expired since the last update.
+    pub(crate) permits_expired: u64,
 }
 
 pub(super) struct Gauges {
@@ -30,6 +36,8 @@ pub(super) struct Gauges {
     cached_denials: GuardGauge,
     redis_connections: GuardGauge,
     open_breakers: GuardGauge,
+    permits_held: GuardGauge,
+    permits_waiting: GuardGauge,
 }
 
 impl Gauges {
@@ -43,6 +51,8 @@ impl Gauges {
             cached_denials: GuardGauge::new(&names::CACHED_DENIALS, Vec::new()),
             redis_connections: GuardGauge::new(&names::REDIS_CONNECTIONS, Vec::new()),
             open_breakers: GuardGauge::new(&names::BREAKERS_OPEN, Vec::new()),
+            permits_held: GuardGauge::new(&names::PERMITS_HELD, Vec::new()),
+            permits_waiting: GuardGauge::new(&names::PERMITS_WAITING, Vec::new()),
         }
     }
 
@@ -56,6 +66,8 @@ impl Gauges {
         self.local_keys.update(values.local_keys);
         self.in_flight.update(values.in_flight);
         self.cached_denials.update(values.cached_denials);
+        self.permits_held.update(values.permits_held);
+        self.permits_waiting.update(values.permits_waiting);
         self.open_breakers.update(values.open_breakers)
     }
 }

@@ -23,8 +23,8 @@ impl DecisionMode {
 }
 
 impl Operation {
-    pub(super) const ALL: [Self; 5] =
-        [Self::Check, Self::Peek, Self::Debit, Self::Refund, Self::Reset];
+    pub(super) const ALL: [Self; 6] =
+        [Self::Check, Self::Peek, Self::Debit, Self::Refund, Self::Renew, Self::Reset];
 
     pub(super) fn as_str(self) -> &'static str {
         match self {
@@ -32,6 +32,7 @@ impl Operation {
             Self::Peek => "peek",
             Self::Debit => "debit",
             Self::Refund => "refund",
+            Self::Renew => "renew",
             Self::Reset => "reset",
         }
     }

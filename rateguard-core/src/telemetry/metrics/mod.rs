@@ -25,7 +25,7 @@
 //! | `outcome` | the result of the check: `allowed`, `denied`, `banned` or `rejected`, see below |
 //! | `mode` | the component that made the decision, see below |
 //! | `error` | the variant of [`StoreError`](crate::StoreError) in snake case |
-//! | `operation` | the operation that the store executed: `check`, `peek`, `debit`, `refund`, `reset` |
+//! | `operation` | the operation that the store executed: `check`, `peek`, `debit`, `refund`, `renew`, `reset` |
 //! | `store` | the component that stores the counted keys: `memory` is the in-memory store, `local` is the memory in which this process decides while the store does not answer |
 //!
 //! | `outcome` | The request was … |

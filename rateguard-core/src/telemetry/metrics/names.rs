@@ -105,6 +105,38 @@ pub(super) const CACHED_DENIALS: Metric = Metric {
     help: "Denials in the denial cache. The guard repeats these denials without a call to the store.",
 };
 
+pub(super) const PERMITS_HELD: Metric = Metric {
+    name: "rateguard_permits_held",
+    kind: MetricKind::Gauge,
+    unit: Unit::Count,
+    labels: &[],
+    help: "Permits that requests in progress of this process hold.",
+};
+
+pub(super) const PERMITS_WAITING: Metric = Metric {
+    name: "rateguard_permits_waiting",
+    kind: MetricKind::Gauge,
+    unit: Unit::Count,
+    labels: &[],
+    help: "Requests of this process that wait for a permit.",
+};
+
+pub(super) const PERMITS_RENEWED: Metric = Metric {
+    name: "rateguard_permits_renewed_total",
+    kind: MetricKind::Counter,
+    unit: Unit::Count,
+    labels: &[],
+    help: "Renewals of permits in the store.",
+};
+
+pub(super) const PERMITS_EXPIRED: Metric = Metric {
+    name: "rateguard_permits_expired_total",
+    kind: MetricKind::Counter,
+    unit: Unit::Count,
+    labels: &[],
+    help: "Permits whose lease ended before their request, because the process was paused or the store did not answer.",
+};
+
 pub(super) const QUOTA_LIMIT: Metric = Metric {
     name: "rateguard_quota_limit",
     kind: MetricKind::Gauge,
@@ -122,7 +154,7 @@ pub(super) const QUOTA_WINDOW: Metric = Metric {
 };
 
 /// The definitions of all metrics.
-pub const ALL: [Metric; 10] = [
+pub const ALL: [Metric; 14] = [
     DECISIONS,
     STORE_DURATION,
     STORE_ERRORS,
@@ -131,6 +163,10 @@ pub const ALL: [Metric; 10] = [
     CHECKS_IN_FLIGHT,
     KEYS,
     CACHED_DENIALS,
+    PERMITS_HELD,
+    PERMITS_WAITING,
+    PERMITS_RENEWED,
+    PERMITS_EXPIRED,
     QUOTA_LIMIT,
     QUOTA_WINDOW,
 ];

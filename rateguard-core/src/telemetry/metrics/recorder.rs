@@ -26,6 +26,8 @@ pub(crate) struct Metrics {
     errors: [OnceLock<LazyHandle<Counter>>; StoreError::ALL.len()],
     /// The histograms of store calls. The index of a histogram is the discriminant of the operation.
     durations: [OnceLock<LazyHandle<Histogram>>; Operation::ALL.len()],
+    permits_renewed: LazyHandle<Counter>,
+    permits_expired: LazyHandle<Counter>,
     gauges: Gauges,
     described: Once,
 }
@@ -39,6 +41,8 @@ impl Metrics {
             series: SeriesTable::new(),
             errors: [const { OnceLock::new() }; StoreError::ALL.len()],
             durations: [const { OnceLock::new() }; Operation::ALL.len()],
+            permits_renewed: LazyHandle::new(&names::PERMITS_RENEWED, Vec::new()),
+            permits_expired: LazyHandle::new(&names::PERMITS_EXPIRED, Vec::new()),
             gauges: Gauges::new(),
             described: Once::new(),
         }
@@ -99,9 +103,15 @@ impl Metrics {
         self.describe(errors.with_handle(|errors, _| errors.increment(1)));
     }
 
-    /// Sets all gauges of the guard to these values.
+    /// Sets all gauges of the guard to these values, and adds to the counters that are not updated by the checks.
     pub(crate) fn update(&self, values: GaugeValues) {
         self.series.iter().for_each(QuotaSeries::publish_quota);
+        for (counter, count) in [
+            (&self.permits_renewed, values.permits_renewed),
+            (&self.permits_expired, values.permits_expired),
+        ] {
+            self.describe(counter.with_handle(|counter, _| counter.increment(count)));
+        }
         self.describe(self.gauges.update(&values));
     }
 
