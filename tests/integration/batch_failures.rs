@@ -131,17 +131,17 @@ fn failed_expiry_fails_no_reset_in_its_batch() {
 /// Calls the script at the time `now`, in microseconds, with one unit check of a sliding window of 20 units in 1,000 s.
 /// Returns the numbers of the reply.
 fn unit_check(connection: &mut redis::Connection, flag: &str, now: u64) -> Vec<i64> {
+    let reply = call_with_unit_check(connection, flag, now);
+    let redis::Value::BulkString(bytes) = reply else { panic!("expected bytes, found {reply:?}") };
+    bytes.as_chunks::<8>().0.iter().map(|it| i64::from_be_bytes(*it)).collect()
+}
+
+fn call_with_unit_check(connection: &mut redis::Connection, flag: &str, now: u64) -> redis::Value {
     let mut command = redis::cmd("EVAL");
     command.arg(with_test_clock(SOURCE)).arg(1).arg("log").arg("process").arg(1).arg("bytes");
     command.arg(flag).arg(1).arg("sliding_window").arg(1_000_000_000).arg(20).arg(0).arg(0);
     command.arg(1).arg("check").arg(0).arg(1).arg(1).arg(1).arg("");
-    command.arg(now % 1_000_000).arg(now / 1_000_000);
-    match command.query(connection).unwrap() {
-        redis::Value::BulkString(bytes) => {
-            bytes.as_chunks::<8>().0.iter().map(|it| i64::from_be_bytes(*it)).collect()
-        }
-        other => panic!("expected bytes, found {other:?}"),
-    }
+    command.arg(now % 1_000_000).arg(now / 1_000_000).query(connection).unwrap()
 }
 
 /// The script adds a unit to a log with `APPEND`, and sometimes removes expired entries with `SET` in the same call. If
@@ -168,6 +168,26 @@ fn check_is_admitted_if_redis_rejects_the_removal_of_expired_entries() {
         assert_eq!(numbers[1..3], [1, 17]);
         let length: usize = redis::cmd("STRLEN").arg("log").query(&mut connection).unwrap();
         assert_eq!(length, 3 * 13, "expected only live entries in the log");
+    }
+}
+
+#[test]
+fn check_takes_no_unit_if_redis_rejects_the_expiry_of_a_log() {
+    for flag in ["", "mixed"] {
+        let server = RedisServer::start();
+        let mut connection = server.client();
+        unit_check(&mut connection, flag, START);
+        let set_user = |connection: &mut redis::Connection, permission| {
+            redis::cmd("ACL").arg(&["SETUSER", "default", permission]).exec(connection).unwrap();
+        };
+        set_user(&mut connection, "-pexpire");
+        // The expiry was set in an earlier interval, so this check must set it again.
+        let reply = call_with_unit_check(&mut connection, flag, START + 100_000_000);
+        let numbers = reply_numbers(reply, &["can't run this command", "no permissions to run"]);
+        assert_eq!(numbers[1..], [-2]);
+        set_user(&mut connection, "+pexpire");
+        let numbers = unit_check(&mut connection, flag, START + 100_000_001);
+        assert_eq!(numbers[1..3], [1, 18]);
     }
 }
 

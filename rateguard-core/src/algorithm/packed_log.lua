@@ -124,13 +124,6 @@ local function add_units(bucket, stored, added)
     expiries[key] = nil
     return reply.err and reply
   end
-  if bucket.class ~= quota.class or bucket.newest < quota.interval_start then
-    local reply = run('PEXPIRE', key, lifetime(quota.lifetime))
-    if type(reply) == 'table' then
-      return reply
-    end
-    expiries[key] = nil
-  end
   local length
   if void == 0 then
     -- This takes a third of the time that Redis needs to write the whole log with its expiry.
@@ -148,6 +141,17 @@ local function add_units(bucket, stored, added)
     if void > 0 then
       redis.call('SETRANGE', key, length - ENTRY, encode(FORMAT, 0, void, 0))
     end
+  end
+  if bucket.class ~= quota.class or bucket.newest < quota.interval_start then
+    -- Set the expiry after the other commands. If the clock is set back during the script, some versions of Redis set the
+    -- expiry by the new time, and until the end of the script they use the old time to decide whether the key has expired.
+    local reply = run('PEXPIRE', key, lifetime(quota.lifetime))
+    if type(reply) == 'table' then
+      -- Make the new entries void.
+      run('SETRANGE', key, length - ENTRY, encode(FORMAT, 0, void + added, 0))
+      return reply
+    end
+    expiries[key] = nil
   end
   -- To remove expired entries, the script must rewrite the log. It therefore removes them only when there are more than 8,
   -- plus an eighth of the number of live entries. The new units are in Redis already, so this command must not fail the
