@@ -119,9 +119,9 @@ impl Request<'_> {
 
 impl RequestedLimit<'_> {
     /// Returns the number of permits that the operation takes from a quota for requests in progress. A request holds one
-    /// permit, whatever its cost is. A debit is for units that the client has already used, so it takes no permit.
+    /// permit, also if it costs nothing. A debit is for units that the client has already used, so it takes no permit.
     fn permits(&self, operation: Operation) -> u32 {
         let takes_none = self.permit_use == PermitUse::Ignore || operation == Operation::Debit;
-        if takes_none { 0 } else { self.cost.min(1) }
+        u32::from(!takes_none)
     }
 }

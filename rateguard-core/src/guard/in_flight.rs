@@ -25,6 +25,12 @@ impl InFlight {
         self.count() == 0
     }
 
+    /// Counts an operation until the returned value is dropped, even if the maximum number of operations waits already.
+    pub(super) fn enter(&self) -> InFlightCount<'_> {
+        self.current.fetch_add(1, SeqCst);
+        InFlightCount(self)
+    }
+
     /// Counts an operation until the returned value is dropped.
     ///
     /// # Errors
@@ -64,6 +70,7 @@ mod tests {
             assert!(counts.iter().all(Result::is_ok));
             for _ in 0..10 {
                 assert_eq!(in_flight.try_enter().err(), Some(StoreError::Overloaded));
+                drop(in_flight.enter());
             }
         }
         assert!(in_flight.is_empty());

@@ -89,6 +89,11 @@ impl PermitHold {
         self.buckets.iter().map(|bucket| bucket.request(bucket.receipt)).collect()
     }
 
+    /// Returns the shortest lease of the permits.
+    pub(super) fn lease(&self) -> Duration {
+        self.lease
+    }
+
     /// Returns the requests with which the guard releases the permits that it also took in this process's memory.
     pub(super) fn mirrored_requests(&self) -> SmallVec<[BucketRequest<'_>; 1]> {
         self.buckets.iter().filter_map(|it| Some(it.request(it.mirrored?))).collect()

@@ -1,9 +1,16 @@
 //! Releases permits in a remote store.
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, Weak},
+    time::{Duration, Instant},
+};
 
-use super::{RateGuard, permit_hold::PermitHold};
+use super::{RateGuard, Shared, permit_hold::PermitHold};
 use crate::{StoreError, store::Operation};
+
+/// The pauses between the attempts to release permits. Each pause is twice as long as the previous one.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const MAX_PAUSE: Duration = Duration::from_secs(1);
 
 /// The release of permits in a remote store. If it is dropped before it has run, the thread that renews permits runs it.
 /// For example, the runtime of a worker drops its tasks when the server stops.
@@ -20,8 +27,8 @@ impl PermitRelease {
         Self { guard: guard.clone(), hold: Arc::clone(hold), may_move: true }
     }
 
-    /// Releases the permits, and waits for the reply of the store, at most for the deadline of the guard. If the store does
-    /// not answer, the permits come back at the end of their lease, because they are no longer renewed.
+    /// Releases the permits, and waits for the reply of the store, at most for the deadline of the guard. If this attempt
+    /// fails, the thread that renews permits tries again until the end of the lease.
     pub(super) async fn run(mut self) {
         let shared = &self.guard.shared;
         let (requests, deadline) = (self.hold.requests(), shared.deadline);
@@ -37,10 +44,14 @@ impl PermitRelease {
                 result = release.get().await;
             }
         }
+        drop(requests);
         if let Err(cause) = result {
             self.guard.record_store_error(cause);
+            if cause != StoreError::Closed {
+                let shared = Arc::downgrade(&self.guard.shared);
+                self.guard.shared.permits.run(retry(shared, Arc::clone(&self.hold)));
+            }
         }
-        drop(requests);
         self.may_move = false;
     }
 }
@@ -53,6 +64,25 @@ impl Drop for PermitRelease {
             permits.run(Self { guard, hold, may_move: false }.run());
         } else {
             permits.end_release();
+        }
+    }
+}
+
+/// Tries to release the permits until the end of their lease. A release does nothing if the permits do not exist, so it may
+/// be executed several times.
+async fn retry(shared: Weak<Shared>, hold: Arc<PermitHold>) {
+    // The last renewal may have started a lease until now.
+    let end = Instant::now() + hold.lease();
+    let mut pause = FIRST_PAUSE;
+    while Instant::now() + pause < end {
+        tokio::time::sleep(pause).await;
+        pause = MAX_PAUSE.min(2 * pause);
+        let Some(shared) = shared.upgrade() else { return };
+        let guard = RateGuard { shared };
+        let (requests, deadline) = (hold.requests(), guard.shared.deadline);
+        match guard.run_operation(Operation::Refund, &requests, deadline).await {
+            Ok(_) | Err(StoreError::Closed) => return,
+            Err(_) => {}
         }
     }
 }

@@ -101,7 +101,7 @@ impl<'a> Request<'a> {
     ///
     /// The guard always denies a request whose cost is above the [`max_cost`](crate::Quota::max_cost) of a quota (see
     /// [`is_too_costly`](Decision::is_too_costly)). A request with the cost 0 is denied only if the key is banned. For a
-    /// quota on requests in progress, each request with a cost above 0 needs one permit.
+    /// quota on requests in progress, each request needs one permit, also if it costs nothing.
     pub fn cost(mut self, cost: u32) -> Self {
         if let Some(last) = self.limits.last_mut() {
             last.cost = cost;

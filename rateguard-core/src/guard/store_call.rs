@@ -157,7 +157,13 @@ impl RateGuard {
                     return Err(cause);
                 }
                 let breaker_permit = server.breaker.try_acquire(*full)?;
-                let _in_flight = traffic.in_flight(&self.shared).try_enter()?;
+                let in_flight = traffic.in_flight(&self.shared);
+                // A flood of checks must not make permits expire, or keep them taken. The number of these operations is
+                // bounded by the number of permits.
+                let _in_flight = match continues_permits(operation, requests) {
+                    true => in_flight.enter(),
+                    false => in_flight.try_enter()?,
+                };
                 // The guard may have been closed after `is_closed` was first called, so `is_closed` is called again
                 // after the call was counted. `close` first marks the guard as closed and then waits until no enforced
                 // call is in flight. So no enforced store call starts after `close` has
@@ -191,6 +197,13 @@ impl RateGuard {
         server.record_reply(&reply);
         reply
     }
+}
+
+/// Returns true if the operation renews or releases permits.
+fn continues_permits(operation: Operation, requests: &[BucketRequest<'_>]) -> bool {
+    let has_permits = |request: &BucketRequest<'_>| request.quota.algorithm().has_permits();
+    operation == Operation::Renew
+        || operation == Operation::Refund && requests.iter().any(has_permits)
 }
 
 /// Waits for the reply of the store, but at most until the deadline.

@@ -32,7 +32,7 @@ use crate::{
     on_reject::OnReject,
     request_policies::policy_set,
     request_state::RequestState,
-    response::{EarlyResponse, hold_until_end},
+    response::{EarlyResponse, hold_until_end, unless_head},
     settings::HttpSettings,
 };
 
@@ -310,7 +310,8 @@ pub async fn limited<H: LimitedHandler<Args>, Args, const LIMITS: usize>(
         Ok(mut admission) => {
             let (response, body) = handler.respond(&request, payload).await.into_parts();
             admission.on_response(guard, &response).await;
-            response.set_body(hold_until_end(body, admission.take_permit()))
+            let permit = unless_head(&request, admission.take_permit());
+            response.set_body(hold_until_end(body, permit))
         }
     };
     if let Some(state) = RequestState::existing(&request) {

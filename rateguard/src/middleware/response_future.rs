@@ -22,7 +22,7 @@ use super::{
 use crate::{
     admission::Admission,
     request_state::RequestState,
-    response::{EarlyResponse, PermitBody, hold_until_end, store_response},
+    response::{EarlyResponse, PermitBody, hold_until_end, store_response, unless_head},
 };
 
 type LimitedResponse<B> = Result<ServiceResponse<LimitedBody<B>>, Error>;
@@ -194,7 +194,7 @@ fn with_permit<B>(
     response: ServiceResponse<B>,
     admission: &mut Admission,
 ) -> ServiceResponse<LimitedBody<B>> {
-    let permit = admission.take_permit();
+    let permit = unless_head(response.request(), admission.take_permit());
     response.map_body(|_, body| EitherBody::left(PermitBody::new(body, permit)))
 }
 

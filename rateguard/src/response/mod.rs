@@ -10,5 +10,5 @@ pub(crate) use self::{
     early_response::EarlyResponse,
     error_response::store_response,
     headers::{jitter, write_decision},
-    permit_body::{PermitBody, hold_until_end},
+    permit_body::{PermitBody, hold_until_end, unless_head},
 };

@@ -7,7 +7,9 @@ use std::{
 
 use actix_rateguard_core::adapter::PermitLease;
 use actix_web::{
+    HttpRequest,
     body::{BodySize, BoxBody, MessageBody},
+    http::Method,
     web::Bytes,
 };
 use pin_project_lite::pin_project;
@@ -58,4 +60,13 @@ impl<B: MessageBody> MessageBody for PermitBody<B> {
 /// Returns a body that holds the permits until it ends.
 pub(crate) fn hold_until_end(body: BoxBody, permit: Option<Box<PermitLease>>) -> BoxBody {
     if permit.is_none() { body } else { BoxBody::new(PermitBody::new(body, permit)) }
+}
+
+/// Returns the permits, or releases them if the request is a HEAD request. actix-web writes nothing of the body then, so it
+/// does not notice that the client has disconnected, and a stream without an end would hold the permits for ever.
+pub(crate) fn unless_head(
+    request: &HttpRequest,
+    permit: Option<Box<PermitLease>>,
+) -> Option<Box<PermitLease>> {
+    permit.filter(|_| request.method() != Method::HEAD)
 }

@@ -6,7 +6,7 @@ use actix_rateguard::{
     Key, MemoryStore, OnError, Policy, RateGuard, StoreError, test_util::FaultyStore,
 };
 
-use crate::support::{eventually, redis_server::RedisServer};
+use crate::support::{TEST_TIMEOUT, eventually, redis_server::RedisServer};
 
 fn policy(on_error: OnError) -> Policy {
     Policy::new("exports", "4 concurrent lease 1s").unwrap().on_error(on_error)
@@ -56,6 +56,47 @@ async fn permits_that_redis_granted_count_locally_until_their_release() {
     granted.pop().unwrap().into_permit().unwrap().release().await;
     store.fail(StoreError::Timeout);
     eventually_granted(&guard, &local).await;
+}
+
+#[tokio::test]
+async fn permit_that_is_dropped_while_redis_is_frozen_is_released_before_its_lease_ends() {
+    let server = RedisServer::start();
+    let policy = Policy::new("frozen", "1 concurrent lease 1h").unwrap().on_error(OnError::Closed);
+    let guard = server.guard("frozen");
+    let permit = guard.acquire(&policy, &Key::global()).await.unwrap().into_permit().unwrap();
+    server.freeze();
+    // The first attempt fails at the deadline.
+    permit.release().await;
+    server.thaw();
+    for _ in 0..1_000 {
+        if guard.acquire(&policy, &Key::global()).await.is_ok_and(|it| it.is_granted()) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the permit was not released");
+}
+
+#[tokio::test]
+async fn permit_is_released_while_the_maximum_number_of_checks_is_in_flight() {
+    let server = RedisServer::start();
+    let settings = server.settings("full").max_in_flight(1).deadline(TEST_TIMEOUT);
+    let guard = settings.build().unwrap();
+    let permits = Policy::new("full", "1 concurrent lease 1h").unwrap().on_error(OnError::Closed);
+    let rate = Policy::new("rate", "1000000/hour").unwrap().on_error(OnError::Closed);
+    let permit = guard.acquire(&permits, &Key::global()).await.unwrap().into_permit().unwrap();
+    server.freeze();
+    let key = Key::global();
+    let check = guard.check(&rate, &key);
+    let release = async {
+        // The check is in flight now, because `join` polls it first.
+        let release = permit.release();
+        server.thaw();
+        release.await;
+    };
+    let (checked, ()) = futures_util::future::join(check, release).await;
+    assert!(checked.unwrap().is_allowed());
+    assert!(guard.acquire(&permits, &Key::global()).await.unwrap().is_granted());
 }
 
 /// Acquires a permit, after the circuit breaker of the guard has closed.

@@ -96,6 +96,17 @@ async fn rate_and_permit_are_taken_together_on_redis() {
 }
 
 #[tokio::test]
+async fn request_without_a_cost_holds_a_permit() {
+    let guard = RateGuard::in_memory();
+    let policy = Policy::new("free", "9/hour; 1 concurrent").unwrap();
+    let key = Key::global();
+    let request = guard.request(&policy, &key).cost(0);
+    let permit = request.clone().acquire().await.unwrap().into_permit().unwrap();
+    assert_eq!(permit.decision().statuses()[0].remaining(), 9);
+    assert!(request.acquire().await.unwrap().decision().is_denied_by_concurrency());
+}
+
+#[tokio::test]
 async fn request_holds_one_permit_whatever_it_costs() {
     let guard = RateGuard::in_memory();
     let policy = policy("100/hour; 2 concurrent");

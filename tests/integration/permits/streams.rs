@@ -8,9 +8,13 @@ use std::{
     time::Duration,
 };
 
-use actix_rateguard::{Key, Policy, RateGuard, RequestPermit, rate_limit};
+use actix_rateguard::{Key, Limit, Policy, RateGuard, RateLimit, RequestPermit, rate_limit};
 use actix_web::{
-    Error, HttpRequest, HttpResponse, Responder, get,
+    App, Error, HttpRequest, HttpResponse, Responder,
+    dev::Service,
+    get,
+    http::{Method, StatusCode},
+    test::{TestRequest, init_service},
     web::{self, Bytes, ServiceConfig},
 };
 use futures_util::{FutureExt, StreamExt, stream};
@@ -228,4 +232,22 @@ fn stopped_server_gives_back_the_permits_of_interrupted_requests() {
     // The workers drop their tasks. The lease is so long that the permit does not come back by itself.
     drop(server);
     released(&other, "permits-long");
+}
+
+#[actix_web::test]
+async fn head_request_holds_its_permit_only_until_the_handler_ends() {
+    let guard = RateGuard::in_memory();
+    let limit = || Limit::new("1 concurrent").key(|_: &HttpRequest| Key::from("k"));
+    let app = App::new()
+        .wrap(RateLimit::new(&guard, limit().name("permits-head")))
+        .route("/", web::route().to(async || HttpResponse::Ok().streaming(chunks(1_000_000))));
+    let app = init_service(app).await;
+    let call = async |method: Method| {
+        let request = TestRequest::with_uri("/").method(method).to_request();
+        app.call(request).await.unwrap()
+    };
+    let head = call(Method::HEAD).await;
+    let get = call(Method::GET).await;
+    assert_eq!([head.status(), get.status()], [StatusCode::OK; 2]);
+    assert_eq!(call(Method::GET).await.status(), StatusCode::TOO_MANY_REQUESTS);
 }
