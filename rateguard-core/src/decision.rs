@@ -87,8 +87,8 @@ impl Decision {
         !self.allowed && self.statuses.iter().any(never_fits)
     }
 
-    /// Returns whether the request was denied because too many requests of the key are in progress, and all permits of a
-    /// quota such as `5 concurrent` are held. A quota for a rate can also have no room for the request.
+    /// Returns whether the request was denied because too many requests of the key are in progress, and all permits of
+    /// a quota such as `5 concurrent` are held. A quota for a rate can also have no room for the request.
     #[must_use]
     pub fn is_denied_by_concurrency(&self) -> bool {
         !self.allowed && self.statuses.iter().any(QuotaStatus::lacks_permit)
@@ -99,6 +99,14 @@ impl Decision {
     #[must_use]
     pub fn is_local(&self) -> bool {
         self.mode() == DecisionMode::Local
+    }
+
+    /// Returns whether this process made the decision with a unit of a lease, which it had taken from the store before.
+    /// Then the number of [remaining](Self::remaining) units is a lower bound, the unused units of this process, and
+    /// the times are upper bounds.
+    #[must_use]
+    pub fn is_leased(&self) -> bool {
+        self.mode() == DecisionMode::Lease
     }
 
     /// Returns whether a policy in [shadow mode](crate::Policy::shadow) would deny the request if the policy were
@@ -187,10 +195,11 @@ impl Decision {
 
     /// Returns the time until the same request is admitted, if no other request takes units in the meantime.
     ///
-    /// The result is `None` in three cases: the request is admitted, it [can never be admitted](Self::is_too_costly), or
-    /// only [requests in progress](Self::is_denied_by_concurrency) prevent its admission, because nobody knows when they
-    /// end. If a quota for a rate has no room either, the result is the wait for this quota. The time is zero if a request in [`check_or_wait`](crate::Request::check_or_wait) was denied only because other requests
-    /// were ahead in its queue.
+    /// The result is `None` in three cases: the request is admitted, it [can never be admitted](Self::is_too_costly),
+    /// or only [requests in progress](Self::is_denied_by_concurrency) prevent its admission, because nobody knows when
+    /// they end. If a quota for a rate has no room either, the result is the wait for this quota. The time is zero if a
+    /// request in [`check_or_wait`](crate::Request::check_or_wait) was denied only because other requests were ahead in
+    /// its queue.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         if self.allowed {

@@ -26,7 +26,7 @@ pub mod test_util;
 mod word_hash;
 
 pub use actix_rateguard_grammar::{
-    Algorithm, Ban, Count, MissingKey, OnError, Quota, Quotas, Statuses,
+    Algorithm, Ban, Count, LeaseSize, MissingKey, OnError, Quota, QuotaLease, Quotas, Statuses,
 };
 #[cfg(feature = "metrics")]
 pub use telemetry::metrics;

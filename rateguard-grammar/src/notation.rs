@@ -2,7 +2,7 @@
 
 use std::{fmt::Display, str::FromStr};
 
-use crate::{Algorithm, Ban, Count, KeyNotation, Methods, MissingKey, OnError, Quotas};
+use crate::{Algorithm, Ban, Count, KeyNotation, LeaseSize, Methods, MissingKey, OnError, Quotas};
 
 /// A type whose values users write as strings.
 pub trait Notation: FromStr<Err: Display> {
@@ -49,6 +49,12 @@ impl Notation for Methods {
 impl Notation for Ban {
     fn expected() -> String {
         "expected a ban in quotes, such as \"10/hour for 15m up to 1d\"".to_owned()
+    }
+}
+
+impl Notation for LeaseSize {
+    fn expected() -> String {
+        Self::EXPECTED.to_owned()
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::{error::Error, fmt, time::Duration};
 
-use crate::Algorithm;
+use crate::{
+    Algorithm,
+    lease::{LeaseBound, PackedLease, QuotaLease},
+};
 
 /// The maximum number of requests in a window, and the algorithm that counts the requests.
 ///
@@ -34,6 +37,7 @@ pub struct Quota {
     common: u32,
     capacity: u32,
     algorithm: Algorithm,
+    lease: PackedLease,
 }
 
 impl Quota {
@@ -85,13 +89,15 @@ impl Quota {
             common,
             capacity: limit,
             algorithm: Algorithm::SlidingWindow,
+            lease: PackedLease::NONE,
         })
     }
 
-    /// Creates a quota that limits the number of requests in progress to `limit`. Each of these requests holds a permit.
+    /// Creates a quota that limits the number of requests in progress to `limit`. Each of these requests holds a
+    /// permit.
     ///
-    /// A permit expires if its holder does not renew it for the duration `lease`, for example because the process of the
-    /// holder has crashed. [`DEFAULT_LEASE`](Self::DEFAULT_LEASE) suits most applications. [`window`](Self::window)
+    /// A permit expires if its holder does not renew it for the duration `lease`, for example because the process of
+    /// the holder has crashed. [`DEFAULT_LEASE`](Self::DEFAULT_LEASE) suits most applications. [`window`](Self::window)
     /// returns the lease of such a quota.
     ///
     /// ```
@@ -120,12 +126,16 @@ impl Quota {
     ///
     /// [`QuotaError::Precision`] if the algorithm counts in parts of a token and cannot count the quota exactly.
     /// [`QuotaError::Lease`] if the algorithm is [`Algorithm::Concurrency`] and the window is not a valid lease.
+    /// [`QuotaError::LeaseAlgorithm`] if the quota has a lease and the algorithm is not [`Algorithm::SlidingWindow`].
     pub const fn with_algorithm(self, algorithm: Algorithm) -> Result<Self, QuotaError> {
         let micros = self.window_micros() as u128;
         if algorithm.has_permits()
             && (micros < Self::MIN_LEASE.as_micros() || micros > Self::MAX_LEASE.as_micros())
         {
             return Err(QuotaError::Lease);
+        }
+        if self.lease().is_some() && !matches!(algorithm, Algorithm::SlidingWindow) {
+            return Err(QuotaError::LeaseAlgorithm);
         }
         Self { algorithm, capacity: self.limit(), ..self }.validate_precision()
     }
@@ -146,6 +156,45 @@ impl Quota {
             return Err(QuotaError::Burst);
         }
         Self { capacity: burst, ..self }.validate_precision()
+    }
+
+    /// Returns the same quota with a lease of at most `units` units for the time `duration`. A process then takes
+    /// several units of a busy key from the store at once, and admits requests with them without a further call to the
+    /// store.
+    ///
+    /// A lease has an effect only if the counts are outside of the process. In no window are more requests admitted
+    /// than without a lease, but a process may deny a request while another process has unused units, for at most this
+    /// duration.
+    ///
+    /// ```
+    /// # use actix_rateguard_grammar::{Quota, QuotaLease};
+    /// let quota: Quota = "100000/minute".parse()?;
+    /// let leased = quota.with_lease(50, QuotaLease::DEFAULT_DURATION)?;
+    /// assert_eq!(leased, "100000/minute lease 50".parse()?);
+    /// # Ok::<(), actix_rateguard_grammar::RateError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// - [`QuotaError::LeaseAlgorithm`] if the algorithm is not [`Algorithm::SlidingWindow`]
+    /// - [`QuotaError::LeaseUnits`] if `units` is not from 2 to 1,000, or is more than half of the limit
+    /// - [`QuotaError::LeaseDuration`] if `duration` is not from 100 milliseconds to 10 seconds in whole milliseconds,
+    ///   or is more than a quarter of the window
+    pub const fn with_lease(self, units: u32, duration: Duration) -> Result<Self, QuotaError> {
+        if !matches!(self.algorithm, Algorithm::SlidingWindow) {
+            return Err(QuotaError::LeaseAlgorithm);
+        }
+        match QuotaLease::new(units, duration, self.limit(), self.window()) {
+            Ok(lease) => Ok(Self { lease: PackedLease::new(lease), ..self }),
+            Err(LeaseBound::Units) => Err(QuotaError::LeaseUnits),
+            Err(LeaseBound::Duration) => Err(QuotaError::LeaseDuration),
+        }
+    }
+
+    /// Returns the lease of the quota. `None` if each check asks the store.
+    #[must_use]
+    pub const fn lease(&self) -> Option<QuotaLease> {
+        self.lease.get()
     }
 
     const fn validate_precision(self) -> Result<Self, QuotaError> {
@@ -220,6 +269,7 @@ impl fmt::Debug for Quota {
             .field("window", &self.window())
             .field("algorithm", &self.algorithm)
             .field("capacity", &self.capacity)
+            .field("lease", &self.lease())
             .finish()
     }
 }
@@ -249,6 +299,13 @@ pub enum QuotaError {
     Precision,
     /// The lease of a permit is not from 1 second to 1 day.
     Lease,
+    /// The quota has a lease, but its algorithm is not [`Algorithm::SlidingWindow`].
+    LeaseAlgorithm,
+    /// The lease of the quota is not from 2 to 1,000 units, or is more than half of the limit.
+    LeaseUnits,
+    /// The duration of the quota's lease is not from 100 milliseconds to 10 seconds in whole milliseconds, or is more
+    /// than a quarter of the window.
+    LeaseDuration,
 }
 
 impl QuotaError {
@@ -260,6 +317,13 @@ impl QuotaError {
             Self::Window => "expected a window from 1 millisecond to 365 days",
             Self::Burst => "expected a burst from 1 to 2147483648",
             Self::Lease => "expected a lease from 1 second to 1 day",
+            Self::LeaseAlgorithm => "a lease requires the algorithm \"sliding_window\"",
+            Self::LeaseUnits => {
+                "expected a lease from 2 to 1000 units, and at most half of the limit"
+            }
+            Self::LeaseDuration => {
+                "expected a duration of the lease from 100 milliseconds to 10 seconds, and at most a quarter of the window"
+            }
             Self::BurstAlgorithm => "a burst requires the algorithm \"token_bucket\"",
             Self::Precision => {
                 "a token bucket cannot count this quota exactly; use a smaller burst, or a limit that divides the window"
@@ -323,6 +387,11 @@ mod tests {
             let is_named = precision.contains(&name.replace('_', " "));
             assert_eq!(is_named, algorithm.counts_parts(), "{name}: {precision}");
         }
+    }
+
+    #[test]
+    fn quota_takes_24_bytes() {
+        assert_eq!(size_of::<Quota>(), 24);
     }
 
     #[test]

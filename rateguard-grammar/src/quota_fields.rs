@@ -1,10 +1,12 @@
-//! Reads quotas from the fields `rate`, `limit`, `window`, `algorithm`, `burst`, `concurrent` and `permit_lease`.
+//! Reads quotas from the fields `rate`, `limit`, `window`, `algorithm`, `burst`, `lease`, `lease_for`,
+//! `concurrent` and `permit_lease`.
 
 use std::time::Duration;
 
 use crate::{
-    Algorithm, Quota, QuotaError, Quotas,
+    Algorithm, LeaseSize, Quota, QuotaError, QuotaLease, Quotas,
     located::{FieldError, Located},
+    rate::RateError,
 };
 
 /// The fields that specify quotas, in a macro attribute or in a policies file. `L` is the type of a location in the
@@ -22,6 +24,11 @@ pub struct QuotaFields<L> {
     pub algorithm: Option<Located<Algorithm, L>>,
     /// The capacity of a token bucket, in tokens. This field is valid only if there is exactly one quota.
     pub burst: Option<Located<u32, L>>,
+    /// The number of units that a process takes from the store at once. This field is valid only if there is exactly
+    /// one quota.
+    pub lease: Option<Located<LeaseSize, L>>,
+    /// The time for which a process may use the units that it has taken.
+    pub lease_for: Option<Located<Duration, L>>,
     /// The maximum number of requests in progress. Each of them holds a permit.
     pub concurrent: Option<Located<u32, L>>,
     /// The duration after which a permit expires if its holder does not renew it.
@@ -49,6 +56,8 @@ impl<L> Default for QuotaFields<L> {
             window: None,
             algorithm: None,
             burst: None,
+            lease: None,
+            lease_for: None,
             concurrent: None,
             permit_lease: None,
         }
@@ -64,6 +73,8 @@ impl<L: Copy> QuotaFields<L> {
             ("rate", self.rate.as_ref().map(|it| it.location)),
             ("algorithm", self.algorithm.map(|it| it.location)),
             ("burst", self.burst.map(|it| it.location)),
+            ("lease", self.lease.map(|it| it.location)),
+            ("lease_for", self.lease_for.map(|it| it.location)),
             ("concurrent", self.concurrent.map(|it| it.location)),
             ("permit_lease", self.permit_lease.map(|it| it.location)),
         ]
@@ -78,7 +89,7 @@ impl<L: Copy> QuotaFields<L> {
     /// [`FieldError`] in these cases:
     ///
     /// - The fields contain neither `rate` alone, nor `limit` with `window`, nor `concurrent`.
-    /// - The field `algorithm`, `burst` or `permit_lease` is not valid for the quotas.
+    /// - The field `algorithm`, `burst`, `lease`, `lease_for` or `permit_lease` is not valid for the quotas.
     pub fn quotas(&self, examples: QuotaExamples) -> Result<Quotas, FieldError<L>> {
         let QuotaExamples { window: window_example, no_quotas } = examples;
         let concurrency = self.concurrency()?;
@@ -111,18 +122,44 @@ impl<L: Copy> QuotaFields<L> {
             }
             (None, None, None) => {
                 if let Some(quota) = concurrency {
-                    return self.with_algorithm_and_burst(&quota.into());
+                    return self.with_lease(self.with_algorithm_and_burst(&quota.into())?);
                 }
                 return Err(FieldError { location: None, message: no_quotas.to_owned() });
             }
         };
         let rates = self.with_algorithm_and_burst(&quotas)?;
-        let Some(concurrency) = concurrency else { return Ok(rates) };
+        let Some(concurrency) = concurrency else { return self.with_lease(rates) };
         // The quota for requests in progress is the last one. So if it is added to a limit, the rates retain their
         // positions, and therefore their counts.
-        Quotas::new(rates.iter().copied().chain([concurrency])).map_err(|error| FieldError {
+        let quotas = Quotas::new(rates.iter().copied().chain([concurrency]));
+        self.with_lease(quotas.map_err(|error| FieldError {
             location: self.concurrent.map(|it| it.location),
             message: error.to_string(),
+        })?)
+    }
+
+    /// Returns the quotas after the fields `lease` and `lease_for` have been applied to them.
+    fn with_lease(&self, quotas: Quotas) -> Result<Quotas, FieldError<L>> {
+        let Some(lease) = self.lease else {
+            return match self.lease_for {
+                None => Ok(quotas),
+                Some(Located { location, .. }) => Err(FieldError::at(
+                    location,
+                    "`lease_for` requires `lease`, such as `lease = 50`",
+                )),
+            };
+        };
+        let [quota] = quotas.as_slice() else {
+            return Err(FieldError::at(lease.location, RateError::LeaseOfSeveral));
+        };
+        let duration = self.lease_for.map_or_else(
+            || QuotaLease::default_duration(quota.window()),
+            |duration| duration.value,
+        );
+        let leased = quota.with_lease(lease.value.units(quota.limit()), duration);
+        leased.map(Quotas::from).map_err(|error| {
+            let duration = self.lease_for.filter(|_| error == QuotaError::LeaseDuration);
+            FieldError::at(duration.map_or(lease.location, |it| it.location), error)
         })
     }
 
@@ -278,6 +315,40 @@ mod tests {
             let (found, message) = result.unwrap_err();
             assert_eq!(found, location, "{message}");
             assert!(message.contains(part), "{message}");
+        }
+    }
+
+    #[test]
+    fn lease_is_added_to_a_single_rate() {
+        let fields = |rate: &str, lease, millis: Option<u64>| QuotaFields {
+            rate: at(rate.parse().unwrap(), 1),
+            lease: at(lease, 2),
+            lease_for: Option::and_then(millis, |it| at(Duration::from_millis(it), 3)),
+            ..QuotaFields::default()
+        };
+        let (units, percent) = (LeaseSize::Units(50), LeaseSize::Percent(5));
+        for (fields, text) in [
+            (fields("1000/minute", units, None), "1000/minute lease 50"),
+            (
+                fields("1000/minute", percent, Some(200)),
+                "1000/minute lease 50 for 200 milliseconds",
+            ),
+        ] {
+            assert_eq!(fields.quotas(EXAMPLES).unwrap().to_string(), text);
+        }
+        let only_duration = QuotaFields { lease: None, ..fields("9/minute", units, Some(200)) };
+        for (fields, location, part) in [
+            (fields("99/minute", units, None), 2, "expected a lease from 2 to 1000 units"),
+            (fields("20/minute", percent, None), 2, "expected a lease from 2 to 1000 units"),
+            (fields("1000/minute", units, Some(50)), 3, "from 100 milliseconds to 10 seconds"),
+            (fields("1000/minute; 9/second", units, None), 2, "requires a single quota"),
+            (fields("1000/minute fixed_window", units, None), 2, "requires the algorithm"),
+            (fields("1000 concurrent", units, None), 2, "requires the algorithm"),
+            (only_duration, 3, "`lease_for` requires `lease`"),
+        ] {
+            let error = fields.quotas(EXAMPLES).unwrap_err();
+            assert_eq!(error.location, Some(location), "{}", error.message);
+            assert!(error.message.contains(part), "{}", error.message);
         }
     }
 

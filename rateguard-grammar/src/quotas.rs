@@ -44,6 +44,9 @@ impl Quotas {
                 return Err(RateError::SeveralConcurrent);
             }
             list.push(quota);
+            if list.len() > 1 && list.iter().any(|it| it.lease().is_some()) {
+                return Err(RateError::LeaseOfSeveral);
+            }
         }
         if list.is_empty() || list.len() > Self::MAX {
             return Err(RateError::Number);
@@ -62,8 +65,8 @@ impl Quotas {
         self.list.iter()
     }
 
-    /// Returns the maximum cost of one request in units. This is the lowest [`Quota::max_cost`] of the rates in the list.
-    /// If the list has no rate, the result is 1.
+    /// Returns the maximum cost of one request in units. This is the lowest [`Quota::max_cost`] of the rates in the
+    /// list. If the list has no rate, the result is 1.
     #[must_use]
     pub fn max_cost(&self) -> u32 {
         // A request holds one permit, whatever its cost is.
@@ -75,6 +78,12 @@ impl Quotas {
     #[must_use]
     pub fn concurrency(&self) -> Option<&Quota> {
         self.list.iter().find(|quota| quota.algorithm().has_permits())
+    }
+
+    /// Returns whether the quota has a lease. A list with a lease has only one quota.
+    #[must_use]
+    pub fn has_lease(&self) -> bool {
+        self.list.iter().any(|quota| quota.lease().is_some())
     }
 
     /// Returns whether the list has a quota that limits a rate.
@@ -192,6 +201,7 @@ mod tests {
             ("0/second; 5/minute", "quota 1, `0/second`: expected a limit"),
             ("5/minute; 5/60s", "duplicate quota `5/minute`"),
             ("5 concurrent; 6 concurrent", "expected at most one quota for requests in progress"),
+            ("5/second; 100/minute lease 9", "a lease requires a single quota"),
             ("5/second, 3 concurrent", "expected `;` between two rates"),
             ("1/s;2/s;3/s;4/s;5/s;6/s;7/s;8/s;9/s", "expected 1 to 8 quotas"),
         ] {

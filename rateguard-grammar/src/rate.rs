@@ -3,7 +3,7 @@
 use std::{convert::Infallible, error::Error, fmt, str::FromStr};
 
 use crate::{
-    Algorithm, AlgorithmError, Quota, QuotaError,
+    Algorithm, AlgorithmError, LeaseSize, Quota, QuotaError, QuotaLease,
     escape::escape_for_display,
     window::{WindowError, is_unit, parse_window, write_window},
 };
@@ -27,6 +27,20 @@ impl FromStr for Quota {
             };
             return Ok(Self::concurrent(limit, lease)?);
         }
+        if let Some((rate, lease)) = text.split_once(" lease ") {
+            let quota: Self = rate.parse()?;
+            let (size, duration) = match lease.split_once(" for ") {
+                Some((size, duration)) => {
+                    (size, parse_window(duration).map_err(RateError::Window)?)
+                }
+                None => (lease, QuotaLease::default_duration(quota.window())),
+            };
+            let size = match number(size) {
+                Some(units) => LeaseSize::Units(units.map_err(|_| QuotaError::LeaseUnits)?),
+                None => size.parse().map_err(|_| invalid())?,
+            };
+            return Ok(quota.with_lease(size.units(quota.limit()), duration)?);
+        }
         let (rate, algorithm) = split_at_algorithm(text);
         let (limit, window) =
             rate.split_once('/').or_else(|| rate.split_once(" per ")).ok_or_else(invalid)?;
@@ -49,8 +63,8 @@ impl FromStr for Quota {
     }
 }
 
-/// If the text is a limit on requests in progress, such as `5 concurrent lease 30s`, returns the limit and the text after
-/// the word `concurrent`.
+/// If the text is a limit on requests in progress, such as `5 concurrent lease 30s`, returns the limit and the text
+/// after the word `concurrent`.
 fn split_at_concurrent(text: &str) -> Option<(&str, &str)> {
     let (limit, rest) = text.split_once("concurrent")?;
     let is_word = limit.ends_with(' ') && (rest.is_empty() || rest.starts_with(' '));
@@ -103,6 +117,13 @@ impl fmt::Display for Quota {
         if self.capacity() != self.limit() {
             write!(f, " burst {}", self.capacity())?;
         }
+        if let Some(lease) = self.lease() {
+            write!(f, " lease {}", lease.units())?;
+            if lease.duration() != QuotaLease::default_duration(self.window()) {
+                f.write_str(" for ")?;
+                write_window(lease.duration(), f)?;
+            }
+        }
         Ok(())
     }
 }
@@ -140,6 +161,8 @@ pub enum RateError {
     Number,
     /// The list contains two quotas that limit the requests in progress.
     SeveralConcurrent,
+    /// A list has several quotas, and one of them has a lease.
+    LeaseOfSeveral,
     /// The list contains two equal quotas.
     Twice {
         /// The quota that the list contains twice.
@@ -167,6 +190,9 @@ impl fmt::Display for RateError {
             Self::Number => write!(f, "expected 1 to {} quotas", MAX_QUOTAS),
             Self::SeveralConcurrent => f.write_str(
                 "expected at most one quota for requests in progress, found several; remove all but the lowest",
+            ),
+            Self::LeaseOfSeveral => f.write_str(
+                "a lease requires a single quota; remove the lease or the other quotas",
             ),
             Self::Twice { quota } => write!(f, "duplicate quota `{quota}`"),
         }
@@ -219,6 +245,9 @@ mod tests {
             "5 concurrent",
             "1 concurrent lease minute",
             "7 concurrent lease 1500 milliseconds",
+            "1000/minute lease 50",
+            "1000/second lease 50",
+            "1000/minute lease 50 for 250 milliseconds",
         ] {
             assert_eq!(quota(text).to_string(), text);
         }
@@ -250,6 +279,15 @@ mod tests {
             ("5/366d", "expected a window from 1 millisecond"),
             ("99999999999999999999/s", "expected a limit that is a whole number from 1"),
             ("0 concurrent", "expected a limit that is a whole number from 1"),
+            ("100/minute lease", "unknown algorithm `lease`"),
+            ("100/minute lease x", "expected a rate such as"),
+            ("100/minute lease 1", "expected a lease from 2 to 1000 units"),
+            ("100/minute lease 51", "at most half of the limit"),
+            ("100/minute lease 10 for 11s", "at most a quarter of the window"),
+            ("100/minute lease 10 for soon", "unknown unit of time `soon`"),
+            ("100/100ms lease 10", "at most a quarter of the window"),
+            ("100/minute fixed_window lease 10", "requires the algorithm \"sliding_window\""),
+            ("100/minute token_bucket burst 50 lease 10", "requires the algorithm"),
             ("5 concurrent lease 999ms", "expected a lease from 1 second to 1 day"),
             ("5 concurrent lease 2d", "expected a lease from 1 second to 1 day"),
             ("5 concurrent lease 10", "expected a window such as"),

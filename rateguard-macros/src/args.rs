@@ -2,7 +2,7 @@
 
 use actix_rateguard_grammar::{
     Ban, Count, KeyNotation, Methods, MissingKey, OnError, Quotas, ShadowFields, ShadowSpec,
-    check_concurrency, check_cost, expected_one_of,
+    check_concurrency, check_cost, check_lease, expected_one_of,
 };
 use proc_macro2::{Delimiter, Span, TokenTree};
 use syn::{
@@ -83,6 +83,10 @@ const ARGUMENTS: &[(&str, Reader)] = &[
     }),
     ("permit_lease", |to, name, input| {
         set_once(&mut to.quota.permit_lease, name, input, values::permit_lease)
+    }),
+    ("lease", |to, name, input| set_once(&mut to.quota.lease, name, input, values::lease)),
+    ("lease_for", |to, name, input| {
+        set_once(&mut to.quota.lease_for, name, input, values::lease_for)
     }),
     ("plan", |to, name, input| set_once(&mut to.plan, name, input, values::plan)),
     ("policy", |to, name, input| set_once(&mut to.policy, name, input, values::policy_name)),
@@ -189,6 +193,8 @@ impl ParsedArgs {
         };
         check_concurrency(with_placeholder.as_ref().or(enforced), of_rates, &self.shadow)
             .map_err(at_field)?;
+        let ban = self.ban.as_ref().map(|it| it.location);
+        check_lease(enforced, ban, &self.shadow).map_err(at_field)?;
         if let Some(Located { value: Cost { number: Some(cost), .. }, location }) = &self.cost {
             check_cost(*cost, enforced, shadow.as_ref())
                 .map_err(|message| error_at(*location, message))?;

@@ -51,11 +51,20 @@ use proc_macro::TokenStream;
 /// - `burst = 20`: the capacity of a token bucket, in tokens. Default: as many tokens as the limit. If you write the
 ///   quota with `limit` and `window`, the burst can also be a constant expression.
 ///
+/// These arguments let a process take several units of a busy key from the store at once, and admit requests with them
+/// without a further call to the store:
+///
+/// - `lease = 50 | "5%"`: the maximum number of units, or a part of the limit. From 2 to 1,000 units, and at most half
+///   of the limit. Default: no lease. Only a single quota of the algorithm `sliding_window` can have a lease. In a
+///   `rate`, the same lease is written as `"1000/minute lease 50"`.
+/// - `lease_for = "1s"`: the time for which the process may use the units, from 100 milliseconds to 10 seconds, and at
+///   most a quarter of the window. Default: 1 second, or a quarter of the window if this is less.
+///
 /// These arguments limit the requests in progress, alone or in addition to a rate:
 ///
 /// - `concurrent = 5`: the maximum number of requests with the same key that are in progress at the same time. Each of
-///   them holds a permit until its response ends, streaming bodies and WebSockets included. The value is a literal. In a
-///   `rate`, the same quota is written as `"5 concurrent"`.
+///   them holds a permit until its response ends, streaming bodies and WebSockets included. The value is a literal. In
+///   a `rate`, the same quota is written as `"5 concurrent"`.
 /// - `permit_lease = "10s"`: the time after which the permits of a process that has crashed come back, from 1 second to
 ///   1 day. The value is a literal in the form of `window`. Default: 10 seconds.
 ///

@@ -105,9 +105,12 @@ fn quota_expr(quota: &Quota) -> TokenStream {
     let algorithm = variant(quota.algorithm());
     let burst = (quota.capacity() != limit).then(|| quota.capacity());
     let burst = option(burst.map(|burst| quote!(#burst)));
-    quote!(::actix_rateguard::__private::quota(
+    let without_lease = quote!(::actix_rateguard::__private::quota(
         #limit, #window, ::actix_rateguard::Algorithm::#algorithm, #burst,
-    ))
+    ));
+    let Some(lease) = quota.lease() else { return without_lease };
+    let (units, lease_for) = (lease.units(), duration(lease.duration()));
+    quote!(::actix_rateguard::__private::leased(#without_lease, #units, #lease_for))
 }
 
 /// Generates the expression for a quota that the compiler validates. If it is invalid, a function called in the

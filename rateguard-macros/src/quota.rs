@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actix_rateguard_grammar::{
-    Algorithm, BURST_REQUIRES_TOKEN_BUCKET, Quota, QuotaExamples, QuotaFields, Quotas,
+    Algorithm, BURST_REQUIRES_TOKEN_BUCKET, LeaseSize, Quota, QuotaExamples, QuotaFields, Quotas,
 };
 use proc_macro2::Span;
 
@@ -26,6 +26,8 @@ pub(crate) struct QuotaArgs {
     pub(crate) window: Option<Located<Number<Duration>>>,
     pub(crate) algorithm: Option<Located<Algorithm>>,
     pub(crate) burst: Option<Located<Number<u32>>>,
+    pub(crate) lease: Option<Located<LeaseSize>>,
+    pub(crate) lease_for: Option<Located<Duration>>,
     pub(crate) concurrent: Option<Located<u32>>,
     pub(crate) permit_lease: Option<Located<Duration>>,
 }
@@ -50,6 +52,8 @@ impl QuotaArgs {
             window: self.window.as_ref().map(|it| literal_or(it, Duration::from_secs(1))),
             algorithm: self.algorithm,
             burst: self.burst.as_ref().map(|it| literal_or(it, 1)),
+            lease: self.lease,
+            lease_for: self.lease_for,
             concurrent: self.concurrent,
             permit_lease: self.permit_lease,
         }
@@ -66,6 +70,12 @@ impl QuotaArgs {
             || is_constant(self.burst.as_ref());
         if !is_constant {
             return Ok(None);
+        }
+        if let Some(lease) = &self.lease {
+            return Err(error_at(
+                lease.location,
+                "`lease` requires literals for `limit` and `window`, because its bounds depend on them",
+            ));
         }
         let numbers = QuotaFields { algorithm: None, burst: None, ..self.fields() };
         numbers.quotas(EXAMPLES).map_err(at_field)?;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use actix_rateguard_grammar::{
-    Algorithm, Ban, Count, EXPECTED_COST, KeyNotation, KeyPart, Methods, MissingKey, Notation,
-    OnError, QuotaError, Quotas, check_name, escape_for_display, parse_window,
+    Algorithm, Ban, Count, EXPECTED_COST, KeyNotation, KeyPart, LeaseSize, Methods, MissingKey,
+    Notation, OnError, QuotaError, Quotas, check_name, escape_for_display, parse_window,
 };
 use quote::ToTokens;
 use syn::{Expr, ExprLit, Lit, LitStr, Path, Token, punctuated::Punctuated, spanned::Spanned};
@@ -45,6 +45,22 @@ pub(crate) fn concurrent(expr: Expr) -> syn::Result<u32> {
     literal(number(expr.clone(), QuotaError::Limit)?, &expr)
 }
 
+/// Parses the size of a lease: a number of units, or a part of the limit such as `"5%"`.
+pub(crate) fn lease(expr: Expr) -> syn::Result<LeaseSize> {
+    match &expr {
+        Expr::Lit(ExprLit { lit: Lit::Int(units), .. }) if units.suffix().is_empty() => units
+            .base10_parse()
+            .map(LeaseSize::Units)
+            .map_err(|_| error_at(expr.span(), QuotaError::LeaseUnits)),
+        _ => parsed(expr),
+    }
+}
+
+/// Parses the duration of a lease, which must be a literal.
+pub(crate) fn lease_for(expr: Expr) -> syn::Result<Duration> {
+    literal(window(expr.clone())?, &expr)
+}
+
 /// Parses the lease of a permit, which must be a literal.
 pub(crate) fn permit_lease(expr: Expr) -> syn::Result<Duration> {
     literal(window(expr.clone())?, &expr)
@@ -56,7 +72,7 @@ fn literal<T>(number: Number<T>, expr: &Expr) -> syn::Result<T> {
         Number::Literal(value) => Ok(value),
         Number::Constant(_) => Err(error_at(
             expr.span(),
-            "expected a literal, such as `concurrent = 5` or `permit_lease = \"10s\"`, found an expression",
+            "expected a literal, such as `5` or `\"10s\"`, found an expression",
         )),
     }
 }

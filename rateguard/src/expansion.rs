@@ -40,6 +40,17 @@ pub const fn quota(
     }
 }
 
+/// Returns the quota with a lease. The macro attribute has validated both.
+///
+/// # Panics
+///
+/// The function panics at compile time if a value is invalid.
+#[must_use]
+#[track_caller]
+pub const fn leased(quota: Quota, units: u32, duration: Duration) -> Quota {
+    valid(quota.with_lease(units, duration))
+}
+
 /// Validates the argument `limit` of the macro attribute and returns it unchanged. This function is separate from
 /// [`quota`], so that the compiler reports an invalid limit at this argument.
 ///

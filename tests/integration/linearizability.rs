@@ -184,6 +184,8 @@ fn outcomes(history: &[Event]) -> BTreeMap<&'static str, usize> {
             }
             Operation::Refund => "partly refunded",
             Operation::Renew => "renewed",
+            Operation::Lease => "leased",
+            Operation::Return => "returned",
             Operation::Reset => "reset",
         };
         *outcomes.entry(outcome).or_default() += 1;

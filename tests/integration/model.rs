@@ -213,6 +213,9 @@ impl World {
         }
         let wait_for = |part: &Part| self.buckets[&part.bucket].wait_for(part.rule, now, part.cost);
         let allowed = match operation {
+            Operation::Lease | Operation::Return => {
+                panic!("`leases/script.rs` has the model of leases")
+            }
             Operation::Check | Operation::Peek => {
                 parts.iter().all(|part| wait_for(part) == Some(0))
             }

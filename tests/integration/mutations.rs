@@ -13,7 +13,7 @@ use actix_rateguard::{
 };
 
 use crate::{
-    batches, permits, quota_changes,
+    batches, leases, permits, quota_changes,
     support::{
         lua::{SOURCE, Script, replace_once, with_test_clock},
         redis_server::RedisServer,
@@ -70,6 +70,25 @@ fn detected_by_permit_traces(old: &str, new: &str) {
     // An error of the script also counts as a detected difference.
     let difference = || permits::traces::difference(&source);
     let found = catch_unwind(AssertUnwindSafe(difference));
+    assert!(found.map_or(true, |it| it.is_some()), "no test detects the mutation");
+}
+
+/// Asserts that a test with random traces of leases detects this mutation.
+#[track_caller]
+fn detected_by_lease_traces(old: &str, new: &str) {
+    let source = replace_once(SOURCE, old, new);
+    // An error of the script also counts as a detected difference.
+    let difference = || leases::script::difference(&source);
+    let found = catch_unwind(AssertUnwindSafe(difference));
+    assert!(found.map_or(true, |it| it.is_some()), "no test detects the mutation");
+}
+
+/// Asserts that the key of a log with leases expires too early, or that a conversion loses leased units, because of
+/// this mutation.
+#[track_caller]
+fn detected_by_lease_conversions(old: &str, new: &str) {
+    let source = replace_once(SOURCE, old, new);
+    let found = catch_unwind(AssertUnwindSafe(|| leases::script::conversion_defect(&source)));
     assert!(found.map_or(true, |it| it.is_some()), "no test detects the mutation");
 }
 
@@ -276,7 +295,7 @@ mutations! {
     limit_is_one_unit_too_high:
         detected_by_traces("part.max_used = quota.capacity - cost", "part.max_used = quota.capacity - cost + 1");
     peek_counts_units:
-        detected_by_traces("takes_units = operation == 'check' or operation == 'debit',", "takes_units = operation ~= 'refund' and operation ~= 'reset',");
+        detected_by_traces("takes_units = operation == 'check' or operation == 'debit' or operation == 'lease',", "takes_units = operation ~= 'refund' and operation ~= 'reset',");
     reset_has_no_effect:
         detected_by_traces("elseif operation == 'reset' then", "elseif operation == 'never' then");
     cost_above_one_is_ignored:
@@ -392,7 +411,7 @@ mutations! {
     sorted_set_units_are_not_unique:
         detected_by_sorted_set_traces("unit == 1 and name or name .. ':' .. unit", "name");
     sorted_set_calls_are_not_unique:
-        detected_by_sorted_set_traces("each_name_chunk(ARGV[1] .. '-' .. whole(id), units,", "each_name_chunk('name', units,");
+        detected_by_sorted_set_traces("return ARGV[1] .. '-' .. whole(id)", "return 'name'");
     sorted_set_counts_units_one_tick_too_long:
         detected_by_sorted_set_traces("'(' .. whole(now - quota.window)", "whole(now - quota.window)");
     sorted_set_drops_live_units:
@@ -400,13 +419,49 @@ mutations! {
     sorted_set_wait_is_one_unit_short:
         detected_by_sorted_set_traces("local rank = whole(-n)", "local rank = whole(math.min(-1, 1 - n))");
     sorted_set_preserves_future_entries:
-        detected_by_sorted_set_traces("if bucket.newest > now then\n      for", "if bucket.newest < 0 then\n      for");
+        detected_by_sorted_set_traces("if bucket.newest > now + quota.lease then", "if bucket.newest < 0 then");
     sorted_set_refund_has_no_effect:
         detected_by_sorted_set_traces("call('ZREM', bucket.key, unpack(names))", "");
     sorted_set_has_no_expiry:
-        detected_by_lifetimes("whole(now - window))\n    expire_after(key, window)", "whole(now - window))");
+        detected_by_lifetimes("whole(now - window))\n    expire_after(key, newest - now + window)", "whole(now - window))");
     sorted_set_key_expires_before_longer_window:
         detected_by_lifetimes("sorted_set.refresh = extend_expiry", "sorted_set.refresh = function() end");
+
+    // Mutations of the leases of `sliding_window_sorted_set`.
+    lease_is_stamped_at_the_grant:
+        detected_by_lease_traces("leases[i + 1], now + bucket.quota.lease)", "leases[i + 1], now)");
+    lease_is_taken_without_room:
+        detected_by_lease_traces("or operation == 'peek' or operation == 'lease'\n", "or operation == 'peek'\n");
+    return_removes_used_units:
+        detected_by_lease_traces("        if after == 0 then\n", "        if true then\n");
+    return_keeps_unused_units:
+        detected_by_lease_traces("        call('ZREM', key, unpack(unused))\n", "");
+    return_does_not_move_used_units:
+        detected_by_lease_traces("        call('ZADD', key, unpack(moved))\n", "");
+    return_adds_units_that_are_gone:
+        detected_by_lease_traces("if time and granted + after < tonumber(time) then", "if not time or granted + after < tonumber(time) then");
+    return_moves_units_to_a_later_time:
+        detected_by_lease_traces("if time and granted + after < tonumber(time) then", "if time then");
+    return_finds_units_of_other_leases:
+        detected_by_lease_traces("return by .. '/' .. whole(quota.lease)", "return 'lease/' .. whole(quota.lease)");
+    lease_ends_when_the_clock_is_set_back:
+        detected_by_lease_traces("local latest = now + (tonumber(string.match(late[i], '/(%d+)')) or 0)", "local latest = now");
+    lease_of_the_future_is_not_corrected:
+        detected_by_lease_traces("if tonumber(late[i + 1]) > latest then", "if false then");
+    reset_removes_leased_units:
+        detected_by_lease_traces("call('ZREMRANGEBYSCORE', bucket.key, '-inf', whole(now))", "call('DEL', bucket.key)");
+    lease_wait_ignores_units_of_the_batch:
+        detected_by_lease_traces("if excess <= stored - bucket.future + added then", "if false then");
+    lease_wait_ignores_leases_of_the_batch:
+        detected_by_lease_traces("if excess <= earlier + leased then", "if false then");
+    lease_wait_ignores_longer_leases:
+        detected_by_lease_traces("if leased > 0 and bucket.newest > now + quota.lease then", "if false then");
+    lease_wait_is_that_of_a_log_without_leases:
+        detected_by_lease_traces("if excess <= 0 or bucket.future + leased == 0 then", "if true then");
+    lease_key_expires_before_its_units:
+        detected_by_lease_conversions("newest = max(newest, now + bucket.quota.lease)\n", "");
+    conversion_loses_leased_units:
+        detected_by_lease_conversions("if previous and (previous.future or 0) > 0 then", "if false then");
 
     // Mutations of `sliding_window_counter`.
     counter_weight_is_one_tick_ahead:

@@ -28,6 +28,8 @@ for i = 1, tonumber(arguments[position]) do
     capacity = tonumber(arguments[position + 3]),
     units = tonumber(arguments[position + 4]),
     refill = tonumber(arguments[position + 5]),
+    -- The duration of a lease. Only a quota of sliding_window_sorted_set can have one.
+    lease = name == 'sliding_window_sorted_set' and tonumber(arguments[position + 4]) or 0,
   }
   position = position + 5
 end
@@ -37,7 +39,7 @@ for i = 1, tonumber(arguments[position]) do
   local operation, deadline = arguments[position + 1], tonumber(arguments[position + 2])
   local part_count = tonumber(arguments[position + 3])
   position = position + 3
-  local is_check = operation == 'check' or operation == 'peek'
+  local is_check = operation == 'check' or operation == 'peek' or operation == 'lease'
   local parts = {}
   for j = 1, part_count do
     local quota, cost = quotas[tonumber(arguments[position + 1])], tonumber(arguments[position + 2])
@@ -70,23 +72,24 @@ for i = 1, tonumber(arguments[position]) do
     operation = operation,
     -- After its deadline, a request must not take units, because the client no longer waits for the reply.
     is_late = deadline > 0 and now > deadline,
-    takes_units = operation == 'check' or operation == 'debit',
-    -- The number of arguments with the receipts of a refund or of a renewal.
-    receipts = (operation == 'refund' or operation == 'renew') and 2 * #parts or 0,
+    takes_units = operation == 'check' or operation == 'debit' or operation == 'lease',
+    is_lease = operation == 'lease',
+    -- The number of arguments with the receipts of a refund, of a renewal or of a return.
+    receipts = (operation == 'refund' or operation == 'renew' or operation == 'return') and 2 * #parts or 0,
     parts = parts,
   }
 end
 
--- `requests` is the list of requests. The receipts of a refund or of a renewal say which requests took the units. `first_receipt` is
--- the position in ARGV directly before the first receipt.
+-- `requests` is the list of requests. The receipts of a refund or of a renewal say which requests took the units.
+-- `first_receipt` is the position in ARGV directly before the first receipt.
 local first_receipt = position + 1
 local requests = arguments[first_receipt]
 
 -- For each bucket of the current request, the position of its key in KEYS.
 local indices = {}
 
--- Calls `callback` for each request that `unit_checks.lua` has not decided, with the shape of the request. Before each call, `indices` is filled with the
--- positions in KEYS of the buckets of the request.
+-- Calls `callback` for each request that `unit_checks.lua` has not decided, with the shape of the request. Before each
+-- call, `indices` is filled with the positions in KEYS of the buckets of the request.
 local function each_request(callback)
   if requests == '' then
     for index = decided + 1, #keys do

@@ -62,6 +62,8 @@ end
 -- result as the Rust code of the algorithm. A bucket is a table. Its fields are the state of the algorithm, and these:
 --   key        the key in Redis
 --   quota      the quota, from the arguments of the script
+--   algorithm  the operations of the algorithm that has the state. This is the algorithm of the quota, except if another
+--              process has units of a lease: until the lease ends, the bucket remains a log with these units
 --   used       the number of units that count
 --   taken      the number of units that this script call has taken; false if it has only read the bucket
 --   converted  the number of units that come from the state of another algorithm; nil if there are none
@@ -72,8 +74,9 @@ end
 --                             another algorithm or another application wrote the key
 --   new(key, quota, n)        returns a bucket with n units that were taken now
 --   wait_for(bucket, n)       returns the microseconds until n more units fit
---   add(bucket, n, id)        is called after the request with this id has added n units to `used`; updates the other
---                             fields, but does not write to Redis; nil if the algorithm has no fields to update
+--   add(bucket, n, id, lease) is called after the request with this id has added n units to `used`; updates the other
+--                             fields, but does not write to Redis; nil if the algorithm has no fields to update. `lease`
+--                             is true if the units are for a lease
 --   save(bucket)              writes the state with the added units to Redis; sets `is_written` if further commands
 --                             follow the command that writes the units
 --   refresh(bucket)           is called instead of save if the bucket is stale and no units were added; sets a later
@@ -83,6 +86,9 @@ end
 --                             nothing if these units no longer count
 --   is_held(bucket, n, by)    returns whether the request with the id `by` still holds n permits
 --   renew(bucket, n, by)      starts a new lease of the n permits of the request with the id `by`
--- Only `concurrency` has the last two operations. No other algorithm has permits.
+--   settle(bucket, n, by, uses) moves each used unit of a lease to the time of its use, and removes the other units. The
+--                             request with the id `by` took n units for the lease; `uses` is the argument of the return
+-- Only `concurrency` has `is_held` and `renew`, because no other algorithm has permits. Only
+-- `sliding_window_sorted_set` has `settle`.
 local algorithms = {}
 

@@ -9,6 +9,12 @@ local function convert(key, quota)
     local algorithm = algorithm_named(name)
     local is_rate = not algorithm.is_held and not quota.algorithm.is_held
     local previous = is_rate and algorithm ~= quota.algorithm and algorithm.load(key, quota)
+    if previous and (previous.future or 0) > 0 then
+      -- A process may use the units from the future until its lease ends. If they counted as taken now, they would
+      -- expire too early. So the bucket remains an exact log until the leases have ended.
+      previous.algorithm = algorithm
+      return previous
+    end
     if previous then
       -- Units above the capacity count too. Otherwise a client would get these units back when an operator raises the
       -- limit again. A log has an upper bound for the converted units, because a log has one entry for each unit.
@@ -29,11 +35,11 @@ local has_failures = false
 -- The position in KEYS of the key that the next command uses. If the command fails, the script marks the bucket of
 -- this key as failed.
 local current
--- The buckets that take units and whose `save` was called. If a later command fails, the script refunds the units that are
--- in Redis, before it decides the batch again.
+-- The buckets that take units and whose `save` was called. If a later command fails, the script refunds the units that
+-- are in Redis, before it decides the batch again.
 local saved, saved_count
--- The ids of the refund requests that the script has already applied. If the script decides the batch again, it does
--- not apply these refunds a second time.
+-- The ids of the refunds and returns that the script has already applied. If the script decides the batch again, it
+-- does not apply them a second time.
 local refunded = {}
 local error_texts = {}
 -- The length of the reply before this file adds numbers.
@@ -41,7 +47,7 @@ local decided_length = reply_length
 
 -- Writes the changes of a bucket to Redis.
 local function save(bucket)
-  local algorithm, taken = bucket.quota.algorithm, bucket.taken
+  local algorithm, taken = bucket.algorithm, bucket.taken
   if not taken then
     -- The script has only read this bucket.
     return
@@ -83,6 +89,7 @@ local function load_bucket(index, quota)
   current = index
   local key = keys[index]
   local bucket = quota.algorithm.load(key, quota) or convert(key, quota)
+  bucket.algorithm = bucket.algorithm or quota.algorithm
   buckets[index] = bucket
   return bucket
 end
@@ -91,7 +98,7 @@ end
 -- remains, and the wait until the cost fits.
 local function append_status(bucket, part)
   local quota, cost, used = part.quota, part.cost, bucket.used
-  local wait_for = quota.algorithm.wait_for
+  local wait_for = bucket.algorithm.wait_for
   local remaining, wait, reset = quota.capacity - used, 0, 0
   if remaining < 0 then
     remaining = 0
@@ -117,21 +124,26 @@ end
 local is_mixed = arguments[4] == 'mixed'
 local change_key, renew_permits, load_buckets
 if is_mixed then
-  -- Applies a reset or a refund to the key at position `index` in KEYS. These operations write directly to Redis, so
-  -- the script first saves the earlier changes of the bucket. A bucket is converted if another algorithm wrote its
-  -- state. A refund does nothing for such a bucket, because the conversion has lost the times of the units.
+  -- Applies a reset, a refund or the return of a lease to the key at position `index` in KEYS. These operations write
+  -- directly to Redis, so the script first saves the earlier changes of the bucket. A bucket is converted if another
+  -- algorithm wrote its state. A refund does nothing for such a bucket, because the conversion has lost the times of
+  -- the units.
   function change_key(index, operation, part, by, at)
     local quota, key = part.quota, keys[index]
     local is_converted = buckets[index].converted
     save_and_unload(index)
-    if operation == 'refund' then
-      if not is_converted then
-        quota.algorithm.refund(load_bucket(index, quota), part.cost, by, at)
+    if operation == 'refund' or operation == 'return' then
+      local bucket = not is_converted and load_bucket(index, quota)
+      if bucket and operation == 'refund' then
+        bucket.algorithm.refund(bucket, part.cost, by, tonumber(at))
+      elseif bucket and bucket.algorithm.settle then
+        bucket.algorithm.settle(bucket, part.cost, by, at)
       end
     elseif is_converted then
       call('DEL', key)
     elseif call('TYPE', key).ok ~= 'none' then
-      quota.algorithm.reset(load_bucket(index, quota))
+      local bucket = load_bucket(index, quota)
+      bucket.algorithm.reset(bucket)
     end
     load_bucket(index, quota)
   end
@@ -179,8 +191,8 @@ local function failure_of(parts)
   end
 end
 
--- `id` is the id of the current request. The receipts of a refund or of a renewal say which requests took the units.
--- `receipt` is the position in ARGV directly before the receipts of the next refund or renewal.
+-- `id` is the id of the current request. The receipts of a refund, of a renewal or of a return say which requests took
+-- the units. `receipt` is the position in ARGV directly before the next receipts.
 local id, receipt
 
 -- Decides one request. `shape` has the operation, the quotas, the costs and the deadline that the request shares with
@@ -224,22 +236,22 @@ local function decide(shape)
     if takes_units then
       local units = is_admitted and part.takes or 0
       if units > 0 then
-        local add = part.quota.algorithm.add
+        local add = bucket.algorithm.add
         bucket.used = bucket.used + units
         if add then
-          add(bucket, units, id)
+          add(bucket, units, id, shape.is_lease)
         end
       end
       bucket.taken = (bucket.taken or 0) + units
     elseif operation == 'reset' then
       change_key(index, operation, part)
-    elseif operation == 'refund' and not refunded[id] then
-      local by, at = arguments[first_receipt + 2 * i - 1], tonumber(arguments[first_receipt + 2 * i])
+    elseif (operation == 'refund' or operation == 'return') and not refunded[id] then
+      local by, at = arguments[first_receipt + 2 * i - 1], arguments[first_receipt + 2 * i]
       change_key(index, operation, part, by, at)
     end
     append_status(buckets[index], part)
   end
-  if operation == 'refund' then
+  if operation == 'refund' or operation == 'return' then
     refunded[id] = true
   end
 end

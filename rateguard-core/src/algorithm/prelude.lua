@@ -3,26 +3,28 @@
 -- The script decides the requests in order. Each decision is the same as if the request had its own script call. A
 -- check takes units from all of its buckets, or from none of them. The script loads and saves each bucket once, even
 -- if many requests use the bucket. It loads a bucket again only in two cases: a request has a different quota than
--- the last request for the same key, or a request resets, refunds or renews the bucket.
+-- the last request for the same key, or a request resets, refunds, renews or returns units of the bucket.
 --
--- The source of the script is the concatenation of prelude.lua, packed_log.lua, unit_checks.lua, exact_log.lua, one file
--- for each algorithm, arguments.lua, main.lua and recovery.lua. Most calls end in unit_checks.lua, so the other files cost
--- them nothing.
+-- The source of the script is the concatenation of prelude.lua, packed_log.lua, unit_checks.lua, exact_log.lua, one
+-- file for each algorithm, arguments.lua, main.lua and recovery.lua. Most calls end in unit_checks.lua, so the other
+-- files cost them nothing.
 --
 -- KEYS     the keys of the buckets; each key is listed once
 -- ARGV[1]  the id of the process that sends the batch
 -- ARGV[2]  the id of the first request; the id of each further request is larger by 1
 -- ARGV[3]  the encoding of the reply: `bytes` (8 bytes for each number, big-endian) or `numbers`
--- ARGV[4]  `mixed` if requests have different quotas for one key, or if there are refunds, renewals or resets;
---          otherwise empty
+-- ARGV[4]  `mixed` if requests have different quotas for one key, or if there are refunds, renewals, returns of
+--          leases or resets; otherwise empty
 -- ARGV[5]  the number of quotas; then for each quota
 --            the name of the algorithm
 --            the window in microseconds
 --            the capacity in units
---            for a token bucket: the number of fractions of one token
+--            for a token bucket: the number of fractions of one token; for sliding_window_sorted_set: the duration of a
+--              lease in microseconds, or 0 if there are no leases
 --            for a token bucket: the refill in fractions per microsecond
 -- then     the number of shapes (a shape is the common part of similar requests); then for each shape
---            the operation: check, peek, debit, refund, renew or reset
+--            the operation: check, peek, debit, lease (a check that takes the units for a lease), refund, renew, return (of
+--              the units of a lease) or reset
 --            the deadline in microseconds since 1970 on the clock of this server; 0 if the client has no estimate of
 --              this clock
 --            the number of parts; each request of this shape has one part for each of its buckets; then for each part
@@ -31,8 +33,10 @@
 -- then     the list of requests, one argument that contains decimal numbers: for each request the position of its
 --          shape, and then for each part the position of its key in KEYS. Positions start at 1. If the argument is
 --          empty, there is one request of the first shape for each key
--- then     for each part of each refund and of each renewal two arguments: the id `process-request` of the request that took the units, and
---          the time at which it took them
+-- then     for each part of each refund, of each renewal and of each return two arguments: the id `process-request` of the
+--          request that took the units, and the time at which it took them. For a return, decimal numbers follow the time
+--          in the same argument: for each unit of the lease, an upper bound of the time of its use, in microseconds after
+--          the grant of the lease; 0 if the unit was not used
 --
 -- Reply    the time `now`, and then for each request one of these results:
 --            1 (admitted, or all permits renewed) or 0 (denied, or no permit renewed, because one of them has expired);

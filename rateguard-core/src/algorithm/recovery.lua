@@ -12,14 +12,18 @@ local function roll_back(saved_bucket)
   if not saved_bucket.is_written then
     return
   end
-  local key, quota = saved_bucket.key, saved_bucket.quota
+  local key, quota, algorithm = saved_bucket.key, saved_bucket.quota, saved_bucket.algorithm
   -- A sorted set finds the units of each request by its id. The other algorithms find them by their time.
   local additions = saved_bucket.additions or { 0, saved_bucket.taken }
   for i = 1, #additions, 2 do
-    local bucket = quota.algorithm.load(key, quota)
+    local bucket = algorithm.load(key, quota)
     if bucket then
-      quota.algorithm.refund(bucket, additions[i + 1], arguments[1] .. '-' .. whole(additions[i]), now)
+      algorithm.refund(bucket, additions[i + 1], arguments[1] .. '-' .. whole(additions[i]), now)
     end
+  end
+  local leases = saved_bucket.leases or {}
+  for i = 1, #leases, 2 do
+    algorithm.settle(saved_bucket, leases[i + 1], arguments[1] .. '-' .. whole(leases[i]), '0')
   end
 end
 

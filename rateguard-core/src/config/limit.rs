@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use actix_rateguard_grammar::{
-    Ban, Count, EXPECTED_COST, KeyNotation, Methods, MissingKey, Notation, OnError, Quota,
-    QuotaError, QuotaExamples, QuotaFields, ShadowFields, check_concurrency, check_cost,
-    check_name,
+    Ban, Count, EXPECTED_COST, KeyNotation, LeaseSize, Methods, MissingKey, Notation, OnError,
+    Quota, QuotaError, QuotaExamples, QuotaFields, QuotaLease, ShadowFields, check_concurrency,
+    check_cost, check_lease, check_name,
 };
 use toml::{Spanned, de::DeString};
 
@@ -52,6 +52,12 @@ const FIELDS: &[(&str, Reader<ParsedPolicy>)] = &[
     ("burst", |to, value, diagnostics| {
         to.quota.burst = integer_u32(value, 1..=Quota::MAX_LIMIT, QuotaError::Burst, diagnostics);
     }),
+    ("lease", |to, value, diagnostics| to.quota.lease = lease(value, diagnostics)),
+    ("lease_for", |to, value, diagnostics| {
+        let range = QuotaLease::MIN_DURATION..=QuotaLease::MAX_DURATION;
+        let expected = format_args!("{}, such as \"1s\"", QuotaError::LeaseDuration);
+        to.quota.lease_for = duration(value, range, expected, diagnostics);
+    }),
     ("concurrent", |to, value, diagnostics| {
         to.quota.concurrent =
             integer_u32(value, 1..=Quota::MAX_LIMIT, QuotaError::Limit, diagnostics);
@@ -83,6 +89,16 @@ fn rollout(value: &Value<'_>, diagnostics: &mut Diagnostics<'_>) -> Option<Locat
     let Located { value, location } =
         integer_u32(value, range, Fields::EXPECTED_ROLLOUT, diagnostics)?;
     Some(Located { value: u8::try_from(value).ok()?, location })
+}
+
+/// Parses the size of a lease: a number of units, or a part of the limit such as `"5%"`.
+fn lease(value: &Value<'_>, diagnostics: &mut Diagnostics<'_>) -> Option<Located<LeaseSize>> {
+    if value.get_ref().is_str() {
+        return parse(value, diagnostics);
+    }
+    let range = QuotaLease::MIN_UNITS..=QuotaLease::MAX_UNITS;
+    let units = integer_u32(value, range, LeaseSize::EXPECTED, diagnostics)?;
+    Some(Located { value: LeaseSize::Units(units.value), location: units.location })
 }
 
 /// Parses a string in the notation of a built-in key.
@@ -131,6 +147,7 @@ pub(super) fn policy(
         ];
         let of_rates = of_rates.into_iter().filter_map(|(name, location)| Some((name, location?)));
         check_concurrency(Some(&quotas), of_rates, &parsed.shadow)?;
+        check_lease(Some(&quotas), parsed.ban.as_ref().map(|it| it.location), &parsed.shadow)?;
         Ok((quotas, shadow))
     });
     let (quotas, shadow) = match fields {

@@ -57,7 +57,11 @@ impl Request<'_> {
                         others.push(escalation.ban_check(&requested.key))
                     }
                     Operation::Reset => others.extend(escalation.records(&requested.key)),
-                    Operation::Debit | Operation::Refund | Operation::Renew => {}
+                    Operation::Debit
+                    | Operation::Refund
+                    | Operation::Renew
+                    | Operation::Lease
+                    | Operation::Return => {}
                 }
             }
             if operation == Operation::Reset {

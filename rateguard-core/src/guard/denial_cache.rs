@@ -134,7 +134,7 @@ impl DenialCache {
         let is_needed = !self.max_ttl.is_zero() && !makes_no_room;
         // A check that has no result, because it failed or was dropped, may have taken units, but cannot have made
         // room. So the cached denials stay valid.
-        let invalidates = operation != Operation::Check;
+        let invalidates = !matches!(operation, Operation::Check | Operation::Lease);
         is_needed.then(|| Invalidation { cache: self, requests, operation, invalidates })
     }
 
@@ -172,8 +172,8 @@ pub(super) struct PendingInsert<'a> {
 }
 
 impl PendingInsert<'_> {
-    /// Stores the verdict in the cache if the verdict is a denial. A denial of a limit on the requests in progress is not
-    /// stored, because a permit can be free at any moment, and no process is told when another one releases it.
+    /// Stores the verdict in the cache if the verdict is a denial. A denial of a limit on the requests in progress is
+    /// not stored, because a permit can be free at any moment, and no process is told when another one releases it.
     pub(super) fn insert(self, verdict: &Verdict) {
         let lacks_permit = |(request, status): (&BucketRequest<'_>, BucketStatus)| {
             request.quota.algorithm().has_permits() && status.retry_after != Some(Duration::ZERO)
@@ -221,7 +221,7 @@ impl Invalidation<'_> {
     pub(super) fn record(mut self, result: &Result<Verdict, StoreError>) {
         self.invalidates = match result {
             Ok(verdict) => verdict.is_allowed(),
-            Err(_) => self.operation != Operation::Check,
+            Err(_) => !matches!(self.operation, Operation::Check | Operation::Lease),
         };
     }
 }

@@ -1,5 +1,5 @@
-//! The fast path decides a check of one quota without creating a future. The in-memory store or the denial cache
-//! decides.
+//! The fast path decides a check of one quota without creating a future. The in-memory store, the units of a lease or
+//! the denial cache decide.
 
 use super::RateGuard;
 use crate::{
@@ -10,9 +10,9 @@ use crate::{
 };
 
 impl RateGuard {
-    /// Checks a [hashed](Self::hashed_key) key, if the in-memory store or the denial cache can decide. Returns `None`
-    /// if the guard is closed, if the policy has several quotas, a ban or a shadow mode, or if the decision needs a
-    /// store call.
+    /// Checks a [hashed](Self::hashed_key) key, if the in-memory store, a lease or the denial cache can decide. Returns
+    /// `None` if the guard is closed, if the policy has several quotas, a ban or a shadow mode, or if the decision
+    /// needs a store call.
     ///
     /// [`check_via_store`](Self::check_via_store) would return the same decision. That method is several times as slow
     /// as this method, because it creates futures.
@@ -31,8 +31,15 @@ impl RateGuard {
                 (check, (allowed, status, mode))
             }
             None => {
-                let status = self.shared.denial_cache.denial(&request)?;
-                (self.start_check(), (false, status, DecisionMode::DenialCache))
+                // A lease comes before the denial cache: its units stay valid if the store denies other requests.
+                let has_lease = quota.lease().is_some();
+                match has_lease.then(|| self.check_with_lease(policy, &request)).flatten() {
+                    Some(status) => (self.start_check(), (true, status, DecisionMode::Lease)),
+                    None => {
+                        let status = self.shared.denial_cache.denial(&request)?;
+                        (self.start_check(), (false, status, DecisionMode::DenialCache))
+                    }
+                }
             }
         };
         let status = QuotaStatus::new(policy.shared_name().clone(), &request, status);

@@ -6,9 +6,9 @@ use super::{RateGuard, Shared, denial_cache::DenialCache};
 use crate::{store::InProcess, telemetry::metrics::GaugeValues};
 
 impl RateGuard {
-    /// Updates the gauges: keys in memory, checks in progress, cached denials, permits, connections to Redis, open circuit
-    /// breakers and current quotas. If a changed policies file no longer contains a quota, this method sets the gauge
-    /// of the quota to 0 once.
+    /// Updates the gauges: keys in memory, checks in progress, cached denials, permits, units of leases, connections to
+    /// Redis, open circuit breakers and current quotas. If a changed policies file no longer contains a quota, this
+    /// method sets the gauge of the quota to 0 once.
     ///
     /// Call this method each time before you render the metrics. Without this call, the gauges are missing or outdated.
     ///
@@ -17,8 +17,9 @@ impl RateGuard {
     pub fn update_gauges(&self) {
         // The policies file may have changed since the last update.
         self.register_policies(&self.policy_set());
-        let Shared { store, servers, in_flight, denial_cache, local, permits, metrics, .. } =
-            &*self.shared;
+        let Shared {
+            store, servers, in_flight, denial_cache, local, permits, leases, metrics, ..
+        } = &*self.shared;
         metrics.update(GaugeValues {
             memory_keys: store.in_process().map(|memory| memory.keys()),
             local_keys: InProcess::keys(&local.store),
@@ -27,6 +28,7 @@ impl RateGuard {
             redis_connections: store.connections(),
             permits_held: permits.held(),
             permits_waiting: permits.waiting(),
+            leased_units: leases.unused_units(),
             permits_renewed: permits.take_renewed(),
             permits_expired: permits.take_expired(),
             open_breakers: servers.used().filter(|server| server.breaker.is_open()).count(),

@@ -7,6 +7,7 @@ use std::{
 
 use smallvec::SmallVec;
 
+use super::clock_margin::clock_margin;
 use crate::{
     Key, Quota,
     policy::PolicyName,
@@ -15,10 +16,6 @@ use crate::{
 
 /// The part of a lease after which the permit is renewed. So two renewals can fail before the permit expires.
 const RENEWALS_PER_LEASE: u32 = 3;
-
-/// The part of a lease that the holder does not use, because the clocks of the process and of the store may run at
-/// slightly different rates.
-const LEASES_PER_MARGIN: u32 = 100;
 
 /// The permits that one request holds, one of each limit on requests in progress.
 pub(super) struct PermitHold {
@@ -29,8 +26,8 @@ pub(super) struct PermitHold {
     start: Instant,
     /// The shortest lease of the permits.
     lease: Duration,
-    /// The time at which the permits expire if they are not renewed; 0 if they have expired, and `u64::MAX` if they have
-    /// no lease.
+    /// The time at which the permits expire if they are not renewed; 0 if they have expired, and `u64::MAX` if they
+    /// have no lease.
     valid_until: AtomicU64,
     /// The time of the next renewal.
     renew_at: AtomicU64,
@@ -109,8 +106,8 @@ impl PermitHold {
         self.start + Duration::from_micros(self.renew_at.load(SeqCst))
     }
 
-    /// Returns whether the permits should be renewed in a pass at the time `now`. Permits that are almost due are part of
-    /// the same pass, so that one pass has many of them.
+    /// Returns whether the permits should be renewed in a pass at the time `now`. Permits that are almost due are part
+    /// of the same pass, so that one pass has many of them.
     pub(super) fn is_due(&self, now: Instant) -> bool {
         self.renew_at() <= now + self.lease / (4 * RENEWALS_PER_LEASE)
     }
@@ -143,7 +140,7 @@ impl PermitHold {
 
 /// Returns the time for which a holder considers its permit valid after it has sent a request for it, in microseconds.
 fn valid_for(lease: Duration) -> u64 {
-    micros(lease - lease / LEASES_PER_MARGIN)
+    micros(lease - clock_margin(lease))
 }
 
 fn micros(duration: Duration) -> u64 {

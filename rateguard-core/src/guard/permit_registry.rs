@@ -27,8 +27,8 @@ pub(super) struct PermitRegistry {
     waiting: AtomicUsize,
     /// The number of releases that the store has not answered yet.
     releasing: AtomicUsize,
-    /// The number of renewals and of expired permits since the metrics were last updated. The thread that renews permits
-    /// may have no recorder for metrics, so it only counts.
+    /// The number of renewals and of expired permits since the metrics were last updated. The thread that renews
+    /// permits may have no recorder for metrics, so it only counts.
     renewed: AtomicU64,
     expired: AtomicU64,
 }
@@ -40,8 +40,8 @@ struct RegistryState {
     next_id: PermitId,
     /// The time at which the thread wakes up. `None` if it waits until a permit is added.
     wake_at: Option<Instant>,
-    /// Sends jobs to the thread. `None` until the first permit with a lease is added. The thread ends when this sender is
-    /// dropped.
+    /// Sends jobs to the thread. `None` until the first permit with a lease is added. The thread ends when this sender
+    /// is dropped.
     thread: Option<UnboundedSender<Job>>,
 }
 
@@ -111,6 +111,25 @@ impl PermitRegistry {
         let mut state = self.lock();
         state.wake_at = state.holds.values().map(|hold| hold.renew_at()).min();
         state.wake_at
+    }
+
+    /// Sends a future to the thread. If no thread runs yet, `start` starts it.
+    ///
+    /// # Errors
+    ///
+    /// The error of `start`. The future is dropped.
+    pub(super) fn start_and_run<E>(
+        &self,
+        future: impl Future<Output = ()> + Send + 'static,
+        start: impl FnOnce() -> Result<UnboundedSender<Job>, E>,
+    ) -> Result<(), E> {
+        let mut state = self.lock();
+        let thread = match &state.thread {
+            Some(thread) => thread,
+            None => state.thread.insert(start()?),
+        };
+        let _ = thread.send(Job::Run(Box::pin(future)));
+        Ok(())
     }
 
     /// Sends a future to the thread. Without a thread, drops the future.

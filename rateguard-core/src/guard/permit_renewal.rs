@@ -1,5 +1,5 @@
-//! Renews the permits that this process holds. One thread renews the permits of all requests of a guard, so a worker that
-//! is blocked loses no permit.
+//! Renews the permits that this process holds. One thread renews the permits of all requests of a guard, so a worker
+//! that is blocked loses no permit.
 
 use std::{
     io,
@@ -39,6 +39,21 @@ impl RateGuard {
             }
         }
         id
+    }
+
+    /// Runs a future on the thread that renews permits. Starts the thread if it does not run yet. If it cannot start,
+    /// drops the future.
+    pub(super) fn run_on_permit_thread(&self, future: impl Future<Output = ()> + Send + 'static) {
+        let weak = Arc::downgrade(&self.shared);
+        if let Err(error) = self.shared.permits.start_and_run(future, || start_thread(weak)) {
+            static LOG: ThrottledLog = ThrottledLog::new();
+            if LOG.try_emit().is_some() {
+                log::error!(
+                    target: "rateguard",
+                    "failed to start the thread that requests leases: {error}; the store decides each check"
+                );
+            }
+        }
     }
 
     /// Renews the permits that are due. Returns the time of the next renewal.

@@ -15,6 +15,7 @@ use super::{
     denial_cache::DenialCache,
     failure_log::{FailureCounters, server_suffix},
     in_flight::InFlight,
+    lease::LeaseTable,
     local_fallback::LocalFallback,
     permit_registry::PermitRegistry,
     policies::Policies,
@@ -65,6 +66,7 @@ pub(super) struct Shared {
     pub(super) in_flight: InFlight,
     pub(super) shadow: ShadowRunner,
     pub(super) denial_cache: DenialCache,
+    pub(super) leases: LeaseTable,
     pub(super) local: LocalFallback,
     pub(super) secret: Option<KeySecret>,
     pub(super) policies: Policies,
@@ -106,6 +108,7 @@ impl RateGuard {
         // remove cached denials. A cached denial does not expire when a test advances the store's manual clock.
         let has_cache = store.in_process().is_none();
         let denial_cache_ttl = if has_cache { settings.denial_cache_ttl } else { Duration::ZERO };
+        let leases = LeaseTable::new(store.supports_leases());
         let shared = Shared {
             store,
             deadline,
@@ -114,6 +117,7 @@ impl RateGuard {
             in_flight: InFlight::new(settings.max_in_flight),
             shadow: ShadowRunner::new(settings.max_in_flight),
             denial_cache: DenialCache::new(denial_cache_ttl),
+            leases,
             local: LocalFallback::new(settings.replicas, settings.mirrors_exactly),
             secret,
             policies,

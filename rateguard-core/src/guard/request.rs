@@ -198,8 +198,8 @@ impl<'a> Request<'a> {
         self.peeked(self.apply(Operation::Peek)).await
     }
 
-    /// Removes the counts, permits, offences and bans that the keys of this request have under the policies of this request.
-    /// The cost of the request has no effect.
+    /// Removes the counts, permits, offences and bans that the keys of this request have under the policies of this
+    /// request. The cost of the request has no effect.
     ///
     /// # Errors
     ///
@@ -361,7 +361,11 @@ impl<'a> Request<'a> {
                 local.mirror_undo(Operation::Reset, &requests);
                 MirroredReceipts::new()
             }
-            Operation::Peek | Operation::Refund | Operation::Renew => MirroredReceipts::new(),
+            Operation::Peek
+            | Operation::Refund
+            | Operation::Renew
+            | Operation::Lease
+            | Operation::Return => MirroredReceipts::new(),
         }
     }
 

@@ -14,8 +14,9 @@ impl RateGuard {
     /// worker has stopped.
     ///
     /// This method waits for the checks in progress, at most for one [deadline](crate::RateGuardBuilder::deadline). The
-    /// method then releases the [permits](crate::Permit) that this process still holds, which takes at most a second
-    /// deadline. It closes the connections to the store, and the guard stops reading the policies file.
+    /// method then releases the [permits](crate::Permit) that this process still holds, and returns its unused units of
+    /// leases. Each of both takes at most a further deadline. It closes the connections to the store, and the guard
+    /// stops reading the policies file.
     ///
     /// ```
     /// # use actix_rateguard_core::{Key, Policy, RateGuard, StoreError};
@@ -39,18 +40,20 @@ impl RateGuard {
     ///
     /// # Panics
     ///
-    /// Panics if checks are in progress or permits are held and there is no Tokio runtime with its timer enabled.
+    /// Panics if checks are in progress, or permits or leases are held, and there is no Tokio runtime with its timer
+    /// enabled.
     pub async fn close(&self) {
         self.shared.is_closed.store(true, SeqCst);
         let start = Instant::now();
         let is_busy = || {
-            let Shared { in_flight, permits, .. } = &*self.shared;
-            !in_flight.is_empty() || permits.is_releasing()
+            let Shared { in_flight, permits, leases, .. } = &*self.shared;
+            !in_flight.is_empty() || permits.is_releasing() || leases.is_busy()
         };
         while is_busy() && start.elapsed() < self.shared.deadline {
             sleep(POLL_INTERVAL).await;
         }
         self.release_all_permits().await;
+        self.return_all_leases().await;
         #[cfg(feature = "config")]
         self.stop_watching();
         self.shared.store.close();

@@ -1,5 +1,5 @@
-//! Checks one key against one quota in the store. Most checks have only one quota, so this module keeps no lists, and its
-//! future is small.
+//! Checks one key against one quota in the store. Most checks have only one quota, so this module keeps no lists, and
+//! its future is small.
 
 use super::{
     RateGuard, Unavailable,
@@ -55,6 +55,11 @@ impl RateGuard {
                 // overloaded, the guard decides with these counts, whatever the failure mode is.
                 if self.has_remote_store() && is_of_store && verdict.is_allowed() {
                     let _ = self.shared.local.mirror(requests);
+                    if let (Some(lease), Some(status)) =
+                        (request.quota.lease(), verdict.statuses().next())
+                    {
+                        self.record_admission(policy, request, lease, status.remaining);
+                    }
                 }
                 decision(policy, request, &verdict)
             }

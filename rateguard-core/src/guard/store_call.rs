@@ -1,6 +1,6 @@
-//! Calls the store. The guard first uses the denial cache, then the circuit breaker, and then the limit of operations in flight. It
-//! then waits for the store until the deadline. If a store replies immediately, only the denial cache is used. If the
-//! call fails, this module determines which failure mode applies.
+//! Calls the store. The guard first uses the denial cache, then the circuit breaker, and then the limit of operations
+//! in flight. It then waits for the store until the deadline. If a store replies immediately, only the denial cache is
+//! used. If the call fails, this module determines which failure mode applies.
 
 use std::{
     sync::atomic::Ordering::Relaxed,
@@ -32,7 +32,12 @@ impl RateGuard {
         let call = async || match operation {
             // The future is boxed, because it is large and debits are rare.
             Operation::Debit => Box::pin(self.debit(requests)).await,
-            _ => self.run_operation(operation, requests, self.shared.deadline).await,
+            _ => {
+                if operation == Operation::Reset {
+                    Box::pin(self.end_leases_for_reset(requests)).await;
+                }
+                self.run_operation(operation, requests, self.shared.deadline).await
+            }
         };
         let result = self.with_denial_cache(operation, requests, call).await;
         if let Err(cause) = &result

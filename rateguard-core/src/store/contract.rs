@@ -21,9 +21,9 @@ use crate::{Quota, bucket_status::BucketStatus, key::Bucket, telemetry::mode::De
 ///   of the units. If it cannot, the store counts the units as if they were taken now.
 /// - A quota with permits ([`Algorithm::Concurrency`](crate::Algorithm::Concurrency)) limits requests in progress. A
 ///   check takes a permit for each unit of its cost. The permit counts until a refund releases it or until its lease
-///   ends: one [window](Quota::window) of the quota after the check or after the last [renewal](Operation::Renew). Such a
-///   bucket is separate from a bucket with a rate, even if the name, the index and the key are equal, so neither of them
-///   carries over units to the other.
+///   ends: one [window](Quota::window) of the quota after the check or after the last [renewal](Operation::Renew). Such
+///   a bucket is separate from a bucket with a rate, even if the name, the index and the key are equal, so neither of
+///   them carries over units to the other.
 /// - A store removes expired units, so that the store does not grow without bound.
 ///
 /// `actix_rateguard_core::test_util::conformance` tests a store against all of these rules.
@@ -146,6 +146,12 @@ pub trait Store: Send + Sync {
         None
     }
 
+    /// Returns true if the store applies [`Operation::Lease`] and [`Operation::Return`]. The default is false. The
+    /// guard then ignores the leases of quotas, and asks the store for each check.
+    fn supports_leases(&self) -> bool {
+        false
+    }
+
     /// Returns the store itself if it is a [`MemoryStore`](crate::MemoryStore). For such a store, the guard has a
     /// fast path that creates no future.
     #[doc(hidden)]
@@ -200,6 +206,10 @@ impl<S: Store + ?Sized> Store for std::sync::Arc<S> {
         (**self).keyspace()
     }
 
+    fn supports_leases(&self) -> bool {
+        (**self).supports_leases()
+    }
+
     fn in_process(&self) -> Option<&dyn InProcess> {
         (**self).in_process()
     }
@@ -247,12 +257,27 @@ pub enum Operation {
     ///
     /// The [`Receipt`] of each request identifies the check, and the cost is the number of its permits. If a permit has
     /// expired or was released, the store renews no permit of the operation, and the verdict is not
-    /// [allowed](Verdict::is_allowed). A renewal never revives a permit that has expired, because another client may have
-    /// taken it. A request for a bucket with a rate renews nothing and changes nothing.
+    /// [allowed](Verdict::is_allowed). A renewal never revives a permit that has expired, because another client may
+    /// have taken it. A request for a bucket with a rate renews nothing and changes nothing.
     ///
     /// Return an error from a store that has no permits. The guard then treats the permits as expired after one lease.
     Renew,
-    /// Removes all units from the buckets. The store ignores the cost.
+    /// Takes the cost of the request for a lease, if it fits. The request has one bucket, whose quota has a
+    /// [lease](Quota::lease).
+    ///
+    /// The decision is that of a [`Check`](Self::Check). The units count as taken at the end of the lease, which is one
+    /// duration of the lease from now. So they count from now until one window after the lease has ended. The guard
+    /// uses this operation only for a store with [`supports_leases`](Store::supports_leases).
+    Lease,
+    /// Returns the units of a lease. The [`Receipt`] of the request identifies the lease, and the cost is the number of
+    /// its units.
+    ///
+    /// The store moves each unit that was used to the time in [`uses`](BucketRequest::uses), and removes the other
+    /// units. It never moves a unit to a later time and never adds one, so a return may come late or several times. A
+    /// unit that no longer exists stays removed.
+    Return,
+    /// Removes all units from the buckets. The store ignores the cost. The units of [leases](Self::Lease) that have not
+    /// ended stay, because a process may still use them.
     Reset,
 }
 
@@ -274,13 +299,17 @@ pub struct BucketRequest<'a> {
     /// For example, a check in [shadow mode](crate::Policy::shadow) has low priority, because its result does not
     /// affect any response. A store can also ignore this field.
     pub low_priority: bool,
-    /// The receipt that the store returned for the check that took the units. Only [`Operation::Refund`] and
-    /// [`Operation::Renew`] use this field.
+    /// The receipt that the store returned for the check or the lease that took the units. Only [`Operation::Refund`],
+    /// [`Operation::Renew`] and [`Operation::Return`] use this field.
     pub receipt: Receipt,
-    /// If true, a permit that the request takes has no lease: it counts until its release. The guard uses this field for
-    /// a store in the memory of its own process, because such a store and the holder of the permit end together. Other
-    /// stores can ignore this field.
+    /// If true, a permit that the request takes has no lease: it counts until its release. The guard uses this field
+    /// for a store in the memory of its own process, because such a store and the holder of the permit end together.
+    /// Other stores can ignore this field.
     pub without_lease: bool,
+    /// For [`Operation::Return`]: for each unit of the lease, an upper bound of the time of its use, in microseconds
+    /// after the grant of the lease. It is 0 if the unit was not used, and the list may end before the last unused
+    /// units. All other operations ignore this field.
+    pub uses: &'a [u32],
 }
 
 impl<'a> BucketRequest<'a> {
@@ -296,6 +325,7 @@ impl<'a> BucketRequest<'a> {
             low_priority: false,
             receipt,
             without_lease: false,
+            uses: &[],
         }
     }
 
@@ -384,7 +414,8 @@ impl Verdict {
     }
 
     /// Returns true if the store admitted the requests. For a peek, returns true if the store would admit the requests.
-    /// For a renewal, returns true if the store renewed all permits. For debits, refunds and resets, always returns true.
+    /// For a renewal, returns true if the store renewed all permits. For debits, refunds and resets, always returns
+    /// true.
     #[must_use]
     pub fn is_allowed(&self) -> bool {
         self.allowed

@@ -18,6 +18,7 @@ impl DecisionMode {
         match self {
             Self::Store => "store",
             Self::Overflow => "overflow",
+            Self::Lease => "lease",
             Self::DenialCache => "cached_denial",
             Self::Local => "local",
             Self::Open => "open",

@@ -7,6 +7,8 @@ pub(crate) enum DecisionMode {
     Store,
     /// The in-memory store decided the check. The store was full, so several keys shared one count.
     Overflow,
+    /// The process decided the check with a unit of a lease, which it had taken from the store before.
+    Lease,
     /// The denial cache of the guard decided the check, because the store had denied the same check a moment
     /// before.
     DenialCache,

@@ -3,7 +3,12 @@
 use std::{borrow::Cow, time::Duration};
 
 use super::limit_error::InvalidSetting;
-use crate::{Ban, OnError, Policy, Quota, Quotas, error::PolicyError};
+use actix_rateguard_grammar::{LeaseSize, QuotaLease};
+
+use crate::{
+    Ban, OnError, Policy, Quota, Quotas,
+    error::{PolicyError, RateError},
+};
 
 /// The settings of a limit that are part of its policy. If the limit uses a policy of the guard, none of these
 /// settings is set.
@@ -15,6 +20,8 @@ pub(super) struct PolicySettings {
     pub(super) candidate: Option<Quotas>,
     pub(super) rollout: Option<u8>,
     pub(super) on_error: Option<OnError>,
+    pub(super) lease: Option<LeaseSize>,
+    pub(super) lease_for: Option<Duration>,
     pub(super) concurrent: Option<u32>,
     pub(super) permit_lease: Option<Duration>,
 }
@@ -33,7 +40,23 @@ impl PolicySettings {
                 message: error.to_string(),
             }
         };
-        let quotas = self.with_concurrency(quotas)?;
+        let quotas = self.with_lease(self.with_concurrency(quotas)?)?;
+        let has_lease = quotas.has_lease();
+        for (setting, is_conflict) in [
+            ("shadow", self.is_in_shadow && has_lease),
+            (
+                "candidate",
+                self.candidate.as_ref().is_some_and(|candidate| has_lease || candidate.has_lease()),
+            ),
+            ("ban", self.ban.is_some() && has_lease),
+        ] {
+            if is_conflict {
+                let message = format!(
+                    "`{setting}` conflicts with a lease, because a process that uses its lease does not ask the store; remove one of them"
+                );
+                return Err(InvalidSetting { setting: Some(setting), message });
+            }
+        }
         let has_permits = quotas.concurrency().is_some();
         let candidate_has_permits =
             self.candidate.as_ref().is_some_and(|it| it.concurrency().is_some());
@@ -64,6 +87,27 @@ impl PolicySettings {
             Some(on_error) => policy.on_error(on_error),
             None => policy,
         })
+    }
+
+    /// Returns the quotas with the lease, if the limit sets one.
+    fn with_lease(&self, quotas: Quotas) -> Result<Quotas, InvalidSetting> {
+        let invalid = |setting, message: String| InvalidSetting { setting: Some(setting), message };
+        let Some(lease) = self.lease else {
+            return match self.lease_for {
+                None => Ok(quotas),
+                Some(_) => Err(invalid(
+                    "lease_for",
+                    "`lease_for` requires `lease`, such as `lease(50)`".to_owned(),
+                )),
+            };
+        };
+        let [quota] = quotas.as_slice() else {
+            return Err(invalid("lease", RateError::LeaseOfSeveral.to_string()));
+        };
+        let duration =
+            self.lease_for.unwrap_or_else(|| QuotaLease::default_duration(quota.window()));
+        let leased = quota.with_lease(lease.units(quota.limit()), duration);
+        leased.map(Quotas::from).map_err(|error| invalid("lease", error.to_string()))
     }
 
     /// Returns the quotas and the quota for requests in progress, if the limit sets one.

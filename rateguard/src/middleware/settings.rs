@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, convert::Infallible, fmt::Display, sync::Arc};
 
-use actix_rateguard_grammar::{check_name, parse_window};
+use actix_rateguard_grammar::{LeaseSize, check_name, parse_window};
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::{
@@ -164,9 +164,9 @@ impl Limit {
         self.set_in_policy("rollout", valid, |settings, percent| settings.rollout = Some(percent))
     }
 
-    /// Limits the requests of each key that are in progress at the same time, in addition to the rates of the limit. Each
-    /// request holds a permit until its response ends, streaming bodies and WebSockets included. For a limit without a
-    /// rate, write `Limit::new("5 concurrent")`.
+    /// Limits the requests of each key that are in progress at the same time, in addition to the rates of the limit.
+    /// Each request holds a permit until its response ends, streaming bodies and WebSockets included. For a limit
+    /// without a rate, write `Limit::new("5 concurrent")`.
     ///
     /// ```
     /// # use actix_rateguard::Limit;
@@ -188,9 +188,47 @@ impl Limit {
         })
     }
 
-    /// Sets the time after which a permit of [`concurrent`](Self::concurrent) comes back if its process has crashed. The
-    /// value is text such as `"30s"`, from 1 second to 1 day. Default: 10 seconds. While the process runs, it renews the
-    /// permits of its requests.
+    /// Lets a process take up to this number of units of a busy key from the store at once, and admit requests with
+    /// them without a further call to the store. The value is a number of units from 2 to 1,000, or a part of the limit
+    /// such as `"5%"`, and at most half of the limit. Default: no lease.
+    ///
+    /// In no window are more requests admitted than without a lease, for any number of processes. But a process may
+    /// deny a request while another process has unused units, for at most the time [`lease_for`](Self::lease_for). Only
+    /// a single quota of the algorithm `sliding_window` can have a lease. A request has no use of the lease if several
+    /// limits apply to it, or if [`count`](Self::count) depends on the response.
+    ///
+    /// ```
+    /// # use actix_rateguard::Limit;
+    /// let per_tenant = Limit::new("100000/minute").lease("1%").lease_for("500ms").key("header:X-Tenant");
+    /// ```
+    pub fn lease<S>(self, size: S) -> Self
+    where
+        S: TryInto<LeaseSize, Error: Display>,
+    {
+        let size = match &self.source {
+            QuotaSource::Plan(_) => {
+                Err("the plan sets the quotas; write \"1000/minute lease 50\" in the quotas of the plan"
+                    .to_owned())
+            }
+            QuotaSource::Fixed(_) | QuotaSource::Policy(_) => {
+                size.try_into().map_err(|error| error.to_string())
+            }
+        };
+        self.set_in_policy("lease", size, |settings, size| settings.lease = Some(size))
+    }
+
+    /// Sets the time for which a process may use the units of its [`lease`](Self::lease). The value is text such as
+    /// `"500ms"`, from 100 milliseconds to 10 seconds, and at most a quarter of the window. Default: 1 second, or a
+    /// quarter of the window if this is less.
+    pub fn lease_for(self, duration: &str) -> Self {
+        self.set_in_policy("lease_for", parse_window(duration), |settings, duration| {
+            settings.lease_for = Some(duration);
+        })
+    }
+
+    /// Sets the time after which a permit of [`concurrent`](Self::concurrent) comes back if its process has crashed.
+    /// The value is text such as `"30s"`, from 1 second to 1 day. Default: 10 seconds. While the process runs, it
+    /// renews the permits of its requests.
     pub fn permit_lease(self, lease: &str) -> Self {
         let lease = parse_window(lease).map_err(|error| error.to_string()).and_then(|lease| {
             Quota::concurrent(1, lease).map(|_| lease).map_err(|error| error.to_string())

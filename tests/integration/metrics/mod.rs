@@ -5,6 +5,7 @@ mod dashboard;
 mod decisions;
 mod errors;
 mod gauges;
+mod leases;
 mod names;
 mod permits;
 mod redis;

@@ -103,7 +103,10 @@ impl<'a> Script<'a> {
         // not need it, and then requests a reply in bytes, because the script decides some of these batches without
         // its general code.
         let is_plain = |(operation, _): &(Operation, &[BucketRequest<'_>])| {
-            !matches!(operation, Operation::Refund | Operation::Renew | Operation::Reset)
+            !matches!(
+                operation,
+                Operation::Refund | Operation::Renew | Operation::Return | Operation::Reset
+            )
         };
         let needs_flag = quotas.len() > 1 || !requests.iter().all(is_plain);
         let (encoding, flag) = if needs_flag || self.batches.is_multiple_of(2) {
@@ -114,10 +117,15 @@ impl<'a> Script<'a> {
         self.batches += 1;
         command.arg("process").arg(first).arg(encoding).arg(flag).arg(quotas.len());
         for quota in &quotas {
-            let (units, refill) = quota.token();
             let is_log = quota.algorithm() == Algorithm::SlidingWindow;
+            let (units, refill) = match quota.lease() {
+                Some(lease) => (lease.duration().as_micros() as u64, 0),
+                None if is_log => (0, 0),
+                None => quota.token(),
+            };
+            let log = if quota.lease().is_some() { "sliding_window_sorted_set" } else { self.log };
             command
-                .arg(if is_log { self.log } else { quota.algorithm().name() })
+                .arg(if is_log { log } else { quota.algorithm().name() })
                 .arg(quota.window().as_micros() as u64)
                 .arg(quota.capacity())
                 .arg(units)
@@ -125,12 +133,20 @@ impl<'a> Script<'a> {
         }
         command.arg(shapes.len()).arg(shapes.concat());
         command.arg(if is_default_order { "" } else { &numbers });
-        let has_receipts =
-            |operation: &Operation| matches!(operation, Operation::Refund | Operation::Renew);
-        let refunds = requests.iter().filter(|(operation, _)| has_receipts(operation));
-        for bucket_request in refunds.flat_map(|(_, bucket_requests)| *bucket_requests) {
-            let [request, at, _] = bucket_request.receipt.words();
-            command.arg(format!("process-{request}")).arg(at);
+        let has_receipts = |operation: &Operation| {
+            matches!(operation, Operation::Refund | Operation::Renew | Operation::Return)
+        };
+        for (operation, bucket_requests) in requests.iter().filter(|(it, _)| has_receipts(it)) {
+            for bucket_request in *bucket_requests {
+                let [request, at, _] = bucket_request.receipt.words();
+                command.arg(format!("process-{request}"));
+                if *operation == Operation::Return {
+                    let uses = bucket_request.uses.iter().map(|after| format!(" {after}"));
+                    command.arg(format!("{at}{}", uses.collect::<String>()));
+                } else {
+                    command.arg(at);
+                }
+            }
         }
         if let Some(now) = now {
             command.arg(now.subsec_micros()).arg(now.as_secs());

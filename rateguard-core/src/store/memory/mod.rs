@@ -61,8 +61,9 @@ const MAX_SHARDS: usize = 64;
 ///
 /// # Permits
 ///
-/// The permits of requests in progress are in a separate table without a maximum. It has only the keys that hold permits,
-/// so the number of requests in progress bounds its size. Each key is therefore exact, even while the store is full.
+/// The permits of requests in progress are in a separate table without a maximum. It has only the keys that hold
+/// permits, so the number of requests in progress bounds its size. Each key is therefore exact, even while the store is
+/// full.
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
     max_keys: usize,
@@ -138,8 +139,8 @@ impl MemoryStore {
         })
     }
 
-    /// Takes the cost of the request, or all units that are left if fewer are left. Returns the receipt of the units, or
-    /// `None` if no units were taken.
+    /// Takes the cost of the request, or all units that are left if fewer are left. Returns the receipt of the units,
+    /// or `None` if no units were taken.
     pub(crate) fn take_available(&self, request: &BucketRequest<'_>) -> Option<Receipt> {
         let holder = self.holder(std::slice::from_ref(request));
         let location = self.hasher.locate(request.bucket, self.shards.len());
@@ -223,6 +224,11 @@ impl MemoryStore {
                 }
                 let buckets = each().map(|it| (shards.peek(it, now), Receipt::default()));
                 Verdict::new(is_held, buckets)
+            }
+            // A check of this store is as fast as a lease, so the store grants none, and none is returned.
+            Operation::Lease | Operation::Return => {
+                let buckets = each().map(|it| (shards.peek(it, now), Receipt::default()));
+                Verdict::new(operation == Operation::Return, buckets)
             }
             Operation::Refund | Operation::Reset => {
                 for (location, request) in each() {

@@ -24,8 +24,8 @@ pub(in crate::store) struct Batch<'a> {
     keys: Vec<&'a str>,
     /// For each key, the index of the quota that the first request for this key uses.
     key_quotas: Vec<usize>,
-    /// True in two cases: requests have different quotas for one key, or there are refunds, renewals or resets. In both
-    /// cases, the script loads all keys before it decides the first request.
+    /// True in two cases: requests have different quotas for one key, or there are refunds, renewals, returns or
+    /// resets. In both cases, the script loads all keys before it decides the first request.
     is_mixed: bool,
     quotas: SmallVec<[ScriptQuota; 1]>,
     shapes: SmallVec<[Shape<'a>; 1]>,
@@ -83,8 +83,7 @@ impl<'a> Batch<'a> {
         request: &'a ScriptRequest,
         deadline: i64,
     ) {
-        self.is_mixed |=
-            matches!(request.operation, Operation::Refund | Operation::Renew | Operation::Reset);
+        self.is_mixed |= has_receipts(request.operation) || request.operation == Operation::Reset;
         let mut keys = SmallVec::with_capacity(request.parts.len());
         for part in &request.parts {
             let quota = self.quota_index(part.params.quota());
@@ -127,7 +126,11 @@ impl<'a> Batch<'a> {
         argument(Argument::Text(if self.is_mixed { "mixed" } else { "" }));
         argument(count(self.quotas.len()));
         for (quota, algorithm) in &self.quotas {
-            let (units, refill) = quota.token();
+            let (units, refill) = match quota.lease() {
+                Some(lease) => (lease.duration().as_micros() as u64, 0),
+                None if quota.algorithm().is_log() => (0, 0),
+                None => quota.token(),
+            };
             argument(Argument::Text(algorithm));
             // Each of these values is below 2^53, so Lua represents it exactly.
             argument(Argument::Number(quota.window().as_micros() as i64));
@@ -149,13 +152,17 @@ impl<'a> Batch<'a> {
             }
         }
         argument(Argument::Text(&self.request_list()));
-        let has_receipts = |it: &&BatchRequest<'_>| {
-            matches!(it.request.operation, Operation::Refund | Operation::Renew)
-        };
-        for part in self.requests.iter().filter(has_receipts).flat_map(|it| &it.request.parts) {
+        let with_receipts = self.requests.iter().filter(|it| has_receipts(it.request.operation));
+        for (request, part) in
+            with_receipts.flat_map(|it| it.request.parts.iter().map(move |part| (it.request, part)))
+        {
             let [process, number, at] = part.receipt.words();
             argument(Argument::Text(&format!("{process:016x}-{number}")));
-            argument(Argument::Number(at as i64));
+            if request.operation == Operation::Return {
+                argument(Argument::Text(&lease_uses(at, &part.uses)));
+            } else {
+                argument(Argument::Number(at as i64));
+            }
         }
     }
 
@@ -192,6 +199,23 @@ impl BucketParams {
     }
 }
 
+/// Returns true if the arguments of the operation include the receipt of each bucket.
+fn has_receipts(operation: Operation) -> bool {
+    matches!(operation, Operation::Refund | Operation::Renew | Operation::Return)
+}
+
+/// Returns the time of the grant of a lease and the uses of its units as one text.
+fn lease_uses(granted_at: u64, uses: &[u32]) -> String {
+    let mut text = String::with_capacity(17 + 8 * uses.len());
+    let mut digits = itoa::Buffer::new();
+    text.push_str(digits.format(granted_at));
+    for use_after in uses {
+        text.push(' ');
+        text.push_str(digits.format(*use_after));
+    }
+    text
+}
+
 fn operation_name(operation: Operation) -> &'static str {
     match operation {
         Operation::Check => "check",
@@ -199,6 +223,8 @@ fn operation_name(operation: Operation) -> &'static str {
         Operation::Debit => "debit",
         Operation::Refund => "refund",
         Operation::Renew => "renew",
+        Operation::Lease => "lease",
+        Operation::Return => "return",
         Operation::Reset => "reset",
     }
 }

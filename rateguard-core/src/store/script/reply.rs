@@ -103,13 +103,17 @@ impl ScriptRequest {
             |(status, _): &(BucketStatus, Receipt)| status.retry_after == Some(Duration::ZERO);
         match self.operation {
             // After an admitted check, there may be no room for the same cost a second time, so any wait is possible.
-            Operation::Check if is_admitted => {
+            Operation::Check | Operation::Lease if is_admitted => {
                 buckets.iter().all(|(status, _)| status.retry_after.is_some())
             }
-            Operation::Check | Operation::Peek => is_admitted == buckets.iter().all(has_room),
+            Operation::Check | Operation::Peek | Operation::Lease => {
+                is_admitted == buckets.iter().all(has_room)
+            }
             // If a permit has expired, the script denies the renewal, whatever the buckets have.
             Operation::Renew => true,
-            Operation::Debit | Operation::Refund | Operation::Reset => is_admitted,
+            Operation::Debit | Operation::Refund | Operation::Return | Operation::Reset => {
+                is_admitted
+            }
         }
     }
 }

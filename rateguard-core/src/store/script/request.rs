@@ -20,6 +20,8 @@ pub(in crate::store) struct RequestPart {
     pub(in crate::store) key: String,
     pub(in crate::store) params: BucketParams,
     pub(in crate::store) receipt: Receipt,
+    /// The uses of the units of a lease that is returned.
+    pub(in crate::store) uses: Box<[u32]>,
 }
 
 /// The quota, the algorithm and the cost for one bucket of a request. If these parameters are equal for all buckets
@@ -44,11 +46,12 @@ impl ScriptRequest {
             key: storage_key(prefix, request),
             params: BucketParams {
                 quota: request.quota,
-                algorithm: algorithm(request.quota.algorithm(), log),
+                algorithm: algorithm(request.quota, log),
                 cost: request.cost,
                 is_check_only: request.check_only,
             },
             receipt: request.receipt,
+            uses: request.uses.into(),
         };
         Self { operation, parts: requests.iter().map(part).collect() }
     }
@@ -62,8 +65,8 @@ impl ScriptRequest {
 }
 
 /// Returns the Redis key of the request's bucket. The permits of a bucket have a key of their own: application servers
-/// with different policies files may disagree whether a quota is a rate, and then neither of them may delete the permits
-/// of the other.
+/// with different policies files may disagree whether a quota is a rate, and then neither of them may delete the
+/// permits of the other.
 fn storage_key(prefix: &str, request: &BucketRequest<'_>) -> String {
     let mut key = request.bucket.storage_key(prefix);
     if request.quota.algorithm().has_permits() {
@@ -72,8 +75,11 @@ fn storage_key(prefix: &str, request: &BucketRequest<'_>) -> String {
     key
 }
 
-/// Returns the name of the algorithm in the script.
-fn algorithm(algorithm: Algorithm, log: LogEncoding) -> &'static str {
+/// Returns the name of the algorithm in the script. The units of a lease are from the future, and a packed log cannot
+/// contain them, because its newest entry is the last one.
+fn algorithm(quota: Quota, log: LogEncoding) -> &'static str {
+    let algorithm = quota.algorithm();
+    let log = if quota.lease().is_some() { LogEncoding::SortedSet } else { log };
     match (algorithm, log) {
         (Algorithm::SlidingWindow, LogEncoding::SortedSet) => "sliding_window_sorted_set",
         (

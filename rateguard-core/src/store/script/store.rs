@@ -155,6 +155,10 @@ impl<T: Transport> Store for ScriptStore<T> {
         self.transport.close();
     }
 
+    fn supports_leases(&self) -> bool {
+        true
+    }
+
     fn keyspace(&self) -> Option<&Keyspace> {
         Some(&self.keyspace)
     }

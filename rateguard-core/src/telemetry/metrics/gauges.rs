@@ -23,6 +23,8 @@ pub(crate) struct GaugeValues {
     pub(crate) open_breakers: usize,
     pub(crate) permits_held: usize,
     pub(crate) permits_waiting: usize,
+    /// The number of unused units of leases.
+    pub(crate) leased_units: usize,
     /// The number of renewals of permits since the last update.
     pub(crate) permits_renewed: u64,
     /// The number of permits that have expired since the last update.
@@ -38,6 +40,7 @@ pub(super) struct Gauges {
     open_breakers: GuardGauge,
     permits_held: GuardGauge,
     permits_waiting: GuardGauge,
+    leased_units: GuardGauge,
 }
 
 impl Gauges {
@@ -53,6 +56,7 @@ impl Gauges {
             open_breakers: GuardGauge::new(&names::BREAKERS_OPEN, Vec::new()),
             permits_held: GuardGauge::new(&names::PERMITS_HELD, Vec::new()),
             permits_waiting: GuardGauge::new(&names::PERMITS_WAITING, Vec::new()),
+            leased_units: GuardGauge::new(&names::LEASED_UNITS, Vec::new()),
         }
     }
 
@@ -68,6 +72,7 @@ impl Gauges {
         self.cached_denials.update(values.cached_denials);
         self.permits_held.update(values.permits_held);
         self.permits_waiting.update(values.permits_waiting);
+        self.leased_units.update(values.leased_units);
         self.open_breakers.update(values.open_breakers)
     }
 }

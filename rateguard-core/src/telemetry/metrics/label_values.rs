@@ -11,9 +11,10 @@ impl OutcomeLabel {
 }
 
 impl DecisionMode {
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::Store,
         Self::Overflow,
+        Self::Lease,
         Self::DenialCache,
         Self::Local,
         Self::Open,
@@ -23,8 +24,16 @@ impl DecisionMode {
 }
 
 impl Operation {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Check, Self::Peek, Self::Debit, Self::Refund, Self::Renew, Self::Reset];
+    pub(super) const ALL: [Self; 8] = [
+        Self::Check,
+        Self::Peek,
+        Self::Debit,
+        Self::Refund,
+        Self::Renew,
+        Self::Lease,
+        Self::Return,
+        Self::Reset,
+    ];
 
     pub(super) fn as_str(self) -> &'static str {
         match self {
@@ -33,6 +42,8 @@ impl Operation {
             Self::Debit => "debit",
             Self::Refund => "refund",
             Self::Renew => "renew",
+            Self::Lease => "lease",
+            Self::Return => "return",
             Self::Reset => "reset",
         }
     }

@@ -137,6 +137,14 @@ pub(super) const PERMITS_EXPIRED: Metric = Metric {
     help: "Permits whose lease ended before their request, because the process was paused or the store did not answer.",
 };
 
+pub(super) const LEASED_UNITS: Metric = Metric {
+    name: "rateguard_leased_units",
+    kind: MetricKind::Gauge,
+    unit: Unit::Count,
+    labels: &[],
+    help: "Unused units of leases that this process holds.",
+};
+
 pub(super) const QUOTA_LIMIT: Metric = Metric {
     name: "rateguard_quota_limit",
     kind: MetricKind::Gauge,
@@ -154,7 +162,7 @@ pub(super) const QUOTA_WINDOW: Metric = Metric {
 };
 
 /// The definitions of all metrics.
-pub const ALL: [Metric; 14] = [
+pub const ALL: [Metric; 15] = [
     DECISIONS,
     STORE_DURATION,
     STORE_ERRORS,
@@ -167,6 +175,7 @@ pub const ALL: [Metric; 14] = [
     PERMITS_WAITING,
     PERMITS_RENEWED,
     PERMITS_EXPIRED,
+    LEASED_UNITS,
     QUOTA_LIMIT,
     QUOTA_WINDOW,
 ];

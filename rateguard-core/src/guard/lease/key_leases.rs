@@ -1,0 +1,283 @@
+//! The leases of one key under one policy, and the rule that decides when this process requests a lease.
+
+use std::time::{Duration, Instant};
+
+use super::open_lease::OpenLease;
+use crate::{Quota, QuotaLease, policy::PolicyName};
+
+/// The number of admissions by the store, within the duration of a lease, after which a key is busy enough for a lease.
+const BUSY_ADMISSIONS: u32 = 8;
+
+/// A lease has at most one unit for each this many units of the remaining room. So several processes find room for
+/// their leases, and the last units are taken one by one.
+const ROOM_PER_UNIT: u32 = 4;
+
+/// The minimum number of units of a lease. A smaller lease would save no calls, because it needs a grant and a return.
+const MIN_UNITS: u32 = 4;
+
+/// The leases of one key under one policy.
+pub(super) struct KeyLeases {
+    pub(super) policy: PolicyName,
+    pub(super) quota: Quota,
+    lease: QuotaLease,
+    /// The lease whose units are used first, and the lease whose units are used next.
+    open: [Option<OpenLease>; 2],
+    /// The leases whose units are no longer used, and that the process has not returned yet.
+    ended: Vec<OpenLease>,
+    /// Whether a request for a lease is on its way.
+    is_requested: bool,
+    /// The number of admissions by the store since the time `since`.
+    admissions: u32,
+    since: Instant,
+    /// The process requests no lease before this time.
+    not_before: Instant,
+    /// The number of remaining units when the store last replied.
+    room: u32,
+}
+
+/// The messages to the store that become necessary at one moment.
+#[derive(Default)]
+pub(super) struct LeaseJob {
+    pub(super) returned: Vec<OpenLease>,
+    /// The number of units of the requested lease. 0 if no lease is requested.
+    pub(super) requested: u32,
+}
+
+impl LeaseJob {
+    pub(super) fn is_empty(&self) -> bool {
+        self.returned.is_empty() && self.requested == 0
+    }
+}
+
+/// A unit that was used, as the decision reports it.
+pub(super) struct UsedUnits {
+    /// The number of unused units of this process.
+    pub(super) remaining: u32,
+    /// An upper bound of the time until the used units no longer count.
+    pub(super) count_for: Duration,
+}
+
+impl KeyLeases {
+    pub(super) fn new(policy: PolicyName, quota: Quota, lease: QuotaLease, now: Instant) -> Self {
+        Self {
+            policy,
+            quota,
+            lease,
+            open: [None, None],
+            ended: Vec::new(),
+            is_requested: false,
+            admissions: 0,
+            since: now,
+            not_before: now,
+            room: 0,
+        }
+    }
+
+    /// Uses units of the open leases. Returns `None` if they have too few units.
+    pub(super) fn take(&mut self, units: u32, now: Instant) -> Option<UsedUnits> {
+        while self.open[0].as_ref().is_some_and(|lease| lease.is_over(now)) {
+            self.end_first();
+        }
+        let [first, second] = &mut self.open;
+        let first = first.as_mut()?;
+        if !first.take(units, now) {
+            return None;
+        }
+        let remaining = first.unused() + second.as_ref().map_or(0, OpenLease::unused);
+        Some(UsedUnits { remaining, count_for: first.counts_for(now) })
+    }
+
+    /// Records that the store has admitted a request of this key.
+    pub(super) fn record_admission(&mut self, room: u32, now: Instant) {
+        if now.saturating_duration_since(self.since) > self.lease.duration() {
+            (self.since, self.admissions) = (now, 0);
+        }
+        self.admissions = self.admissions.saturating_add(1);
+        self.room = room;
+    }
+
+    /// Returns the messages that are necessary after a request was admitted.
+    pub(super) fn next_job(&mut self, now: Instant) -> LeaseJob {
+        let wants_lease = match &self.open {
+            [Some(first), None] => first.used() >= first.unused(),
+            [None, _] => self.admissions >= BUSY_ADMISSIONS,
+            [Some(_), Some(_)] => false,
+        };
+        let requested = if wants_lease { self.request(self.lease.units(), now) } else { 0 };
+        // Without a new lease, the ended leases would wait for their time. With one, both are one call to the store.
+        let is_idle = self.open[0].is_none() && !self.is_requested;
+        let returned =
+            if requested > 0 || is_idle { std::mem::take(&mut self.ended) } else { Vec::new() };
+        LeaseJob { returned, requested }
+    }
+
+    /// Ends the lease with this number, because its time has come, and returns the messages that are necessary. If the
+    /// process has used many of its units, it requests a new lease.
+    pub(super) fn end(&mut self, number: u64, now: Instant) -> LeaseJob {
+        let is_it =
+            |lease: &Option<OpenLease>| lease.as_ref().is_some_and(|it| it.number == number);
+        let mut requested = 0;
+        if let Some(index) = self.open.iter().position(is_it) {
+            let used = self.open[index].as_ref().map_or(0, OpenLease::used);
+            // The units of the first lease are used before those of the second one, so both are ended.
+            for _ in 0..=index {
+                self.end_first();
+            }
+            if used >= BUSY_ADMISSIONS && self.open[0].is_none() {
+                requested = self.request((2 * used).min(self.lease.units()), now);
+            }
+        }
+        LeaseJob { returned: std::mem::take(&mut self.ended), requested }
+    }
+
+    /// Ends all leases, and returns them.
+    pub(super) fn end_all(&mut self) -> Vec<OpenLease> {
+        while self.open[0].is_some() {
+            self.end_first();
+        }
+        std::mem::take(&mut self.ended)
+    }
+
+    /// Adds a lease that the store has granted. Returns it if there is no place for it.
+    #[must_use]
+    pub(super) fn add(&mut self, lease: OpenLease, room: u32) -> Option<OpenLease> {
+        (self.is_requested, self.room) = (false, room);
+        match self.open.iter_mut().find(|it| it.is_none()) {
+            Some(free) => {
+                *free = Some(lease);
+                None
+            }
+            None => Some(lease),
+        }
+    }
+
+    /// Records that the store has granted no lease. The process requests none for this time.
+    pub(super) fn refuse(&mut self, room: Option<u32>, pause: Duration, now: Instant) {
+        self.is_requested = false;
+        self.room = room.unwrap_or(self.room);
+        self.not_before = now + pause;
+    }
+
+    /// Returns true if the entry has no lease and the key is no longer busy.
+    pub(super) fn is_idle(&self, now: Instant) -> bool {
+        let is_quiet = now.saturating_duration_since(self.since) > self.lease.duration();
+        let has_leases = self.open[0].is_some() || !self.ended.is_empty() || self.is_requested;
+        is_quiet && !has_leases
+    }
+
+    /// Returns the number of unused units.
+    #[cfg_attr(not(feature = "metrics"), allow(dead_code, reason = "only the gauges read it"))]
+    pub(super) fn unused(&self) -> u32 {
+        self.open.iter().flatten().map(OpenLease::unused).sum()
+    }
+
+    /// Returns the number of units of a request for a lease, or 0 if none should be requested now.
+    fn request(&mut self, max: u32, now: Instant) -> u32 {
+        let units = max.min(self.room / ROOM_PER_UNIT);
+        if self.is_requested || now < self.not_before || units < MIN_UNITS.min(self.lease.units()) {
+            return 0;
+        }
+        (self.is_requested, self.admissions) = (true, 0);
+        units
+    }
+
+    fn end_first(&mut self) {
+        self.open.swap(0, 1);
+        self.ended.extend(self.open[1].take());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Receipt;
+
+    fn leases(now: Instant) -> KeyLeases {
+        let quota: Quota = "1000/minute lease 20 for 1s".parse().unwrap();
+        KeyLeases::new(PolicyName::of("p"), quota, quota.lease().unwrap(), now)
+    }
+
+    fn open(leases: &KeyLeases, number: u64, units: u32, at: Instant) -> OpenLease {
+        OpenLease::new((number, leases.quota, leases.lease), units, Receipt::default(), at, at)
+    }
+
+    fn admit(leases: &mut KeyLeases, times: u32, room: u32, now: Instant) -> u32 {
+        (0..times)
+            .map(|_| {
+                leases.record_admission(room, now);
+                leases.next_job(now).requested
+            })
+            .sum()
+    }
+
+    #[test]
+    fn lease_is_requested_once_when_the_key_is_busy() {
+        let now = Instant::now();
+        let mut slow = leases(now);
+        for second in 0..100 {
+            assert_eq!(admit(&mut slow, 4, 900, now + Duration::from_secs(2 * second)), 0);
+        }
+        let mut busy = leases(now);
+        assert_eq!(admit(&mut busy, 7, 900, now), 0);
+        assert_eq!(admit(&mut busy, 1, 900, now), 20);
+        assert_eq!(admit(&mut busy, 50, 900, now), 0);
+        busy.refuse(None, Duration::from_secs(1), now);
+        assert_eq!(admit(&mut busy, 50, 900, now + Duration::from_millis(999)), 0);
+        assert_eq!(admit(&mut busy, 8, 900, now + Duration::from_secs(2)), 20);
+    }
+
+    #[test]
+    fn lease_shrinks_with_the_room_until_units_are_taken_one_by_one() {
+        let now = Instant::now();
+        for (room, expected) in [(900, 20), (80, 20), (79, 19), (16, 4), (15, 0), (0, 0)] {
+            assert_eq!(admit(&mut leases(now), 8, room, now), expected, "{room}");
+        }
+    }
+
+    #[test]
+    fn next_lease_is_requested_when_half_is_used_and_ended_leases_go_with_it() {
+        let now = Instant::now();
+        let mut leases = leases(now);
+        admit(&mut leases, 8, 900, now);
+        let first = open(&leases, 1, 4, now);
+        assert!(leases.add(first, 900).is_none());
+        for (remaining, requested) in [(3, 0), (2, 20)] {
+            assert_eq!(leases.take(1, now).unwrap().remaining, remaining);
+            assert_eq!(leases.next_job(now).requested, requested);
+        }
+        let second = open(&leases, 2, 4, now);
+        assert!(leases.add(second, 900).is_none());
+        for remaining in [5, 4, 3] {
+            assert_eq!(leases.take(1, now).unwrap().remaining, remaining);
+            assert!(leases.next_job(now).is_empty());
+        }
+        assert!(leases.take(1, now).is_some());
+        let job = leases.next_job(now);
+        assert_eq!((job.requested, job.returned.len(), job.returned[0].number), (20, 1, 1));
+        assert!(leases.take(3, now).is_none());
+        assert!(leases.take(2, now).is_some() && leases.take(1, now).is_none());
+    }
+
+    #[test]
+    fn lease_that_ends_is_never_used_again() {
+        let now = Instant::now();
+        let mut leases = leases(now);
+        let first = open(&leases, 1, 20, now);
+        assert!(leases.add(first, 900).is_none());
+        assert!(leases.take(1, now).is_some());
+        let job = leases.end(1, now);
+        assert_eq!((job.requested, job.returned.len()), (0, 1));
+        assert!(leases.take(1, now).is_none() && leases.end(1, now).is_empty());
+        let second = open(&leases, 2, 20, now);
+        assert!(leases.add(second, 900).is_none());
+        assert!(leases.take(10, now).is_some());
+        // A lease whose units were used is followed by a new lease.
+        assert_eq!(leases.end(2, now).requested, 20);
+        let third = open(&leases, 3, 20, now);
+        assert!(leases.add(third, 900).is_none());
+        let late = now + Duration::from_secs(1);
+        assert!(leases.take(1, late).is_none());
+        assert_eq!(leases.next_job(late).returned.len(), 1);
+        assert!(leases.is_idle(now + Duration::from_secs(5)));
+    }
+}

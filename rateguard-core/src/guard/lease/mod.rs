@@ -1,0 +1,11 @@
+//! Leased quotas: this process takes several units of a busy key from the store at once, and admits requests with them.
+//!
+//! `tests/models/src/leases` specifies the protocol and checks a model of it.
+
+mod jobs;
+mod key_leases;
+mod open_lease;
+mod serve;
+mod table;
+
+pub(super) use self::table::LeaseTable;

@@ -1,0 +1,137 @@
+//! The units of one lease, which this process uses.
+
+use std::time::{Duration, Instant};
+
+use crate::{Quota, QuotaLease, guard::clock_margin::clock_margin, store::Receipt};
+
+/// The part of a lease after which this process returns its units. So the return usually arrives before the lease ends
+/// in the store.
+pub(super) const USED_PART: (u32, u32) = (2, 3);
+
+/// The units of one lease, which this process uses. The lock of its shard protects it: whoever uses a unit reads the
+/// clock and takes the unit under this lock, and whoever ends the lease removes it from the table under this lock.
+pub(super) struct OpenLease {
+    /// The number of the lease in this process.
+    pub(super) number: u64,
+    pub(super) quota: Quota,
+    pub(super) receipt: Receipt,
+    /// The number of units of the lease.
+    pub(super) units: u32,
+    /// The receipt of the units that the guard also took in this process's memory.
+    pub(super) mirrored: Option<Receipt>,
+    /// The time directly before the guard sent the request for the lease. The store granted it later, so the lease ends
+    /// later in the store than a lease that starts at this time.
+    sent_at: Instant,
+    /// The time from which no unit may be used.
+    until: Instant,
+    /// An upper bound of the time at which the last unit of the lease stops counting in the store.
+    counts_until: Instant,
+    margin: Duration,
+    /// For each unit that was used, an upper bound of the time of its use, in microseconds after the grant.
+    uses: Vec<u32>,
+}
+
+impl OpenLease {
+    /// Creates a lease that the store granted between these two times.
+    pub(super) fn new(
+        (number, quota, lease): (u64, Quota, QuotaLease),
+        units: u32,
+        receipt: Receipt,
+        sent_at: Instant,
+        received_at: Instant,
+    ) -> Self {
+        let (duration, margin) = (lease.duration(), clock_margin(lease.duration()));
+        Self {
+            number,
+            quota,
+            receipt,
+            units,
+            mirrored: None,
+            sent_at,
+            until: sent_at + duration - margin,
+            counts_until: received_at + duration + quota.window(),
+            margin,
+            uses: Vec::with_capacity(units as usize),
+        }
+    }
+
+    /// Uses this number of units at the time `now`. Returns false, and uses none, if fewer units are left or if the
+    /// lease has ended.
+    pub(super) fn take(&mut self, units: u32, now: Instant) -> bool {
+        if now >= self.until || units > self.unused() {
+            return false;
+        }
+        let after = now.saturating_duration_since(self.sent_at) + self.margin;
+        // A lease lasts at most 10 seconds, so the number fits into 32 bits.
+        let after = u32::try_from(after.as_micros()).unwrap_or(u32::MAX).max(1);
+        self.uses.extend(std::iter::repeat_n(after, units as usize));
+        true
+    }
+
+    /// Returns true if no unit can be used any more.
+    pub(super) fn is_over(&self, now: Instant) -> bool {
+        now >= self.until || self.unused() == 0
+    }
+
+    pub(super) fn used(&self) -> u32 {
+        // The list never has more entries than the lease has units.
+        self.uses.len() as u32
+    }
+
+    pub(super) fn unused(&self) -> u32 {
+        self.units - self.used()
+    }
+
+    pub(super) fn uses(&self) -> &[u32] {
+        &self.uses
+    }
+
+    /// Returns an upper bound of the time until the store no longer counts the units of the lease.
+    pub(super) fn counts_for(&self, now: Instant) -> Duration {
+        self.counts_until.saturating_duration_since(now)
+    }
+
+    /// Returns the time at which the process returns the lease.
+    pub(super) fn return_at(&self) -> Instant {
+        let (part, parts) = USED_PART;
+        self.sent_at + (self.until - self.sent_at) * part / parts
+    }
+
+    /// Forgets all uses, because the counts of the key are reset. The return then removes all units.
+    pub(super) fn forget_uses(&mut self) {
+        self.uses.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lease(units: u32, sent_at: Instant) -> OpenLease {
+        let quota: Quota = "1000/minute lease 100 for 1s".parse().unwrap();
+        let of = (1, quota, quota.lease().unwrap());
+        OpenLease::new(of, units, Receipt::default(), sent_at, sent_at + Duration::from_millis(5))
+    }
+
+    #[test]
+    fn unit_is_used_until_the_margin_before_the_end_of_the_lease() {
+        let sent_at = Instant::now();
+        let at = |millis| sent_at + Duration::from_millis(millis);
+        let mut lease = lease(3, sent_at);
+        assert!(lease.take(1, at(0)) && lease.take(1, at(989)));
+        assert_eq!(lease.uses(), [10_000, 999_000]);
+        assert!(!lease.take(1, at(990)) && lease.is_over(at(990)) && !lease.is_over(at(989)));
+        assert_eq!((lease.used(), lease.unused()), (2, 1));
+        assert_eq!(lease.counts_for(at(5)), Duration::from_secs(61));
+    }
+
+    #[test]
+    fn more_units_than_are_left_are_not_used() {
+        let now = Instant::now();
+        let mut lease = lease(3, now);
+        assert!(!lease.take(4, now) && lease.take(2, now) && !lease.take(2, now));
+        assert_eq!(lease.unused(), 1);
+        lease.forget_uses();
+        assert!(lease.uses().is_empty());
+    }
+}

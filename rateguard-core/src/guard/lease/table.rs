@@ -1,0 +1,172 @@
+//! The leases of all keys.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{
+            AtomicU64, AtomicUsize,
+            Ordering::{Relaxed, SeqCst},
+        },
+    },
+    time::{Duration, Instant},
+};
+
+use smallvec::SmallVec;
+
+use super::{
+    key_leases::{KeyLeases, LeaseJob},
+    open_lease::OpenLease,
+};
+use crate::{Key, policy::PolicyName};
+
+const SHARDS: usize = 64;
+
+/// The maximum number of keys in a shard. Further keys get no lease until other keys are idle.
+const MAX_KEYS_PER_SHARD: usize = 512;
+
+/// The minimum time between two searches for idle keys in a full shard.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The leases of all keys. Each shard has a lock.
+pub(in crate::guard) struct LeaseTable {
+    shards: Box<[Mutex<LeaseShard>]>,
+    next_number: AtomicU64,
+    /// The number of jobs that have not ended.
+    jobs: AtomicUsize,
+}
+
+#[derive(Default)]
+pub(super) struct LeaseShard {
+    /// Most keys have leases under one policy only.
+    keys: HashMap<Key, SmallVec<[KeyLeases; 1]>>,
+    next_sweep: Option<Instant>,
+    is_closed: bool,
+}
+
+impl LeaseTable {
+    /// Creates a table. If the store has no leases, the table has no place for keys.
+    pub(in crate::guard) fn new(is_enabled: bool) -> Self {
+        let shards = if is_enabled { SHARDS } else { 0 };
+        Self {
+            shards: (0..shards).map(|_| Mutex::default()).collect(),
+            next_number: AtomicU64::new(1),
+            jobs: AtomicUsize::new(0),
+        }
+    }
+
+    /// Returns the number of unused units of all leases.
+    #[cfg_attr(not(feature = "metrics"), allow(dead_code, reason = "only the gauges read it"))]
+    pub(in crate::guard) fn unused_units(&self) -> usize {
+        let unused = |shard: &Mutex<LeaseShard>| {
+            let shard = lock(shard);
+            shard.keys.values().flatten().map(KeyLeases::unused).sum::<u32>() as usize
+        };
+        self.shards.iter().map(unused).sum()
+    }
+
+    /// Returns whether the store has not replied to a job yet.
+    pub(in crate::guard) fn is_busy(&self) -> bool {
+        self.jobs.load(SeqCst) > 0
+    }
+
+    pub(super) fn next_number(&self) -> u64 {
+        self.next_number.fetch_add(1, Relaxed)
+    }
+
+    /// Counts a job until the returned value is dropped.
+    pub(super) fn start_job(&self) {
+        self.jobs.fetch_add(1, SeqCst);
+    }
+
+    pub(super) fn end_job(&self) {
+        self.jobs.fetch_sub(1, SeqCst);
+    }
+
+    /// Returns the shard of the key. `None` if the store has no leases.
+    pub(super) fn shard(&self, key: &Key) -> Option<MutexGuard<'_, LeaseShard>> {
+        let index = usize::from(key.digest()[0]) % SHARDS;
+        self.shards.get(index).map(lock)
+    }
+
+    /// Ends all leases. The table gets no more leases afterwards.
+    pub(super) fn close(&self) -> Vec<(PolicyName, Key, OpenLease)> {
+        let mut all = Vec::new();
+        for shard in &self.shards {
+            let mut shard = lock(shard);
+            shard.is_closed = true;
+            for (key, of_key) in shard.keys.drain() {
+                for mut leases in of_key {
+                    let policy = leases.policy.clone();
+                    let ended = leases.end_all().into_iter();
+                    all.extend(ended.map(|lease| (policy.clone(), key, lease)));
+                }
+            }
+        }
+        all
+    }
+}
+
+fn lock(shard: &Mutex<LeaseShard>) -> MutexGuard<'_, LeaseShard> {
+    // Each change leaves the state consistent, so it is safe to use a poisoned lock.
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl LeaseShard {
+    /// Returns the leases of the key under the policy with this name.
+    pub(super) fn get(&mut self, policy: &str, key: &Key) -> Option<&mut KeyLeases> {
+        self.keys.get_mut(key)?.iter_mut().find(|leases| leases.policy.as_str() == policy)
+    }
+
+    /// Returns the leases of the key under the policy, after it has added an entry for them if there is none. `None` if
+    /// the shard has no place or the table is closed.
+    pub(super) fn get_or_add(
+        &mut self,
+        policy: &PolicyName,
+        key: &Key,
+        now: Instant,
+        new: impl FnOnce() -> KeyLeases,
+    ) -> Option<&mut KeyLeases> {
+        if self.is_closed {
+            return None;
+        }
+        if !self.keys.contains_key(key) && self.keys.len() >= MAX_KEYS_PER_SHARD {
+            self.remove_idle(now);
+            if self.keys.len() >= MAX_KEYS_PER_SHARD {
+                return None;
+            }
+        }
+        let of_key = self.keys.entry(*key).or_default();
+        let index = match of_key.iter().position(|leases| leases.policy == *policy) {
+            Some(index) => index,
+            None => {
+                of_key.push(new());
+                of_key.len() - 1
+            }
+        };
+        of_key.get_mut(index)
+    }
+
+    /// Ends the leases of the key under the policy with this name, without the uses of their units.
+    pub(super) fn forget(&mut self, policy: &str, key: &Key) -> Vec<OpenLease> {
+        let mut ended = self.get(policy, key).map_or_else(Vec::new, KeyLeases::end_all);
+        ended.iter_mut().for_each(OpenLease::forget_uses);
+        ended
+    }
+
+    /// Ends the lease with this number.
+    pub(super) fn end(&mut self, policy: &str, key: &Key, number: u64, now: Instant) -> LeaseJob {
+        self.get(policy, key).map_or_else(LeaseJob::default, |leases| leases.end(number, now))
+    }
+
+    fn remove_idle(&mut self, now: Instant) {
+        if self.next_sweep.is_some_and(|at| now < at) {
+            return;
+        }
+        self.next_sweep = Some(now + SWEEP_INTERVAL);
+        self.keys.retain(|_, of_key| {
+            of_key.retain(|leases| !leases.is_idle(now));
+            !of_key.is_empty()
+        });
+    }
+}

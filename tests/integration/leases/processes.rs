@@ -1,0 +1,115 @@
+//! Tests leases of several processes, which the test kills and stops. No window may have more admissions than the
+//! limit.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use crate::support::redis_server::RedisServer;
+
+const LIMIT: usize = 400;
+const WINDOW_MICROS: u128 = 2_000_000;
+const QUOTAS: &str = "400/2s lease 60 for 500ms";
+
+/// An admission took place between these two times, in microseconds. The clock is that of the Redis server, because
+/// both are on one machine.
+#[derive(Clone, Copy, Debug)]
+struct Admission {
+    before: u128,
+    after: u128,
+    is_leased: bool,
+}
+
+/// A process that admits requests.
+struct LeaseWorker {
+    child: Child,
+    reader: JoinHandle<Vec<Admission>>,
+}
+
+impl LeaseWorker {
+    fn start(server: &RedisServer, prefix: &str) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_lease_worker"))
+            .args([&server.url(), prefix, QUOTAS])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        let reader = thread::spawn(move || {
+            // The last line of a process that was killed can be incomplete.
+            out.lines().map_while(Result::ok).filter_map(|line| parse(&line)).collect()
+        });
+        Self { child, reader }
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    }
+
+    /// Kills the process with SIGKILL, and returns its admissions.
+    fn kill(mut self) -> Vec<Admission> {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.reader.join().unwrap()
+    }
+}
+
+fn parse(line: &str) -> Option<Admission> {
+    let mut words = line.split(' ');
+    let mut next = || words.next();
+    let (before, after) = (next()?.parse().ok()?, next()?.parse().ok()?);
+    Some(Admission { before, after, is_leased: next()?.parse().ok()? })
+}
+
+/// Returns the maximum number of admissions that certainly took place in one window.
+fn most_in_a_window(admissions: &[Admission]) -> usize {
+    let mut by_start = admissions.to_vec();
+    by_start.sort_unstable_by_key(|it| it.before);
+    let certain = |(first, start): (usize, &Admission)| {
+        // The admission at the start of the window took place at `start.before` or later, so the window can begin
+        // there.
+        let end = start.before + WINDOW_MICROS;
+        let within = by_start[first..].iter().take_while(|it| it.before < end);
+        within.filter(|it| it.after < end).count()
+    };
+    by_start.iter().enumerate().map(certain).max().unwrap_or(0)
+}
+
+#[test]
+fn windows_of_admissions_are_counted_with_their_bounds() {
+    let at = |before, after| Admission { before, after, is_leased: false };
+    let end = WINDOW_MICROS;
+    assert_eq!(most_in_a_window(&[]), 0);
+    assert_eq!(most_in_a_window(&[at(0, 1), at(5, end - 1)]), 2);
+    assert_eq!(most_in_a_window(&[at(0, 1), at(5, end)]), 1);
+    assert_eq!(most_in_a_window(&[at(9, end), at(0, 1), at(8, 9)]), 2);
+}
+
+#[test]
+fn no_window_exceeds_the_limit_while_processes_are_killed_and_stopped() {
+    let server = RedisServer::start();
+    let start = || LeaseWorker::start(&server, "killed");
+    let mut workers: Vec<LeaseWorker> = (0..4).map(|_| start()).collect();
+    let mut admissions = Vec::new();
+    for round in 0..4 {
+        thread::sleep(Duration::from_millis(1_150 + 210 * round));
+        // The process is stopped for longer than a lease, and then continues with a lease that has ended.
+        workers[1].signal("-STOP");
+        thread::sleep(Duration::from_millis(900));
+        workers[1].signal("-CONT");
+        thread::sleep(Duration::from_millis(150));
+        // The killed process returns nothing.
+        admissions.extend(workers.remove(0).kill());
+        workers.push(start());
+    }
+    for worker in workers {
+        admissions.extend(worker.kill());
+    }
+    let leased = admissions.iter().filter(|it| it.is_leased).count();
+    assert!(leased > 100, "{leased} of {} admissions used a lease", admissions.len());
+    let most = most_in_a_window(&admissions);
+    assert!(most <= LIMIT, "{most} admissions in a window, {leased} with a lease");
+}
