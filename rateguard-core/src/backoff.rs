@@ -1,5 +1,4 @@
-//! Computes two kinds of delays: between attempts to connect, and between the checks that a circuit breaker admits to
-//! test whether a failed store works again.
+//! Computes the delays between attempts that fail, for example to connect, or to reach a store that has failed.
 
 use std::time::Duration;
 

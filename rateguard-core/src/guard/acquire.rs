@@ -36,7 +36,7 @@ impl Request<'_> {
     /// Waits until there is room and a permit is free, like [`check_or_wait`](Self::check_or_wait), and then takes the
     /// [`Permit`]. If this takes longer than `max`, the method returns a denial.
     ///
-    /// Nobody knows when a request in progress ends. So while all permits are held, the guard asks the store again after
+    /// The guard cannot know when a request in progress ends. So while all permits are held, it asks the store again after
     /// a delay that grows from 5 to 100 milliseconds. Only the request at the front of the queue does this.
     ///
     /// # Errors

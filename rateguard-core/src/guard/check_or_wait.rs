@@ -112,7 +112,7 @@ impl Request<'_> {
             let now = Instant::now();
             let next_check = match decision.retry_after() {
                 Some(wait) => now + wait.clamp(MIN_WAIT, MAX_WAIT),
-                // Nobody knows when a permit will be free, so the guard checks again until `max` has passed.
+                // The guard cannot know when a permit will be free, so it checks again until `max` has passed.
                 None if decision.is_denied_by_concurrency() && now < until => {
                     until.min(now + permit_backoff.next_delay())
                 }

@@ -6,11 +6,10 @@ use std::{
 };
 
 use super::{RateGuard, Shared, permit_hold::PermitHold};
-use crate::{StoreError, store::Operation};
+use crate::{StoreError, backoff::Backoff, store::Operation};
 
-/// The pauses between the attempts to release permits. Each pause is twice as long as the previous one.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const MAX_PAUSE: Duration = Duration::from_secs(1);
+/// The delays between the attempts to release permits.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1), 0.25);
 
 /// The release of permits in a remote store. If it is dropped before it has run, the thread that renews permits runs it.
 /// For example, the runtime of a worker drops its tasks when the server stops.
@@ -30,20 +29,8 @@ impl PermitRelease {
     /// Releases the permits, and waits for the reply of the store, at most for the deadline of the guard. If this attempt
     /// fails, the thread that renews permits tries again until the end of the lease.
     pub(super) async fn run(mut self) {
-        let shared = &self.guard.shared;
-        let (requests, deadline) = (self.hold.requests(), shared.deadline);
-        let mut result = self.guard.run_operation(Operation::Refund, &requests, deadline).await;
-        if result == Err(StoreError::Closed) {
-            // The guard is closed for its users, but `close` waits for releases before it closes the store.
-            for request in &requests {
-                let release = shared.store.apply_with_deadline(
-                    deadline,
-                    Operation::Refund,
-                    std::slice::from_ref(request),
-                );
-                result = release.get().await;
-            }
-        }
+        let requests = self.hold.requests();
+        let result = self.guard.run_final_operation(Operation::Refund, &requests).await;
         drop(requests);
         if let Err(cause) = result {
             self.guard.record_store_error(cause);
@@ -73,10 +60,9 @@ impl Drop for PermitRelease {
 async fn retry(shared: Weak<Shared>, hold: Arc<PermitHold>) {
     // The last renewal may have started a lease until now.
     let end = Instant::now() + hold.lease();
-    let mut pause = FIRST_PAUSE;
-    while Instant::now() + pause < end {
-        tokio::time::sleep(pause).await;
-        pause = MAX_PAUSE.min(2 * pause);
+    let mut backoff = BACKOFF;
+    while Instant::now() < end {
+        tokio::time::sleep(backoff.next_delay()).await;
         let Some(shared) = shared.upgrade() else { return };
         let guard = RateGuard { shared };
         let (requests, deadline) = (hold.requests(), guard.shared.deadline);

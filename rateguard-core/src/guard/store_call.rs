@@ -137,6 +137,25 @@ impl RateGuard {
         Box::pin(one_after_the_other(self, operation, requests, left)).await
     }
 
+    /// Runs an operation that ends permits or leases. It also runs after the guard was closed for its users, because `close`
+    /// waits for these operations before it closes the store.
+    pub(super) async fn run_final_operation(
+        &self,
+        operation: Operation,
+        requests: &[BucketRequest<'_>],
+    ) -> Result<(), StoreError> {
+        let deadline = self.shared.deadline;
+        let mut result = self.run_operation(operation, requests, deadline).await.map(drop);
+        if result == Err(StoreError::Closed) {
+            for request in requests {
+                let requests = std::slice::from_ref(request);
+                let reply = self.shared.store.apply_with_deadline(deadline, operation, requests);
+                result = reply.get().await.map(drop);
+            }
+        }
+        result
+    }
+
     /// Calls the store once. This method never returns a cached denial, and returns a store error without applying the
     /// failure mode.
     pub(super) async fn call_store(

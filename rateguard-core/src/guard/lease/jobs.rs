@@ -9,7 +9,7 @@ use futures_util::future::{join, join_all};
 
 use super::{key_leases::LeaseJob, open_lease::OpenLease};
 use crate::{
-    Key, Quota, StoreError,
+    Key, Quota,
     guard::RateGuard,
     policy::PolicyName,
     store::{Bucket, BucketRequest, Operation},
@@ -129,15 +129,8 @@ impl RateGuard {
         let request = of_lease(bucket, lease.quota, lease);
         let requests = std::slice::from_ref(&request);
         for _ in 0..RETURN_ATTEMPTS {
-            let mut result = self.run_operation(Operation::Return, requests, shared.deadline).await;
-            if result == Err(StoreError::Closed) {
-                // The guard is closed for its users, but `close` waits for leases before it closes the store.
-                let store = &shared.store;
-                let reply = store.apply_with_deadline(shared.deadline, Operation::Return, requests);
-                result = reply.get().await;
-            }
-            match result {
-                Ok(_) => break,
+            match self.run_final_operation(Operation::Return, requests).await {
+                Ok(()) => break,
                 // A return may be repeated, because the store finds the units by the id of the lease.
                 Err(cause) => self.record_store_error(cause),
             }

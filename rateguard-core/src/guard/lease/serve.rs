@@ -25,7 +25,7 @@ impl RateGuard {
             // The policy has changed, so the store decides with the new quota. The lease ends at its time.
             return None;
         }
-        // Whoever ends the lease needs the same lock, so the unit is used at this time, before the end.
+        // The task that ends the lease needs the same lock, so the unit is used at this time, before the end.
         let now = Instant::now();
         let used = leases.take(request.cost, now);
         let job = leases.next_job(now);

@@ -10,7 +10,7 @@ use super::{
 
 /// The state of a quota in the store, and the actual uses of its units, which only the properties read.
 pub trait Bucket: Clone + Debug + Ord + Hash + Send + Sync + 'static {
-    /// What the store has for one lease.
+    /// The state that the store has for one lease.
     type Hold: Clone + Debug + Default + Ord + Hash + Send + Sync;
 
     /// True if a return reports the time of each use.
