@@ -2,9 +2,9 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use super::limit_error::InvalidSetting;
 use actix_rateguard_grammar::{LeaseSize, QuotaLease};
 
+use super::limit_error::InvalidSetting;
 use crate::{
     Ban, OnError, Policy, Quota, Quotas,
     error::{PolicyError, RateError},
