@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::{ACCURACY, GENEROUS, GENEROUS_TO_MANY, STRICT};
+use crate::{ACCURACY, GENEROUS, GENEROUS_TO_MANY, HOT_KEY, STRICT};
 
-use self::Scenario::{Denied, ManyKeys, OneKey};
+use self::Scenario::{Denied, HotKey, ManyKeys, OneKey};
 
 /// A limiter and a scenario.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +39,8 @@ pub enum Scenario {
     Denied,
     /// All requests have one key, with the limit of the measurements of accuracy.
     Accuracy,
+    /// All requests have one key, with the limit of the measurements of leases.
+    HotKey,
 }
 
 impl Scenario {
@@ -50,6 +52,7 @@ impl Scenario {
             Self::ManyKeys => "allowed, 100,000 keys",
             Self::Denied => "denied",
             Self::Accuracy => "accuracy",
+            Self::HotKey => "hot key",
         }
     }
 
@@ -59,7 +62,7 @@ impl Scenario {
         if self == Self::ManyKeys { 100_000 } else { 1 }
     }
 
-    /// The expected status of all responses, except in `Accuracy`.
+    /// The expected status of all responses, except in `Accuracy` and `HotKey`.
     #[must_use]
     pub fn status(self) -> u16 {
         if self == Self::Denied { 429 } else { 200 }
@@ -73,6 +76,7 @@ impl Scenario {
             Self::ManyKeys => "many-keys",
             Self::Denied => "denied",
             Self::Accuracy => "accuracy",
+            Self::HotKey => "hot-key",
         }
     }
 
@@ -84,13 +88,14 @@ impl Scenario {
             Self::ManyKeys => GENEROUS_TO_MANY,
             Self::Denied => STRICT,
             Self::Accuracy => ACCURACY,
+            Self::HotKey => HOT_KEY,
         }
     }
 
     /// The scenario with this name on the command line.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        let all = [Self::OneKey, Self::ManyKeys, Self::Denied, Self::Accuracy];
+        let all = [Self::OneKey, Self::ManyKeys, Self::Denied, Self::Accuracy, Self::HotKey];
         all.into_iter().find(|it| it.as_str() == name)
     }
 }
@@ -110,13 +115,28 @@ pub fn all() -> Vec<Contender> {
         .collect()
 }
 
+/// The limiters whose cost for one hot key is measured. The first one is the baseline of the others.
+#[must_use]
+pub fn for_hot_key() -> [Contender; 3] {
+    let contender =
+        |limiter, label, uses_redis| Contender { limiter, label, uses_redis, scenario: HotKey };
+    [
+        contender("rateguard", "in memory, each server its own limit", false),
+        contender("rateguard-redis", "Redis", true),
+        contender("rateguard-leased-redis", "Redis, leases of up to 50 units", true),
+    ]
+}
+
 /// The limiters whose accuracy is measured.
 #[must_use]
 pub fn for_accuracy() -> Vec<Contender> {
-    // Telemetry does not change a decision.
-    let differs = |limiter| TELEMETRY.iter().all(|(name, ..)| *name != limiter);
+    // Telemetry does not change a decision. `leases` measures the accuracy of leases. Permits limit no window.
+    let is_measured = |limiter| {
+        !matches!(limiter, "bare" | "headers" | "rateguard-leased-redis")
+            && !PERMITS.iter().chain(&TELEMETRY).any(|(name, ..)| *name == limiter)
+    };
     limiters()
-        .filter(|(_, (limiter, ..))| !matches!(*limiter, "bare" | "headers") && differs(*limiter))
+        .filter(|(_, (limiter, ..))| is_measured(limiter))
         .map(|(uses_redis, (limiter, label, _))| Contender {
             limiter,
             label,
@@ -133,7 +153,7 @@ type Limiter = (&'static str, &'static str, &'static [Scenario]);
 fn limiters() -> impl Iterator<Item = (bool, Limiter)> {
     let telemetry = if cfg!(feature = "telemetry") { &TELEMETRY[..] } else { &[] };
     let memory = MEMORY.iter().chain(telemetry).map(|of| (false, *of));
-    memory.chain(REDIS.iter().map(|of| (true, *of)))
+    memory.chain(REDIS.iter().chain(&PERMITS).map(|of| (true, *of)))
 }
 
 const MEMORY: [Limiter; 7] = [
@@ -146,8 +166,9 @@ const MEMORY: [Limiter; 7] = [
     ("trypema", "trypema 2.2, local", &[OneKey, Denied]),
 ];
 
-const REDIS: [Limiter; 8] = [
+const REDIS: [Limiter; 9] = [
     ("rateguard-redis", "**RateGuard**, Redis", &[OneKey, ManyKeys, Denied]),
+    ("rateguard-leased-redis", "**RateGuard**, Redis, leases of up to 1,000 units", &[OneKey]),
     ("rateguard-redis-no-cache", "**RateGuard**, Redis, no denial cache", &[Denied]),
     ("extensible-redis", "extensible-rate-limit 0.4, Redis", &[OneKey, ManyKeys, Denied]),
     ("plain-redis", "plain port, Redis", &[OneKey, ManyKeys, Denied]),
@@ -157,6 +178,12 @@ const REDIS: [Limiter; 8] = [
     ("trypema-hybrid-redis", "trypema 2.2, hybrid", &[OneKey, ManyKeys, Denied]),
 ];
 
+/// RateGuard with a limit on the requests in progress.
+const PERMITS: [Limiter; 2] = [
+    ("rateguard-permit-redis", "**RateGuard**, Redis, a permit", &[OneKey]),
+    ("rateguard-permit-and-rate-redis", "**RateGuard**, Redis, a permit and a rate", &[OneKey]),
+];
+
 /// RateGuard with telemetry.
 const TELEMETRY: [Limiter; 2] = [
     ("rateguard-metrics", "**RateGuard**, memory, Prometheus", &[OneKey, Denied]),
@@ -164,7 +191,7 @@ const TELEMETRY: [Limiter; 2] = [
 ];
 
 /// The pairs of limiters that are compared, with their common scenario.
-pub const PAIRS: [(&str, &str, Scenario); 17] = [
+pub const PAIRS: [(&str, &str, Scenario); 21] = [
     ("rateguard", "headers", OneKey),
     ("rateguard", "governor", OneKey),
     ("rateguard", "governor", Denied),
@@ -182,4 +209,8 @@ pub const PAIRS: [(&str, &str, Scenario); 17] = [
     ("rateguard-redis", "trypema-redis", OneKey),
     ("rateguard-redis", "trypema-redis", ManyKeys),
     ("rateguard-redis", "trypema-hybrid-redis", OneKey),
+    ("rateguard-leased-redis", "rateguard", OneKey),
+    ("rateguard-leased-redis", "rateguard-redis", OneKey),
+    ("rateguard-permit-redis", "rateguard-redis", OneKey),
+    ("rateguard-permit-and-rate-redis", "rateguard-redis", OneKey),
 ];

@@ -9,6 +9,7 @@ pub mod delay_proxy;
 pub mod figures;
 pub mod in_memory;
 pub mod judge;
+pub mod leases;
 pub mod load;
 pub mod open_loop;
 pub mod plain;
@@ -49,6 +50,11 @@ pub const STRICT: (u32, Duration) = (1, Duration::from_secs(3600));
 
 /// The limit of the measurements of accuracy. All limiters support a window of whole seconds.
 pub const ACCURACY: (u32, Duration) = (100, Duration::from_secs(2));
+
+/// The limit of the measurements of leases, on four servers.
+pub const HOT_KEY: (u32, Duration) = (1000, Duration::from_secs(1));
+/// The maximum units of a lease in these measurements.
+pub const HOT_KEY_LEASE: u32 = 50;
 
 /// Parses the address that a server prints.
 ///

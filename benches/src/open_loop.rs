@@ -15,7 +15,7 @@ use mio::{Token, Waker};
 
 use crate::{
     BenchResult,
-    load::{Load, TIMEOUT, Tally},
+    load::{Exchange, Load, TIMEOUT, Tally},
     precise_sleep,
 };
 
@@ -37,15 +37,34 @@ impl Load {
         duration: Duration,
         expected: u16,
     ) -> BenchResult<Tally> {
+        let mut tally = Tally::default();
+        self.exchange_at_rate(rate, duration, |exchange, latency| {
+            tally.add(exchange, expected, latency);
+        })?;
+        tally.micros.sort_unstable();
+        Ok(tally)
+    }
+
+    /// The same, and calls `record` with each exchange and its latency.
+    ///
+    /// # Errors
+    ///
+    /// If a connection ends, or a response is invalid or missing.
+    pub fn exchange_at_rate(
+        &mut self,
+        rate: f64,
+        duration: Duration,
+        mut record: impl FnMut(&Exchange, Duration),
+    ) -> BenchResult {
         let timer = Timer::start(self, Duration::from_secs_f64(1.0 / rate))?;
         let total = (duration.as_secs_f64() * rate).ceil() as u64;
         let mut free: VecDeque<usize> = (0..self.connections.len()).collect();
         let mut scheduled = vec![Instant::now(); self.connections.len()];
-        let (mut tally, mut arrived, mut sent) = (Tally::default(), Vec::new(), 0);
+        let (mut received, mut arrived, mut sent) = (0, Vec::new(), 0);
         let start = Instant::now();
         let mut last_response = start;
         let due = |number: u64| start + Duration::from_secs_f64(number as f64 / rate);
-        while tally.responses < total {
+        while received < total {
             while sent < total && due(sent) <= Instant::now() {
                 let Some(index) = free.pop_front() else { break };
                 scheduled[index] = due(sent);
@@ -56,7 +75,8 @@ impl Load {
             for exchange in arrived.drain(..).flatten() {
                 last_response = exchange.received;
                 let latency = exchange.received - scheduled[exchange.index];
-                tally.add(&exchange, expected, latency);
+                record(&exchange, latency);
+                received += 1;
                 free.push_back(exchange.index);
             }
             // `receive` also returns when the timer ticks, so its timeout does not detect this.
@@ -65,8 +85,7 @@ impl Load {
             }
         }
         drop(timer);
-        tally.micros.sort_unstable();
-        Ok(tally)
+        Ok(())
     }
 }
 

@@ -21,12 +21,14 @@ pub struct RedisProcess {
 }
 
 /// The resources that a server has used.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Usage {
     /// The CPU time in microseconds.
     pub cpu_us: f64,
     /// The number of commands, including those in scripts and transactions.
     pub commands: f64,
+    /// The number of script calls.
+    pub script_calls: f64,
 }
 
 /// The server program: the value of `REDIS_SERVER`, or `redis-server`.
@@ -96,7 +98,7 @@ impl RedisProcess {
         let seconds =
             field(client, "cpu", "used_cpu_user")? + field(client, "cpu", "used_cpu_sys")?;
         let commands = field(client, "stats", "total_commands_processed")?;
-        Ok(Usage { cpu_us: seconds * 1e6, commands })
+        Ok(Usage { cpu_us: seconds * 1e6, commands, script_calls: script_calls(client)? })
     }
 
     /// Runs a command and returns its reply.
@@ -118,6 +120,16 @@ impl Drop for RedisProcess {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The number of calls of `EVALSHA` and `EVAL`. 0 before the first call.
+fn script_calls(client: &mut Connection) -> BenchResult<f64> {
+    let info: String = redis::cmd("INFO").arg("commandstats").query(client)?;
+    let calls = |line: &str| {
+        let (_, fields) = line.strip_prefix("cmdstat_eval")?.split_once("calls=")?;
+        fields.split(',').next()?.parse::<f64>().ok()
+    };
+    Ok(info.lines().filter_map(calls).sum())
 }
 
 fn field(client: &mut Connection, section: &str, name: &str) -> BenchResult<f64> {

@@ -437,11 +437,11 @@ mutations! {
     return_keeps_unused_units:
         detected_by_lease_traces("        call('ZREM', key, unpack(unused))\n", "");
     return_does_not_move_used_units:
-        detected_by_lease_traces("        call('ZADD', key, unpack(moved))\n", "");
+        detected_by_lease_traces("        call('ZADD', key, 'XX', 'LT', unpack(moved))\n", "");
     return_adds_units_that_are_gone:
-        detected_by_lease_traces("if time and granted + after < tonumber(time) then", "if not time or granted + after < tonumber(time) then");
+        detected_by_lease_traces("'XX', 'LT', unpack(moved)", "'LT', unpack(moved)");
     return_moves_units_to_a_later_time:
-        detected_by_lease_traces("if time and granted + after < tonumber(time) then", "if time then");
+        detected_by_lease_traces("'XX', 'LT', unpack(moved)", "'XX', unpack(moved)");
     return_finds_units_of_other_leases:
         detected_by_lease_traces("return by .. '/' .. whole(quota.lease)", "return 'lease/' .. whole(quota.lease)");
     lease_ends_when_the_clock_is_set_back:

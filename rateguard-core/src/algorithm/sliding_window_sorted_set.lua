@@ -214,15 +214,13 @@ function algorithms.sliding_window_sorted_set()
         if after == 0 then
           unused[#unused + 1] = name
         else
-          local time = call('ZSCORE', key, name)
-          if time and granted + after < tonumber(time) then
-            moved[#moved + 1] = whole(granted + after)
-            moved[#moved + 1] = name
-          end
+          moved[#moved + 1] = whole(granted + after)
+          moved[#moved + 1] = name
         end
       end
       if #moved > 0 then
-        call('ZADD', key, unpack(moved))
+        -- Add no unit that has expired or was removed by a reset, and move none to a later time.
+        call('ZADD', key, 'XX', 'LT', unpack(moved))
       end
       if #unused > 0 then
         call('ZREM', key, unpack(unused))

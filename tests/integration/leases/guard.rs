@@ -45,7 +45,7 @@ async fn until_remaining(guard: &RateGuard, policy: &Policy, expected: u32) {
     assert!(is_done.is_ok(), "{} units remain", remaining(guard, policy).await);
 }
 
-fn script_calls(server: &RedisServer) -> u64 {
+pub(super) fn script_calls(server: &RedisServer) -> u64 {
     let stats: String = redis::cmd("INFO").arg("commandstats").query(&mut server.client()).unwrap();
     let calls = |line: &str| {
         let count = line.split_once("calls=")?.1.split_once(',')?.0;

@@ -1,5 +1,7 @@
-//! Tests of leased quotas: the script, the guard, several processes, and the settings.
+//! Tests of leased quotas: the script, the guard, several processes, deployments, the settings, and the example.
 
+mod deployments;
+mod example;
 mod guard;
 mod processes;
 pub mod script;

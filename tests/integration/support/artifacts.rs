@@ -30,7 +30,7 @@ fn artifacts() -> &'static [Value] {
         let output = cargo
             .args(["build", "--quiet", "--locked", "--workspace"])
             .args(["--example", "quickstart", "--example", "behind_nginx"])
-            .args(["--example", "concurrent_exports"])
+            .args(["--example", "concurrent_exports", "--example", "hot_key"])
             .arg("--message-format=json-render-diagnostics")
             .stderr(Stdio::inherit())
             .output()

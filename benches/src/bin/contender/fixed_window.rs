@@ -13,7 +13,7 @@ use actix_extensible_rate_limit::{
 use actix_limitation::Limiter;
 use actix_web::{dev::ServiceRequest, error::ErrorBadRequest};
 use extensible_redis::{Client, aio::ConnectionManager};
-use rateguard_benches::{ACCURACY, BenchResult, contenders::Scenario};
+use rateguard_benches::{ACCURACY, BenchResult, HOT_KEY, contenders::Scenario};
 
 use super::key_of;
 
@@ -22,6 +22,7 @@ pub(crate) fn limit(scenario: Scenario) -> (u32, Duration) {
     match scenario {
         Scenario::Denied => (1, Duration::from_secs(3600)),
         Scenario::Accuracy => ACCURACY,
+        Scenario::HotKey => HOT_KEY,
         Scenario::OneKey | Scenario::ManyKeys => (1_000_000_000, Duration::from_secs(60)),
     }
 }

@@ -7,7 +7,7 @@ use actix_governor::{
     governor::middleware::StateInformationMiddleware,
 };
 use actix_web::dev::ServiceRequest;
-use rateguard_benches::{ACCURACY, contenders::Scenario};
+use rateguard_benches::{ACCURACY, HOT_KEY, contenders::Scenario};
 
 use super::key_of;
 
@@ -24,13 +24,14 @@ impl KeyExtractor for ByKey {
     }
 }
 
-/// A limit of a million per second, or of one per hour, or the limit of the measurements of accuracy as a burst.
+/// A limit of a million per second, or of one per hour, or the limit of the measurements of accuracy or of leases as a burst.
 pub(crate) fn config(
     scenario: Scenario,
 ) -> Option<GovernorConfig<ByKey, StateInformationMiddleware>> {
     let (period, burst) = match scenario {
         Scenario::Denied => (Duration::from_secs(3600), 1),
         Scenario::Accuracy => (ACCURACY.1 / ACCURACY.0, ACCURACY.0),
+        Scenario::HotKey => (HOT_KEY.1 / HOT_KEY.0, HOT_KEY.0),
         Scenario::OneKey | Scenario::ManyKeys => (Duration::from_micros(1), 1_000_000),
     };
     GovernorConfigBuilder::default()

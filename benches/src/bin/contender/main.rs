@@ -21,7 +21,7 @@ use actix_rateguard::{
     key,
 };
 use actix_web::{App, HttpServer, Responder, dev::ServiceRequest, get, middleware::from_fn, web};
-use rateguard_benches::{BenchResult, TIMEOUT, contenders::Scenario};
+use rateguard_benches::{BenchResult, HOT_KEY_LEASE, TIMEOUT, contenders::Scenario};
 
 use self::{
     limitador::Limitador,
@@ -72,8 +72,20 @@ async fn main() -> BenchResult {
             serve!(workers, app => app.wrap(limit.clone()))
         }
         "rateguard-redis" => {
-            let limit =
-                rate_limit(&on_redis(RateGuard::redis(url).prefix("rateguard"))?, (limit, window))?;
+            let limit = rate_limit(&redis_guard(url)?, (limit, window))?;
+            serve!(workers, app => app.wrap(limit.clone()))
+        }
+        "rateguard-leased-redis" => {
+            let limit = rate_limit_of(&redis_guard(url)?, Limit::new(leased(scenario)?));
+            serve!(workers, app => app.wrap(limit.clone()))
+        }
+        "rateguard-permit-redis" => {
+            let limit = rate_limit_of(&redis_guard(url)?, Limit::new("1000 concurrent"));
+            serve!(workers, app => app.wrap(limit.clone()))
+        }
+        "rateguard-permit-and-rate-redis" => {
+            let limit = Limit::new(Quota::new(limit, window)?).concurrent(1_000);
+            let limit = rate_limit_of(&redis_guard(url)?, limit);
             serve!(workers, app => app.wrap(limit.clone()))
         }
         "rateguard-redis-no-cache" => {
@@ -125,13 +137,30 @@ async fn main() -> BenchResult {
     Ok(())
 }
 
+fn redis_guard(url: String) -> BenchResult<RateGuard> {
+    on_redis(RateGuard::redis(url).prefix("rateguard"))
+}
+
 fn on_redis<S: FallibleStoreConfig>(settings: RateGuardBuilder<S>) -> BenchResult<RateGuard> {
     // A request without a decision is a 503, which makes the measurement fail.
     Ok(settings.on_error(OnError::Closed).deadline(TIMEOUT).build()?)
 }
 
 fn rate_limit(guard: &RateGuard, (limit, window): (u32, Duration)) -> BenchResult<RateLimit> {
-    Ok(RateLimit::new(guard, Limit::new(Quota::new(limit, window)?).key(key::header(KEY))))
+    Ok(rate_limit_of(guard, Limit::new(Quota::new(limit, window)?)))
+}
+
+fn rate_limit_of(guard: &RateGuard, limit: Limit) -> RateLimit {
+    RateLimit::new(guard, limit.key(key::header(KEY)))
+}
+
+/// The quota with a lease.
+fn leased(scenario: Scenario) -> BenchResult<Quota> {
+    if scenario == Scenario::HotKey {
+        let (limit, window) = scenario.limit();
+        return Ok(Quota::new(limit, window)?.with_lease(HOT_KEY_LEASE, window / 4)?);
+    }
+    Ok("400000/400ms lease 1000 for 100ms".parse()?)
 }
 
 /// The key as text, for limiters that need text.
