@@ -40,11 +40,15 @@ pub enum KeyPart {
     Cookie(String),
     /// `"path:NAME"`: the value of a route parameter.
     Path(String),
+    /// `"route"`: the pattern of the route, such as `/orders/{id}`.
+    Route,
+    /// `"method"`: the method.
+    Method,
 }
 
 impl KeyNotation {
     /// A list of the valid forms, for error messages.
-    pub const FORMS: &str = r#""ip", "ip/48", "user", "identity", "session:NAME", "bearer", "global", "header:NAME", "cookie:NAME", "path:NAME", several of these joined by `+`"#;
+    pub const FORMS: &str = r#""ip", "ip/48", "user", "identity", "session:NAME", "bearer", "global", "header:NAME", "cookie:NAME", "path:NAME", "route", "method", several of these joined by `+`"#;
 
     /// Creates the notation `"ip"`, for the client's address.
     #[must_use]
@@ -103,6 +107,8 @@ impl fmt::Display for KeyPart {
             Self::Header(name) => write!(f, "header:{name}"),
             Self::Cookie(name) => write!(f, "cookie:{name}"),
             Self::Path(name) => write!(f, "path:{name}"),
+            Self::Route => f.write_str("route"),
+            Self::Method => f.write_str("method"),
         }
     }
 }
@@ -124,6 +130,8 @@ impl FromStr for KeyPart {
             ("identity", None) => Ok(Self::Identity),
             ("bearer", None) => Ok(Self::Bearer),
             ("global", None) => Ok(Self::Global),
+            ("route", None) => Ok(Self::Route),
+            ("method", None) => Ok(Self::Method),
             ("session", Some(name)) if !name.is_empty() => Ok(Self::Session(name.to_owned())),
             ("header", Some(name)) if is_token(name) => Ok(Self::Header(name.to_owned())),
             ("cookie", Some(name)) if is_token(name) => Ok(Self::Cookie(name.to_owned())),
@@ -170,12 +178,14 @@ fn similar_key(text: &str) -> Option<String> {
             let kinds = ["header", "cookie", "path", "session"];
             format!("{}:{name}", suggest(kind, kinds)?)
         }
-        None => match suggest(part, ["ip", "user", "identity", "bearer", "global"]) {
-            Some(key) => key.to_owned(),
-            // A text with a hyphen, such as `X-Api-Key`, is probably the name of a header.
-            None if part.contains('-') => format!("header:{}", text.trim()),
-            None => return None,
-        },
+        None => {
+            match suggest(part, ["ip", "user", "identity", "bearer", "global", "route", "method"]) {
+                Some(key) => key.to_owned(),
+                // A text with a hyphen, such as `X-Api-Key`, is probably the name of a header.
+                None if part.contains('-') => format!("header:{}", text.trim()),
+                None => return None,
+            }
+        }
     };
     similar.parse::<KeyNotation>().ok().map(|_| similar)
 }
@@ -274,6 +284,8 @@ mod tests {
             ("header:X-Api-Key", KeyPart::Header("X-Api-Key".into())),
             ("cookie:session", KeyPart::Cookie("session".into())),
             ("path:tenant", KeyPart::Path("tenant".into())),
+            ("route", KeyPart::Route),
+            ("method", KeyPart::Method),
         ] {
             let notation = KeyNotation { parts: vec![part] };
             assert_eq!(notation.to_string(), text);
@@ -297,6 +309,8 @@ mod tests {
             ("X-Api Key", "unknown key `X-Api Key`; expected"),
             ("email", "unknown key `email`; expected"),
             ("ip:4", "unknown key `ip:4`"),
+            ("routes", "did you mean `route`?"),
+            ("route:/a", "unknown key `route:/a`"),
             ("user+", "unknown key ``"),
             ("user +ip", "unknown key `user `; did you mean `user`?"),
             ("ip/31", "from \"ip/32\" to \"ip/128\""),

@@ -94,6 +94,7 @@ use proc_macro::TokenStream;
 /// - `"bearer"`: the credential in the header `Authorization: Bearer`.
 /// - `"header:X-Api-Key"`: the value of a request header. `"cookie:session"`: the value of a cookie.
 ///   `"path:tenant"`: the value of a route parameter.
+/// - `"route"`: the pattern of the route, such as `/orders/{id}`. `"method"`: the method of the request.
 /// - `"global"`: one key for all requests.
 /// - several of the keys above, joined by `+`: `"user+path:tenant"`. If a request lacks one of the joined values, it
 ///   has no key.

@@ -151,7 +151,10 @@ fn advice(part: Option<&KeyPart>, kind: LimitKind, request: &HttpRequest) -> Cow
             };
             format!("Check the name of the route parameter `{name}`{route}{note}").into()
         }
-        Some(KeyPart::Ip | KeyPart::IpNetwork(_) | KeyPart::Global) | None => {
+        Some(KeyPart::Route) => {
+            "Check whether routes are registered for the paths of these requests: a path without a route has no pattern".into()
+        }
+        Some(KeyPart::Ip | KeyPart::IpNetwork(_) | KeyPart::Global | KeyPart::Method) | None => {
             let order = match kind {
                 LimitKind::Attribute => "check whether this middleware wraps the handler",
                 LimitKind::Middleware => "register this middleware after the limit, so that it runs first",

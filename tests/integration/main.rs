@@ -20,6 +20,7 @@ mod batch_failures;
 mod batch_timing;
 mod batches;
 mod cluster;
+mod composed_keys;
 mod config;
 mod conformance;
 mod connection_log;

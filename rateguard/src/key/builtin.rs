@@ -1,13 +1,13 @@
 //! The keys that RateGuard can read from a request without a function of the application.
 
-use std::any::Any;
+use std::{any::Any, net::IpAddr};
 
 use actix_rateguard_core::adapter::{KeyRecipe, Network};
 use actix_rateguard_grammar::{KeyNotation, KeyPart};
 use actix_web::HttpRequest;
 use smallvec::SmallVec;
 
-use super::{Caller, source::PartSource};
+use super::{Caller, composed::JoinKey, source::PartSource};
 use crate::{Key, client, expect_valid::expect_valid};
 
 /// A built-in key, such as [`ip`], [`user`] or [`header`], or a combination of several built-in keys.
@@ -172,6 +172,51 @@ pub fn path(name: &str) -> BuiltinKey {
     part(KeyPart::Path(name.to_owned()), &format!("path:{name}"))
 }
 
+/// Returns a key that reads the pattern of the route that the application has registered for the path of the request,
+/// such as `/orders/{id}`. Its notation in the macro attribute is `"route"`.
+///
+/// With `key::ip().and(key::route())`, a middleware around the whole application has a separate count for each route of
+/// each client. All paths of one pattern share a count, so a client gets no new count by a path that it invents. If no
+/// route is registered for the path, the request has no key. If the application has several routes with this path, for
+/// example with different guards, they all have the pattern of the first one.
+#[must_use]
+pub fn route() -> BuiltinKey {
+    PartSource::Route.into()
+}
+
+/// Returns a key that reads the method of the request. Its notation in the macro attribute is `"method"`.
+///
+/// `GET`, `HEAD`, `POST`, `PUT`, `PATCH`, `DELETE`, `OPTIONS`, `CONNECT` and `TRACE` have a key each (RFC 9110, section
+/// 9, and RFC 5789). All other methods share one key, because a client can invent methods.
+#[must_use]
+pub fn method() -> BuiltinKey {
+    PartSource::Method.into()
+}
+
+/// Returns the address of the client, for the key function of a limit. The limit [`ip`] counts by the same address.
+/// Returns `None` if the address is unknown, for example for a request over a Unix socket.
+///
+/// The address is the address of the TCP peer, or the address that a trusted proxy reports
+/// ([`ClientAddress`](crate::ClientAddress)). In other code than a key function, call
+/// [`RateGuard::client_ip`](crate::RateGuard::client_ip) instead, because before a limit of the guard has handled the
+/// request, this function returns the address of the TCP peer.
+///
+/// ```
+/// # use actix_web::HttpRequest;
+/// # use actix_rateguard::{Caller, Key, Limit, key};
+/// let limit = Limit::new("100/minute").key(|request: &HttpRequest| {
+///     match key::client_ip(request) {
+///         Some(address) if address.is_loopback() => Caller::Exempt,
+///         Some(address) => Caller::Known(Key::from(address)),
+///         None => Caller::Unknown,
+///     }
+/// });
+/// ```
+#[must_use]
+pub fn client_ip(request: &HttpRequest) -> Option<IpAddr> {
+    client::resolved(request).address
+}
+
 /// Parses a key in the notation of the macro attribute, such as `"user+path:tenant"`.
 ///
 /// # Panics
@@ -210,11 +255,28 @@ impl BuiltinKey {
         Ok(Self { sources: sources.collect::<Result<_, _>>()? })
     }
 
-    /// Combines two keys into one key with several parts. Two requests share a bucket only if the values of all parts
-    /// are equal. If a request lacks the value of one part, the request has no key. For example,
-    /// `key::user().and(key::path("tenant"))` has the notation `"user+path:tenant"`.
+    /// Combines this key with another built-in key or with a closure or function over `&HttpRequest` into one key with
+    /// several parts. Two requests share a bucket only if the values of all parts are equal. If a request lacks the
+    /// value of one part, the request has no key. For example, `key::user().and(key::path("tenant"))` has the notation
+    /// `"user+path:tenant"`. The result is a `BuiltinKey` for a built-in key, and a [`ComposedKey`](super::ComposedKey) for a function.
+    ///
+    /// The function can return the same values as a key function, see [`Caller`]. If it returns [`Caller::Exempt`], the
+    /// limit does not apply to the request.
+    ///
+    /// ```
+    /// # use actix_web::HttpRequest;
+    /// # use actix_rateguard::{Limit, key};
+    /// let per_client_and_plan = Limit::new("10/minute").key(
+    ///     key::ip().and(|request: &HttpRequest| Some(request.headers().get("X-Plan")?.as_bytes().to_owned())),
+    /// );
+    /// ```
     #[must_use]
-    pub fn and(mut self, other: Self) -> Self {
+    pub fn and<K: JoinKey<Kind>, Kind>(self, other: K) -> K::Joined {
+        other.join_to(self)
+    }
+
+    /// Adds the parts of the other key to this key.
+    pub(super) fn joined(mut self, other: Self) -> Self {
         self.sources.extend(other.sources);
         self
     }
@@ -274,7 +336,7 @@ impl BuiltinKey {
         let sources = self.sources.iter();
         let is_missing = |source: &&PartSource| match source {
             // Each request has these parts.
-            PartSource::Ip(_) | PartSource::Global => false,
+            PartSource::Ip(_) | PartSource::Global | PartSource::Method => false,
             source => source.read(request).is_none(),
         };
         sources.filter(is_missing).map(PartSource::part).collect()

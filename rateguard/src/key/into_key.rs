@@ -4,14 +4,14 @@ use std::{error::Error, fmt, marker::PhantomData, str::FromStr, sync::Arc};
 
 use actix_rateguard_grammar::KeyNotation;
 
-use super::{BuiltinKey, Caller};
+use super::{BuiltinKey, Caller, ComposedKey};
 use crate::per_request::{PerRequest, RequestResolver};
 
 /// A value that can become the key of a [`Limit`](crate::Limit).
 ///
 /// These types implement this trait:
 ///
-/// - the built-in keys in the module [`key`](crate::key)
+/// - the built-in keys in the module [`key`](crate::key), and combinations of them with functions ([`ComposedKey`])
 /// - text in the notation of the macro attribute, such as `"user+path:tenant"`
 /// - a closure or function, sync or async, that takes `&HttpRequest` and returns a value that converts into a
 ///   [`Caller`]
@@ -52,6 +52,12 @@ impl From<BuiltinKey> for LimitKey {
 impl IntoKey<BuiltinKey> for BuiltinKey {
     fn into_key(self) -> Result<LimitKey, KeyError> {
         Ok(self.into())
+    }
+}
+
+impl IntoKey<ComposedKey> for ComposedKey {
+    fn into_key(self) -> Result<LimitKey, KeyError> {
+        Ok(LimitKey { resolver: self.into_resolver(), notation: None })
     }
 }
 

@@ -10,6 +10,7 @@
 
 mod builtin;
 mod caller;
+mod composed;
 mod cookie;
 #[cfg(feature = "actix-identity")]
 mod identity;
@@ -34,9 +35,11 @@ pub(crate) use builtin::recipe;
 #[cfg(feature = "actix-session")]
 pub use builtin::session;
 pub use builtin::{
-    BuiltinKey, bearer, cookie, global, header, ip, ip_network, notation, path, user,
+    BuiltinKey, bearer, client_ip, cookie, global, header, ip, ip_network, method, notation, path,
+    route, user,
 };
 pub use caller::Caller;
+pub use composed::{ComposedKey, JoinKey};
 pub(crate) use identity::VERSION as IDENTITY_VERSION;
 pub(crate) use into_key::LimitKey;
 pub use into_key::{IntoKey, KeyError};

@@ -177,8 +177,9 @@ pub(crate) fn are_equivalent(one: &str, other: &str, ipv6_bits: u8) -> bool {
 
 /// Returns whether a request can lack the key that this notation describes.
 pub(crate) fn may_be_missing(notation: &str) -> bool {
-    let is_always_present =
-        |part: &KeyPart| matches!(part, KeyPart::Ip | KeyPart::IpNetwork(_) | KeyPart::Global);
+    let is_always_present = |part: &KeyPart| {
+        matches!(part, KeyPart::Ip | KeyPart::IpNetwork(_) | KeyPart::Global | KeyPart::Method)
+    };
     let notation: Result<KeyNotation, _> = notation.parse();
     !notation.is_ok_and(|notation| notation.parts().iter().all(is_always_present))
 }

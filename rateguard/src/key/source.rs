@@ -6,13 +6,19 @@ use actix_rateguard_core::adapter::Network;
 use actix_rateguard_grammar::KeyPart;
 use actix_web::{
     HttpMessage, HttpRequest,
-    http::header::{AUTHORIZATION, HeaderName, HeaderValue},
+    http::{
+        Method,
+        header::{AUTHORIZATION, HeaderName, HeaderValue},
+    },
 };
 use percent_encoding::percent_decode_str;
 
 use super::{cookie::cookie, identity, session};
 
 use crate::{Key, client, user::UserId};
+
+/// The name under which a limit counts the methods that are not defined by RFC 9110 or RFC 5789.
+const OTHER_METHODS: &str = "other";
 
 /// The value in a request from which one part of a built-in key is made.
 #[derive(Clone, Debug)]
@@ -28,6 +34,8 @@ pub(super) enum PartSource {
     Header(HeaderName),
     Cookie(String),
     Path(String),
+    Route,
+    Method,
 }
 
 /// Returns the error message for a key that requires a Cargo feature.
@@ -63,6 +71,8 @@ impl PartSource {
             ),
             KeyPart::Cookie(name) => Self::Cookie(name.clone()),
             KeyPart::Path(name) => Self::Path(name.clone()),
+            KeyPart::Route => Self::Route,
+            KeyPart::Method => Self::Method,
         })
     }
 
@@ -79,6 +89,8 @@ impl PartSource {
             Self::Header(name) => KeyPart::Header(name.as_str().to_owned()),
             Self::Cookie(name) => KeyPart::Cookie(name.clone()),
             Self::Path(name) => KeyPart::Path(name.clone()),
+            Self::Route => KeyPart::Route,
+            Self::Method => KeyPart::Method,
         }
     }
 
@@ -93,6 +105,8 @@ impl PartSource {
             Self::Header(name) => Key::tagged("header", [name.as_str().as_bytes(), value]),
             Self::Cookie(name) => Key::tagged("cookie", [name.as_bytes(), value]),
             Self::Path(name) => Key::tagged("path", [name.as_bytes(), value]),
+            Self::Route => Key::tagged("route", [value]),
+            Self::Method => Key::tagged("method", [value]),
             Self::Ip(_) | Self::Global => Key::global(),
         }
     }
@@ -110,6 +124,10 @@ impl PartSource {
             // A session stores its values as JSON, so the key is made from the JSON text of the value.
             Self::Session(_) => {
                 Some(self.key(serde_json::Value::from(value).to_string().as_bytes()))
+            }
+            Self::Method => {
+                let method = Method::from_bytes(value.to_ascii_uppercase().as_bytes()).ok()?;
+                Some(self.key(method_name(&method).as_bytes()))
             }
             _ => Some(self.key(value.as_bytes())),
         }
@@ -138,8 +156,28 @@ impl PartSource {
                 let value: Cow<'_, [u8]> = percent_decode_str(value).into();
                 Some(self.key(&value))
             }
+            // The pattern comes from the application. A client could invent paths.
+            Self::Route => Some(self.key(request.match_pattern()?.as_bytes())),
+            Self::Method => Some(self.key(method_name(request.method()).as_bytes())),
         }
     }
+}
+
+/// Returns the name of the method by which a limit counts. All methods that RFC 9110 and RFC 5789 do not define share
+/// one name, because a client could invent methods.
+fn method_name(method: &Method) -> &str {
+    const DEFINED: [Method; 9] = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+        Method::OPTIONS,
+        Method::CONNECT,
+        Method::TRACE,
+    ];
+    if DEFINED.contains(method) { method.as_str() } else { OTHER_METHODS }
 }
 
 /// Returns the credential after the scheme `Bearer`. The scheme may have uppercase or lowercase letters, and any

@@ -42,6 +42,8 @@ const FRAGMENTS: &[&str] = &[
     "cookie:",
     "session:",
     "path:",
+    "route",
+    "method",
     "x",
     "{",
     "}",

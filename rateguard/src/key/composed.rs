@@ -1,0 +1,126 @@
+//! Keys that consist of built-in keys and of functions of the application.
+
+use std::{fmt, sync::Arc};
+
+use actix_web::HttpRequest;
+use smallvec::SmallVec;
+
+use super::{BuiltinKey, Caller, into_key::Function};
+use crate::{
+    Key, client,
+    per_request::{PerRequest, RequestResolver},
+};
+
+/// A key with several parts, of which at least one is a function of the application. [`BuiltinKey::and`] creates it.
+#[derive(Clone)]
+pub struct ComposedKey {
+    parts: SmallVec<[RequestResolver<Caller>; 2]>,
+}
+
+impl fmt::Debug for ComposedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ComposedKey").field("parts", &self.parts.len()).finish()
+    }
+}
+
+/// A built-in key, or a closure or function over `&HttpRequest`, that [`BuiltinKey::and`] and [`ComposedKey::and`] can
+/// add to a key. The compiler infers the type parameter `Kind`.
+#[diagnostic::on_unimplemented(
+    message = "expected a part of a key, found `{Self}`",
+    note = "expected a built-in key such as `key::route()`, or a closure or function over `&HttpRequest`, sync or async, that returns text, a number, a `Key`, a `Caller`, or an `Option` or `Result` of one of them"
+)]
+pub trait JoinKey<Kind> {
+    /// The type of the key with both parts.
+    type Joined;
+
+    #[doc(hidden)]
+    fn join_to(self, first: BuiltinKey) -> Self::Joined;
+
+    #[doc(hidden)]
+    fn into_part(self) -> RequestResolver<Caller>;
+}
+
+impl JoinKey<BuiltinKey> for BuiltinKey {
+    type Joined = BuiltinKey;
+
+    fn join_to(self, first: BuiltinKey) -> BuiltinKey {
+        first.joined(self)
+    }
+
+    fn into_part(self) -> RequestResolver<Caller> {
+        RequestResolver::Sync(Arc::new(move |request| Ok(self.caller(request))))
+    }
+}
+
+impl<Kind, F: PerRequest<Caller, Kind>> JoinKey<Function<Kind>> for F {
+    type Joined = ComposedKey;
+
+    fn join_to(self, first: BuiltinKey) -> ComposedKey {
+        ComposedKey { parts: [first.into_part()].into_iter().collect() }.and(self)
+    }
+
+    fn into_part(self) -> RequestResolver<Caller> {
+        self.into_resolver()
+    }
+}
+
+impl ComposedKey {
+    /// Adds a part to the key. See [`BuiltinKey::and`].
+    #[must_use]
+    pub fn and<K: JoinKey<Kind>, Kind>(mut self, other: K) -> Self {
+        self.parts.push(other.into_part());
+        self
+    }
+
+    pub(super) fn into_resolver(self) -> RequestResolver<Caller> {
+        let parts = self.parts;
+        if parts.iter().any(RequestResolver::is_async) {
+            let parts = Arc::new(parts);
+            return RequestResolver::Async(Arc::new(move |request| {
+                let parts = Arc::clone(&parts);
+                Box::pin(async move {
+                    let mut keys = PartKeys::default();
+                    for part in &*parts {
+                        if let Some(other) = keys.add(part.resolve(request).await?) {
+                            return Ok(other);
+                        }
+                    }
+                    Ok(keys.combine(request))
+                })
+            }));
+        }
+        RequestResolver::Sync(Arc::new(move |request| {
+            let mut keys = PartKeys::default();
+            for part in &parts {
+                // No part is async.
+                let RequestResolver::Sync(function) = part else { continue };
+                if let Some(other) = keys.add(function(request)?) {
+                    return Ok(other);
+                }
+            }
+            Ok(keys.combine(request))
+        }))
+    }
+}
+
+/// The keys of the parts that were read so far.
+#[derive(Default)]
+struct PartKeys(SmallVec<[Key; 4]>);
+
+impl PartKeys {
+    /// Adds the key of a part. If the request has no key for the part or is exempt, returns this result, which is also
+    /// that of the composed key.
+    fn add(&mut self, part: Caller) -> Option<Caller> {
+        match part {
+            Caller::Known(key) => {
+                self.0.push(key);
+                None
+            }
+            Caller::Unknown | Caller::Exempt => Some(part),
+        }
+    }
+
+    fn combine(self, request: &HttpRequest) -> Caller {
+        Caller::Known(client::combined_key(request, &self.0))
+    }
+}
