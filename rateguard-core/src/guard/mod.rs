@@ -1,7 +1,6 @@
 //! The guard checks keys against policies in a store. Every check has a deadline. If the store fails, a failure mode
 //! decides on the request.
 
-mod acquire;
 mod admin;
 pub(crate) mod bounds;
 mod breaker;
@@ -29,11 +28,6 @@ mod multi_key;
 mod name_conflict;
 mod name_registry;
 mod permit;
-mod permit_hold;
-mod permit_lease;
-mod permit_registry;
-mod permit_release;
-mod permit_renewal;
 mod policies;
 mod policy_set;
 mod rate_guard;
@@ -63,8 +57,7 @@ pub use self::{
     manual_ban::BanError,
     name_conflict::NameConflict,
     name_registry::{LimitOrigin, NameRegistration, conflict_of},
-    permit::{Acquisition, Permit},
-    permit_lease::{PermitLease, PermitWatch},
+    permit::{Acquisition, Permit, PermitLease, PermitWatch},
     policy_set::{AttributePolicy, NamedPolicy, PolicySet, PolicySetRef, RouteOverrides},
     rate_guard::RateGuard,
     request::Request,

@@ -17,7 +17,7 @@ use super::{
     in_flight::InFlight,
     lease::LeaseTable,
     local_fallback::LocalFallback,
-    permit_registry::PermitRegistry,
+    permit::PermitRegistry,
     policies::Policies,
     server_state::ServerStates,
     settings::Settings,

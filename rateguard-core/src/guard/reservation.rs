@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::{
     RateGuard, Unavailable,
-    permit_lease::PermitLease,
+    permit::PermitLease,
     requested_limit::{LimitBucket, RequestedLimit},
     shadow::ShadowHolds,
 };

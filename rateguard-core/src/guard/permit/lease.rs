@@ -6,12 +6,11 @@ use smallvec::SmallVec;
 use tokio::runtime::Handle;
 
 use super::{
-    RateGuard,
-    permit_hold::{HoldBucket, PermitHold, PermitStore},
-    permit_registry::PermitId,
-    permit_release::PermitRelease,
+    hold::{HoldBucket, PermitHold, PermitStore},
+    registry::PermitId,
+    release::PermitRelease,
 };
-use crate::store::Operation;
+use crate::{guard::RateGuard, store::Operation};
 
 /// Shows whether the permits of a request are still valid. It does not hold the permits.
 #[doc(hidden)]
@@ -38,7 +37,7 @@ pub struct PermitLease {
 }
 
 impl PermitLease {
-    pub(super) fn new(
+    pub(in crate::guard) fn new(
         guard: &RateGuard,
         buckets: SmallVec<[HoldBucket; 1]>,
         is_local: bool,

@@ -15,11 +15,11 @@ use std::{
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::permit_hold::PermitHold;
+use super::hold::PermitHold;
 
 /// The permits that this process holds.
 #[derive(Default)]
-pub(super) struct PermitRegistry {
+pub(in crate::guard) struct PermitRegistry {
     state: Mutex<RegistryState>,
     /// The number of requests that hold permits, in any store.
     held: AtomicUsize,
@@ -46,10 +46,10 @@ struct RegistryState {
 }
 
 /// The number of a permit in the registry.
-pub(super) type PermitId = u64;
+pub(in crate::guard) type PermitId = u64;
 
 /// A job for the thread that renews permits.
-pub(super) enum Job {
+pub(in crate::guard) enum Job {
     /// The thread must look for the next permit again, because it would wake up too late for a new permit.
     Wake,
     /// The thread runs this future, because the dropped permit was not in an async runtime.
@@ -62,7 +62,7 @@ impl PermitRegistry {
     /// # Errors
     ///
     /// The error of `start`. The permits are added anyway.
-    pub(super) fn add<E>(
+    pub(in crate::guard) fn add<E>(
         &self,
         hold: &Arc<PermitHold>,
         start: impl FnOnce() -> Result<UnboundedSender<Job>, E>,
@@ -89,17 +89,17 @@ impl PermitRegistry {
     }
 
     /// Removes permits, so that they are no longer renewed.
-    pub(super) fn remove(&self, id: PermitId) {
+    pub(in crate::guard) fn remove(&self, id: PermitId) {
         self.lock().holds.remove(&id);
     }
 
     /// Removes all permits, and returns them.
-    pub(super) fn take_all(&self) -> Vec<Arc<PermitHold>> {
+    pub(in crate::guard) fn take_all(&self) -> Vec<Arc<PermitHold>> {
         self.lock().holds.drain().map(|(_, hold)| hold).collect()
     }
 
     /// Returns the permits that should be renewed now.
-    pub(super) fn due(&self) -> Vec<(PermitId, Arc<PermitHold>)> {
+    pub(in crate::guard) fn due(&self) -> Vec<(PermitId, Arc<PermitHold>)> {
         let now = Instant::now();
         let state = self.lock();
         let due = state.holds.iter().filter(|(_, hold)| hold.is_due(now));
@@ -107,7 +107,7 @@ impl PermitRegistry {
     }
 
     /// Sets the time at which the thread wakes up, and returns it. `None` if there are no permits.
-    pub(super) fn plan_wake(&self) -> Option<Instant> {
+    pub(in crate::guard) fn plan_wake(&self) -> Option<Instant> {
         let mut state = self.lock();
         state.wake_at = state.holds.values().map(|hold| hold.renew_at()).min();
         state.wake_at
@@ -118,7 +118,7 @@ impl PermitRegistry {
     /// # Errors
     ///
     /// The error of `start`. The future is dropped.
-    pub(super) fn start_and_run<E>(
+    pub(in crate::guard) fn start_and_run<E>(
         &self,
         future: impl Future<Output = ()> + Send + 'static,
         start: impl FnOnce() -> Result<UnboundedSender<Job>, E>,
@@ -133,74 +133,74 @@ impl PermitRegistry {
     }
 
     /// Sends a future to the thread. Without a thread, drops the future.
-    pub(super) fn run(&self, future: impl Future<Output = ()> + Send + 'static) {
+    pub(in crate::guard) fn run(&self, future: impl Future<Output = ()> + Send + 'static) {
         if let Some(thread) = &self.lock().thread {
             let _ = thread.send(Job::Run(Box::pin(future)));
         }
     }
 
     /// Counts a request that waits for a permit, until the returned value is dropped.
-    pub(super) fn count_waiting(&self) -> WaitingCount<'_> {
+    pub(in crate::guard) fn count_waiting(&self) -> WaitingCount<'_> {
         self.waiting.fetch_add(1, Relaxed);
         WaitingCount(&self.waiting)
     }
 
     /// Increments the number of requests that hold permits.
-    pub(super) fn increment_held(&self) {
+    pub(in crate::guard) fn increment_held(&self) {
         self.held.fetch_add(1, Relaxed);
     }
 
     /// Decrements the number of requests that hold permits.
-    pub(super) fn decrement_held(&self) {
+    pub(in crate::guard) fn decrement_held(&self) {
         self.held.fetch_sub(1, Relaxed);
     }
 
     /// Counts a release that begins.
-    pub(super) fn start_release(&self) {
+    pub(in crate::guard) fn start_release(&self) {
         self.releasing.fetch_add(1, SeqCst);
     }
 
     /// Counts a release that has ended.
-    pub(super) fn end_release(&self) {
+    pub(in crate::guard) fn end_release(&self) {
         self.releasing.fetch_sub(1, SeqCst);
     }
 
     /// Returns whether the store has not answered a release yet.
-    pub(super) fn is_releasing(&self) -> bool {
+    pub(in crate::guard) fn is_releasing(&self) -> bool {
         self.releasing.load(SeqCst) > 0
     }
 
     /// Counts a renewal.
-    pub(super) fn count_renewed(&self) {
+    pub(in crate::guard) fn count_renewed(&self) {
         self.renewed.fetch_add(1, Relaxed);
     }
 
     /// Counts permits that have expired.
-    pub(super) fn count_expired(&self) {
+    pub(in crate::guard) fn count_expired(&self) {
         self.expired.fetch_add(1, Relaxed);
     }
 
     /// Returns the number of renewals since the last call.
     #[cfg_attr(not(feature = "metrics"), allow(dead_code, reason = "only the gauges read it"))]
-    pub(super) fn take_renewed(&self) -> u64 {
+    pub(in crate::guard) fn take_renewed(&self) -> u64 {
         self.renewed.swap(0, Relaxed)
     }
 
     /// Returns the number of permits that have expired since the last call.
     #[cfg_attr(not(feature = "metrics"), allow(dead_code, reason = "only the gauges read it"))]
-    pub(super) fn take_expired(&self) -> u64 {
+    pub(in crate::guard) fn take_expired(&self) -> u64 {
         self.expired.swap(0, Relaxed)
     }
 
     /// The number of requests that hold permits, in any store.
     #[cfg_attr(not(feature = "metrics"), allow(dead_code, reason = "only the gauges read it"))]
-    pub(super) fn held(&self) -> usize {
+    pub(in crate::guard) fn held(&self) -> usize {
         self.held.load(Relaxed)
     }
 
     /// The number of requests that wait for permits.
     #[cfg_attr(not(feature = "metrics"), allow(dead_code, reason = "only the gauges read it"))]
-    pub(super) fn waiting(&self) -> usize {
+    pub(in crate::guard) fn waiting(&self) -> usize {
         self.waiting.load(Relaxed)
     }
 
@@ -211,7 +211,7 @@ impl PermitRegistry {
 }
 
 /// Counts a waiting request until this value is dropped.
-pub(super) struct WaitingCount<'a>(&'a AtomicUsize);
+pub(in crate::guard) struct WaitingCount<'a>(&'a AtomicUsize);
 
 impl Drop for WaitingCount<'_> {
     fn drop(&mut self) {

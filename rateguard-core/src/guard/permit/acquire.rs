@@ -6,14 +6,19 @@ use smallvec::SmallVec;
 use tokio::runtime::Handle;
 
 use super::{
-    RateGuard, Reservation, Unavailable,
+    hold::HoldBucket,
+    lease::PermitLease,
     permit::{Acquisition, Permit},
-    permit_hold::HoldBucket,
-    permit_lease::PermitLease,
-    request::Request,
-    requested_limit::{LimitBucket, PermitUse},
 };
-use crate::{Decision, Key, Policy, store::Receipt};
+use crate::{
+    Decision, Key, Policy,
+    guard::{
+        RateGuard, Reservation, Unavailable,
+        request::Request,
+        requested_limit::{LimitBucket, PermitUse},
+    },
+    store::Receipt,
+};
 
 impl Request<'_> {
     /// Checks the request like [`check`](Self::check), and takes a [`Permit`] of each policy that limits the requests in
@@ -81,7 +86,7 @@ impl Request<'_> {
     }
 
     /// Returns the permits that an admitted request has taken. `None` if it has taken none.
-    pub(super) fn permit_lease(
+    pub(in crate::guard) fn permit_lease(
         &self,
         decision: &Decision,
         buckets: &[LimitBucket<'_>],

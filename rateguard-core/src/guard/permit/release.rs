@@ -5,15 +5,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{RateGuard, Shared, permit_hold::PermitHold};
-use crate::{StoreError, backoff::Backoff, store::Operation};
+use super::hold::PermitHold;
+use crate::{
+    StoreError,
+    backoff::Backoff,
+    guard::{RateGuard, Shared},
+    store::Operation,
+};
 
 /// The delays between the attempts to release permits.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1), 0.25);
 
 /// The release of permits in a remote store. If it is dropped before it has run, the thread that renews permits runs it.
 /// For example, the runtime of a worker drops its tasks when the server stops.
-pub(super) struct PermitRelease {
+pub(in crate::guard) struct PermitRelease {
     guard: RateGuard,
     hold: Arc<PermitHold>,
     /// Whether the thread runs the release if this value is dropped.
@@ -21,14 +26,14 @@ pub(super) struct PermitRelease {
 }
 
 impl PermitRelease {
-    pub(super) fn new(guard: &RateGuard, hold: &Arc<PermitHold>) -> Self {
+    pub(in crate::guard) fn new(guard: &RateGuard, hold: &Arc<PermitHold>) -> Self {
         guard.shared.permits.start_release();
         Self { guard: guard.clone(), hold: Arc::clone(hold), may_move: true }
     }
 
     /// Releases the permits, and waits for the reply of the store, at most for the deadline of the guard. If this attempt
     /// fails, the thread that renews permits tries again until the end of the lease.
-    pub(super) async fn run(mut self) {
+    pub(in crate::guard) async fn run(mut self) {
         let requests = self.hold.requests();
         let result = self.guard.run_final_operation(Operation::Refund, &requests).await;
         drop(requests);

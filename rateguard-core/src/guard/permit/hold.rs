@@ -7,9 +7,9 @@ use std::{
 
 use smallvec::SmallVec;
 
-use super::clock_margin::clock_margin;
 use crate::{
     Key, Quota,
+    guard::clock_margin::clock_margin,
     policy::PolicyName,
     store::{Bucket, BucketRequest, Receipt},
 };
@@ -18,9 +18,9 @@ use crate::{
 const RENEWALS_PER_LEASE: u32 = 3;
 
 /// The permits that one request holds, one of each limit on requests in progress.
-pub(super) struct PermitHold {
-    pub(super) buckets: SmallVec<[HoldBucket; 1]>,
-    pub(super) store: PermitStore,
+pub(in crate::guard) struct PermitHold {
+    pub(in crate::guard) buckets: SmallVec<[HoldBucket; 1]>,
+    pub(in crate::guard) store: PermitStore,
     /// The time directly before the guard sent the request for the permits. The store took them later, so the lease in
     /// the store ends later than the lease that starts at this time. All other times are microseconds after this time.
     start: Instant,
@@ -35,7 +35,7 @@ pub(super) struct PermitHold {
 
 /// The store that has the permits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum PermitStore {
+pub(in crate::guard) enum PermitStore {
     /// The store of the guard, which is in the memory of this process. The permits have no lease.
     Memory,
     /// The memory in which this process decided, because the store did not answer. The permits have no lease.
@@ -45,26 +45,26 @@ pub(super) enum PermitStore {
 }
 
 /// The permit of one bucket.
-pub(super) struct HoldBucket {
-    pub(super) name: PolicyName,
-    pub(super) index: usize,
-    pub(super) key: Key,
-    pub(super) quota: Quota,
-    pub(super) receipt: Receipt,
+pub(in crate::guard) struct HoldBucket {
+    pub(in crate::guard) name: PolicyName,
+    pub(in crate::guard) index: usize,
+    pub(in crate::guard) key: Key,
+    pub(in crate::guard) quota: Quota,
+    pub(in crate::guard) receipt: Receipt,
     /// The receipt of the permit that the guard also took in this process's memory. `None` if it took none there.
-    pub(super) mirrored: Option<Receipt>,
+    pub(in crate::guard) mirrored: Option<Receipt>,
 }
 
 impl HoldBucket {
     /// Returns the request with which the guard renews or releases the permit.
-    pub(super) fn request(&self, receipt: Receipt) -> BucketRequest<'_> {
+    pub(in crate::guard) fn request(&self, receipt: Receipt) -> BucketRequest<'_> {
         let bucket = Bucket::new(self.name.as_str(), self.index, &self.key);
         BucketRequest { receipt, ..BucketRequest::new(bucket, self.quota, 1) }
     }
 }
 
 impl PermitHold {
-    pub(super) fn new(
+    pub(in crate::guard) fn new(
         buckets: SmallVec<[HoldBucket; 1]>,
         store: PermitStore,
         sent_at: Instant,
@@ -82,39 +82,39 @@ impl PermitHold {
     }
 
     /// Returns the requests with which the guard renews or releases the permits.
-    pub(super) fn requests(&self) -> SmallVec<[BucketRequest<'_>; 1]> {
+    pub(in crate::guard) fn requests(&self) -> SmallVec<[BucketRequest<'_>; 1]> {
         self.buckets.iter().map(|bucket| bucket.request(bucket.receipt)).collect()
     }
 
     /// Returns the shortest lease of the permits.
-    pub(super) fn lease(&self) -> Duration {
+    pub(in crate::guard) fn lease(&self) -> Duration {
         self.lease
     }
 
     /// Returns the requests with which the guard releases the permits that it also took in this process's memory.
-    pub(super) fn mirrored_requests(&self) -> SmallVec<[BucketRequest<'_>; 1]> {
+    pub(in crate::guard) fn mirrored_requests(&self) -> SmallVec<[BucketRequest<'_>; 1]> {
         self.buckets.iter().filter_map(|it| Some(it.request(it.mirrored?))).collect()
     }
 
     /// Returns whether the permits are still valid: the store has not given them to another request.
-    pub(super) fn is_valid(&self) -> bool {
+    pub(in crate::guard) fn is_valid(&self) -> bool {
         self.elapsed() < self.valid_until.load(SeqCst)
     }
 
     /// Returns the time of the next renewal.
-    pub(super) fn renew_at(&self) -> Instant {
+    pub(in crate::guard) fn renew_at(&self) -> Instant {
         self.start + Duration::from_micros(self.renew_at.load(SeqCst))
     }
 
     /// Returns whether the permits should be renewed in a pass at the time `now`. Permits that are almost due are part
     /// of the same pass, so that one pass has many of them.
-    pub(super) fn is_due(&self, now: Instant) -> bool {
+    pub(in crate::guard) fn is_due(&self, now: Instant) -> bool {
         self.renew_at() <= now + self.lease / (4 * RENEWALS_PER_LEASE)
     }
 
     /// Records that the store has renewed the permits after the time `sent_at`. Returns false if the lease had already
     /// ended by the clock of this process. The permits then stay invalid, because the holder may know this.
-    pub(super) fn renewed(&self, sent_at: Instant) -> bool {
+    pub(in crate::guard) fn renewed(&self, sent_at: Instant) -> bool {
         let sent_at = micros(sent_at.saturating_duration_since(self.start));
         self.renew_at.store(sent_at + micros(self.lease / RENEWALS_PER_LEASE), SeqCst);
         let now = self.elapsed();
@@ -123,13 +123,13 @@ impl PermitHold {
     }
 
     /// Sets the time of the next attempt, after a renewal has failed.
-    pub(super) fn postpone(&self) {
+    pub(in crate::guard) fn postpone(&self) {
         let delay = (self.lease / 20).clamp(Duration::from_millis(50), Duration::from_secs(1));
         self.renew_at.store(self.elapsed() + micros(delay), SeqCst);
     }
 
     /// Marks the permits as expired. Returns false if they were marked before.
-    pub(super) fn expire(&self) -> bool {
+    pub(in crate::guard) fn expire(&self) -> bool {
         self.valid_until.swap(0, SeqCst) != 0
     }
 

@@ -15,18 +15,20 @@ use tokio::{
 };
 
 use super::{
-    RateGuard, Shared, ThrottledLog,
-    permit_hold::PermitHold,
-    permit_registry::{Job, PermitId},
+    hold::PermitHold,
+    registry::{Job, PermitId},
 };
-use crate::store::Operation;
+use crate::{
+    guard::{RateGuard, Shared, ThrottledLog},
+    store::Operation,
+};
 
 /// The maximum number of renewals in flight. The store sends them in batches.
 const MAX_RENEWALS: usize = 256;
 
 impl RateGuard {
     /// Adds permits to those that the thread renews. Starts the thread if it does not run yet.
-    pub(super) fn add_permit(&self, hold: &Arc<PermitHold>) -> PermitId {
+    pub(in crate::guard) fn add_permit(&self, hold: &Arc<PermitHold>) -> PermitId {
         let weak = Arc::downgrade(&self.shared);
         let (id, started) = self.shared.permits.add(hold, || start_thread(weak));
         if let Err(error) = started {
@@ -43,7 +45,10 @@ impl RateGuard {
 
     /// Runs a future on the thread that renews permits. Starts the thread if it does not run yet. If it cannot start,
     /// drops the future.
-    pub(super) fn run_on_permit_thread(&self, future: impl Future<Output = ()> + Send + 'static) {
+    pub(in crate::guard) fn run_on_permit_thread(
+        &self,
+        future: impl Future<Output = ()> + Send + 'static,
+    ) {
         let weak = Arc::downgrade(&self.shared);
         if let Err(error) = self.shared.permits.start_and_run(future, || start_thread(weak)) {
             static LOG: ThrottledLog = ThrottledLog::new();
@@ -88,7 +93,7 @@ impl RateGuard {
     }
 
     /// Marks permits as expired, and reports them once.
-    pub(super) fn record_expiry(&self, hold: &PermitHold) {
+    pub(in crate::guard) fn record_expiry(&self, hold: &PermitHold) {
         if !hold.expire() {
             return;
         }
@@ -104,7 +109,7 @@ impl RateGuard {
     }
 
     /// Releases all permits of this process in a remote store, and marks them as expired.
-    pub(super) async fn release_all_permits(&self) {
+    pub(in crate::guard) async fn release_all_permits(&self) {
         let holds = self.shared.permits.take_all();
         if holds.is_empty() {
             return;

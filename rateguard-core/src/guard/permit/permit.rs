@@ -1,6 +1,6 @@
 //! A permit for a request in progress, and the result of asking for a permit.
 
-use super::permit_lease::PermitLease;
+use super::lease::PermitLease;
 use crate::Decision;
 
 /// A permit for a request in progress. [`RateGuard::acquire`](crate::RateGuard::acquire) returns a permit.
@@ -23,7 +23,7 @@ pub struct Permit {
 }
 
 impl Permit {
-    pub(super) fn new(decision: Decision, lease: Option<PermitLease>) -> Self {
+    pub(in crate::guard) fn new(decision: Decision, lease: Option<PermitLease>) -> Self {
         Self { decision, lease }
     }
 
