@@ -35,10 +35,14 @@ use crate::{
 ///     async fn inputs(policy_set: &PolicySet, request: &HttpRequest) -> [LimitInputs; 1] {
 ///         [{
 ///             let limit = { static LIMIT: LazyLock<HandlerLimit> = …; &*LIMIT };
-///             if limit.applies_to(policy_set, request) && !skip(request) {
-///                 LimitInputs::new(limit, caller, plan, cost)
-///             } else {
+///             if !limit.applies_to(policy_set, request) {
 ///                 LimitInputs::exempt(limit)
+///             } else {
+///                 match skips(request, skip).await {
+///                     Ok(false) => LimitInputs::new(limit, caller, plan, cost),
+///                     Ok(true) => LimitInputs::exempt(limit),
+///                     Err(error) => LimitInputs::failed(limit, error),
+///                 }
 ///             }
 ///         }]
 ///     }
@@ -91,20 +95,32 @@ pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> 
                 ::core::option::Option::None => #caller,
             });
             cost = quote!(match #limit_ident.cost(#policy_set) {
-                ::core::option::Option::Some(cost) => cost,
+                ::core::option::Option::Some(cost) => ::core::result::Result::Ok(cost),
                 ::core::option::Option::None => #cost,
             });
         }
-        let skips = args.skip.as_ref().map(
-            |skip| quote_spanned!(skip.span()=> && !::actix_rateguard::__private::skips(#request, #skip)),
-        );
+        let inputs = quote! {
+            ::actix_rateguard::__private::LimitInputs::new(#limit_ident, #caller, #plan, #cost)
+        };
+        let exempt = quote!(::actix_rateguard::__private::LimitInputs::exempt(#limit_ident));
+        let inputs = match &args.skip {
+            None => inputs,
+            Some(skip) => {
+                let skips = quote_spanned! {skip.span()=>
+                    ::actix_rateguard::__private::skips(#request, #skip).await
+                };
+                quote!(match #skips {
+                    ::core::result::Result::Ok(false) => #inputs,
+                    ::core::result::Result::Ok(true) => #exempt,
+                    ::core::result::Result::Err(error) => {
+                        ::actix_rateguard::__private::LimitInputs::failed(#limit_ident, error)
+                    }
+                })
+            }
+        };
         quote!({
             let #limit_ident = #limit;
-            if #limit_ident.applies_to(#policy_set, #request) #skips {
-                ::actix_rateguard::__private::LimitInputs::new(#limit_ident, #caller, #plan, #cost)
-            } else {
-                ::actix_rateguard::__private::LimitInputs::exempt(#limit_ident)
-            }
+            if #limit_ident.applies_to(#policy_set, #request) { #inputs } else { #exempt }
         })
     });
     let on_reject = limits.iter().map(|args| {
@@ -250,15 +266,15 @@ fn is_decision(argument: &FnArg) -> bool {
 /// Generates the expression that computes the cost of a request.
 fn cost(cost: Option<&Expr>, request: &Ident) -> TokenStream {
     match cost {
-        None => quote!(1_u32),
-        Some(Expr::Lit(number)) => {
-            quote!({ const __RATEGUARD_COST: u32 = #number; __RATEGUARD_COST })
-        }
+        None => quote!(::core::result::Result::Ok(1_u32)),
+        Some(Expr::Lit(number)) => quote! {
+            ::core::result::Result::Ok({ const __RATEGUARD_COST: u32 = #number; __RATEGUARD_COST })
+        },
         Some(cost @ Expr::Closure(_)) => quote_spanned! {cost.span()=>
-            ::actix_rateguard::__private::cost_by(#request, #cost)
+            ::actix_rateguard::__private::cost_by(#request, #cost).await
         },
         Some(cost) => quote_spanned! {cost.span()=>
-            ::actix_rateguard::__private::cost(#cost, #request)
+            ::actix_rateguard::__private::cost(#cost, #request).await
         },
     }
 }

@@ -71,8 +71,8 @@ use proc_macro::TokenStream;
 /// These arguments set the cost of a request, and the responses after which the request counts:
 ///
 /// - `cost = 5`: the number of units that a request takes. Instead of a number, you can write a function path or a
-///   closure that takes `&HttpRequest` and returns a `u32`: `|req: &HttpRequest| size_of(req)`. Default: 1. A request
-///   that costs more than the limit is always denied. A request that costs 0 is denied only if its key is banned.
+///   closure that takes `&HttpRequest` and returns a `u32`: `|req: &HttpRequest| size_of(req)`. The function can be
+///   async, and can return a `Result`. Default: 1. A request that costs more than the limit is always denied. A request that costs 0 is denied only if its key is banned.
 /// - `count = "all" | "success" | "failure" | "status:401,403" | "status:4xx" | "status:!5xx"`: the responses after
 ///   which the request counts. The list after `status:` contains statuses such as `401` and classes of statuses such as
 ///   `4xx`. A `!` in front of a status or class excludes it: `"status:4xx,!404"`. Default: `"all"`. The limiter takes
@@ -110,7 +110,7 @@ use proc_macro::TokenStream;
 ///   share one count, even if their methods differ. `"GET"` includes `HEAD`, because a `HEAD` request makes the handler
 ///   do the same work. `"HEAD"` alone does not include `GET`.
 /// - `skip = is_health_check`: a function path, or a closure that takes `&HttpRequest`. The limit does not apply to
-///   requests for which the function returns `true`.
+///   requests for which the function returns `true`. The function can be async, and can return a `Result`.
 ///
 /// These arguments are also valid:
 ///

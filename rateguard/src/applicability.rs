@@ -1,8 +1,6 @@
 //! The scope of a limit: the settings that determine to which requests the limit applies, which responses count,
 //! and how the limit treats a request without a key and a rejected request.
 
-use std::sync::Arc;
-
 use actix_rateguard_core::adapter::RouteOverrides;
 use actix_web::{HttpRequest, http::Method};
 
@@ -13,33 +11,41 @@ use crate::{
     limit_context::LimitContext,
     not_checked::{Exemption, NotChecked, RejectReason},
     on_reject::OnReject,
+    per_request::RequestResolver,
 };
-
-/// A function of the application that returns whether a request is exempt from a limit.
-pub(crate) type Skip = Arc<dyn Fn(&HttpRequest) -> bool + Send + Sync>;
 
 /// The settings of a limit that are not part of its policy, its key or its cost.
 #[derive(Clone, Default)]
 pub(crate) struct LimitScope {
     /// The methods that the limit applies to. If the list is empty, the limit applies to all methods.
     pub(crate) methods: Vec<Method>,
-    pub(crate) skip: Option<Skip>,
+    /// The function of the application that returns whether a request is exempt from the limit.
+    pub(crate) skip: Option<RequestResolver<bool>>,
     pub(crate) missing: MissingKey,
     pub(crate) count: CountRule,
     pub(crate) on_reject: Option<OnReject>,
 }
 
 impl LimitScope {
-    /// Returns the reason why the limit does not apply to this request, or `None` if the limit applies.
-    pub(crate) fn exemption(
+    /// Returns an error if the limit does not apply to this request.
+    ///
+    /// # Errors
+    ///
+    /// [`NotChecked::Exempt`] with the reason, or [`NotChecked::Failed`] with the error of the `skip` function.
+    pub(crate) async fn check_applies(
         &self,
         overrides: &RouteOverrides,
         request: &HttpRequest,
-    ) -> Option<Exemption> {
+    ) -> Result<(), NotChecked> {
         if !self.has_method(overrides, request) {
-            return Some(Exemption::Method);
+            return Err(NotChecked::Exempt(Exemption::Method));
         }
-        self.skip.as_ref().is_some_and(|skip| skip(request)).then_some(Exemption::Skip)
+        match &self.skip {
+            Some(skip) if skip.resolve(request).await.map_err(NotChecked::Failed)? => {
+                Err(NotChecked::Exempt(Exemption::Skip))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Returns whether the limit applies to the method of this request.

@@ -7,10 +7,11 @@ pub use actix_web::{Error, FromRequest, HttpRequest, HttpResponse, Responder, we
 pub use inventory;
 
 use crate::{
-    Algorithm, Caller, Plan, Quota, Quotas, RequestCost,
+    Algorithm, Caller, Plan, Quota, Quotas,
+    cost::IntoCost,
     error::QuotaError,
     key::BuiltinKey,
-    resolve_output::{KeyOutput, PlanOutput},
+    resolve_output::{CostOutput, KeyOutput, PlanOutput, SkipOutput},
 };
 pub use crate::{
     attribute::{
@@ -183,8 +184,14 @@ pub fn count(text: &str) -> crate::Count {
 
 /// Returns whether the function `skip` exempts a request from the limit. If `skip` is a closure, this signature
 /// lets the compiler infer the type of the closure's argument.
-pub fn skips(request: &HttpRequest, skip: impl FnOnce(&HttpRequest) -> bool) -> bool {
-    skip(request)
+pub async fn skips<'a, V, Kind>(
+    request: &'a HttpRequest,
+    skip: impl FnOnce(&'a HttpRequest) -> V,
+) -> Result<bool, Error>
+where
+    V: SkipOutput<Kind>,
+{
+    skip(request).resolve().await
 }
 
 /// Returns the argument `on_reject` unchanged. If it is a closure, this signature lets the compiler infer the types of
@@ -196,15 +203,21 @@ pub fn on_reject(function: OnRejectFn) -> OnRejectFn {
 
 /// Returns the cost of a request in units. The argument `cost` of the macro attribute is a value or the path of a
 /// function.
-pub fn cost(cost: impl RequestCost, request: &HttpRequest) -> u32 {
-    cost.cost(request)
+pub async fn cost<Kind>(cost: impl IntoCost<Kind>, request: &HttpRequest) -> Result<u32, Error> {
+    cost.resolve(request).await
 }
 
 /// Returns the cost of a request in units. The argument `cost` of the macro attribute is a closure. This signature lets
-/// the compiler infer the type of the closure's argument. The bound [`RequestCost`] of the function [`cost`] does not
-/// let the compiler infer this type.
-pub fn cost_by(request: &HttpRequest, cost: impl FnOnce(&HttpRequest) -> u32) -> u32 {
-    cost(request)
+/// the compiler infer the type of the closure's argument. The bound [`IntoCost`] of the function [`cost`] does not let
+/// the compiler infer this type.
+pub async fn cost_by<'a, V, Kind>(
+    request: &'a HttpRequest,
+    cost: impl FnOnce(&'a HttpRequest) -> V,
+) -> Result<u32, Error>
+where
+    V: CostOutput<Kind>,
+{
+    cost(request).resolve().await
 }
 
 /// Reads the key that the notation of a built-in key, such as `"ip"`, selects.

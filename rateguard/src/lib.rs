@@ -72,7 +72,7 @@ pub use actix_rateguard_headers::{self as headers, HeaderDialect};
 pub use actix_rateguard_macros::rate_limit;
 
 pub use self::{
-    cost::{BodyCost, RequestCost},
+    cost::{BodyCost, IntoCost, RequestCost},
     extract::CheckResult,
     guard::RateGuard,
     guard_builder::RateGuardBuilder,

@@ -8,13 +8,14 @@ use futures_util::future::LocalBoxFuture;
 use crate::Plan;
 
 /// A closure or function that returns a `T` for a request. For example, [`Limit::key`](crate::Limit::key) needs a
-/// [`Caller`](crate::Caller), and [`Limit::plan`](crate::Limit::plan) needs a [`Plan`](crate::Plan).
+/// [`Caller`](crate::Caller), [`Limit::plan`](crate::Limit::plan) needs a [`Plan`](crate::Plan), and
+/// [`Limit::skip`](crate::Limit::skip) needs a `bool`.
 ///
 /// A closure or function implements this trait if it takes `&HttpRequest` and returns a value that converts into a `T`
 /// ([`IntoResolved`]). The closure or function can be async. The compiler infers the type parameter `Kind`.
 #[diagnostic::on_unimplemented(
     message = "expected a closure or function over `&HttpRequest`, found `{Self}`",
-    note = "it may be sync or async; for a key it returns text, a number, a `Key`, a `Caller`, or an `Option` or `Result` of one of them; for a plan it returns a `Quota`, `Quotas`, a `Plan`, or an `Option` or `Result` of one of them",
+    note = "it may be sync or async; for a key it returns text, a number, a `Key`, a `Caller`, or an `Option` or `Result` of one of them; for a plan it returns a `Quota`, `Quotas`, a `Plan`, or an `Option` or `Result` of one of them; for `skip` it returns a `bool` or a `Result` of it",
     note = "the error of a `Result` must convert into `actix_web::Error`: `.map_err(actix_web::error::ErrorBadRequest)` converts other errors, such as `String`"
 )]
 pub trait PerRequest<T, Kind>: Send + Sync + 'static {
@@ -61,6 +62,12 @@ impl<V: Into<Plan>> IntoResolved<Plan, Plain> for V {
 }
 
 impl IntoResolved<Self, Plain> for bool {
+    fn into_resolved(self) -> Result<Self, Error> {
+        Ok(self)
+    }
+}
+
+impl IntoResolved<Self, Plain> for u32 {
     fn into_resolved(self) -> Result<Self, Error> {
         Ok(self)
     }

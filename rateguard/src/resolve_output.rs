@@ -1,4 +1,4 @@
-//! The values that key and plan functions of a macro attribute return.
+//! The values that the functions of a macro attribute return.
 
 use actix_web::Error;
 
@@ -32,6 +32,30 @@ pub trait PlanOutput<Kind> {
     async fn resolve(self) -> Result<Plan, Error>;
 }
 
+/// A value that a skip function of a macro attribute returns. It is a `bool`, or a future that returns a `bool`.
+#[diagnostic::on_unimplemented(
+    message = "a skip function cannot return `{Self}`",
+    label = "expected a `bool`, or a `Result` with a `bool`",
+    note = "the error of a `Result` must convert into `actix_web::Error`: `.map_err(actix_web::error::ErrorBadRequest)` converts other errors, such as `String`",
+    note = "the function may be async"
+)]
+pub trait SkipOutput<Kind> {
+    #[allow(async_fn_in_trait, reason = "the future is awaited on the thread of the request")]
+    async fn resolve(self) -> Result<bool, Error>;
+}
+
+/// A value that a cost closure of a macro attribute returns. It is a `u32`, or a future that returns a `u32`.
+#[diagnostic::on_unimplemented(
+    message = "a cost function cannot return `{Self}`",
+    label = "expected a `u32`, or a `Result` with a `u32`",
+    note = "the error of a `Result` must convert into `actix_web::Error`: `.map_err(actix_web::error::ErrorBadRequest)` converts other errors, such as `String`",
+    note = "the function may be async"
+)]
+pub trait CostOutput<Kind> {
+    #[allow(async_fn_in_trait, reason = "the future is awaited on the thread of the request")]
+    async fn resolve(self) -> Result<u32, Error>;
+}
+
 /// Implements the trait for values that convert into `$resolved`, and for futures that return such a value.
 macro_rules! implement {
     ($output:ident, $resolved:ty) => {
@@ -51,3 +75,5 @@ macro_rules! implement {
 
 implement!(KeyOutput, Caller);
 implement!(PlanOutput, Plan);
+implement!(SkipOutput, bool);
+implement!(CostOutput, u32);

@@ -15,6 +15,7 @@
 mod support;
 
 mod algorithms;
+mod async_functions;
 mod bans;
 mod batch_failures;
 mod batch_timing;

@@ -138,10 +138,9 @@ impl HandlerLimit {
         }
     }
 
-    /// Returns whether the limit applies to this request. The limit does not apply if its methods do not include the
-    /// method of the request, or if `skip` exempts the request.
+    /// Returns whether the methods of the limit include the method of this request.
     pub fn applies_to(&self, policy_set: &PolicySet, request: &HttpRequest) -> bool {
-        self.scope.exemption(self.overrides(policy_set), request).is_none()
+        self.scope.has_method(self.overrides(policy_set), request)
     }
 
     /// Reads the request's key if the policies file sets a key for this limit. The key in the file overrides the
@@ -218,7 +217,7 @@ pub struct LimitInputs {
     pub(crate) applies: bool,
     pub(crate) caller: Result<Caller, Error>,
     pub(crate) plan: Option<Result<Plan, Error>>,
-    pub(crate) cost: u32,
+    pub(crate) cost: Result<u32, Error>,
 }
 
 impl LimitInputs {
@@ -229,7 +228,7 @@ impl LimitInputs {
         limit: &'static HandlerLimit,
         caller: Result<Caller, Error>,
         plan: Option<Result<Plan, Error>>,
-        cost: u32,
+        cost: Result<u32, Error>,
     ) -> Self {
         Self { limit, applies: true, caller, plan, cost }
     }
@@ -237,7 +236,13 @@ impl LimitInputs {
     /// Creates the inputs of a limit that does not apply to the request.
     #[must_use]
     pub fn exempt(limit: &'static HandlerLimit) -> Self {
-        Self { applies: false, ..Self::new(limit, Ok(Caller::Exempt), None, 0) }
+        Self { applies: false, ..Self::new(limit, Ok(Caller::Exempt), None, Ok(0)) }
+    }
+
+    /// Creates the inputs of a limit whose `skip` function has returned this error.
+    #[must_use]
+    pub fn failed(limit: &'static HandlerLimit, error: Error) -> Self {
+        Self::new(limit, Err(error), None, Ok(0))
     }
 
     /// Builds the check that compares the request with the limit.
@@ -275,7 +280,8 @@ impl LimitInputs {
             None => policy.clone(),
             Some(plan) => context.with_plan(policy, plan, self.limit.limit_name())?,
         };
-        Ok(scope.check(overrides, policy, key, self.cost))
+        let cost = self.cost.map_err(NotChecked::Failed)?;
+        Ok(scope.check(overrides, policy, key, cost))
     }
 }
 

@@ -1,10 +1,13 @@
 //! Determines how many units a request costs.
 
 mod body;
+mod source;
 
 use actix_web::HttpRequest;
 
 pub use body::BodyCost;
+pub(crate) use source::CostSource;
+pub use source::IntoCost;
 
 /// The cost of a request in units. A cost is a number, a closure or function over `&HttpRequest` that returns a
 /// number, or a [`BodyCost`].

@@ -1,16 +1,14 @@
 //! The limit that an application creates for a middleware.
 
-use std::{
-    fmt::{self, Display},
-    sync::Arc,
-};
+use std::fmt::{self, Display};
 
 use actix_rateguard_core::adapter::PLACEHOLDER_QUOTA;
 
 use super::{limit_error::InvalidSetting, policy_settings::PolicySettings};
 use crate::{
-    Caller, PerRequest, Plan, Quota, Quotas, RequestCost,
+    Caller, PerRequest, Plan, Quota, Quotas,
     applicability::LimitScope,
+    cost::{CostSource, IntoCost},
     key::{self, LimitKey},
     per_request::RequestResolver,
 };
@@ -42,7 +40,7 @@ pub struct Limit {
     pub(super) key: RequestResolver<Caller>,
     /// The key in the notation of the macro attribute. `None` if a function reads the key.
     pub(super) key_notation: Option<String>,
-    pub(super) cost: Arc<dyn RequestCost>,
+    pub(super) cost: CostSource,
     pub(super) scope: LimitScope,
     /// The first setting that is invalid. `None` if all settings are valid.
     pub(super) invalid: Option<InvalidSetting>,
@@ -113,7 +111,7 @@ impl Limit {
             policy_settings: PolicySettings::default(),
             key: key.resolver,
             key_notation: key.notation,
-            cost: Arc::new(1),
+            cost: 1.into_cost(),
             scope: LimitScope::default(),
             invalid: None,
         }

@@ -13,8 +13,9 @@ use super::{
     limit_error::{InvalidSetting, LimitError, LimitProblem},
 };
 use crate::{
-    Caller, Plan, Policy, RateGuard, RequestCost,
+    Caller, Plan, Policy, RateGuard,
     applicability::LimitScope,
+    cost::CostSource,
     error::NameConflict,
     inventory::{FUNCTION, LimitKind, NameClaim},
     key_probe::KeyProbe,
@@ -40,7 +41,7 @@ pub(crate) struct MiddlewareLimit {
     pub(crate) key: RequestResolver<Caller>,
     /// The key in the notation of the macro attribute. `None` if a function reads the key.
     pub(crate) key_notation: Option<String>,
-    pub(crate) cost: Arc<dyn RequestCost>,
+    pub(crate) cost: CostSource,
     pub(crate) scope: LimitScope,
     /// The source location of the call of `RateLimit::new` or `RateLimit::and`. The location of the `Limit` would
     /// not identify the middleware, because several middlewares may get their `Limit` from the same function.
@@ -151,7 +152,10 @@ impl MiddlewareLimit {
     /// Returns whether a function of the limit is async. Otherwise, the future of [`check`](Self::check) is ready at its
     /// first poll.
     pub(super) fn is_async(&self) -> bool {
-        self.key.is_async() || self.plan.as_ref().is_some_and(RequestResolver::is_async)
+        self.key.is_async()
+            || self.plan.as_ref().is_some_and(RequestResolver::is_async)
+            || self.scope.skip.as_ref().is_some_and(RequestResolver::is_async)
+            || self.cost.is_async()
     }
 
     /// Builds the check that compares the request with the limit.
@@ -165,9 +169,7 @@ impl MiddlewareLimit {
         request: &HttpRequest,
     ) -> Result<LimitCheck, NotChecked> {
         let (policy, overrides) = self.policy(context)?;
-        if let Some(exemption) = self.scope.exemption(overrides, request) {
-            return Err(NotChecked::Exempt(exemption));
-        }
+        self.scope.check_applies(overrides, request).await?;
         let caller = match &overrides.key {
             Some(key) => crate::key::read(&**key, request),
             None => self.key.resolve(request).await.map_err(NotChecked::Failed)?,
@@ -191,7 +193,10 @@ impl MiddlewareLimit {
                 context.with_plan(policy, plan, self.limit_name())?
             }
         };
-        let cost = overrides.cost.unwrap_or_else(|| self.cost.cost(request));
+        let cost = match overrides.cost {
+            Some(cost) => cost,
+            None => self.cost.resolve(request).await.map_err(NotChecked::Failed)?,
+        };
         Ok(self.scope.check(overrides, policy, key, cost))
     }
 

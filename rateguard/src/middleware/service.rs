@@ -17,7 +17,10 @@ use super::{
 };
 use crate::{expect_valid::expect_valid, inventory::ActiveMiddleware, unnamed_limits};
 #[cfg(feature = "test-util")]
-use crate::{request_policies::policy_set, route_probe::RouteProbe};
+use {
+    crate::{request_policies::policy_set, route_probe::RouteProbe},
+    futures_util::FutureExt,
+};
 
 /// # Panics
 ///
@@ -102,7 +105,9 @@ where
             let policies = policy_set(&middleware.guard, request.request());
             let applies = |limit: &MiddlewareLimit| {
                 let overrides = limit.overrides(&policies);
-                limit.scope.exemption(overrides, request.request()).is_none()
+                let check = limit.scope.check_applies(overrides, request.request());
+                // A probe counts a limit with an async `skip` function as one that applies.
+                FutureExt::now_or_never(check).is_none_or(|result| result.is_ok())
             };
             probe.record(middleware.limits.iter().any(applies));
             if probe.found_limit() {

@@ -1,6 +1,6 @@
 //! The methods of [`Limit`] that set everything except the quotas of the limit.
 
-use std::{borrow::Cow, convert::Infallible, fmt::Display, sync::Arc};
+use std::{borrow::Cow, convert::Infallible, fmt::Display};
 
 use actix_rateguard_grammar::{LeaseSize, check_name, parse_window};
 use actix_web::{HttpRequest, HttpResponse};
@@ -11,7 +11,7 @@ use super::{
     methods::IntoMethods,
 };
 use crate::{
-    Ban, MissingKey, OnError, Quota, Quotas, Rejection, RequestCost, key::IntoKey,
+    Ban, MissingKey, OnError, PerRequest, Quota, Quotas, Rejection, cost::IntoCost, key::IntoKey,
     on_reject::OnReject,
 };
 
@@ -70,13 +70,14 @@ impl Limit {
     }
 
     /// Sets the cost of a request in units. The cost is a number, a closure or function over `&HttpRequest`, or a
-    /// [`BodyCost`](crate::BodyCost). Default: 1.
+    /// [`BodyCost`](crate::BodyCost). The function can be async and can return an error, which becomes the response.
+    /// Default: 1.
     ///
     /// A request that costs more than the limit is always denied. A request that costs 0 is denied only if the client
     /// is banned. If the cost is a number above the limit, [`RateLimit::try_new`](crate::RateLimit::try_new) returns an
     /// error.
-    pub fn cost(mut self, cost: impl RequestCost) -> Self {
-        self.cost = Arc::new(cost);
+    pub fn cost<Kind>(mut self, cost: impl IntoCost<Kind>) -> Self {
+        self.cost = cost.into_cost();
         self
     }
 
@@ -115,15 +116,16 @@ impl Limit {
         })
     }
 
-    /// Exempts each request for which the function returns `true`, for example health checks.
+    /// Exempts each request for which the function returns `true`, for example health checks. The function can be async
+    /// and can return an error, which becomes the response.
     ///
     /// ```
     /// # use actix_web::HttpRequest;
     /// # use actix_rateguard::Limit;
     /// let limit = Limit::new("100/minute").skip(|request: &HttpRequest| request.path() == "/health");
     /// ```
-    pub fn skip(mut self, skip: impl Fn(&HttpRequest) -> bool + Send + Sync + 'static) -> Self {
-        self.scope.skip = Some(Arc::new(skip));
+    pub fn skip<Kind>(mut self, skip: impl PerRequest<bool, Kind>) -> Self {
+        self.scope.skip = Some(skip.into_resolver());
         self
     }
 

@@ -148,7 +148,7 @@
 //!
 //! A limit that wraps the whole application also applies to the endpoints. Such a limit could deny the requests of an
 //! operator who investigates the limit. So exempt the endpoints:
-//! `.skip(|request| request.path().starts_with("/operator/"))`.
+//! `.skip(|request: &HttpRequest| request.path().starts_with("/operator/"))`.
 
 mod audit;
 mod endpoints;

@@ -37,7 +37,7 @@ async fn unlimited(result: CheckResult) -> String {
 async fn exempt_request_reports_its_exemption() {
     let limits = [
         ("method", Limit::new("5/minute").methods("POST"), Exemption::Method),
-        ("skip", Limit::new("5/minute").skip(|_| true), Exemption::Skip),
+        ("skip", Limit::new("5/minute").skip(|_: &HttpRequest| true), Exemption::Skip),
         (
             "key",
             Limit::new("5/minute").key(|_: &HttpRequest| Caller::Exempt),
@@ -66,7 +66,7 @@ async fn exempt_request_reports_its_exemption() {
 
 #[actix_web::test]
 async fn result_of_several_limits_is_a_decision_or_the_last_reason() {
-    let exempt = || Limit::new("5/minute").skip(|_| true);
+    let exempt = || Limit::new("5/minute").skip(|_: &HttpRequest| true);
     let exempt_by_plan = || Limit::plan(|_: &HttpRequest| Plan::Unlimited);
     let shadow = || Limit::new("5/minute").shadow();
     let enforced = || Limit::new("5/minute");

@@ -161,7 +161,9 @@ async fn outer_middlewares_change_rejections() {
 async fn outer_normalize_path_changes_the_path_that_skip_reads() {
     let guard = RateGuard::in_memory();
     let limit = |name| {
-        let limit = Limit::new("1/minute").name(name).skip(|request| request.path() == "/health");
+        let limit = Limit::new("1/minute")
+            .name(name)
+            .skip(|request: &HttpRequest| request.path() == "/health");
         RateLimit::new(&guard, limit)
     };
     let health = || web::get().to(async || "ok");
