@@ -88,7 +88,11 @@ fn detected_by_lease_traces(old: &str, new: &str) {
 #[track_caller]
 fn detected_by_lease_conversions(old: &str, new: &str) {
     let source = replace_once(SOURCE, old, new);
-    let found = catch_unwind(AssertUnwindSafe(|| leases::script::conversion_defect(&source)));
+    let defect = || {
+        let found = leases::script::conversion_defect(&source);
+        found.or_else(|| leases::script::mixed_servers_defect(&source))
+    };
+    let found = catch_unwind(AssertUnwindSafe(defect));
     assert!(found.map_or(true, |it| it.is_some()), "no test detects the mutation");
 }
 
@@ -461,7 +465,9 @@ mutations! {
     lease_key_expires_before_its_units:
         detected_by_lease_conversions("newest = max(newest, now + bucket.quota.lease)\n", "");
     conversion_loses_leased_units:
-        detected_by_lease_conversions("if previous and (previous.future or 0) > 0 then", "if false then");
+        detected_by_lease_conversions("(previous.future or 0) > 0 or ", "");
+    log_is_converted_whenever_another_server_uses_it:
+        detected_by_lease_conversions(" or previous.leases and quota.is_log and previous.used > 0", "");
 
     // Mutations of `sliding_window_counter`.
     counter_weight_is_one_tick_ahead:

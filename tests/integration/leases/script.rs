@@ -287,3 +287,29 @@ pub fn conversion_defect(source: &str) -> Option<String> {
 fn other_algorithms_keep_leased_units_until_the_lease_ends() {
     assert_eq!(conversion_defect(SOURCE), None);
 }
+
+/// Returns a defect of the script if application servers with and without a lease share a key: a client that uses less
+/// than half of its limit has fewer units left than it did not use.
+pub fn mixed_servers_defect(source: &str) -> Option<String> {
+    let server = RedisServer::start();
+    let mut client = server.client();
+    let source = with_test_clock(source);
+    let key = Key::global();
+    let mut script = Script::new(&mut client, &source, "mixed".to_owned());
+    let [plain, leased]: [Quota; 2] =
+        ["10/4s", "10/4s lease 2 for 500ms"].map(|quota| quota.parse().unwrap());
+    (0..40).find_map(|second| {
+        let quota = if second % 2 == 0 { plain } else { leased };
+        let request = BucketRequest::new(Bucket::new("leases", 0, &key), quota, 1);
+        let now = Duration::from_micros(START) + Duration::from_secs(second);
+        let verdict = script.call(Operation::Check, &[request], Some(now)).unwrap();
+        let remaining = verdict.statuses().next().unwrap().remaining;
+        // The change to a sorted set counts the only earlier unit as taken at the time of the change.
+        (remaining < 5).then(|| format!("{remaining} units remain in second {second}"))
+    })
+}
+
+#[test]
+fn servers_with_and_without_a_lease_keep_the_times_of_units() {
+    assert_eq!(mixed_servers_defect(SOURCE), None);
+}
