@@ -423,7 +423,7 @@ mutations! {
     sorted_set_wait_is_one_unit_short:
         detected_by_sorted_set_traces("local rank = whole(-n)", "local rank = whole(math.min(-1, 1 - n))");
     sorted_set_preserves_future_entries:
-        detected_by_sorted_set_traces("if bucket.newest > now + quota.lease then", "if bucket.newest < 0 then");
+        detected_by_sorted_set_traces("bucket.newest > now + quota.lease and bucket.newest > latest_time(last[1])", "bucket.newest < 0");
     sorted_set_refund_has_no_effect:
         detected_by_sorted_set_traces("call('ZREM', bucket.key, unpack(names))", "");
     sorted_set_has_no_expiry:
@@ -449,7 +449,9 @@ mutations! {
     return_finds_units_of_other_leases:
         detected_by_lease_traces("return by .. '/' .. whole(quota.lease)", "return 'lease/' .. whole(quota.lease)");
     lease_ends_when_the_clock_is_set_back:
-        detected_by_lease_traces("local latest = now + (tonumber(string.match(late[i], '/(%d+)')) or 0)", "local latest = now");
+        detected_by_lease_traces("local latest = latest_time(late[i])", "local latest = now");
+    lease_of_another_process_is_corrected:
+        detected_by_lease_traces(" and bucket.newest > latest_time(last[1])", "");
     lease_of_the_future_is_not_corrected:
         detected_by_lease_traces("if tonumber(late[i + 1]) > latest then", "if false then");
     reset_removes_leased_units:

@@ -26,6 +26,13 @@ const STEPS: usize = 120;
 /// The identity of a unit: the number of the request, the number of the unit, and the lease in microseconds.
 type UnitId = (u64, u32, Option<u64>);
 
+/// Returns the name of a unit in the sorted set.
+fn name_of(&(request, unit, lease): &UnitId) -> String {
+    let lease = lease.map_or_else(String::new, |lease| format!("/{lease}"));
+    let unit = if unit == 1 { String::new() } else { format!(":{unit}") };
+    format!("process-{request}{lease}{unit}")
+}
+
 /// The times of the units in the log.
 #[derive(Default)]
 struct Log {
@@ -41,10 +48,15 @@ fn lease_of(quota: &Quota) -> Option<u64> {
 }
 
 impl Log {
-    /// Corrects times that are later than a lease from now.
+    /// Corrects times that are later than a lease from now, if the newest unit shows that the clock was set back. Of the
+    /// units with the latest time, the last one in the order of Redis, by name, is the newest one.
     fn load(&mut self, quota: &Quota, now: u64) {
+        let newest = self.units.iter().max_by_key(|(id, time)| (**time, name_of(id)));
+        let is_set_back = newest.is_some_and(|((_, _, lease), time)| {
+            *time > now + lease_of(quota).unwrap_or(0).max(lease.unwrap_or(0))
+        });
         for ((_, _, lease), time) in &mut self.units {
-            if *time > now + lease_of(quota).unwrap_or(0) {
+            if is_set_back && *time > now + lease_of(quota).unwrap_or(0) {
                 *time = (*time).min(now + lease.unwrap_or(0));
             }
         }
@@ -312,4 +324,27 @@ pub fn mixed_servers_defect(source: &str) -> Option<String> {
 #[test]
 fn servers_with_and_without_a_lease_keep_the_times_of_units() {
     assert_eq!(mixed_servers_defect(SOURCE), None);
+}
+
+/// A process without a lease, or with a shorter one, must not read all units of the open leases of other processes for
+/// each of its checks.
+#[test]
+fn check_beside_longer_leases_reads_no_list_of_units() {
+    let server = RedisServer::start();
+    let (mut client, mut other) = (server.client(), server.client());
+    let key = Key::global();
+    let mut script = Script::new(&mut client, SOURCE, "longer".to_owned());
+    let mut call = |operation, quota: &str, cost| {
+        let bucket = Bucket::new("leases", 0, &key);
+        let request = BucketRequest::new(bucket, quota.parse().unwrap(), cost);
+        assert!(script.call(operation, &[request], None).unwrap().is_allowed());
+    };
+    for _ in 0..3 {
+        call(Operation::Lease, "10000/10m lease 1000 for 10s", 1_000);
+    }
+    for quota in ["10000/10m", "10000/10m lease 1000 for 5s", "10000/10m fixed_window"] {
+        call(Operation::Check, quota, 1);
+    }
+    let stats: String = redis::cmd("INFO").arg("commandstats").query(&mut other).unwrap();
+    assert!(!stats.contains("cmdstat_zrangebyscore"), "{stats}");
 }
