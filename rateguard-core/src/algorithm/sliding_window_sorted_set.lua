@@ -229,11 +229,12 @@ function algorithms.sliding_window_sorted_set()
           end
         end
       end
-      if #moved > 0 then
-        call('ZADD', key, unpack(moved))
-      end
+      -- If Redis has no memory left, it rejects ZADD, but not after another command of the script has written.
       if #unused > 0 then
         call('ZREM', key, unpack(unused))
+      end
+      if #moved > 0 then
+        call('ZADD', key, unpack(moved))
       end
     end)
   end

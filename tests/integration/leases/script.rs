@@ -12,7 +12,7 @@ use rand::{RngExt, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 use crate::{
     support::{
         lua::{SOURCE, Script, with_test_clock},
-        redis_server::RedisServer,
+        redis_server::{RedisServer, run},
     },
     trace_runner::START,
     traces::seed,
@@ -347,4 +347,21 @@ fn check_beside_longer_leases_reads_no_list_of_units() {
     }
     let stats: String = redis::cmd("INFO").arg("commandstats").query(&mut other).unwrap();
     assert!(!stats.contains("cmdstat_zrangebyscore"), "{stats}");
+}
+
+#[test]
+fn return_without_memory_gives_the_unused_units_back() {
+    let server = RedisServer::start();
+    let (mut client, mut other) = (server.client(), server.client());
+    let key = Key::global();
+    let mut script = Script::new(&mut client, SOURCE, "memory".to_owned());
+    let quota: Quota = "1000/10m lease 50 for 10s".parse().unwrap();
+    let request = |cost| BucketRequest::new(Bucket::new("leases", 0, &key), quota, cost);
+    let granted = script.call(Operation::Lease, &[request(50)], None).unwrap();
+    run::<()>(&mut other, "CONFIG SET maxmemory 1");
+    let uses = [1_000, 2_000];
+    let mut returned = request(50);
+    (returned.receipt, returned.uses) = (granted.receipts().next().unwrap(), &uses);
+    let verdict = script.call(Operation::Return, &[returned], None).unwrap();
+    assert_eq!(verdict.statuses().next().unwrap().remaining, 998);
 }
