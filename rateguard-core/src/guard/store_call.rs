@@ -34,7 +34,7 @@ impl RateGuard {
             Operation::Debit => Box::pin(self.debit(requests)).await,
             _ => {
                 if operation == Operation::Reset {
-                    Box::pin(self.end_leases_for_reset(requests)).await;
+                    Box::pin(self.end_leases_for_reset(requests)).await?;
                 }
                 self.run_operation(operation, requests, self.shared.deadline).await
             }

@@ -14,10 +14,7 @@ use std::{
 
 use smallvec::SmallVec;
 
-use super::{
-    key_leases::{KeyLeases, LeaseJob},
-    open_lease::OpenLease,
-};
+use super::{key_leases::KeyLeases, open_lease::OpenLease};
 use crate::{Key, policy::PolicyName};
 
 const SHARDS: usize = 64;
@@ -145,18 +142,6 @@ impl LeaseShard {
             }
         };
         of_key.get_mut(index)
-    }
-
-    /// Ends the leases of the key under the policy with this name, without the uses of their units.
-    pub(super) fn forget(&mut self, policy: &str, key: &Key) -> Vec<OpenLease> {
-        let mut ended = self.get(policy, key).map_or_else(Vec::new, KeyLeases::end_all);
-        ended.iter_mut().for_each(OpenLease::forget_uses);
-        ended
-    }
-
-    /// Ends the lease with this number.
-    pub(super) fn end(&mut self, policy: &str, key: &Key, number: u64, now: Instant) -> LeaseJob {
-        self.get(policy, key).map_or_else(LeaseJob::default, |leases| leases.end(number, now))
     }
 
     fn remove_idle(&mut self, now: Instant) {
