@@ -84,18 +84,19 @@ impl RateGuard {
         &self,
         requests: &[BucketRequest<'_>],
     ) -> Result<(), StoreError> {
+        let mut result = Ok(());
         for request in requests.iter().filter(|request| request.quota.lease().is_some()) {
             let key: &Key = request.bucket.key();
             let (policy, ended) = {
-                let Some(mut shard) = self.shared.leases.shard(key) else { return Ok(()) };
+                let Some(mut shard) = self.shared.leases.shard(key) else { return result };
                 let Some(leases) = shard.get(request.bucket.name(), key) else { continue };
                 (leases.policy.clone(), leases.end_all())
             };
             for mut lease in ended {
                 lease.forget_uses();
-                self.return_or_retry(&policy, key, lease).await?;
+                result = result.and(self.return_or_retry(&policy, key, lease).await);
             }
         }
-        Ok(())
+        result
     }
 }
