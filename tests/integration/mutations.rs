@@ -88,7 +88,11 @@ fn detected_by_lease_traces(old: &str, new: &str) {
 #[track_caller]
 fn detected_by_lease_conversions(old: &str, new: &str) {
     let source = replace_once(SOURCE, old, new);
-    let found = catch_unwind(AssertUnwindSafe(|| leases::script::conversion_defect(&source)));
+    let defect = || {
+        let found = leases::script::conversion_defect(&source);
+        found.or_else(|| leases::script::mixed_servers_defect(&source))
+    };
+    let found = catch_unwind(AssertUnwindSafe(defect));
     assert!(found.map_or(true, |it| it.is_some()), "no test detects the mutation");
 }
 
@@ -419,7 +423,7 @@ mutations! {
     sorted_set_wait_is_one_unit_short:
         detected_by_sorted_set_traces("local rank = whole(-n)", "local rank = whole(math.min(-1, 1 - n))");
     sorted_set_preserves_future_entries:
-        detected_by_sorted_set_traces("if bucket.newest > now + quota.lease then", "if bucket.newest < 0 then");
+        detected_by_sorted_set_traces("bucket.newest > now + quota.lease and bucket.newest > latest_time(last[1])", "bucket.newest < 0");
     sorted_set_refund_has_no_effect:
         detected_by_sorted_set_traces("call('ZREM', bucket.key, unpack(names))", "");
     sorted_set_has_no_expiry:
@@ -445,7 +449,9 @@ mutations! {
     return_finds_units_of_other_leases:
         detected_by_lease_traces("return by .. '/' .. whole(quota.lease)", "return 'lease/' .. whole(quota.lease)");
     lease_ends_when_the_clock_is_set_back:
-        detected_by_lease_traces("local latest = now + (tonumber(string.match(late[i], '/(%d+)')) or 0)", "local latest = now");
+        detected_by_lease_traces("local latest = latest_time(late[i])", "local latest = now");
+    lease_of_another_process_is_corrected:
+        detected_by_lease_traces(" and bucket.newest > latest_time(last[1])", "");
     lease_of_the_future_is_not_corrected:
         detected_by_lease_traces("if tonumber(late[i + 1]) > latest then", "if false then");
     reset_removes_leased_units:
@@ -461,7 +467,9 @@ mutations! {
     lease_key_expires_before_its_units:
         detected_by_lease_conversions("newest = max(newest, now + bucket.quota.lease)\n", "");
     conversion_loses_leased_units:
-        detected_by_lease_conversions("if previous and (previous.future or 0) > 0 then", "if false then");
+        detected_by_lease_conversions("(previous.future or 0) > 0 or ", "");
+    log_is_converted_whenever_another_server_uses_it:
+        detected_by_lease_conversions(" or previous.leases and quota.is_log and previous.used > 0", "");
 
     // Mutations of `sliding_window_counter`.
     counter_weight_is_one_tick_ahead:

@@ -9,9 +9,11 @@ local function convert(key, quota)
     local algorithm = algorithm_named(name)
     local is_rate = not algorithm.is_held and not quota.algorithm.is_held
     local previous = is_rate and algorithm ~= quota.algorithm and algorithm.load(key, quota)
-    if previous and (previous.future or 0) > 0 then
+    if previous and ((previous.future or 0) > 0 or previous.leases and quota.is_log and previous.used > 0) then
       -- A process may use the units from the future until its lease ends. If they counted as taken now, they would
       -- expire too early. So the bucket remains an exact log until the leases have ended.
+      -- An exact log that is a sorted set remains a sorted set as long as it has units. Application servers with and
+      -- without a lease would otherwise convert it again and again, and its units would never expire.
       previous.algorithm = algorithm
       return previous
     end

@@ -58,13 +58,19 @@ function algorithms.sliding_window_sorted_set()
     return by .. '/' .. whole(quota.lease)
   end
 
-  -- Corrects the times that are later than a lease from now: the clock was set back, or another process has a longer
-  -- lease. A unit of a lease counts as taken at the end of its lease, and any other unit as taken now, because they
-  -- would otherwise count for longer. Returns the time of the newest unit.
+  -- Returns the time until which a unit with this name may be in the future: the end of a lease that is granted now.
+  -- This is the time `now` for a unit without a lease.
+  local function latest_time(name)
+    return now + (tonumber(string.match(name, '/(%d+)')) or 0)
+  end
+
+  -- Corrects the times that are later than a lease from now, because the clock was set back. A unit of a lease counts
+  -- as taken at the end of its lease, and any other unit as taken now, because they would otherwise count for longer.
+  -- Returns the time of the newest unit.
   local function correct_late_times(key, quota)
     local late = call('ZRANGEBYSCORE', key, '(' .. whole(now + quota.lease), '+inf', 'WITHSCORES')
     for i = 1, #late, 2 do
-      local latest = now + (tonumber(string.match(late[i], '/(%d+)')) or 0)
+      local latest = latest_time(late[i])
       if tonumber(late[i + 1]) > latest then
         call('ZADD', key, whole(latest), late[i])
       end
@@ -155,7 +161,9 @@ function algorithms.sliding_window_sorted_set()
     end
     local bucket = sorted_set.new(key, quota, 0)
     bucket.newest = tonumber(last[2]) or 0
-    if bucket.newest > now + quota.lease then
+    -- Another process may have a longer lease. Reading all of its units would take too long, so the script reads them only
+    -- if the newest unit shows that the clock was set back.
+    if bucket.newest > now + quota.lease and bucket.newest > latest_time(last[1]) then
       bucket.newest = correct_late_times(key, quota)
     end
     bucket.used = call('ZCOUNT', key, '(' .. whole(now - quota.window), '+inf')
@@ -218,12 +226,13 @@ function algorithms.sliding_window_sorted_set()
           moved[#moved + 1] = name
         end
       end
+      -- If Redis has no memory left, it rejects ZADD, but not after another command of the script has written.
+      if #unused > 0 then
+        call('ZREM', key, unpack(unused))
+      end
       if #moved > 0 then
         -- Add no unit that has expired or was removed by a reset, and move none to a later time.
         call('ZADD', key, 'XX', 'LT', unpack(moved))
-      end
-      if #unused > 0 then
-        call('ZREM', key, unpack(unused))
       end
     end)
   end

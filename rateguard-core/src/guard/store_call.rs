@@ -34,7 +34,7 @@ impl RateGuard {
             Operation::Debit => Box::pin(self.debit(requests)).await,
             _ => {
                 if operation == Operation::Reset {
-                    Box::pin(self.end_leases_for_reset(requests)).await;
+                    Box::pin(self.end_leases_for_reset(requests)).await?;
                 }
                 self.run_operation(operation, requests, self.shared.deadline).await
             }
@@ -182,9 +182,9 @@ impl RateGuard {
                 }
                 let breaker_permit = server.breaker.try_acquire(*full)?;
                 let in_flight = traffic.in_flight(&self.shared);
-                // A flood of checks must not make permits expire, or keep them taken. The number of these operations is
-                // bounded by the number of permits.
-                let _in_flight = match continues_permits(operation, requests) {
+                // A flood of checks must not make permits expire, or keep permits or the units of leases taken. The number
+                // of these operations is bounded by the number of permits and of leases.
+                let _in_flight = match continues_leases(operation, requests) {
                     true => in_flight.enter(),
                     false => in_flight.try_enter()?,
                 };
@@ -223,10 +223,10 @@ impl RateGuard {
     }
 }
 
-/// Returns true if the operation renews or releases permits.
-fn continues_permits(operation: Operation, requests: &[BucketRequest<'_>]) -> bool {
+/// Returns true if the operation renews or releases permits, or returns the units of a lease.
+fn continues_leases(operation: Operation, requests: &[BucketRequest<'_>]) -> bool {
     let has_permits = |request: &BucketRequest<'_>| request.quota.algorithm().has_permits();
-    operation == Operation::Renew
+    matches!(operation, Operation::Renew | Operation::Return)
         || operation == Operation::Refund && requests.iter().any(has_permits)
 }
 

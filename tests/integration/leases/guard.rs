@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use actix_rateguard::{Decision, Key, Policy, RateGuard};
+use actix_rateguard::{Decision, Key, OnError, Policy, RateGuard};
 
 use crate::support::{TEST_TIMEOUT, redis_server::RedisServer};
 
 /// The duration of a lease that does not end during a test.
 const LONG: &str = "100000/10m lease 50 for 10s";
+
+/// The number of units of the first lease of a key: twice the number of admissions after which a key is busy.
+const FIRST_LEASE: u32 = 16;
 
 fn policy(quotas: &str) -> Policy {
     Policy::new("leases", quotas.to_owned()).unwrap()
@@ -38,6 +41,17 @@ async fn remaining(guard: &RateGuard, policy: &Policy) -> u32 {
 async fn until_remaining(guard: &RateGuard, policy: &Policy, expected: u32) {
     let wait = async {
         while remaining(guard, policy).await != expected {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let is_done = tokio::time::timeout(TEST_TIMEOUT, wait).await;
+    assert!(is_done.is_ok(), "{} units remain", remaining(guard, policy).await);
+}
+
+/// Waits until the store has at least this number of remaining units.
+async fn until_remaining_at_least(guard: &RateGuard, policy: &Policy, expected: u32) {
+    let wait = async {
+        while remaining(guard, policy).await < expected {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
@@ -141,7 +155,7 @@ async fn unused_units_come_back() {
     let guard = server.guard("idle");
     let policy = policy("100000/10m lease 50 for 1s");
     let checks = check_until_leased(&guard, &policy).await;
-    assert!(remaining(&guard, &policy).await <= 100_000 - 50);
+    assert!(remaining(&guard, &policy).await <= 100_000 - FIRST_LEASE);
     until_remaining(&guard, &policy, 100_000 - checks).await;
 }
 
@@ -165,7 +179,7 @@ async fn lost_guard_strands_its_units_for_a_lease_and_a_window() {
     // The guard is dropped without `close`, so nobody returns its units.
     drop(guard);
     let other = server.guard("lost");
-    assert!(remaining(&other, &policy).await <= 1_000 - 50);
+    assert!(remaining(&other, &policy).await <= 1_000 - FIRST_LEASE);
     until_remaining(&other, &policy, 1_000).await;
 }
 
@@ -188,7 +202,7 @@ async fn reset_of_another_process_keeps_leased_units() {
     check_until_leased(&guard, &policy).await;
     other.reset(&policy, &Key::global()).await.unwrap();
     // The first process may still use the units of its lease, so they count.
-    assert!(remaining(&other, &policy).await <= 100_000 - 50);
+    assert!(remaining(&other, &policy).await <= 100_000 - FIRST_LEASE);
     assert!(check(&guard, &policy).await.is_leased());
 }
 
@@ -223,7 +237,7 @@ async fn changed_policy_does_not_use_the_old_lease() {
 async fn lease_serves_while_redis_is_away() {
     let mut server = RedisServer::start();
     let guard = server.guard("away");
-    let policy = policy(LONG).on_error(actix_rateguard::OnError::Closed);
+    let policy = policy(LONG).on_error(OnError::Closed);
     check_until_leased(&guard, &policy).await;
     server.kill();
     assert!(check(&guard, &policy).await.is_leased());
@@ -252,4 +266,90 @@ async fn store_in_memory_needs_no_lease() {
         assert_eq!((decision.remaining(), decision.is_leased()), (remaining, false));
     }
     assert!(!check(&guard, &policy).await.is_allowed());
+}
+
+#[tokio::test]
+async fn key_with_few_requests_takes_few_units() {
+    let server = RedisServer::start();
+    let guard = server.guard("few");
+    // Redis stores each unit, so eight requests for each of many keys must not fill its memory.
+    let policy = policy("100000/10m lease 1000 for 10s");
+    let checks = check_until_leased(&guard, &policy).await;
+    assert_eq!(remaining(&guard, &policy).await, 100_000 - (checks - 1) - FIRST_LEASE);
+}
+
+#[tokio::test]
+async fn requests_that_no_lease_could_admit_request_none() {
+    let server = RedisServer::start();
+    for (prefix, cost) in [("free", 0), ("costly", 100)] {
+        let guard = server.guard(prefix);
+        let policy = policy(LONG);
+        for _ in 0..12 {
+            guard.request(&policy, &Key::global()).cost(cost).check().await.unwrap();
+        }
+        // If the process requests a lease, Redis grants it after the last check.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(remaining(&guard, &policy).await, 100_000 - 12 * cost, "{prefix}");
+    }
+}
+
+#[tokio::test]
+async fn units_come_back_after_a_short_failure_of_redis() {
+    let server = RedisServer::start();
+    let guard = server.settings("frozen").deadline(Duration::from_millis(500)).build().unwrap();
+    let policy = policy("100000/10m lease 50 for 500ms").on_error(OnError::Closed);
+    for checks in 1.. {
+        // On a slow machine, a check can fail, and may have taken a unit.
+        if guard.check(&policy, &Key::global()).await.is_ok_and(|it| it.is_leased()) {
+            // Redis does not answer while the lease ends, nor for two deadlines afterwards.
+            server.freeze();
+            tokio::time::sleep(Duration::from_millis(2_000)).await;
+            server.thaw();
+            until_remaining_at_least(&server.guard("frozen"), &policy, 100_000 - checks).await;
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn closed_guard_returns_the_units_of_many_keys() {
+    const KEYS: u32 = 400;
+    let server = RedisServer::start();
+    let guard = server.guard("many");
+    let policy = policy("100000/10m lease 1000 for 10s");
+    let mut checks_of_keys = Vec::new();
+    for key in (0..KEYS).map(Key::from) {
+        let mut checks = 1;
+        while !guard.check(&policy, &key).await.unwrap().is_leased() {
+            checks += 1;
+            tokio::task::yield_now().await;
+        }
+        checks_of_keys.push((key, checks));
+    }
+    guard.close().await;
+    let other = server.guard("many");
+    for (key, checks) in checks_of_keys {
+        assert_eq!(other.peek(&policy, &key).await.unwrap().remaining(), 100_000 - checks);
+    }
+}
+
+#[tokio::test]
+async fn used_units_count_in_the_local_share() {
+    let mut server = RedisServer::start();
+    let settings = server.settings("local").deadline(TEST_TIMEOUT).replicas(50);
+    let guard = settings.on_error(OnError::Local).build().unwrap();
+    // The share of this process is 20 units.
+    let policy = policy("1000/10m lease 50 for 500ms");
+    let mut checks = check_until_leased(&guard, &policy).await;
+    while checks < 19 {
+        checks += 1;
+        assert!(check(&guard, &policy).await.is_allowed());
+    }
+    until_remaining(&guard, &policy, 1_000 - checks).await;
+    server.kill();
+    let mut admitted = 0;
+    while check(&guard, &policy).await.is_allowed() {
+        admitted += 1;
+    }
+    assert_eq!(checks + admitted, 20);
 }

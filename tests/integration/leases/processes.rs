@@ -30,9 +30,9 @@ struct LeaseWorker {
 }
 
 impl LeaseWorker {
-    fn start(server: &RedisServer, prefix: &str) -> Self {
+    fn start(server: &RedisServer, prefix: &str, quotas: &str) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_lease_worker"))
-            .args([&server.url(), prefix, QUOTAS])
+            .args([&server.url(), prefix, quotas])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -91,7 +91,7 @@ fn windows_of_admissions_are_counted_with_their_bounds() {
 #[test]
 fn no_window_exceeds_the_limit_while_processes_are_killed_and_stopped() {
     let server = RedisServer::start();
-    let start = || LeaseWorker::start(&server, "killed");
+    let start = || LeaseWorker::start(&server, "killed", QUOTAS);
     let mut workers: Vec<LeaseWorker> = (0..4).map(|_| start()).collect();
     let mut admissions = Vec::new();
     for round in 0..4 {
@@ -112,4 +112,19 @@ fn no_window_exceeds_the_limit_while_processes_are_killed_and_stopped() {
     assert!(leased > 100, "{leased} of {} admissions used a lease", admissions.len());
     let most = most_in_a_window(&admissions);
     assert!(most <= LIMIT, "{most} admissions in a window, {leased} with a lease");
+}
+
+#[test]
+fn no_window_exceeds_the_limit_of_servers_with_different_leases() {
+    let server = RedisServer::start();
+    let quotas = [QUOTAS, "400/2s lease 20 for 300ms", "400/2s", "400/2s lease 90 for 100ms"];
+    let workers = quotas.map(|quotas| LeaseWorker::start(&server, "different", quotas));
+    thread::sleep(Duration::from_secs(7));
+    let admissions: Vec<Admission> = workers.into_iter().flat_map(LeaseWorker::kill).collect();
+    let most = most_in_a_window(&admissions);
+    assert!(most <= LIMIT, "{most} admissions in a window");
+    // The units of earlier windows have expired, although servers with and without a lease use the same key.
+    let first = admissions.iter().map(|it| it.before).min().unwrap();
+    let late = admissions.iter().filter(|it| it.before > first + 2 * WINDOW_MICROS).count();
+    assert!(late > 0, "no admission after two windows");
 }

@@ -12,7 +12,7 @@ use rand::{RngExt, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 use crate::{
     support::{
         lua::{SOURCE, Script, with_test_clock},
-        redis_server::RedisServer,
+        redis_server::{RedisServer, run},
     },
     trace_runner::START,
     traces::seed,
@@ -25,6 +25,13 @@ const STEPS: usize = 120;
 
 /// The identity of a unit: the number of the request, the number of the unit, and the lease in microseconds.
 type UnitId = (u64, u32, Option<u64>);
+
+/// Returns the name of a unit in the sorted set.
+fn name_of(&(request, unit, lease): &UnitId) -> String {
+    let lease = lease.map_or_else(String::new, |lease| format!("/{lease}"));
+    let unit = if unit == 1 { String::new() } else { format!(":{unit}") };
+    format!("process-{request}{lease}{unit}")
+}
 
 /// The times of the units in the log.
 #[derive(Default)]
@@ -41,10 +48,15 @@ fn lease_of(quota: &Quota) -> Option<u64> {
 }
 
 impl Log {
-    /// Corrects times that are later than a lease from now.
+    /// Corrects times that are later than a lease from now, if the newest unit shows that the clock was set back. Of the
+    /// units with the latest time, the last one in the order of Redis, by name, is the newest one.
     fn load(&mut self, quota: &Quota, now: u64) {
+        let newest = self.units.iter().max_by_key(|(id, time)| (**time, name_of(id)));
+        let is_set_back = newest.is_some_and(|((_, _, lease), time)| {
+            *time > now + lease_of(quota).unwrap_or(0).max(lease.unwrap_or(0))
+        });
         for ((_, _, lease), time) in &mut self.units {
-            if *time > now + lease_of(quota).unwrap_or(0) {
+            if is_set_back && *time > now + lease_of(quota).unwrap_or(0) {
                 *time = (*time).min(now + lease.unwrap_or(0));
             }
         }
@@ -286,4 +298,70 @@ pub fn conversion_defect(source: &str) -> Option<String> {
 #[test]
 fn other_algorithms_keep_leased_units_until_the_lease_ends() {
     assert_eq!(conversion_defect(SOURCE), None);
+}
+
+/// Returns a defect of the script if application servers with and without a lease share a key: a client that uses less
+/// than half of its limit has fewer units left than it did not use.
+pub fn mixed_servers_defect(source: &str) -> Option<String> {
+    let server = RedisServer::start();
+    let mut client = server.client();
+    let source = with_test_clock(source);
+    let key = Key::global();
+    let mut script = Script::new(&mut client, &source, "mixed".to_owned());
+    let [plain, leased]: [Quota; 2] =
+        ["10/4s", "10/4s lease 2 for 500ms"].map(|quota| quota.parse().unwrap());
+    (0..40).find_map(|second| {
+        let quota = if second % 2 == 0 { plain } else { leased };
+        let request = BucketRequest::new(Bucket::new("leases", 0, &key), quota, 1);
+        let now = Duration::from_micros(START) + Duration::from_secs(second);
+        let verdict = script.call(Operation::Check, &[request], Some(now)).unwrap();
+        let remaining = verdict.statuses().next().unwrap().remaining;
+        // The change to a sorted set counts the only earlier unit as taken at the time of the change.
+        (remaining < 5).then(|| format!("{remaining} units remain in second {second}"))
+    })
+}
+
+#[test]
+fn servers_with_and_without_a_lease_keep_the_times_of_units() {
+    assert_eq!(mixed_servers_defect(SOURCE), None);
+}
+
+/// A process without a lease, or with a shorter one, must not read all units of the open leases of other processes for
+/// each of its checks.
+#[test]
+fn check_beside_longer_leases_reads_no_list_of_units() {
+    let server = RedisServer::start();
+    let (mut client, mut other) = (server.client(), server.client());
+    let key = Key::global();
+    let mut script = Script::new(&mut client, SOURCE, "longer".to_owned());
+    let mut call = |operation, quota: &str, cost| {
+        let bucket = Bucket::new("leases", 0, &key);
+        let request = BucketRequest::new(bucket, quota.parse().unwrap(), cost);
+        assert!(script.call(operation, &[request], None).unwrap().is_allowed());
+    };
+    for _ in 0..3 {
+        call(Operation::Lease, "10000/10m lease 1000 for 10s", 1_000);
+    }
+    for quota in ["10000/10m", "10000/10m lease 1000 for 5s", "10000/10m fixed_window"] {
+        call(Operation::Check, quota, 1);
+    }
+    let stats: String = redis::cmd("INFO").arg("commandstats").query(&mut other).unwrap();
+    assert!(!stats.contains("cmdstat_zrangebyscore"), "{stats}");
+}
+
+#[test]
+fn return_without_memory_gives_the_unused_units_back() {
+    let server = RedisServer::start();
+    let (mut client, mut other) = (server.client(), server.client());
+    let key = Key::global();
+    let mut script = Script::new(&mut client, SOURCE, "memory".to_owned());
+    let quota: Quota = "1000/10m lease 50 for 10s".parse().unwrap();
+    let request = |cost| BucketRequest::new(Bucket::new("leases", 0, &key), quota, cost);
+    let granted = script.call(Operation::Lease, &[request(50)], None).unwrap();
+    run::<()>(&mut other, "CONFIG SET maxmemory 1");
+    let uses = [1_000, 2_000];
+    let mut returned = request(50);
+    (returned.receipt, returned.uses) = (granted.receipts().next().unwrap(), &uses);
+    let verdict = script.call(Operation::Return, &[returned], None).unwrap();
+    assert_eq!(verdict.statuses().next().unwrap().remaining, 998);
 }

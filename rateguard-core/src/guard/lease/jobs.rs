@@ -7,16 +7,23 @@ use std::{
 
 use futures_util::future::{join, join_all};
 
-use super::{key_leases::LeaseJob, open_lease::OpenLease};
+use super::{
+    key_leases::{KeyLeases, LeaseJob},
+    open_lease::OpenLease,
+};
 use crate::{
-    Key, Quota,
+    Key, Quota, StoreError,
     guard::RateGuard,
     policy::PolicyName,
     store::{Bucket, BucketRequest, Operation},
 };
 
-/// How often a process sends the return of a lease if it gets no reply.
+/// How often a process sends the return of a lease if it gets no reply, before it waits for the next attempt.
 const RETURN_ATTEMPTS: usize = 2;
+
+/// The maximum number of units of the leases that `close` returns at once. Redis needs about 10 ms for them, so even a
+/// short deadline is long enough.
+const MAX_UNITS_OF_STEP: u32 = 4_000;
 
 /// Counts a job, so that `close` waits for it. If the runtime drops the job, the count also ends.
 struct RunningJob(RateGuard);
@@ -44,7 +51,7 @@ impl RateGuard {
         self.run_on_permit_thread(async move {
             let guard = &running.0;
             let returns =
-                job.returned.iter().map(|it| guard.return_lease(policy.as_str(), &key, it));
+                job.returned.into_iter().map(|it| guard.return_or_retry(&policy, &key, it));
             // Both are pushed to the queue before it is sent, so the store gets them in one call.
             join(join_all(returns), guard.request_lease(&policy, &key, job.requested)).await;
         });
@@ -89,8 +96,7 @@ impl RateGuard {
         };
         let receipt = verdict.receipts().next().unwrap_or_default();
         let of = (shared.leases.next_number(), quota, lease);
-        let mut open = OpenLease::new(of, units, receipt, sent_at, received_at);
-        open.mirrored = shared.local.mirror(requests).into_iter().next().flatten();
+        let open = OpenLease::new(of, units, receipt, sent_at, received_at);
         let (number, return_at) = (open.number, open.return_at());
         let rejected = match shared.leases.shard(key) {
             Some(mut shard) => match shard.get(policy.as_str(), key) {
@@ -100,60 +106,106 @@ impl RateGuard {
             None => Some(open),
         };
         match rejected {
-            None => self.end_lease_at(return_at, number, policy, key),
+            None => self.run_job_at(return_at, policy, key, move |leases| {
+                leases.end(number, Instant::now())
+            }),
             // The guard was closed, or the policy has changed.
-            Some(open) => self.return_lease(policy.as_str(), key, &open).await,
+            Some(open) => {
+                let _ = self.return_or_retry(policy, key, open).await;
+            }
         }
     }
 
-    /// Ends the lease with this number at the time `at`, unless all its units have been used before.
-    fn end_lease_at(&self, at: Instant, number: u64, policy: &PolicyName, key: &Key) {
+    /// At the time `at`, sends the messages that `job` returns for the leases of the key.
+    fn run_job_at(
+        &self,
+        at: Instant,
+        policy: &PolicyName,
+        key: &Key,
+        job: impl FnOnce(&mut KeyLeases) -> LeaseJob + Send + 'static,
+    ) {
         let (guard, policy, key) = (Arc::downgrade(&self.shared), policy.clone(), *key);
         self.run_on_permit_thread(async move {
             tokio::time::sleep_until(at.into()).await;
             let Some(shared) = guard.upgrade() else { return };
             let guard = RateGuard { shared };
-            let job =
-                guard.shared.leases.shard(&key).map_or_else(LeaseJob::default, |mut shard| {
-                    shard.end(policy.as_str(), &key, number, Instant::now())
-                });
-            guard.start_lease_job(&policy, &key, job);
+            let job = guard
+                .shared
+                .leases
+                .shard(&key)
+                .and_then(|mut shard| shard.get(policy.as_str(), &key).map(job));
+            guard.start_lease_job(&policy, &key, job.unwrap_or_default());
         });
+    }
+
+    /// Returns a lease that has ended. If the store does not answer, tries again later, until the guard is closed.
+    ///
+    /// # Errors
+    ///
+    /// The error of the store if it has not answered yet.
+    pub(super) async fn return_or_retry(
+        &self,
+        policy: &PolicyName,
+        key: &Key,
+        mut lease: OpenLease,
+    ) -> Result<(), StoreError> {
+        let result = self.return_lease(policy, key, &lease).await;
+        if result.is_err()
+            && let Some(at) = lease.retry_return_at(Instant::now())
+        {
+            let number = lease.number;
+            let is_kept = self.shared.leases.shard(key).is_some_and(|mut shard| {
+                let leases = shard.get(policy.as_str(), key);
+                leases.map(|leases| leases.add_unreturned(lease)).is_some()
+            });
+            if is_kept {
+                self.run_job_at(at, policy, key, move |leases| leases.retry_return(number));
+            }
+        }
+        result
     }
 
     /// Returns a lease that has ended. If the store does not answer, its units count until one window after the end of
     /// the lease.
-    pub(super) async fn return_lease(&self, policy: &str, key: &Key, lease: &OpenLease) {
-        let shared = &self.shared;
-        let bucket = Bucket::new(policy, 0, key);
-        let request = of_lease(bucket, lease.quota, lease);
+    async fn return_lease(
+        &self,
+        policy: &PolicyName,
+        key: &Key,
+        lease: &OpenLease,
+    ) -> Result<(), StoreError> {
+        let request = of_lease(Bucket::new(policy.as_str(), 0, key), lease.quota, lease);
         let requests = std::slice::from_ref(&request);
+        let mut result = Ok(());
         for _ in 0..RETURN_ATTEMPTS {
-            match self.run_final_operation(Operation::Return, requests).await {
+            result = self.run_final_operation(Operation::Return, requests).await;
+            match result {
                 Ok(()) => break,
                 // A return may be repeated, because the store finds the units by the id of the lease.
                 Err(cause) => self.record_store_error(cause),
             }
         }
-        if let Some(receipt) = lease.mirrored
-            && lease.unused() > 0
-        {
-            let unused = BucketRequest {
-                receipt,
-                ..BucketRequest::new(bucket, lease.quota, lease.unused())
-            };
-            shared.local.mirror_undo(Operation::Refund, &[unused]);
-        }
+        result
     }
 
-    /// Ends and returns all leases, because the guard is closed.
+    /// Ends and returns all leases, because the guard is closed. Stops if the store needs longer than a deadline for one
+    /// step.
     pub(in crate::guard) async fn return_all_leases(&self) {
         let leases = self.shared.leases.close();
-        let returns = leases
-            .iter()
-            .map(|(policy, key, lease)| self.return_lease(policy.as_str(), key, lease));
-        if !leases.is_empty() {
-            let _ = tokio::time::timeout(self.shared.deadline, join_all(returns)).await;
+        let mut rest = &*leases;
+        while !rest.is_empty() {
+            let mut units = 0;
+            let is_in_step = |(.., lease): &&(PolicyName, Key, OpenLease)| {
+                units += lease.units;
+                units <= MAX_UNITS_OF_STEP
+            };
+            let count = rest.iter().take_while(is_in_step).count().max(1);
+            let (step, later) = rest.split_at(count);
+            let returns =
+                step.iter().map(|(policy, key, lease)| self.return_lease(policy, key, lease));
+            match tokio::time::timeout(self.shared.deadline, join_all(returns)).await {
+                Ok(results) if results.iter().any(Result::is_ok) => rest = later,
+                _ => return,
+            }
         }
     }
 }

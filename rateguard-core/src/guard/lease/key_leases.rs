@@ -24,9 +24,11 @@ pub(super) struct KeyLeases {
     open: [Option<OpenLease>; 2],
     /// The leases whose units are no longer used, and that the process has not returned yet.
     ended: Vec<OpenLease>,
+    /// The leases whose return has failed. The process tries again later.
+    unreturned: Vec<OpenLease>,
     /// Whether a request for a lease is on its way.
     is_requested: bool,
-    /// The number of admissions by the store since the time `since`.
+    /// The number of admissions since the time `since`: by the store, or by the last lease if its time has ended.
     admissions: u32,
     since: Instant,
     /// The process requests no lease before this time.
@@ -65,6 +67,7 @@ impl KeyLeases {
             lease,
             open: [None, None],
             ended: Vec::new(),
+            unreturned: Vec::new(),
             is_requested: false,
             admissions: 0,
             since: now,
@@ -78,6 +81,13 @@ impl KeyLeases {
         while self.open[0].as_ref().is_some_and(|lease| lease.is_over(now)) {
             self.end_first();
         }
+        if let [Some(first), Some(second)] = &self.open
+            && first.unused() < units
+            && second.unused() >= units
+        {
+            // The store may have no room for this request, because these leases count there.
+            self.end_first();
+        }
         let [first, second] = &mut self.open;
         let first = first.as_mut()?;
         if !first.take(units, now) {
@@ -87,23 +97,27 @@ impl KeyLeases {
         Some(UsedUnits { remaining, count_for: first.counts_for(now) })
     }
 
-    /// Records that the store has admitted a request of this key.
-    pub(super) fn record_admission(&mut self, room: u32, now: Instant) {
-        if now.saturating_duration_since(self.since) > self.lease.duration() {
-            (self.since, self.admissions) = (now, 0);
+    /// Records that the store has admitted a request of this key with this cost.
+    pub(super) fn record_admission(&mut self, cost: u32, room: u32, now: Instant) {
+        self.forget_old_admissions(now);
+        // No lease could admit another request, so none is requested for them.
+        if (1..=self.lease.units()).contains(&cost) {
+            self.admissions = self.admissions.saturating_add(1);
         }
-        self.admissions = self.admissions.saturating_add(1);
         self.room = room;
     }
 
     /// Returns the messages that are necessary after a request was admitted.
     pub(super) fn next_job(&mut self, now: Instant) -> LeaseJob {
-        let wants_lease = match &self.open {
-            [Some(first), None] => first.used() >= first.unused(),
-            [None, _] => self.admissions >= BUSY_ADMISSIONS,
-            [Some(_), Some(_)] => false,
+        self.forget_old_admissions(now);
+        // Redis stores each unit, so a key with few requests must not cause a large lease. A lease has at most twice as
+        // many units as the process needed before.
+        let units = match &self.open {
+            [Some(first), None] if first.used() >= first.unused() => first.units,
+            [None, _] if self.admissions >= BUSY_ADMISSIONS => self.admissions,
+            _ => 0,
         };
-        let requested = if wants_lease { self.request(self.lease.units(), now) } else { 0 };
+        let requested = self.request(units.saturating_mul(2), now);
         // Without a new lease, the ended leases would wait for their time. With one, both are one call to the store.
         let is_idle = self.open[0].is_none() && !self.is_requested;
         let returned =
@@ -112,30 +126,43 @@ impl KeyLeases {
     }
 
     /// Ends the lease with this number, because its time has come, and returns the messages that are necessary. If the
-    /// process has used many of its units, it requests a new lease.
+    /// process has used many of its units, the next request of the key requests a new lease. Without such a request, the
+    /// policy may have changed, or the key is no longer busy.
     pub(super) fn end(&mut self, number: u64, now: Instant) -> LeaseJob {
         let is_it =
             |lease: &Option<OpenLease>| lease.as_ref().is_some_and(|it| it.number == number);
-        let mut requested = 0;
         if let Some(index) = self.open.iter().position(is_it) {
             let used = self.open[index].as_ref().map_or(0, OpenLease::used);
             // The units of the first lease are used before those of the second one, so both are ended.
             for _ in 0..=index {
                 self.end_first();
             }
-            if used >= BUSY_ADMISSIONS && self.open[0].is_none() {
-                requested = self.request((2 * used).min(self.lease.units()), now);
+            if self.open[0].is_none() {
+                (self.since, self.admissions) = (now, used);
             }
         }
-        LeaseJob { returned: std::mem::take(&mut self.ended), requested }
+        LeaseJob { returned: std::mem::take(&mut self.ended), requested: 0 }
     }
 
-    /// Ends all leases, and returns them.
+    /// Ends all leases. Returns all leases that the store still has.
     pub(super) fn end_all(&mut self) -> Vec<OpenLease> {
         while self.open[0].is_some() {
             self.end_first();
         }
+        self.ended.append(&mut self.unreturned);
         std::mem::take(&mut self.ended)
+    }
+
+    /// Keeps a lease whose return has failed.
+    pub(super) fn add_unreturned(&mut self, lease: OpenLease) {
+        self.unreturned.push(lease);
+    }
+
+    /// Returns the lease with this number as a job, if its return has failed, and nobody has returned it since.
+    pub(super) fn retry_return(&mut self, number: u64) -> LeaseJob {
+        let index = self.unreturned.iter().position(|it| it.number == number);
+        let returned = index.map(|index| self.unreturned.swap_remove(index)).into_iter().collect();
+        LeaseJob { returned, requested: 0 }
     }
 
     /// Adds a lease that the store has granted. Returns it if there is no place for it.
@@ -161,8 +188,8 @@ impl KeyLeases {
     /// Returns true if the entry has no lease and the key is no longer busy.
     pub(super) fn is_idle(&self, now: Instant) -> bool {
         let is_quiet = now.saturating_duration_since(self.since) > self.lease.duration();
-        let has_leases = self.open[0].is_some() || !self.ended.is_empty() || self.is_requested;
-        is_quiet && !has_leases
+        let has_ended = !self.ended.is_empty() || !self.unreturned.is_empty();
+        is_quiet && !has_ended && self.open[0].is_none() && !self.is_requested
     }
 
     /// Returns the number of unused units.
@@ -171,9 +198,15 @@ impl KeyLeases {
         self.open.iter().flatten().map(OpenLease::unused).sum()
     }
 
+    fn forget_old_admissions(&mut self, now: Instant) {
+        if now.saturating_duration_since(self.since) > self.lease.duration() {
+            (self.since, self.admissions) = (now, 0);
+        }
+    }
+
     /// Returns the number of units of a request for a lease, or 0 if none should be requested now.
     fn request(&mut self, max: u32, now: Instant) -> u32 {
-        let units = max.min(self.room / ROOM_PER_UNIT);
+        let units = max.min(self.lease.units()).min(self.room / ROOM_PER_UNIT);
         if self.is_requested || now < self.not_before || units < MIN_UNITS.min(self.lease.units()) {
             return 0;
         }
@@ -204,7 +237,7 @@ mod tests {
     fn admit(leases: &mut KeyLeases, times: u32, room: u32, now: Instant) -> u32 {
         (0..times)
             .map(|_| {
-                leases.record_admission(room, now);
+                leases.record_admission(1, room, now);
                 leases.next_job(now).requested
             })
             .sum()
@@ -219,17 +252,27 @@ mod tests {
         }
         let mut busy = leases(now);
         assert_eq!(admit(&mut busy, 7, 900, now), 0);
-        assert_eq!(admit(&mut busy, 1, 900, now), 20);
+        assert_eq!(admit(&mut busy, 1, 900, now), 16);
         assert_eq!(admit(&mut busy, 50, 900, now), 0);
         busy.refuse(None, Duration::from_secs(1), now);
         assert_eq!(admit(&mut busy, 50, 900, now + Duration::from_millis(999)), 0);
-        assert_eq!(admit(&mut busy, 8, 900, now + Duration::from_secs(2)), 20);
+        assert_eq!(admit(&mut busy, 1, 900, now + Duration::from_secs(1)), 20);
+    }
+
+    #[test]
+    fn requests_that_no_lease_could_admit_cause_no_lease() {
+        let now = Instant::now();
+        for (cost, expected) in [(0, 0), (1, 16), (20, 16), (21, 0)] {
+            let mut leases = leases(now);
+            (0..8).for_each(|_| leases.record_admission(cost, 900, now));
+            assert_eq!(leases.next_job(now).requested, expected, "{cost}");
+        }
     }
 
     #[test]
     fn lease_shrinks_with_the_room_until_units_are_taken_one_by_one() {
         let now = Instant::now();
-        for (room, expected) in [(900, 20), (80, 20), (79, 19), (16, 4), (15, 0), (0, 0)] {
+        for (room, expected) in [(900, 16), (64, 16), (63, 15), (16, 4), (15, 0), (0, 0)] {
             assert_eq!(admit(&mut leases(now), 8, room, now), expected, "{room}");
         }
     }
@@ -241,7 +284,7 @@ mod tests {
         admit(&mut leases, 8, 900, now);
         let first = open(&leases, 1, 4, now);
         assert!(leases.add(first, 900).is_none());
-        for (remaining, requested) in [(3, 0), (2, 20)] {
+        for (remaining, requested) in [(3, 0), (2, 8)] {
             assert_eq!(leases.take(1, now).unwrap().remaining, remaining);
             assert_eq!(leases.next_job(now).requested, requested);
         }
@@ -253,7 +296,7 @@ mod tests {
         }
         assert!(leases.take(1, now).is_some());
         let job = leases.next_job(now);
-        assert_eq!((job.requested, job.returned.len(), job.returned[0].number), (20, 1, 1));
+        assert_eq!((job.requested, job.returned.len(), job.returned[0].number), (8, 1, 1));
         assert!(leases.take(3, now).is_none());
         assert!(leases.take(2, now).is_some() && leases.take(1, now).is_none());
     }
@@ -271,13 +314,55 @@ mod tests {
         let second = open(&leases, 2, 20, now);
         assert!(leases.add(second, 900).is_none());
         assert!(leases.take(10, now).is_some());
-        // A lease whose units were used is followed by a new lease.
-        assert_eq!(leases.end(2, now).requested, 20);
+        // The first request after a lease whose units were used requests a new lease.
+        let job = leases.end(2, now);
+        assert_eq!((job.requested, job.returned.len()), (0, 1));
+        assert!(leases.take(1, now).is_none());
+        assert_eq!(leases.next_job(now).requested, 20);
         let third = open(&leases, 3, 20, now);
         assert!(leases.add(third, 900).is_none());
         let late = now + Duration::from_secs(1);
         assert!(leases.take(1, late).is_none());
         assert_eq!(leases.next_job(late).returned.len(), 1);
         assert!(leases.is_idle(now + Duration::from_secs(5)));
+    }
+
+    #[test]
+    fn key_without_requests_after_a_lease_requests_no_lease() {
+        let now = Instant::now();
+        let mut leases = leases(now);
+        let lease = open(&leases, 1, 20, now);
+        assert!(leases.add(lease, 900).is_none() && leases.take(15, now).is_some());
+        assert_eq!(leases.end(1, now).requested, 0);
+        assert_eq!(leases.next_job(now + Duration::from_secs(2)).requested, 0);
+    }
+
+    #[test]
+    fn request_uses_the_next_lease_if_the_first_one_has_too_few_units() {
+        let now = Instant::now();
+        let mut leases = leases(now);
+        for number in [1, 2] {
+            let lease = open(&leases, number, 4, now);
+            assert!(leases.add(lease, 900).is_none());
+        }
+        assert!(leases.take(5, now).is_none());
+        assert_eq!(leases.take(3, now).unwrap().remaining, 5);
+        assert_eq!(leases.take(3, now).unwrap().remaining, 1);
+        assert_eq!(leases.next_job(now).returned[0].number, 1);
+    }
+
+    #[test]
+    fn lease_whose_return_failed_is_returned_once() {
+        let now = Instant::now();
+        let mut leases = leases(now);
+        for number in [1, 2, 3] {
+            let lease = open(&leases, number, 4, now);
+            leases.add_unreturned(lease);
+        }
+        assert!(leases.next_job(now).is_empty() && !leases.is_idle(now + Duration::from_secs(9)));
+        assert_eq!(leases.retry_return(2).returned.len(), 1);
+        assert!(leases.retry_return(2).is_empty());
+        assert_eq!(leases.end_all().len(), 2);
+        assert!(leases.retry_return(1).is_empty());
     }
 }

@@ -2,11 +2,21 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{Quota, QuotaLease, guard::clock_margin::clock_margin, store::Receipt};
+use crate::{
+    Quota, QuotaLease, backoff::Backoff, guard::clock_margin::clock_margin, store::Receipt,
+};
 
 /// The part of a lease after which this process returns its units. So the return usually arrives before the lease ends
 /// in the store.
 pub(super) const USED_PART: (u32, u32) = (2, 3);
+
+/// The delays between the attempts to return a lease.
+const RETURN_BACKOFF: Backoff =
+    Backoff::new(Duration::from_millis(100), Duration::from_secs(5), 0.25);
+
+/// The time after the end of a lease at which the process gives up to return it, so that it does not keep the leases of
+/// many keys in memory while the store does not answer.
+const MAX_RETURN_TIME: Duration = Duration::from_secs(60);
 
 /// The units of one lease, which this process uses. The lock of its shard protects it: whoever uses a unit reads the
 /// clock and takes the unit under this lock, and whoever ends the lease removes it from the table under this lock.
@@ -17,8 +27,6 @@ pub(super) struct OpenLease {
     pub(super) receipt: Receipt,
     /// The number of units of the lease.
     pub(super) units: u32,
-    /// The receipt of the units that the guard also took in this process's memory.
-    pub(super) mirrored: Option<Receipt>,
     /// The time directly before the guard sent the request for the lease. The store granted it later, so the lease ends
     /// later in the store than a lease that starts at this time.
     sent_at: Instant,
@@ -29,6 +37,7 @@ pub(super) struct OpenLease {
     margin: Duration,
     /// For each unit that was used, an upper bound of the time of its use, in microseconds after the grant.
     uses: Vec<u32>,
+    return_backoff: Backoff,
 }
 
 impl OpenLease {
@@ -46,12 +55,12 @@ impl OpenLease {
             quota,
             receipt,
             units,
-            mirrored: None,
             sent_at,
             until: sent_at + duration - margin,
             counts_until: received_at + duration + quota.window(),
             margin,
             uses: Vec::with_capacity(units as usize),
+            return_backoff: RETURN_BACKOFF,
         }
     }
 
@@ -97,6 +106,13 @@ impl OpenLease {
         self.sent_at + (self.until - self.sent_at) * part / parts
     }
 
+    /// Returns the time at which the process tries again to return the lease, after the return has failed at the time
+    /// `now`. `None` if the process gives up.
+    pub(super) fn retry_return_at(&mut self, now: Instant) -> Option<Instant> {
+        let at = now + self.return_backoff.next_delay();
+        (at < self.counts_until.min(self.until + MAX_RETURN_TIME)).then_some(at)
+    }
+
     /// Forgets all uses, because the counts of the key are reset. The return then removes all units.
     pub(super) fn forget_uses(&mut self) {
         self.uses.clear();
@@ -133,5 +149,15 @@ mod tests {
         assert_eq!(lease.unused(), 1);
         lease.forget_uses();
         assert!(lease.uses().is_empty());
+    }
+
+    #[test]
+    fn return_is_tried_again_for_one_minute_after_the_lease() {
+        let sent_at = Instant::now();
+        let after = |millis| sent_at + Duration::from_millis(millis);
+        let mut lease = lease(3, sent_at);
+        assert!(lease.retry_return_at(sent_at).unwrap() <= after(125));
+        assert!(lease.retry_return_at(after(50_000)).unwrap() >= after(50_150));
+        assert_eq!(lease.retry_return_at(after(61_000)), None);
     }
 }

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::key_leases::{KeyLeases, LeaseJob};
 use crate::{
-    Key, Policy, QuotaLease, bucket_status::BucketStatus, guard::RateGuard, store::BucketRequest,
+    Key, Policy, QuotaLease, StoreError, bucket_status::BucketStatus, guard::RateGuard,
+    store::BucketRequest,
 };
 
 impl RateGuard {
@@ -32,6 +33,8 @@ impl RateGuard {
         drop(shard);
         self.start_lease_job(policy.shared_name(), key, job);
         let used = used?;
+        // Like the units that the store takes, the units also count in this process's memory.
+        let _ = self.shared.local.mirror(std::slice::from_ref(request));
         Some(BucketStatus {
             remaining: used.remaining,
             reset_after: used.count_for,
@@ -59,7 +62,7 @@ impl RateGuard {
         let new = || KeyLeases::new(name.clone(), request.quota, lease, now);
         let Some(leases) = shard.get_or_add(name, key, now, new) else { return };
         let job = if leases.quota == request.quota {
-            leases.record_admission(room, now);
+            leases.record_admission(request.cost, room, now);
             leases.next_job(now)
         } else {
             // The policy has changed. The units of the old leases are returned, and none is used with the new quota.
@@ -73,16 +76,27 @@ impl RateGuard {
 
     /// Before the reset of buckets, ends the leases of this process for them, and removes all their units from the
     /// store.
-    pub(in crate::guard) async fn end_leases_for_reset(&self, requests: &[BucketRequest<'_>]) {
+    ///
+    /// # Errors
+    ///
+    /// The error of the store if it has not removed the units. The process tries again.
+    pub(in crate::guard) async fn end_leases_for_reset(
+        &self,
+        requests: &[BucketRequest<'_>],
+    ) -> Result<(), StoreError> {
+        let mut result = Ok(());
         for request in requests.iter().filter(|request| request.quota.lease().is_some()) {
-            let (policy, key): (_, &Key) = (request.bucket.name(), request.bucket.key());
-            let ended = match self.shared.leases.shard(key) {
-                Some(mut shard) => shard.forget(policy, key),
-                None => return,
+            let key: &Key = request.bucket.key();
+            let (policy, ended) = {
+                let Some(mut shard) = self.shared.leases.shard(key) else { return result };
+                let Some(leases) = shard.get(request.bucket.name(), key) else { continue };
+                (leases.policy.clone(), leases.end_all())
             };
-            for lease in ended {
-                self.return_lease(policy, key, &lease).await;
+            for mut lease in ended {
+                lease.forget_uses();
+                result = result.and(self.return_or_retry(&policy, key, lease).await);
             }
         }
+        result
     }
 }

@@ -14,16 +14,17 @@ use std::{
 
 use smallvec::SmallVec;
 
-use super::{
-    key_leases::{KeyLeases, LeaseJob},
-    open_lease::OpenLease,
-};
+use super::{key_leases::KeyLeases, open_lease::OpenLease};
 use crate::{Key, policy::PolicyName};
 
 const SHARDS: usize = 64;
 
 /// The maximum number of keys in a shard. Further keys get no lease until other keys are idle.
 const MAX_KEYS_PER_SHARD: usize = 512;
+
+/// The maximum number of policies under which one key has leases. An application can create policies with any number of
+/// names.
+const MAX_POLICIES_PER_KEY: usize = 64;
 
 /// The minimum time between two searches for idle keys in a full shard.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
@@ -140,23 +141,17 @@ impl LeaseShard {
         let index = match of_key.iter().position(|leases| leases.policy == *policy) {
             Some(index) => index,
             None => {
+                if of_key.len() >= MAX_POLICIES_PER_KEY {
+                    of_key.retain(|leases| !leases.is_idle(now));
+                }
+                if of_key.len() >= MAX_POLICIES_PER_KEY {
+                    return None;
+                }
                 of_key.push(new());
                 of_key.len() - 1
             }
         };
         of_key.get_mut(index)
-    }
-
-    /// Ends the leases of the key under the policy with this name, without the uses of their units.
-    pub(super) fn forget(&mut self, policy: &str, key: &Key) -> Vec<OpenLease> {
-        let mut ended = self.get(policy, key).map_or_else(Vec::new, KeyLeases::end_all);
-        ended.iter_mut().for_each(OpenLease::forget_uses);
-        ended
-    }
-
-    /// Ends the lease with this number.
-    pub(super) fn end(&mut self, policy: &str, key: &Key, number: u64, now: Instant) -> LeaseJob {
-        self.get(policy, key).map_or_else(LeaseJob::default, |leases| leases.end(number, now))
     }
 
     fn remove_idle(&mut self, now: Instant) {
@@ -168,5 +163,27 @@ impl LeaseShard {
             of_key.retain(|leases| !leases.is_idle(now));
             !of_key.is_empty()
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Quota;
+
+    #[test]
+    fn one_key_has_leases_under_a_bounded_number_of_policies() {
+        let table = LeaseTable::new(true);
+        let quota: Quota = "1000/minute lease 20 for 1s".parse().unwrap();
+        let (key, now) = (Key::global(), Instant::now());
+        let add = |number: usize, at: Instant| {
+            let policy = PolicyName::of(&format!("p{number}"));
+            let new = || KeyLeases::new(policy.clone(), quota, quota.lease().unwrap(), at);
+            table.shard(&key).unwrap().get_or_add(&policy, &key, at, new).is_some()
+        };
+        let added = (0..1_000).filter(|number| add(*number, now)).count();
+        assert_eq!(added, MAX_POLICIES_PER_KEY);
+        // The others are idle after the duration of a lease.
+        assert!(add(1_000, now + Duration::from_secs(2)));
     }
 }
