@@ -279,6 +279,20 @@ async fn key_with_few_requests_takes_few_units() {
 }
 
 #[tokio::test]
+async fn costly_requests_get_a_lease_that_has_enough_units() {
+    let server = RedisServer::start();
+    let guard = server.guard("costly");
+    let policy = policy("100000/10m lease 1000 for 10s");
+    let (key, mut leased) = (Key::global(), 0);
+    while leased < 5 {
+        let decision = guard.request(&policy, &key).cost(50).check().await.unwrap();
+        assert!(decision.is_allowed(), "{leased} leased");
+        leased += u32::from(decision.is_leased());
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test]
 async fn requests_that_no_lease_could_admit_request_none() {
     let server = RedisServer::start();
     for (prefix, cost) in [("free", 0), ("costly", 100)] {

@@ -30,6 +30,8 @@ pub(super) struct KeyLeases {
     is_requested: bool,
     /// The number of admissions since the time `since`: by the store, or by the last lease if its time has ended.
     admissions: u32,
+    /// The number of units that these admissions took.
+    admitted_units: u32,
     since: Instant,
     /// The process requests no lease before this time.
     not_before: Instant,
@@ -70,6 +72,7 @@ impl KeyLeases {
             unreturned: Vec::new(),
             is_requested: false,
             admissions: 0,
+            admitted_units: 0,
             since: now,
             not_before: now,
             room: 0,
@@ -103,6 +106,7 @@ impl KeyLeases {
         // No lease could admit another request, so none is requested for them.
         if (1..=self.lease.units()).contains(&cost) {
             self.admissions = self.admissions.saturating_add(1);
+            self.admitted_units = self.admitted_units.saturating_add(cost);
         }
         self.room = room;
     }
@@ -114,7 +118,7 @@ impl KeyLeases {
         // many units as the process needed before.
         let units = match &self.open {
             [Some(first), None] if first.used() >= first.unused() => first.units,
-            [None, _] if self.admissions >= BUSY_ADMISSIONS => self.admissions,
+            [None, _] if self.admissions >= BUSY_ADMISSIONS => self.admitted_units,
             _ => 0,
         };
         let requested = self.request(units.saturating_mul(2), now);
@@ -138,7 +142,7 @@ impl KeyLeases {
                 self.end_first();
             }
             if self.open[0].is_none() {
-                (self.since, self.admissions) = (now, used);
+                (self.since, self.admissions, self.admitted_units) = (now, used, used);
             }
         }
         LeaseJob { returned: std::mem::take(&mut self.ended), requested: 0 }
@@ -200,7 +204,7 @@ impl KeyLeases {
 
     fn forget_old_admissions(&mut self, now: Instant) {
         if now.saturating_duration_since(self.since) > self.lease.duration() {
-            (self.since, self.admissions) = (now, 0);
+            (self.since, self.admissions, self.admitted_units) = (now, 0, 0);
         }
     }
 
@@ -210,7 +214,7 @@ impl KeyLeases {
         if self.is_requested || now < self.not_before || units < MIN_UNITS.min(self.lease.units()) {
             return 0;
         }
-        (self.is_requested, self.admissions) = (true, 0);
+        (self.is_requested, self.admissions, self.admitted_units) = (true, 0, 0);
         units
     }
 
@@ -260,9 +264,9 @@ mod tests {
     }
 
     #[test]
-    fn requests_that_no_lease_could_admit_cause_no_lease() {
+    fn lease_has_enough_units_for_the_costs_of_the_requests_or_is_not_requested() {
         let now = Instant::now();
-        for (cost, expected) in [(0, 0), (1, 16), (20, 16), (21, 0)] {
+        for (cost, expected) in [(0, 0), (1, 16), (2, 20), (20, 20), (21, 0)] {
             let mut leases = leases(now);
             (0..8).for_each(|_| leases.record_admission(cost, 900, now));
             assert_eq!(leases.next_job(now).requested, expected, "{cost}");
