@@ -9,16 +9,16 @@ use crate::support::{TEST_TIMEOUT, redis_server::RedisServer};
 /// The duration of a lease that does not end during a test.
 const LONG: &str = "100000/10m lease 50 for 10s";
 
-fn policy(quotas: &str) -> Policy {
+pub(super) fn policy(quotas: &str) -> Policy {
     Policy::new("leases", quotas.to_owned()).unwrap()
 }
 
-async fn check(guard: &RateGuard, policy: &Policy) -> Decision {
+pub(super) async fn check(guard: &RateGuard, policy: &Policy) -> Decision {
     guard.check(policy, &Key::global()).await.unwrap()
 }
 
 /// Checks the key until a lease decides.
-async fn check_until_leased(guard: &RateGuard, policy: &Policy) -> u32 {
+pub(super) async fn check_until_leased(guard: &RateGuard, policy: &Policy) -> u32 {
     for checks in 1.. {
         let decision = check(guard, policy).await;
         assert!(decision.is_allowed(), "no lease after {checks} checks");
@@ -30,12 +30,12 @@ async fn check_until_leased(guard: &RateGuard, policy: &Policy) -> u32 {
     unreachable!()
 }
 
-async fn remaining(guard: &RateGuard, policy: &Policy) -> u32 {
+pub(super) async fn remaining(guard: &RateGuard, policy: &Policy) -> u32 {
     guard.peek(policy, &Key::global()).await.unwrap().remaining()
 }
 
 /// Waits until the store has this number of remaining units.
-async fn until_remaining(guard: &RateGuard, policy: &Policy, expected: u32) {
+pub(super) async fn until_remaining(guard: &RateGuard, policy: &Policy, expected: u32) {
     let wait = async {
         while remaining(guard, policy).await != expected {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -45,7 +45,7 @@ async fn until_remaining(guard: &RateGuard, policy: &Policy, expected: u32) {
     assert!(is_done.is_ok(), "{} units remain", remaining(guard, policy).await);
 }
 
-fn script_calls(server: &RedisServer) -> u64 {
+pub(super) fn script_calls(server: &RedisServer) -> u64 {
     let stats: String = redis::cmd("INFO").arg("commandstats").query(&mut server.client()).unwrap();
     let calls = |line: &str| {
         let count = line.split_once("calls=")?.1.split_once(',')?.0;

@@ -4,3 +4,7 @@ mod guard;
 mod processes;
 pub mod script;
 mod settings;
+pub mod token_bucket;
+mod token_bucket_guard;
+mod token_bucket_model;
+mod traces;

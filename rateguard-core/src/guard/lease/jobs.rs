@@ -82,7 +82,7 @@ impl RateGuard {
             Ok(verdict) if verdict.is_allowed() => verdict,
             Ok(verdict) => return refuse(Some(room(&verdict)), lease.duration() / 4),
             Err(cause) => {
-                // If the store has granted the lease, its units count until one window after its end, as after a crash.
+                // If the store has granted the lease, its units count as used at its end, as after a crash.
                 self.record_store_error(cause);
                 return refuse(None, lease.duration());
             }
@@ -121,8 +121,7 @@ impl RateGuard {
         });
     }
 
-    /// Returns a lease that has ended. If the store does not answer, its units count until one window after the end of
-    /// the lease.
+    /// Returns a lease that has ended. If the store does not answer, its units count as used at the end of the lease.
     pub(super) async fn return_lease(&self, policy: &str, key: &Key, lease: &OpenLease) {
         let shared = &self.shared;
         let bucket = Bucket::new(policy, 0, key);

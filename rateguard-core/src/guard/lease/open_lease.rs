@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{Quota, QuotaLease, guard::clock_margin::clock_margin, store::Receipt};
+use crate::{Algorithm, Quota, QuotaLease, guard::clock_margin::clock_margin, store::Receipt};
 
 /// The part of a lease after which this process returns its units. So the return usually arrives before the lease ends
 /// in the store.
@@ -24,8 +24,8 @@ pub(super) struct OpenLease {
     sent_at: Instant,
     /// The time from which no unit may be used.
     until: Instant,
-    /// An upper bound of the time at which the last unit of the lease stops counting in the store.
-    counts_until: Instant,
+    /// An upper bound of the time at which the lease ends in the store.
+    ends_by: Instant,
     margin: Duration,
     /// For each unit that was used, an upper bound of the time of its use, in microseconds after the grant.
     uses: Vec<u32>,
@@ -49,7 +49,7 @@ impl OpenLease {
             mirrored: None,
             sent_at,
             until: sent_at + duration - margin,
-            counts_until: received_at + duration + quota.window(),
+            ends_by: received_at + duration,
             margin,
             uses: Vec::with_capacity(units as usize),
         }
@@ -86,9 +86,21 @@ impl OpenLease {
         &self.uses
     }
 
-    /// Returns an upper bound of the time until the store no longer counts the units of the lease.
-    pub(super) fn counts_for(&self, now: Instant) -> Duration {
-        self.counts_until.saturating_duration_since(now)
+    /// Returns an upper bound of the time until the store has room for this number of units. After the end of the lease,
+    /// its units no longer count one window later, and a token bucket is refilled with tokens.
+    pub(super) fn has_room_after(&self, units: u32, now: Instant) -> Duration {
+        let after_end = match self.quota.algorithm() {
+            Algorithm::TokenBucket => {
+                let (parts_per_token, refill) = self.quota.token();
+                let tokens = u64::from(units.min(self.quota.capacity()));
+                Duration::from_micros((tokens * parts_per_token).div_ceil(refill))
+            }
+            Algorithm::SlidingWindow
+            | Algorithm::SlidingWindowCounter
+            | Algorithm::FixedWindow
+            | Algorithm::Concurrency => self.quota.window(),
+        };
+        (self.ends_by + after_end).saturating_duration_since(now)
     }
 
     /// Returns the time at which the process returns the lease.
@@ -122,7 +134,19 @@ mod tests {
         assert_eq!(lease.uses(), [10_000, 999_000]);
         assert!(!lease.take(1, at(990)) && lease.is_over(at(990)) && !lease.is_over(at(989)));
         assert_eq!((lease.used(), lease.unused()), (2, 1));
-        assert_eq!(lease.counts_for(at(5)), Duration::from_secs(61));
+        assert_eq!(lease.has_room_after(1, at(5)), Duration::from_secs(61));
+    }
+
+    #[test]
+    fn token_bucket_has_room_after_the_lease_and_the_refill() {
+        let quota: Quota = "10/second token_bucket burst 20 lease 5 for 250ms".parse().unwrap();
+        let (now, millis) = (Instant::now(), Duration::from_millis);
+        let of = (1, quota, quota.lease().unwrap());
+        let lease = OpenLease::new(of, 5, Receipt::default(), now, now + millis(50));
+        for (units, after) in [(0, 300), (1, 400), (3, 600), (20, 2_300), (21, 2_300)] {
+            assert_eq!(lease.has_room_after(units, now), millis(after), "{units}");
+        }
+        assert_eq!(lease.has_room_after(1, now + millis(401)), Duration::ZERO);
     }
 
     #[test]
