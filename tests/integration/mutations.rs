@@ -34,13 +34,20 @@ fn detected_by_sorted_set_traces(old: &str, new: &str) {
     assert_detected(Logs::Sorted, old, new);
 }
 
+/// Returns the script with this mutation.
 #[track_caller]
-fn assert_detected(logs: Logs, old: &str, new: &str) {
+fn mutated(old: &str, new: &str) -> String {
     let source = replace_once(SOURCE, old, new);
     // Any test would detect a syntax error. Therefore the changed script must be valid.
     let server = RedisServer::start();
     let load = redis::cmd("SCRIPT").arg("LOAD").arg(&source).query::<String>(&mut server.client());
     load.expect("the mutated script is valid Lua");
+    source
+}
+
+#[track_caller]
+fn assert_detected(logs: Logs, old: &str, new: &str) {
+    let source = mutated(old, new);
     assert!(difference(&source, logs).is_some(), "no test detects the mutation");
 }
 
@@ -95,7 +102,7 @@ fn detected_by_lease_conversions(old: &str, new: &str) {
 /// Asserts that a test with random traces of leases of token buckets detects this mutation.
 #[track_caller]
 fn detected_by_token_lease_traces(old: &str, new: &str) {
-    let source = replace_once(SOURCE, old, new);
+    let source = mutated(old, new);
     // An error of the script also counts as a detected difference.
     let found = catch_unwind(AssertUnwindSafe(|| leases::token_bucket::difference(&source)));
     assert!(found.map_or(true, |it| it.is_some()), "no test detects the mutation");
@@ -105,8 +112,8 @@ fn detected_by_token_lease_traces(old: &str, new: &str) {
 /// because of this mutation.
 #[track_caller]
 fn detected_by_token_lease_cases(old: &str, new: &str) {
-    let source = replace_once(SOURCE, old, new);
-    let found = catch_unwind(AssertUnwindSafe(|| leases::token_bucket::defect(&source)));
+    let source = mutated(old, new);
+    let found = catch_unwind(AssertUnwindSafe(|| leases::token_bucket_defects::defect(&source)));
     assert!(found.map_or(true, |it| it.is_some()), "no test detects the mutation");
 }
 
