@@ -104,6 +104,15 @@ impl Algorithm {
         }
     }
 
+    /// Returns whether a quota with this algorithm can have a [lease](crate::Quota::with_lease).
+    #[must_use]
+    pub const fn has_leases(self) -> bool {
+        match self {
+            Self::SlidingWindow | Self::TokenBucket => true,
+            Self::SlidingWindowCounter | Self::FixedWindow | Self::Concurrency => false,
+        }
+    }
+
     /// Returns whether a bucket with this algorithm counts in parts of a token, which
     /// [`Quota::token`](crate::Quota::token) defines. If so, a full bucket must have fewer than
     /// [`Quota::MAX_DEBT`](crate::Quota::MAX_DEBT) parts. A quota whose bucket would have more parts is invalid, even

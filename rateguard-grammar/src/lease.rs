@@ -23,14 +23,14 @@ impl QuotaLease {
     /// The default duration: 1 second, or a quarter of the window if this is less.
     pub const DEFAULT_DURATION: Duration = Duration::from_secs(1);
 
-    /// Creates a lease for a quota with this limit and this window.
+    /// Creates a lease for a quota with this capacity and this window.
     pub(crate) const fn new(
         units: u32,
         duration: Duration,
-        limit: u32,
+        capacity: u32,
         window: Duration,
     ) -> Result<Self, LeaseBound> {
-        if units < Self::MIN_UNITS || units > Self::MAX_UNITS || units > limit / 2 {
+        if units < Self::MIN_UNITS || units > Self::MAX_UNITS || units > capacity / 2 {
             return Err(LeaseBound::Units);
         }
         let (micros, window) = (duration.as_micros(), window.as_micros());
@@ -105,13 +105,14 @@ pub(crate) enum LeaseBound {
     Duration,
 }
 
-/// The size of a lease as users write it: a number of units, or a part of the limit such as `"5%"`.
+/// The size of a lease as users write it: a number of units, or a part of the limit such as `"5%"`. For a token bucket, it
+/// is a part of the burst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LeaseSize {
     /// A number of units.
     Units(u32),
-    /// A percentage of the limit, from 1 to 50. The number of units is rounded down, and is at most
+    /// A percentage of the limit, or of the burst of a token bucket, from 1 to 50. The number of units is rounded down, and is at most
     /// [`QuotaLease::MAX_UNITS`].
     Percent(u8),
 }
@@ -121,13 +122,13 @@ impl LeaseSize {
     pub const EXPECTED: &str =
         "expected a lease in units such as 50, or a part of the limit from \"1%\" to \"50%\"";
 
-    /// Returns the number of units for a quota with this limit.
+    /// Returns the number of units for a quota with this [capacity](crate::Quota::capacity).
     #[must_use]
-    pub const fn units(self, limit: u32) -> u32 {
+    pub const fn units(self, capacity: u32) -> u32 {
         match self {
             Self::Units(units) => units,
             Self::Percent(percent) => {
-                let units = limit as u64 * percent as u64 / 100;
+                let units = capacity as u64 * percent as u64 / 100;
                 if units > QuotaLease::MAX_UNITS as u64 {
                     QuotaLease::MAX_UNITS
                 } else {

@@ -126,7 +126,8 @@ impl Quota {
     ///
     /// [`QuotaError::Precision`] if the algorithm counts in parts of a token and cannot count the quota exactly.
     /// [`QuotaError::Lease`] if the algorithm is [`Algorithm::Concurrency`] and the window is not a valid lease.
-    /// [`QuotaError::LeaseAlgorithm`] if the quota has a lease and the algorithm is not [`Algorithm::SlidingWindow`].
+    /// [`QuotaError::LeaseAlgorithm`] if the quota has a lease and the algorithm [has none](Algorithm::has_leases), and
+    /// [`QuotaError::LeaseUnits`] if the lease has more units than half of the limit.
     pub const fn with_algorithm(self, algorithm: Algorithm) -> Result<Self, QuotaError> {
         let micros = self.window_micros() as u128;
         if algorithm.has_permits()
@@ -134,10 +135,10 @@ impl Quota {
         {
             return Err(QuotaError::Lease);
         }
-        if self.lease().is_some() && !matches!(algorithm, Algorithm::SlidingWindow) {
+        if self.lease().is_some() && !algorithm.has_leases() {
             return Err(QuotaError::LeaseAlgorithm);
         }
-        Self { algorithm, capacity: self.limit(), ..self }.validate_precision()
+        Self { algorithm, capacity: self.limit(), ..self }.validate_capacity()
     }
 
     /// Returns a quota with the same limit and window, whose token bucket has a capacity of `burst` tokens. After a
@@ -147,6 +148,7 @@ impl Quota {
     ///
     /// - [`QuotaError::BurstAlgorithm`] if the algorithm is not [`Algorithm::TokenBucket`]
     /// - [`QuotaError::Burst`] if the burst is not from 1 to [`MAX_LIMIT`](Self::MAX_LIMIT)
+    /// - [`QuotaError::LeaseUnits`] if the quota has a lease with more units than half of the burst
     /// - [`QuotaError::Precision`] if the bucket cannot count the quota exactly
     pub const fn with_burst(self, burst: u32) -> Result<Self, QuotaError> {
         if !self.algorithm.has_burst() {
@@ -155,15 +157,15 @@ impl Quota {
         if burst == 0 || burst > Self::MAX_LIMIT {
             return Err(QuotaError::Burst);
         }
-        Self { capacity: burst, ..self }.validate_precision()
+        Self { capacity: burst, ..self }.validate_capacity()
     }
 
     /// Returns the same quota with a lease of at most `units` units for the time `duration`. A process then takes
     /// several units of a busy key from the store at once, and admits requests with them without a further call to the
     /// store.
     ///
-    /// A lease has an effect only if the counts are outside of the process. In no window are more requests admitted
-    /// than without a lease, but a process may deny a request while another process has unused units, for at most this
+    /// A lease has an effect only if the counts are outside of the process. At no time are more requests admitted than
+    /// without a lease, but a process may deny a request while another process has unused units, for at most this
     /// duration.
     ///
     /// ```
@@ -176,15 +178,16 @@ impl Quota {
     ///
     /// # Errors
     ///
-    /// - [`QuotaError::LeaseAlgorithm`] if the algorithm is not [`Algorithm::SlidingWindow`]
-    /// - [`QuotaError::LeaseUnits`] if `units` is not from 2 to 1,000, or is more than half of the limit
+    /// - [`QuotaError::LeaseAlgorithm`] if the algorithm [has no leases](Algorithm::has_leases)
+    /// - [`QuotaError::LeaseUnits`] if `units` is not from 2 to 1,000, or is more than half of the
+    ///   [capacity](Self::capacity)
     /// - [`QuotaError::LeaseDuration`] if `duration` is not from 100 milliseconds to 10 seconds in whole milliseconds,
     ///   or is more than a quarter of the window
     pub const fn with_lease(self, units: u32, duration: Duration) -> Result<Self, QuotaError> {
-        if !matches!(self.algorithm, Algorithm::SlidingWindow) {
+        if !self.algorithm.has_leases() {
             return Err(QuotaError::LeaseAlgorithm);
         }
-        match QuotaLease::new(units, duration, self.limit(), self.window()) {
+        match QuotaLease::new(units, duration, self.capacity, self.window()) {
             Ok(lease) => Ok(Self { lease: PackedLease::new(lease), ..self }),
             Err(LeaseBound::Units) => Err(QuotaError::LeaseUnits),
             Err(LeaseBound::Duration) => Err(QuotaError::LeaseDuration),
@@ -197,7 +200,12 @@ impl Quota {
         self.lease.get()
     }
 
-    const fn validate_precision(self) -> Result<Self, QuotaError> {
+    const fn validate_capacity(self) -> Result<Self, QuotaError> {
+        if let Some(lease) = self.lease()
+            && lease.units() > self.capacity / 2
+        {
+            return Err(QuotaError::LeaseUnits);
+        }
         if self.algorithm.counts_parts()
             && self.parts_per_token.saturating_mul(self.capacity as u64) >= Self::MAX_DEBT
         {
@@ -299,9 +307,9 @@ pub enum QuotaError {
     Precision,
     /// The lease of a permit is not from 1 second to 1 day.
     Lease,
-    /// The quota has a lease, but its algorithm is not [`Algorithm::SlidingWindow`].
+    /// The quota has a lease, but its algorithm [has no leases](Algorithm::has_leases).
     LeaseAlgorithm,
-    /// The lease of the quota is not from 2 to 1,000 units, or is more than half of the limit.
+    /// The lease of the quota is not from 2 to 1,000 units, or is more than half of the limit or of the burst.
     LeaseUnits,
     /// The duration of the quota's lease is not from 100 milliseconds to 10 seconds in whole milliseconds, or is more
     /// than a quarter of the window.
@@ -317,9 +325,11 @@ impl QuotaError {
             Self::Window => "expected a window from 1 millisecond to 365 days",
             Self::Burst => "expected a burst from 1 to 2147483648",
             Self::Lease => "expected a lease from 1 second to 1 day",
-            Self::LeaseAlgorithm => "a lease requires the algorithm \"sliding_window\"",
+            Self::LeaseAlgorithm => {
+                "a lease requires the algorithm \"sliding_window\" or \"token_bucket\""
+            }
             Self::LeaseUnits => {
-                "expected a lease from 2 to 1000 units, and at most half of the limit"
+                "expected a lease from 2 to 1000 units, and at most half of the limit, or of the burst of a token bucket"
             }
             Self::LeaseDuration => {
                 "expected a duration of the lease from 100 milliseconds to 10 seconds, and at most a quarter of the window"
@@ -380,13 +390,36 @@ mod tests {
 
     #[test]
     fn messages_name_every_algorithm_that_they_concern() {
-        let [burst, precision] =
-            [QuotaError::BurstAlgorithm, QuotaError::Precision].map(|it| it.to_string());
+        let [burst, precision, lease] =
+            [QuotaError::BurstAlgorithm, QuotaError::Precision, QuotaError::LeaseAlgorithm]
+                .map(|it| it.to_string());
         for (algorithm, name) in Algorithm::NAMES {
+            assert_eq!(lease.contains(&format!("\"{name}\"")), algorithm.has_leases(), "{lease}");
             assert_eq!(burst.contains(&format!("\"{name}\"")), algorithm.has_burst(), "{burst}");
             let is_named = precision.contains(&name.replace('_', " "));
             assert_eq!(is_named, algorithm.counts_parts(), "{name}: {precision}");
         }
+    }
+
+    #[test]
+    fn lease_is_at_most_half_of_the_capacity() {
+        let quota = |text: &str| text.parse::<Quota>().unwrap();
+        let duration = Duration::from_millis(250);
+        for (text, units, expected) in [
+            ("100/second", 50, Ok(())),
+            ("100/second", 51, Err(QuotaError::LeaseUnits)),
+            ("100/second token_bucket burst 20", 10, Ok(())),
+            ("100/second token_bucket burst 20", 11, Err(QuotaError::LeaseUnits)),
+            ("100/second token_bucket burst 400", 200, Ok(())),
+            ("100/second token_bucket burst 400", 201, Err(QuotaError::LeaseUnits)),
+        ] {
+            assert_eq!(quota(text).with_lease(units, duration).map(|_| ()), expected, "{text}");
+        }
+        let leased = quota("100/second token_bucket burst 400 lease 200");
+        assert_eq!(leased.with_burst(399), Err(QuotaError::LeaseUnits));
+        assert_eq!(leased.with_algorithm(Algorithm::SlidingWindow), Err(QuotaError::LeaseUnits));
+        assert_eq!(leased.with_algorithm(Algorithm::FixedWindow), Err(QuotaError::LeaseAlgorithm));
+        assert!(leased.with_burst(400).is_ok());
     }
 
     #[test]

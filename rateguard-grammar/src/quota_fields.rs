@@ -156,7 +156,7 @@ impl<L: Copy> QuotaFields<L> {
             || QuotaLease::default_duration(quota.window()),
             |duration| duration.value,
         );
-        let leased = quota.with_lease(lease.value.units(quota.limit()), duration);
+        let leased = quota.with_lease(lease.value.units(quota.capacity()), duration);
         leased.map(Quotas::from).map_err(|error| {
             let duration = self.lease_for.filter(|_| error == QuotaError::LeaseDuration);
             FieldError::at(duration.map_or(lease.location, |it| it.location), error)
@@ -336,10 +336,22 @@ mod tests {
         ] {
             assert_eq!(fields.quotas(EXAMPLES).unwrap().to_string(), text);
         }
+        let bucket = |burst| QuotaFields {
+            algorithm: at(Algorithm::TokenBucket, 4),
+            burst: at(burst, 5),
+            ..fields("1000/minute", percent, None)
+        };
+        for (burst, text) in [
+            (1_000, "1000/minute token_bucket lease 50"),
+            (200, "1000/minute token_bucket burst 200 lease 10"),
+        ] {
+            assert_eq!(bucket(burst).quotas(EXAMPLES).unwrap().to_string(), text);
+        }
         let only_duration = QuotaFields { lease: None, ..fields("9/minute", units, Some(200)) };
         for (fields, location, part) in [
             (fields("99/minute", units, None), 2, "expected a lease from 2 to 1000 units"),
             (fields("20/minute", percent, None), 2, "expected a lease from 2 to 1000 units"),
+            (bucket(20), 2, "or of the burst of a token bucket"),
             (fields("1000/minute", units, Some(50)), 3, "from 100 milliseconds to 10 seconds"),
             (fields("1000/minute; 9/second", units, None), 2, "requires a single quota"),
             (fields("1000/minute fixed_window", units, None), 2, "requires the algorithm"),

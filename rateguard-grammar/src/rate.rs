@@ -39,7 +39,7 @@ impl FromStr for Quota {
                 Some(units) => LeaseSize::Units(units.map_err(|_| QuotaError::LeaseUnits)?),
                 None => size.parse().map_err(|_| invalid())?,
             };
-            return Ok(quota.with_lease(size.units(quota.limit()), duration)?);
+            return Ok(quota.with_lease(size.units(quota.capacity()), duration)?);
         }
         let (rate, algorithm) = split_at_algorithm(text);
         let (limit, window) =
@@ -248,6 +248,8 @@ mod tests {
             "1000/minute lease 50",
             "1000/second lease 50",
             "1000/minute lease 50 for 250 milliseconds",
+            "1000/minute token_bucket lease 50",
+            "100/minute token_bucket burst 50 lease 25 for 250 milliseconds",
         ] {
             assert_eq!(quota(text).to_string(), text);
         }
@@ -286,8 +288,8 @@ mod tests {
             ("100/minute lease 10 for 11s", "at most a quarter of the window"),
             ("100/minute lease 10 for soon", "unknown unit of time `soon`"),
             ("100/100ms lease 10", "at most a quarter of the window"),
-            ("100/minute fixed_window lease 10", "requires the algorithm \"sliding_window\""),
-            ("100/minute token_bucket burst 50 lease 10", "requires the algorithm"),
+            ("100/minute fixed_window lease 10", "requires the algorithm \"sliding_window\" or"),
+            ("100/minute token_bucket burst 50 lease 26", "or of the burst of a token bucket"),
             ("5 concurrent lease 999ms", "expected a lease from 1 second to 1 day"),
             ("5 concurrent lease 2d", "expected a lease from 1 second to 1 day"),
             ("5 concurrent lease 10", "expected a window such as"),

@@ -55,8 +55,9 @@ use proc_macro::TokenStream;
 /// without a further call to the store:
 ///
 /// - `lease = 50 | "5%"`: the maximum number of units, or a part of the limit. From 2 to 1,000 units, and at most half
-///   of the limit. Default: no lease. Only a single quota of the algorithm `sliding_window` can have a lease. In a
-///   `rate`, the same lease is written as `"1000/minute lease 50"`.
+///   of the limit. For a token bucket, the burst takes the place of the limit. Default: no lease. Only a single quota of
+///   the algorithm `sliding_window` or `token_bucket` can have a lease. In a `rate`, the same lease is written as
+///   `"1000/minute lease 50"`.
 /// - `lease_for = "1s"`: the time for which the process may use the units, from 100 milliseconds to 10 seconds, and at
 ///   most a quarter of the window. Default: 1 second, or a quarter of the window if this is less.
 ///

@@ -34,13 +34,20 @@ fn detected_by_sorted_set_traces(old: &str, new: &str) {
     assert_detected(Logs::Sorted, old, new);
 }
 
+/// Returns the script with this mutation.
 #[track_caller]
-fn assert_detected(logs: Logs, old: &str, new: &str) {
+fn mutated(old: &str, new: &str) -> String {
     let source = replace_once(SOURCE, old, new);
     // Any test would detect a syntax error. Therefore the changed script must be valid.
     let server = RedisServer::start();
     let load = redis::cmd("SCRIPT").arg("LOAD").arg(&source).query::<String>(&mut server.client());
     load.expect("the mutated script is valid Lua");
+    source
+}
+
+#[track_caller]
+fn assert_detected(logs: Logs, old: &str, new: &str) {
+    let source = mutated(old, new);
     assert!(difference(&source, logs).is_some(), "no test detects the mutation");
 }
 
@@ -93,6 +100,24 @@ fn detected_by_lease_conversions(old: &str, new: &str) {
         found.or_else(|| leases::script::mixed_servers_defect(&source))
     };
     let found = catch_unwind(AssertUnwindSafe(defect));
+    assert!(found.map_or(true, |it| it.is_some()), "no test detects the mutation");
+}
+
+/// Asserts that a test with random traces of leases of token buckets detects this mutation.
+#[track_caller]
+fn detected_by_token_lease_traces(old: &str, new: &str) {
+    let source = mutated(old, new);
+    // An error of the script also counts as a detected difference.
+    let found = catch_unwind(AssertUnwindSafe(|| leases::token_bucket::difference(&source)));
+    assert!(found.map_or(true, |it| it.is_some()), "no test detects the mutation");
+}
+
+/// Asserts that a record of a token bucket, its expiry, the number of its leases, or a change of the algorithm is wrong
+/// because of this mutation.
+#[track_caller]
+fn detected_by_token_lease_cases(old: &str, new: &str) {
+    let source = mutated(old, new);
+    let found = catch_unwind(AssertUnwindSafe(|| leases::token_bucket_defects::defect(&source)));
     assert!(found.map_or(true, |it| it.is_some()), "no test detects the mutation");
 }
 
@@ -469,7 +494,67 @@ mutations! {
     conversion_loses_leased_units:
         detected_by_lease_conversions("(previous.future or 0) > 0 or ", "");
     log_is_converted_whenever_another_server_uses_it:
-        detected_by_lease_conversions(" or previous.leases and quota.is_log and previous.used > 0", "");
+        detected_by_lease_conversions(" or is_sorted_log and previous.used > 0", "");
+
+    // Mutations of `token_bucket_leases`.
+    held_tokens_are_refilled:
+        detected_by_token_lease_traces("    return min(held * units, MAX_DEBT)", "    return 0");
+    holds_of_leases_do_not_end:
+        detected_by_token_lease_traces("      if hold.ends > now then\n", "      if true then\n");
+    hold_ends_one_tick_too_late:
+        detected_by_token_lease_traces("      if hold.ends > now then\n", "      if hold.ends >= now then\n");
+    tokens_are_refilled_as_if_all_leases_ended_now:
+        detected_by_token_lease_traces("        at, held = hold.ends, held - hold.tokens\n      end\n    end\n    debt", "        held = held - hold.tokens\n      end\n    end\n    debt");
+    ended_lease_delays_the_refill:
+        detected_by_token_lease_traces("        debt = max(debt_of(held, units), debt - (hold.ends - at) * refill)\n", "");
+    wait_ignores_held_tokens:
+        detected_by_token_lease_traces("if debt_of(held, units) <= fitting_debt then", "if true then");
+    wait_lasts_until_all_leases_end:
+        detected_by_token_lease_traces("if debt_of(held, units) <= fitting_debt then", "if false then");
+    wait_ignores_the_refill_before_the_end_of_leases:
+        detected_by_token_lease_traces("      debt = max(debt_of(held, units), debt - refill * (hold.ends - at))\n", "");
+    return_gives_used_tokens_back:
+        detected_by_token_lease_traces("used = used + (after == '0' and 0 or 1)", "used = used + 0");
+    return_gives_no_tokens_back:
+        detected_by_token_lease_traces("used = used + (after == '0' and 0 or 1)", "used = used + hold.tokens");
+    return_counts_unused_tokens_as_used:
+        detected_by_token_lease_traces("used = used + (after == '0' and 0 or 1)", "used = used + 1");
+    return_counts_the_grant_as_a_use:
+        detected_by_token_lease_traces("        next_number()\n        for after", "        for after");
+    return_keeps_the_hold:
+        detected_by_token_lease_traces("        table.remove(holds, i)\n        bucket.held = bucket.held - hold.tokens\n", "");
+    return_finds_any_lease:
+        detected_by_token_lease_traces("if hold.id == taken_by then", "if true then");
+    refund_returns_tokens_of_the_refill:
+        detected_by_token_lease_traces("debt - max(0, bucket.units * tokens - refilled))", "debt - bucket.units * tokens)");
+    refund_ignores_the_reset:
+        detected_by_token_lease_traces("elseif not (bucket.has_new_rate or bucket.debt == 0) and taken_at > bucket.reset_at then", "elseif not bucket.has_new_rate then");
+    clock_step_does_not_shorten_holds:
+        detected_by_token_lease_traces("hold.ends = min(hold.ends, now + hold.duration)", "hold.ends = hold.ends");
+    clock_step_ends_holds:
+        detected_by_token_lease_traces("hold.ends = min(hold.ends, now + hold.duration)", "hold.ends = min(hold.ends, now)");
+    clock_step_leaves_holds_in_another_order:
+        detected_by_token_lease_traces("return one.ends < other.ends", "return one.ends > other.ends");
+    holds_are_in_the_order_of_the_grants:
+        detected_by_token_lease_traces("while position > 1 and holds[position - 1].ends > hold.ends do", "while false do");
+    new_rate_of_a_bucket_with_holds_refills:
+        detected_by_token_lease_traces("      debt = min(ceil(debt / units * quota.units), MAX_DEBT)\n      units, refill = quota.units, quota.refill\n    end\n    bucket", "      units, refill = quota.units, quota.refill\n    end\n    bucket");
+    record_of_a_bucket_keeps_ended_holds:
+        detected_by_token_lease_cases("        bucket.lives_until = 0\n", "");
+    log_reads_the_holds_as_entries:
+        detected_by_token_lease_cases("local END = string.rep('\\255', 13)", "local END = string.rep('\\1', 13)");
+    bucket_expires_before_its_lease:
+        detected_by_token_lease_cases("max(holds[#holds].ends - now + bucket.debt / refill, reset_needed)", "max(bucket.debt / refill, reset_needed)");
+    bucket_has_any_number_of_leases:
+        detected_by_token_lease_cases("return #bucket.holds >= MAX_HOLDS", "return false");
+    bucket_of_another_algorithm_is_leased:
+        detected_by_token_lease_cases("is_admitted = algorithm == part.quota.algorithm and not", "is_admitted = not");
+    other_algorithm_changes_the_rate:
+        detected_by_token_lease_cases("local has_new_rate = is_token_bucket and (", "local has_new_rate = (");
+    conversion_loses_held_tokens:
+        detected_by_token_lease_cases("if previous and ((previous.future or 0) > 0 or is_sorted_log and previous.used > 0) then", "if false then");
+    lease_of_a_failed_batch_remains:
+        detected_by_token_lease_cases("  for i = 1, #leases, 2 do\n    local bucket = algorithm.load(key, quota)\n", "  for i = 1, 0 do\n    local bucket = algorithm.load(key, quota)\n");
 
     // Mutations of `sliding_window_counter`.
     counter_weight_is_one_tick_ahead:

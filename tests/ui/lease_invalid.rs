@@ -35,8 +35,13 @@ async fn several_quotas() -> &'static str {
     ""
 }
 
-#[rate_limit(rate = "100/minute", algorithm = "token_bucket", lease = 10)]
+#[rate_limit(rate = "100/minute", algorithm = "fixed_window", lease = 10)]
 async fn other_algorithm() -> &'static str {
+    ""
+}
+
+#[rate_limit(rate = "100/minute", algorithm = "token_bucket", burst = 18, lease = 10)]
+async fn more_than_half_of_the_burst() -> &'static str {
     ""
 }
 

@@ -1,8 +1,6 @@
 -- Reads the arguments of the script. The comment at the start of `prelude.lua` documents these arguments. A shape is
 -- the part of a request that similar requests have in common: the operation, the deadline, the quotas and the costs.
 
-local created = {}
-
 -- Returns the operations of an algorithm. Creates the operations when the algorithm is used for the first time.
 local function algorithm_named(name)
   local algorithm = created[name]
@@ -28,10 +26,14 @@ for i = 1, tonumber(arguments[position]) do
     capacity = tonumber(arguments[position + 3]),
     units = tonumber(arguments[position + 4]),
     refill = tonumber(arguments[position + 5]),
-    -- The duration of a lease. Only a quota of sliding_window_sorted_set can have one.
+    -- The duration of a lease. Only a quota of sliding_window_sorted_set or token_bucket_leases can have one.
     lease = name == 'sliding_window_sorted_set' and tonumber(arguments[position + 4]) or 0,
   }
   position = position + 5
+  if name == 'token_bucket_leases' then
+    position = position + 1
+    quotas[i].lease = tonumber(arguments[position])
+  end
 end
 
 position = position + 1

@@ -63,10 +63,12 @@ end
 --   key        the key in Redis
 --   quota      the quota, from the arguments of the script
 --   algorithm  the operations of the algorithm that has the state. This is the algorithm of the quota, except if another
---              process has units of a lease: until the lease ends, the bucket remains a log with these units
+--              process has units of a lease: until the lease ends, the bucket remains a log or a token bucket with these
+--              units
 --   used       the number of units that count
 --   taken      the number of units that this script call has taken; false if it has only read the bucket
 --   converted  the number of units that come from the state of another algorithm; nil if there are none
+--   future     a number above 0 if the state in Redis has units of leases, so it must not be converted; otherwise 0 or nil
 --   is_stale   whether `refresh` must be called if this script call takes no units
 --   is_written whether the units that this script call has taken are in Redis
 -- The operations:
@@ -86,9 +88,14 @@ end
 --                             nothing if these units no longer count
 --   is_held(bucket, n, by)    returns whether the request with the id `by` still holds n permits
 --   renew(bucket, n, by)      starts a new lease of the n permits of the request with the id `by`
---   settle(bucket, n, by, uses) moves each used unit of a lease to the time of its use, and removes the other units. The
---                             request with the id `by` took n units for the lease; `uses` is the argument of the return
+--   settle(bucket, n, by, uses) moves each used unit of a lease to the time of its use or to a later one, and removes the
+--                             other units. The request with the id `by` took n units for the lease; `uses` is the argument
+--                             of the return
+--   is_full(bucket)           returns whether the bucket has too many leases for a further one
 -- Only `concurrency` has `is_held` and `renew`, because no other algorithm has permits. Only
--- `sliding_window_sorted_set` has `settle`.
+-- `sliding_window_sorted_set` and `token_bucket_leases` have `settle`, and only the latter has `is_full`.
 local algorithms = {}
+
+-- The operations of the algorithms that this script call uses. `algorithm_named` in `arguments.lua` creates them.
+local created = {}
 

@@ -9,9 +9,10 @@ local function convert(key, quota)
     local algorithm = algorithm_named(name)
     local is_rate = not algorithm.is_held and not quota.algorithm.is_held
     local previous = is_rate and algorithm ~= quota.algorithm and algorithm.load(key, quota)
-    if previous and ((previous.future or 0) > 0 or previous.leases and quota.is_log and previous.used > 0) then
-      -- A process may use the units from the future until its lease ends. If they counted as taken now, they would
-      -- expire too early. So the bucket remains an exact log until the leases have ended.
+    local is_sorted_log = name == 'sliding_window_sorted_set' and quota.is_log
+    if previous and ((previous.future or 0) > 0 or is_sorted_log and previous.used > 0) then
+      -- A process may use the units of its lease until the lease ends. If they counted as taken now, they would expire
+      -- too early. So the bucket remains the state of this algorithm until the leases have ended.
       -- An exact log that is a sorted set remains a sorted set as long as it has units. Application servers with and
       -- without a lease would otherwise convert it again and again, and its units would never expire.
       previous.algorithm = algorithm
@@ -225,6 +226,10 @@ local function decide(shape)
   local operation, takes_units = shape.operation, shape.takes_units
   if operation == 'renew' then
     is_admitted = renew_permits(parts, first_receipt)
+  elseif operation == 'lease' and is_admitted then
+    -- With a further lease, the bucket would remain the state of another algorithm for longer.
+    local algorithm = bucket.algorithm
+    is_admitted = algorithm == part.quota.algorithm and not (algorithm.is_full and algorithm.is_full(bucket))
   end
   reply_length = reply_length + 1
   reply[reply_length] = is_admitted and 1 or 0

@@ -13,6 +13,7 @@
 local FORMAT, ENTRY = '>I7I4I2', 13
 -- The script loads at least this number of the newest entries with its first command for a bucket. They have more bytes
 -- than the record of any other algorithm, so the script reads the whole record, and its length is not the length of a log.
+-- Only token_bucket_leases has longer records, which do not end like a log.
 local TAIL_ENTRIES = 4
 
 -- The entries that the script has read last, apart from the tails: the bucket, the numbers of the oldest and of the

@@ -22,6 +22,7 @@
 --            for a token bucket: the number of fractions of one token; for sliding_window_sorted_set: the duration of a
 --              lease in microseconds, or 0 if there are no leases
 --            for a token bucket: the refill in fractions per microsecond
+--            only for token_bucket_leases: the duration of a lease in microseconds
 -- then     the number of shapes (a shape is the common part of similar requests); then for each shape
 --            the operation: check, peek, debit, lease (a check that takes the units for a lease), refund, renew, return (of
 --              the units of a lease) or reset

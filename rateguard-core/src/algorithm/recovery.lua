@@ -23,7 +23,10 @@ local function roll_back(saved_bucket)
   end
   local leases = saved_bucket.leases or {}
   for i = 1, #leases, 2 do
-    algorithm.settle(saved_bucket, leases[i + 1], arguments[1] .. '-' .. whole(leases[i]), '0')
+    local bucket = algorithm.load(key, quota)
+    if bucket then
+      algorithm.settle(bucket, leases[i + 1], arguments[1] .. '-' .. whole(leases[i]), '0')
+    end
   end
 end
 

@@ -68,7 +68,7 @@ function algorithms.token_bucket()
   end
 
   function token_bucket.add(bucket, tokens)
-    local units = bucket.quota.units
+    local units = bucket.units
     bucket.debt = min(bucket.debt + tokens * units, MAX_DEBT)
     bucket.used = ceil(bucket.debt / units)
   end

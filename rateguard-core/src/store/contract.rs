@@ -265,16 +265,21 @@ pub enum Operation {
     /// Takes the cost of the request for a lease, if it fits. The request has one bucket, whose quota has a
     /// [lease](Quota::lease).
     ///
-    /// The decision is that of a [`Check`](Self::Check). The units count as taken at the end of the lease, which is one
-    /// duration of the lease from now. So they count from now until one window after the lease has ended. The guard
-    /// uses this operation only for a store with [`supports_leases`](Store::supports_leases).
+    /// The decision is that of a [`Check`](Self::Check), but the store can also deny a lease for a reason of its own, for
+    /// example if the bucket has too many of them. The units count as taken at the end of the lease, which is one
+    /// duration of the lease from now. So in a log, they count from now until one window after the lease has ended. A
+    /// token bucket is not refilled with these tokens before that end: it regains at most its capacity, minus the tokens
+    /// of open leases. The guard uses this operation only for a store with
+    /// [`supports_leases`](Store::supports_leases).
     Lease,
     /// Returns the units of a lease. The [`Receipt`] of the request identifies the lease, and the cost is the number of
     /// its units.
     ///
     /// The store moves each unit that was used to the time in [`uses`](BucketRequest::uses), and removes the other
     /// units. It never moves a unit to a later time and never adds one, so a return may come late or several times. A
-    /// unit that no longer exists stays removed.
+    /// unit that no longer exists stays removed. A token bucket has no times of single tokens: before the end of the
+    /// lease, the store returns the unused tokens to it, and treats the others as taken now. After the end of the lease,
+    /// or if the store does not find the lease, it does nothing.
     Return,
     /// Removes all units from the buckets. The store ignores the cost. The units of [leases](Self::Lease) that have not
     /// ended stay, because a process may still use them.

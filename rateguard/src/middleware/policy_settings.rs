@@ -106,7 +106,7 @@ impl PolicySettings {
         };
         let duration =
             self.lease_for.unwrap_or_else(|| QuotaLease::default_duration(quota.window()));
-        let leased = quota.with_lease(lease.units(quota.limit()), duration);
+        let leased = quota.with_lease(lease.units(quota.capacity()), duration);
         leased.map(Quotas::from).map_err(|error| invalid("lease", error.to_string()))
     }
 

@@ -192,12 +192,13 @@ impl Limit {
 
     /// Lets a process take up to this number of units of a busy key from the store at once, and admit requests with
     /// them without a further call to the store. The value is a number of units from 2 to 1,000, or a part of the limit
-    /// such as `"5%"`, and at most half of the limit. Default: no lease.
+    /// such as `"5%"`, and at most half of the limit. For a token bucket, the burst takes the place of the limit.
+    /// Default: no lease.
     ///
     /// In no window are more requests admitted than without a lease, for any number of processes. But a process may
     /// deny a request while another process has unused units, for at most the time [`lease_for`](Self::lease_for). Only
-    /// a single quota of the algorithm `sliding_window` can have a lease. A request has no use of the lease if several
-    /// limits apply to it, or if [`count`](Self::count) depends on the response.
+    /// a single quota of the algorithm `sliding_window` or `token_bucket` can have a lease. A request has no use of the
+    /// lease if several limits apply to it, or if [`count`](Self::count) depends on the response.
     ///
     /// ```
     /// # use actix_rateguard::Limit;

@@ -12,16 +12,16 @@ const LONG: &str = "100000/10m lease 50 for 10s";
 /// The number of units of the first lease of a key: twice the number of admissions after which a key is busy.
 const FIRST_LEASE: u32 = 16;
 
-fn policy(quotas: &str) -> Policy {
+pub(super) fn policy(quotas: &str) -> Policy {
     Policy::new("leases", quotas.to_owned()).unwrap()
 }
 
-async fn check(guard: &RateGuard, policy: &Policy) -> Decision {
+pub(super) async fn check(guard: &RateGuard, policy: &Policy) -> Decision {
     guard.check(policy, &Key::global()).await.unwrap()
 }
 
 /// Checks the key until a lease decides.
-async fn check_until_leased(guard: &RateGuard, policy: &Policy) -> u32 {
+pub(super) async fn check_until_leased(guard: &RateGuard, policy: &Policy) -> u32 {
     for checks in 1.. {
         let decision = check(guard, policy).await;
         assert!(decision.is_allowed(), "no lease after {checks} checks");
@@ -33,12 +33,12 @@ async fn check_until_leased(guard: &RateGuard, policy: &Policy) -> u32 {
     unreachable!()
 }
 
-async fn remaining(guard: &RateGuard, policy: &Policy) -> u32 {
+pub(super) async fn remaining(guard: &RateGuard, policy: &Policy) -> u32 {
     guard.peek(policy, &Key::global()).await.unwrap().remaining()
 }
 
 /// Waits until the store has this number of remaining units.
-async fn until_remaining(guard: &RateGuard, policy: &Policy, expected: u32) {
+pub(super) async fn until_remaining(guard: &RateGuard, policy: &Policy, expected: u32) {
     let wait = async {
         while remaining(guard, policy).await != expected {
             tokio::time::sleep(Duration::from_millis(10)).await;

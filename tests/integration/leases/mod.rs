@@ -6,3 +6,8 @@ mod guard;
 mod processes;
 pub mod script;
 mod settings;
+pub mod token_bucket;
+pub mod token_bucket_defects;
+mod token_bucket_guard;
+mod token_bucket_model;
+mod traces;

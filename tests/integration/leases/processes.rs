@@ -1,5 +1,5 @@
 //! Tests leases of several processes, which the test kills and stops. No window may have more admissions than the
-//! limit.
+//! limit, and no interval may have more admissions than a token bucket allows.
 
 use std::{
     io::{BufRead, BufReader},
@@ -13,6 +13,10 @@ use crate::support::redis_server::RedisServer;
 const LIMIT: usize = 400;
 const WINDOW_MICROS: u128 = 2_000_000;
 const QUOTAS: &str = "400/2s lease 60 for 500ms";
+
+const BURST: u128 = 500;
+const TOKENS_IN_A_WINDOW: u128 = 800;
+const TOKEN_BUCKET: &str = "800/2s token_bucket burst 500 lease 60 for 500ms";
 
 /// An admission took place between these two times, in microseconds. The clock is that of the Redis server, because
 /// both are on one machine.
@@ -88,10 +92,54 @@ fn windows_of_admissions_are_counted_with_their_bounds() {
     assert_eq!(most_in_a_window(&[at(9, end), at(0, 1), at(8, 9)]), 2);
 }
 
+/// Returns an interval with more admissions than a token bucket allows, as its number of admissions and its duration in
+/// microseconds.
+fn exceeded_interval(admissions: &[Admission]) -> Option<(u128, u128)> {
+    let mut by_end = admissions.to_vec();
+    by_end.sort_unstable_by_key(|it| it.after);
+    let starts_at = |start: u128| {
+        let mut count = 0;
+        by_end.iter().filter(|it| it.before >= start).find_map(|last| {
+            // These admissions certainly took place from `start` to `last.after`.
+            count += 1;
+            let duration = last.after - start;
+            let allowed = BURST * WINDOW_MICROS + TOKENS_IN_A_WINDOW * duration;
+            (count * WINDOW_MICROS > allowed).then_some((count, duration))
+        })
+    };
+    admissions.iter().find_map(|first| starts_at(first.before))
+}
+
+#[test]
+fn intervals_of_admissions_are_compared_with_burst_and_rate() {
+    let at = |before, after| Admission { before, after, is_leased: false };
+    // A token comes back in 2,500 µs.
+    let full: Vec<_> = (0..500).map(|_| at(0, 0)).collect();
+    let with = |last: &[Admission]| exceeded_interval(&[&full, last].concat());
+    assert_eq!(with(&[]), None);
+    assert_eq!(with(&[at(2_500, 2_500)]), None);
+    assert_eq!(with(&[at(2_400, 2_500), at(5_000, 5_000)]), None);
+    assert_eq!(with(&[at(2_400, 2_499)]), Some((501, 2_499)));
+    assert_eq!(with(&[at(2_500, 2_500), at(0, 4_999)]), Some((502, 4_999)));
+}
+
+#[test]
+fn no_interval_exceeds_the_token_bucket_while_processes_are_killed_and_stopped() {
+    let admissions = admissions_of_killed_processes("bucket", TOKEN_BUCKET);
+    assert_eq!(exceeded_interval(&admissions), None, "{} admissions", admissions.len());
+}
+
 #[test]
 fn no_window_exceeds_the_limit_while_processes_are_killed_and_stopped() {
+    let admissions = admissions_of_killed_processes("killed", QUOTAS);
+    let most = most_in_a_window(&admissions);
+    assert!(most <= LIMIT, "{most} of {} admissions in a window", admissions.len());
+}
+
+/// Returns the admissions of processes that the test kills and stops while they have leases.
+fn admissions_of_killed_processes(prefix: &str, quotas: &str) -> Vec<Admission> {
     let server = RedisServer::start();
-    let start = || LeaseWorker::start(&server, "killed", QUOTAS);
+    let start = || LeaseWorker::start(&server, prefix, quotas);
     let mut workers: Vec<LeaseWorker> = (0..4).map(|_| start()).collect();
     let mut admissions = Vec::new();
     for round in 0..4 {
@@ -110,8 +158,7 @@ fn no_window_exceeds_the_limit_while_processes_are_killed_and_stopped() {
     }
     let leased = admissions.iter().filter(|it| it.is_leased).count();
     assert!(leased > 100, "{leased} of {} admissions used a lease", admissions.len());
-    let most = most_in_a_window(&admissions);
-    assert!(most <= LIMIT, "{most} admissions in a window, {leased} with a lease");
+    admissions
 }
 
 #[test]

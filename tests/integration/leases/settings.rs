@@ -17,6 +17,8 @@ fn middleware_accepts_a_lease() {
         Limit::new("100/minute").lease(10),
         Limit::new("100/minute").lease("5%").lease_for("500ms"),
         Limit::new("100/minute lease 10"),
+        Limit::new("100/minute token_bucket").lease("5%"),
+        Limit::new("100/minute token_bucket burst 400").lease(200),
     ] {
         assert_eq!(middleware(limit).err(), None);
     }
@@ -32,7 +34,11 @@ fn middleware_rejects_an_invalid_lease() {
         (Limit::new("100/minute").lease_for("1s"), "`lease_for` requires `lease`"),
         (Limit::new("100/minute; 9/second").lease(10), "requires a single quota"),
         (Limit::new("100/minute").lease(10).concurrent(5), "requires a single quota"),
-        (Limit::new("100/minute fixed_window").lease(10), "requires the algorithm"),
+        (Limit::new("100/minute fixed_window").lease(10), "or \"token_bucket\""),
+        (
+            Limit::new("100/minute token_bucket burst 20").lease(11),
+            "of the burst of a token bucket",
+        ),
         (Limit::new("100/minute").lease(10).shadow(), "`shadow` conflicts with a lease"),
         (Limit::new("100/minute").lease(10).candidate("5/minute"), "`candidate` conflicts"),
         (Limit::new("100/minute").candidate("50/minute lease 5"), "`candidate` conflicts"),
@@ -63,6 +69,10 @@ fn policies_file_accepts_a_lease() {
             "1000/minute lease 50 for 500 milliseconds",
         ),
         ("rate = \"1000/minute lease 50\"", "1000/minute lease 50"),
+        (
+            "rate = \"1000/minute\"\nalgorithm = \"token_bucket\"\nburst = 200\nlease = \"5%\"",
+            "1000/minute token_bucket burst 200 lease 10",
+        ),
     ] {
         assert_eq!(file(&format!("[policies.a]\n{fields}")).as_deref(), Ok(quotas), "{fields}");
     }
@@ -80,7 +90,8 @@ fn policies_file_rejects_an_invalid_lease() {
         ("lease = 50\nban = \"3/hour for 1m\"", "`ban` conflicts with a lease"),
         ("lease = 50\nshadow = true", "`shadow` conflicts with a lease"),
         ("lease = 50\nconcurrent = 5", "requires a single quota"),
-        ("lease = 50\nalgorithm = \"token_bucket\"", "requires the algorithm"),
+        ("lease = 50\nalgorithm = \"fixed_window\"", "requires the algorithm"),
+        ("lease = 50\nalgorithm = \"token_bucket\"\nburst = 99", "of the burst of a token bucket"),
     ] {
         let error = file(&format!("[policies.a]\nrate = \"1000/minute\"\n{fields}")).unwrap_err();
         assert!(error.contains(part), "{fields}: {error}");

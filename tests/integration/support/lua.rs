@@ -118,18 +118,21 @@ impl<'a> Script<'a> {
         command.arg("process").arg(first).arg(encoding).arg(flag).arg(quotas.len());
         for quota in &quotas {
             let is_log = quota.algorithm() == Algorithm::SlidingWindow;
-            let (units, refill) = match quota.lease() {
-                Some(lease) => (lease.duration().as_micros() as u64, 0),
-                None if is_log => (0, 0),
-                None => quota.token(),
+            let lease = quota.lease().map(|lease| lease.duration().as_micros() as u64);
+            let (units, refill) = if is_log { (lease.unwrap_or(0), 0) } else { quota.token() };
+            let name = match quota.algorithm() {
+                Algorithm::SlidingWindow if lease.is_some() => "sliding_window_sorted_set",
+                Algorithm::SlidingWindow => self.log,
+                Algorithm::TokenBucket if lease.is_some() => "token_bucket_leases",
+                algorithm => algorithm.name(),
             };
-            let log = if quota.lease().is_some() { "sliding_window_sorted_set" } else { self.log };
             command
-                .arg(if is_log { log } else { quota.algorithm().name() })
+                .arg(name)
                 .arg(quota.window().as_micros() as u64)
                 .arg(quota.capacity())
                 .arg(units)
-                .arg(refill);
+                .arg(refill)
+                .arg(lease.filter(|_| !is_log));
         }
         command.arg(shapes.len()).arg(shapes.concat());
         command.arg(if is_default_order { "" } else { &numbers });

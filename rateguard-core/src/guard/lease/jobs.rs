@@ -89,7 +89,7 @@ impl RateGuard {
             Ok(verdict) if verdict.is_allowed() => verdict,
             Ok(verdict) => return refuse(Some(room(&verdict)), lease.duration() / 4),
             Err(cause) => {
-                // If the store has granted the lease, its units count until one window after its end, as after a crash.
+                // If the store has granted the lease, its units count as used at its end, as after a crash.
                 self.record_store_error(cause);
                 return refuse(None, lease.duration());
             }
@@ -165,8 +165,7 @@ impl RateGuard {
         result
     }
 
-    /// Returns a lease that has ended. If the store does not answer, its units count until one window after the end of
-    /// the lease.
+    /// Returns a lease that has ended. If the store does not answer, its units count as used at the end of the lease.
     async fn return_lease(
         &self,
         policy: &PolicyName,

@@ -57,8 +57,10 @@ impl LeaseJob {
 pub(super) struct UsedUnits {
     /// The number of unused units of this process.
     pub(super) remaining: u32,
-    /// An upper bound of the time until the used units no longer count.
-    pub(super) count_for: Duration,
+    /// An upper bound of the time until one more unit remains.
+    pub(super) reset_after: Duration,
+    /// An upper bound of the time until the same number of units remains.
+    pub(super) retry_after: Duration,
 }
 
 impl KeyLeases {
@@ -91,13 +93,23 @@ impl KeyLeases {
             // The store may have no room for this request, because these leases count there.
             self.end_first();
         }
-        let [first, second] = &mut self.open;
-        let first = first.as_mut()?;
-        if !first.take(units, now) {
+        if !self.open[0].as_mut()?.take(units, now) {
             return None;
         }
-        let remaining = first.unused() + second.as_ref().map_or(0, OpenLease::unused);
-        Some(UsedUnits { remaining, count_for: first.counts_for(now) })
+        let remaining = self.unused();
+        // In a log, one unit more remains after the units of the first lease have expired. A token bucket may be empty
+        // until the last lease ends.
+        let last = match &self.open {
+            [_, Some(second)] if self.quota.algorithm().counts_parts() => second,
+            [first, _] => first.as_ref()?,
+        };
+        let retry_after =
+            if remaining >= units { Duration::ZERO } else { last.has_room_after(units, now) };
+        Some(UsedUnits {
+            remaining,
+            reset_after: last.has_room_after(remaining + 1, now),
+            retry_after,
+        })
     }
 
     /// Records that the store has admitted a request of this key with this cost.
@@ -197,7 +209,6 @@ impl KeyLeases {
     }
 
     /// Returns the number of unused units.
-    #[cfg_attr(not(feature = "metrics"), allow(dead_code, reason = "only the gauges read it"))]
     pub(super) fn unused(&self) -> u32 {
         self.open.iter().flatten().map(OpenLease::unused).sum()
     }
@@ -303,6 +314,32 @@ mod tests {
         assert_eq!((job.requested, job.returned.len(), job.returned[0].number), (8, 1, 1));
         assert!(leases.take(3, now).is_none());
         assert!(leases.take(2, now).is_some() && leases.take(1, now).is_none());
+    }
+
+    #[test]
+    fn waits_are_those_of_the_algorithm() {
+        let now = Instant::now();
+        let millis = Duration::from_millis;
+        for (quota, reset_after, retry_after) in [
+            ("20/second lease 5 for 100ms", millis(1_100), millis(1_100)),
+            // The second lease ends 200 ms from now. Then a token comes back each 50 ms.
+            ("20/second token_bucket lease 5 for 100ms", millis(450), millis(250)),
+        ] {
+            let quota: Quota = quota.parse().unwrap();
+            let mut leases =
+                KeyLeases::new(PolicyName::of("p"), quota, quota.lease().unwrap(), now);
+            for (number, at) in [(1, now), (2, now + millis(100))] {
+                let lease = open(&leases, number, 3, at);
+                assert!(leases.add(lease, 900).is_none());
+            }
+            let used = leases.take(2, now).unwrap();
+            assert_eq!((used.remaining, used.retry_after), (4, Duration::ZERO), "{quota}");
+            assert_eq!(used.reset_after, reset_after, "{quota}");
+            leases.open[1].as_mut().unwrap().take(3, now);
+            let used = leases.take(1, now).unwrap();
+            assert_eq!((used.remaining, used.retry_after), (0, retry_after), "{quota}");
+            assert_eq!(used.reset_after, retry_after, "{quota}");
+        }
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::{
-    Quota, QuotaLease, backoff::Backoff, guard::clock_margin::clock_margin, store::Receipt,
+    Algorithm, Quota, QuotaLease, backoff::Backoff, guard::clock_margin::clock_margin,
+    store::Receipt,
 };
 
 /// The part of a lease after which this process returns its units. So the return usually arrives before the lease ends
@@ -32,8 +33,8 @@ pub(super) struct OpenLease {
     sent_at: Instant,
     /// The time from which no unit may be used.
     until: Instant,
-    /// An upper bound of the time at which the last unit of the lease stops counting in the store.
-    counts_until: Instant,
+    /// An upper bound of the time at which the lease ends in the store.
+    ends_by: Instant,
     margin: Duration,
     /// For each unit that was used, an upper bound of the time of its use, in microseconds after the grant.
     uses: Vec<u32>,
@@ -57,7 +58,7 @@ impl OpenLease {
             units,
             sent_at,
             until: sent_at + duration - margin,
-            counts_until: received_at + duration + quota.window(),
+            ends_by: received_at + duration,
             margin,
             uses: Vec::with_capacity(units as usize),
             return_backoff: RETURN_BACKOFF,
@@ -95,9 +96,21 @@ impl OpenLease {
         &self.uses
     }
 
-    /// Returns an upper bound of the time until the store no longer counts the units of the lease.
-    pub(super) fn counts_for(&self, now: Instant) -> Duration {
-        self.counts_until.saturating_duration_since(now)
+    /// Returns an upper bound of the time until the store has room for this number of units. After the end of the lease,
+    /// its units no longer count one window later, and a token bucket is refilled with tokens.
+    pub(super) fn has_room_after(&self, units: u32, now: Instant) -> Duration {
+        let after_end = match self.quota.algorithm() {
+            Algorithm::TokenBucket => {
+                let (parts_per_token, refill) = self.quota.token();
+                let tokens = u64::from(units.min(self.quota.capacity()));
+                Duration::from_micros((tokens * parts_per_token).div_ceil(refill))
+            }
+            Algorithm::SlidingWindow
+            | Algorithm::SlidingWindowCounter
+            | Algorithm::FixedWindow
+            | Algorithm::Concurrency => self.quota.window(),
+        };
+        (self.ends_by + after_end).saturating_duration_since(now)
     }
 
     /// Returns the time at which the process returns the lease.
@@ -110,7 +123,12 @@ impl OpenLease {
     /// `now`. `None` if the process gives up.
     pub(super) fn retry_return_at(&mut self, now: Instant) -> Option<Instant> {
         let at = now + self.return_backoff.next_delay();
-        (at < self.counts_until.min(self.until + MAX_RETURN_TIME)).then_some(at)
+        // The return of a token bucket has no effect after the end of the lease.
+        let useful_for = match self.quota.algorithm() {
+            Algorithm::TokenBucket => Duration::ZERO,
+            _ => self.quota.window().min(MAX_RETURN_TIME),
+        };
+        (at < self.ends_by + useful_for).then_some(at)
     }
 
     /// Forgets all uses, because the counts of the key are reset. The return then removes all units.
@@ -138,7 +156,19 @@ mod tests {
         assert_eq!(lease.uses(), [10_000, 999_000]);
         assert!(!lease.take(1, at(990)) && lease.is_over(at(990)) && !lease.is_over(at(989)));
         assert_eq!((lease.used(), lease.unused()), (2, 1));
-        assert_eq!(lease.counts_for(at(5)), Duration::from_secs(61));
+        assert_eq!(lease.has_room_after(1, at(5)), Duration::from_secs(61));
+    }
+
+    #[test]
+    fn token_bucket_has_room_after_the_lease_and_the_refill() {
+        let quota: Quota = "10/second token_bucket burst 20 lease 5 for 250ms".parse().unwrap();
+        let (now, millis) = (Instant::now(), Duration::from_millis);
+        let of = (1, quota, quota.lease().unwrap());
+        let lease = OpenLease::new(of, 5, Receipt::default(), now, now + millis(50));
+        for (units, after) in [(0, 300), (1, 400), (3, 600), (20, 2_300), (21, 2_300)] {
+            assert_eq!(lease.has_room_after(units, now), millis(after), "{units}");
+        }
+        assert_eq!(lease.has_room_after(1, now + millis(401)), Duration::ZERO);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Decides checks with the units of a lease.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::key_leases::{KeyLeases, LeaseJob};
 use crate::{
@@ -37,12 +37,8 @@ impl RateGuard {
         let _ = self.shared.local.mirror(std::slice::from_ref(request));
         Some(BucketStatus {
             remaining: used.remaining,
-            reset_after: used.count_for,
-            retry_after: Some(if used.remaining >= request.cost {
-                Duration::ZERO
-            } else {
-                used.count_for
-            }),
+            reset_after: used.reset_after,
+            retry_after: Some(used.retry_after),
         })
     }
 

@@ -9,7 +9,10 @@ use std::{
 
 use smallvec::SmallVec;
 
-use super::{Operation, ScriptRequest, request::BucketParams};
+use super::{
+    Operation, ScriptRequest,
+    request::{BucketParams, TOKEN_BUCKET_LEASES},
+};
 use crate::Quota;
 
 /// The maximum difference, in microseconds, between the deadline of a request and the deadline of the first request
@@ -126,17 +129,18 @@ impl<'a> Batch<'a> {
         argument(Argument::Text(if self.is_mixed { "mixed" } else { "" }));
         argument(count(self.quotas.len()));
         for (quota, algorithm) in &self.quotas {
-            let (units, refill) = match quota.lease() {
-                Some(lease) => (lease.duration().as_micros() as u64, 0),
-                None if quota.algorithm().is_log() => (0, 0),
-                None => quota.token(),
-            };
+            let lease = quota.lease().map_or(0, |lease| lease.duration().as_micros() as u64);
+            let (units, refill) =
+                if quota.algorithm().is_log() { (lease, 0) } else { quota.token() };
             argument(Argument::Text(algorithm));
             // Each of these values is below 2^53, so Lua represents it exactly.
             argument(Argument::Number(quota.window().as_micros() as i64));
             argument(Argument::Number(quota.capacity().into()));
             argument(Argument::Number(units as i64));
             argument(Argument::Number(refill as i64));
+            if *algorithm == TOKEN_BUCKET_LEASES {
+                argument(Argument::Number(lease as i64));
+            }
         }
         argument(count(self.shapes.len()));
         for shape in &self.shapes {

@@ -106,9 +106,9 @@ impl ScriptRequest {
             Operation::Check | Operation::Lease if is_admitted => {
                 buckets.iter().all(|(status, _)| status.retry_after.is_some())
             }
-            Operation::Check | Operation::Peek | Operation::Lease => {
-                is_admitted == buckets.iter().all(has_room)
-            }
+            Operation::Check | Operation::Peek => is_admitted == buckets.iter().all(has_room),
+            // The script also denies a lease if the bucket has too many leases, or the state of another algorithm.
+            Operation::Lease => true,
             // If a permit has expired, the script denies the renewal, whatever the buckets have.
             Operation::Renew => true,
             Operation::Debit | Operation::Refund | Operation::Return | Operation::Reset => {

@@ -75,13 +75,18 @@ fn storage_key(prefix: &str, request: &BucketRequest<'_>) -> String {
     key
 }
 
+/// The name of the algorithm in the script for a token bucket whose quota has a lease.
+pub(super) const TOKEN_BUCKET_LEASES: &str = "token_bucket_leases";
+
 /// Returns the name of the algorithm in the script. The units of a lease are from the future, and a packed log cannot
 /// contain them, because its newest entry is the last one.
 fn algorithm(quota: Quota, log: LogEncoding) -> &'static str {
     let algorithm = quota.algorithm();
-    let log = if quota.lease().is_some() { LogEncoding::SortedSet } else { log };
+    let has_lease = quota.lease().is_some();
+    let log = if has_lease { LogEncoding::SortedSet } else { log };
     match (algorithm, log) {
         (Algorithm::SlidingWindow, LogEncoding::SortedSet) => "sliding_window_sorted_set",
+        (Algorithm::TokenBucket, _) if has_lease => TOKEN_BUCKET_LEASES,
         (
             Algorithm::SlidingWindow
             | Algorithm::SlidingWindowCounter
