@@ -7,8 +7,10 @@ use std::time::Duration;
 use actix_rateguard::store::Operation;
 use rateguard_tests::storm::{
     clock::Setting,
+    evidence::{History, StoreEvents},
+    findings::{Findings, Violation},
     history::{Bucket, DecisionSource, Part, Record, Request, StoreCall, StoreReply},
-    judge::{Findings, History, StoreEvents, Violation, judge},
+    judge::judge,
     limits::{LIMITS, PAGES, policy_index, quota},
     schedule::{Fault, steps},
 };

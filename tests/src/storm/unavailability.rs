@@ -1,23 +1,7 @@
 //! Computes the periods in which Redis may be unavailable to a server. Such a period begins with a fault, and ends
 //! when the server has received a reply after the fault. A high load does not count as a fault.
 
-use super::{
-    judge::{History, StoreEvents},
-    schedule::Fault,
-};
-
-/// A period in which a fault was active. Times are in microseconds since 1970.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FaultPeriod {
-    /// The fault that was active.
-    pub fault: Fault,
-    /// Whether the fault makes Redis unavailable to servers.
-    pub blocks_redis: bool,
-    /// The time at which the fault began.
-    pub from: u64,
-    /// The time at which the fault ended.
-    pub until: u64,
-}
+use super::evidence::{History, StoreEvents};
 
 /// The maximum time in microseconds from a reply of Redis until all threads of the server use Redis again.
 const SLACK: u64 = 100_000;
@@ -32,7 +16,9 @@ impl UnavailablePeriods {
     pub fn of(history: &History, events: &StoreEvents) -> Self {
         let replies = ReplyTimes::of(history);
         let faults = events.faults.iter().filter(|period| {
-            period.blocks_redis && (history.is_proxied || !period.fault.is_network_fault())
+            period.blocks_redis
+                && (history.is_proxied || !period.fault.is_network_fault())
+                && period.server.is_none_or(|server| server == history.server)
         });
         let faults = faults.map(|period| (period.from, period.until));
         // A server starts without a connection, so Redis is unavailable until the first reply.
