@@ -63,7 +63,7 @@ fn killed_servers_and_failovers_find_no_violation() {
 
 /// Runs the chaos test with servers that make a mistake, until it finds this violation.
 fn assert_finds(defect: &str, violation: &str) {
-    let found = format!("\n{violation}: ");
+    let found = format!("{violation}: ");
     let mut outputs = (0..MAX_RUNS).map(|_| {
         let args = ["--defect", defect];
         let (is_success, output) = storm(None, Some("script-flush"), &args);

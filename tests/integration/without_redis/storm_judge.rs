@@ -451,6 +451,22 @@ fn server_without_the_store_admits_its_share() {
 }
 
 #[test]
+fn request_that_costs_more_than_the_share_takes_the_whole_share() {
+    // The limit is 20 units per 1.5 s. With eight servers, the share of a server is 2 units.
+    let is_accepted = |servers, times: &[u64]| {
+        let page = PAGES.iter().position(|page| page.path == "/costs").unwrap();
+        let costly =
+            |at: &u64| Request { page, cost: 4, ..request(*at, DecisionSource::Memory, 200) };
+        let requests = times.iter().map(costly).collect();
+        let history = History { mode: "local", servers, requests, ..History::default() };
+        judge(vec![history], DEADLINE, &StoreEvents::default()).violations.is_empty()
+    };
+    assert!(is_accepted(8, &[0, 1_500 * MILLI]) && !is_accepted(8, &[0, 1_000 * MILLI]));
+    // With four servers, the share is 5 units.
+    assert!(is_accepted(4, &[0, 1_500 * MILLI]) && !is_accepted(4, &[0, 1_000 * MILLI]));
+}
+
+#[test]
 fn history_records_survive_formatting_and_parsing() {
     let check = check("mixed", 3, 12, false);
     let refund = refund(&admitted("refund", 5), 9);

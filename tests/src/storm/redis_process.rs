@@ -65,6 +65,16 @@ impl RedisProcess {
         Ok(replica)
     }
 
+    /// Returns whether a replica of this Redis can [take over](Self::take_over) its port. This needs Redis 7.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if Redis does not accept a connection.
+    pub fn can_be_replaced(&self) -> RedisResult<bool> {
+        let set_own = ["CONFIG", "SET", "port", &self.port.to_string()];
+        Ok(run_command(&mut self.connect()?, &set_own).is_ok())
+    }
+
     /// Makes Redis listen on this port instead of its own. This needs Redis 7.
     ///
     /// # Errors

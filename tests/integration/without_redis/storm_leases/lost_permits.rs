@@ -85,6 +85,13 @@ fn lost_data_and_unavailable_redis_explain_a_lost_permit() {
     let freeze = |from, until| during(fault(Fault::Freeze, None, from * MILLI, until * MILLI));
     assert_found(judged(vec![], &freeze(400, 1_340)), &[]);
     assert_found(judged(vec![], &freeze(1_400, 2_000)), &[Violation::LostPermit]);
+    // Redis rejects renewals without memory, although the checks are decided in memory.
+    let memory = |from, until| {
+        let period = fault(Fault::Memory, None, from * MILLI, until * MILLI);
+        during(FaultPeriod { blocks_redis: false, ..period })
+    };
+    assert_found(judged(vec![], &memory(400, 1_340)), &[]);
+    assert_found(judged(vec![], &memory(1_400, 2_000)), &[Violation::LostPermit]);
 }
 
 #[test]
