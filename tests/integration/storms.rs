@@ -12,7 +12,7 @@ const SECONDS: &str = "12";
 
 /// The maximum number of runs in which a mistake of the servers must be found. On a slow machine, the load of one run may
 /// be too low to reach the limits.
-const MAX_RUNS: usize = 6;
+const MAX_RUNS: usize = 10;
 
 /// Starts the chaos test with this seed, these faults and further arguments. Without a seed and faults, the seed is random
 /// and all default faults are injected. Returns whether it succeeded, and what it printed.
@@ -61,16 +61,14 @@ fn killed_servers_and_failovers_find_no_violation() {
     run(None, Some(faults), &["--servers", "8"]);
 }
 
-/// Runs the chaos test with servers that make a mistake, until it finds this violation.
+/// Runs the chaos test with servers that make a mistake, until it finds this violation. It may find others too.
 fn assert_finds(defect: &str, violation: &str) {
     let found = format!("{violation}: ");
-    let mut outputs = (0..MAX_RUNS).map(|_| {
-        let args = ["--defect", defect];
-        let (is_success, output) = storm(None, Some("script-flush"), &args);
-        assert!(is_success || output.contains(&found), "{output}");
-        is_success
-    });
-    assert!(outputs.any(|is_success| !is_success), "no run finds `{violation}`");
+    let finds = |_| {
+        let (is_success, output) = storm(None, Some("script-flush"), &["--defect", defect]);
+        !is_success && output.contains(&found)
+    };
+    assert!((0..MAX_RUNS).any(finds), "no run finds `{violation}`");
 }
 
 #[test]

@@ -143,6 +143,10 @@ fn fault_explains_undecided_requests_until_the_next_reply() {
     assert!(is_explained(undecided("open", 4_900 * MILLI), &[freeze]));
     assert!(!is_explained(undecided("open", 5_200 * MILLI), &[freeze]));
     assert!(!is_explained(undecided("open", 900 * MILLI), &[freeze]));
+    // After the first reply, the connections of other workers may still be closed.
+    let closed = period(Fault::ClientKill, SECOND, 2 * SECOND);
+    assert!(is_explained(undecided("open", 5_600 * MILLI), &[closed]));
+    assert!(!is_explained(undecided("open", 5_900 * MILLI), &[closed]));
     // A server must first connect to Redis. Therefore requests before the first reply may be undecided.
     let mut connecting = undecided("open", 0);
     connecting.calls.remove(0);

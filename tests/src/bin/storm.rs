@@ -146,7 +146,9 @@ fn run_storm(options: &Options, folder: &Path) -> Result<Report, Box<dyn Error>>
         let address = |number: usize| &addresses[number % addresses.len()];
         let (stop, seed) = (&stop, options.seed);
         let mut clients = Vec::new();
-        for number in 0..CLIENTS {
+        // The other requests would only slow down those that a defect concerns.
+        let others = if options.defect == Defect::None { CLIENTS } else { options.servers };
+        for number in 0..others {
             let seed = seed.wrapping_add(number as u64);
             clients.push(scope.spawn(move || load(address(number), seed, PAUSE, stop)));
         }

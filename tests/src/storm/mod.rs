@@ -1,4 +1,4 @@
-//! A storm is a test that injects faults into Redis and the network while servers handle load. The test then checks
+//! A storm is a test that injects faults into Redis, the network and servers while the servers handle load. It then checks
 //! the histories that the servers recorded.
 
 pub mod admissions;

@@ -97,6 +97,36 @@ impl Fault {
         matches!(self, Self::ClockBack | Self::ClockForward)
     }
 
+    /// Returns whether the fault closes connections to Redis, so that the servers must connect again.
+    #[must_use]
+    pub fn closes_connections(self) -> bool {
+        match self {
+            Self::KillKeepData
+            | Self::KillLoseData
+            | Self::Failover
+            | Self::MaxClients
+            | Self::Password
+            | Self::Replica
+            | Self::ClientKill
+            | Self::Cut
+            | Self::Closed => true,
+            Self::Freeze
+            | Self::PauseWrites
+            | Self::PauseAll
+            | Self::Acl
+            | Self::Memory
+            | Self::Busy
+            | Self::ServerKill
+            | Self::ServerStop
+            | Self::ScriptFlush
+            | Self::Slow
+            | Self::Stall
+            | Self::ClockBack
+            | Self::ClockForward
+            | Self::Attack => false,
+        }
+    }
+
     /// Returns whether the fault affects one application server instead of Redis.
     #[must_use]
     pub fn is_server_fault(self) -> bool {
