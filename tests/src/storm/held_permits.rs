@@ -149,7 +149,9 @@ fn judge_loss(
         holder.receipt,
         holder.bucket
     );
-    let recent = renewals.iter().filter(|call| call.began + lease >= lost_at);
+    // The holder stops a little before the end of its lease, and the handler learns it at its next query. So the last
+    // renewal with a reply can be almost a lease old.
+    let recent = renewals.iter().filter(|call| call.began + lease * 9 / 10 >= lost_at);
     let is_undecided = recent.clone().count() > 0 && recent.clone().all(|it| it.reply.is_none());
     if is_undecided {
         found.unexplained.push(details);

@@ -70,6 +70,9 @@ fn permit_that_is_lost_without_a_fault_is_a_violation() {
 fn permit_without_replies_to_renewals_is_undecided() {
     let renewals = [670, 820, 970, 1_120].map(|at| without_reply(renewal(0, at * MILLI)));
     assert_found(judged(renewals.to_vec(), &none()), &[Violation::Undecided]);
+    // The lease of this renewal has just ended, with its margin of 1 %.
+    let ended = [vec![renewal(0, 360 * MILLI)], renewals.to_vec()].concat();
+    assert_found(judged(ended, &none()), &[Violation::Undecided]);
     let rejected = vec![renewals[0].clone(), denied(renewal(0, 1_300 * MILLI))];
     assert_found(judged(rejected, &none()), &[Violation::LostPermit]);
 }
