@@ -1,6 +1,6 @@
-//! Short chaos tests: four or eight application servers handle a load while the test injects faults into them and into
-//! their Redis server. A test fails if the recorded decisions violate a guarantee. The script `scripts/storm` runs such a
-//! test for any duration.
+//! Short chaos tests: four or eight application servers handle a load while the test injects faults into them and
+//! into their Redis server. A test fails if the recorded decisions violate a guarantee. The script `scripts/storm` runs
+//! such a test for any duration.
 
 #![allow(clippy::print_stdout, reason = "the test prints figures")]
 
@@ -10,12 +10,12 @@ use std::{env, process::Command};
 /// the recovery, so a test may take longer.
 const SECONDS: &str = "12";
 
-/// The maximum number of runs in which a mistake of the servers must be found. On a slow machine, the load of one run may
-/// be too low to reach the limits.
+/// The maximum number of runs in which a mistake of the servers must be found. On a slow machine, the load of one run
+/// may be too low to reach the limits.
 const MAX_RUNS: usize = 10;
 
-/// Starts the chaos test with this seed, these faults and further arguments. Without a seed and faults, the seed is random
-/// and all default faults are injected. Returns whether it succeeded, and what it printed.
+/// Starts the chaos test with this seed, these faults and further arguments. Without a seed and faults, the seed is
+/// random and all default faults are injected. Returns whether it succeeded, and what it printed.
 fn storm(seed: Option<&str>, faults: Option<&str>, args: &[&str]) -> (bool, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_storm"));
     // The program `storm` starts the program `storm_server` from its own folder, so `storm_server` must exist.

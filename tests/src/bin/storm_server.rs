@@ -4,10 +4,10 @@
 //! The first line of output is the port that the system chose. The server has [the pages of a storm](PAGES), whose
 //! limits are stored in the Redis at URL. MODE is the failure mode: `open`, `closed` or `local`. DEADLINE is the
 //! deadline of checks in milliseconds. For each call of its store and for each HTTP request, the server writes a line
-//! into the file HISTORY. SERVERS is the number of servers that share the limits. DEFECT is `none`, or [a mistake in the
-//! protocol of permits or leases](rateguard_tests::storm::defect::Defect) that the judge must find. `/store_replies`
-//! returns the number of replies that the server has received from Redis. The server ends when its standard input is
-//! closed.
+//! into the file HISTORY. SERVERS is the number of servers that share the limits. DEFECT is `none`, or [a mistake in
+//! the protocol of permits or leases](rateguard_tests::storm::defect::Defect) that the judge must find.
+//! `/store_replies` returns the number of replies that the server has received from Redis. The server ends when its
+//! standard input is closed.
 
 #![allow(clippy::print_stdout, reason = "the parent process reads it")]
 

@@ -13,8 +13,8 @@ pub enum Defect {
     /// The server makes no mistake.
     #[default]
     None,
-    /// The units of a lease count from its grant instead of its end. So a unit that is used late in the lease counts for
-    /// less than one window.
+    /// The units of a lease count from its grant instead of its end. So a unit that is used late in the lease counts
+    /// for less than one window.
     StampedAtGrant,
     /// The server assumes that each renewal succeeds, and sends none. So it believes in permits that have expired.
     BlindRenewals,

@@ -1,5 +1,5 @@
-//! The data of a storm that the judge checks: the histories of the servers, and the events of the store. A storm is a test
-//! that injects random faults.
+//! The data of a storm that the judge checks: the histories of the servers, and the events of the store. A storm is a
+//! test that injects random faults.
 
 use super::{
     clock::Setting,
@@ -53,8 +53,8 @@ impl Default for History {
 pub struct StoreEvents {
     /// The times at which the store lost all data.
     pub losses: Vec<u64>,
-    /// The failovers. Before the first time, the replica had all writes. At the second time, the old primary was killed.
-    /// The writes between these times may be lost.
+    /// The failovers. Before the first time, the replica had all writes. At the second time, the old primary was
+    /// killed. The writes between these times may be lost.
     pub failovers: Vec<(u64, u64)>,
     /// All times at which the test set the store's clock forward or back.
     pub settings: Vec<Setting>,

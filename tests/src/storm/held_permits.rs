@@ -1,13 +1,16 @@
 //! Checks the permits that requests hold, as their handlers see them: valid permits never exceed the limit, a permit
 //! stays valid to the end of its request, and the permits of a killed server come back within one lease.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use actix_rateguard::store::Operation;
 
 use super::{
     evidence::{History, StoreEvents},
-    history::{Bucket, PermitPoll, StoreCall},
+    history::{Bucket, DecisionSource, PermitPoll, StoreCall},
     limits::quota,
     permits::{has_permits, most_at_once},
     requests::checks,
@@ -160,8 +163,8 @@ fn judge_loss(
     }
 }
 
-/// Returns whether Redis accepted no renewals at some time between `from` and `until`, because it had no memory left or was
-/// busy with a script. Checks are then decided in memory, so these faults do not make Redis unavailable for checks.
+/// Returns whether Redis accepted no renewals at some time between `from` and `until`, because it had no memory left or
+/// was busy with a script. Checks are then decided in memory, so these faults do not make Redis unavailable for checks.
 fn rejected_renewals(events: &StoreEvents, from: u64, until: u64) -> bool {
     events.faults.iter().any(|period| {
         let rejects = matches!(period.fault, Fault::Memory | Fault::Busy);
@@ -172,8 +175,12 @@ fn rejected_renewals(events: &StoreEvents, from: u64, until: u64) -> bool {
 /// Returns the requests that hold a permit which the store granted.
 fn holders(history: &History) -> Vec<Holder<'_>> {
     let checks = checks(&history.calls);
+    // A request without a decision of the store holds no permit, although the server can have recorded the check of
+    // another request as its own. A killed server has no record of a request in progress.
+    let others = history.requests.iter().filter(|it| it.source != DecisionSource::Store);
+    let others: BTreeSet<u64> = others.map(|request| request.number).collect();
     let mut polls: BTreeMap<u64, Vec<PermitPoll>> = BTreeMap::new();
-    for poll in &history.polls {
+    for poll in history.polls.iter().filter(|poll| !others.contains(&poll.request)) {
         polls.entry(poll.request).or_default().push(*poll);
     }
     let holder = |(request, polls): (u64, Vec<PermitPoll>)| {

@@ -42,7 +42,8 @@ pub struct StoreReply {
 pub struct Part {
     /// The bucket.
     pub bucket: Bucket,
-    /// The number of units that the call takes or refunds. For the return of a lease, the number of units that were used.
+    /// The number of units that the call takes or refunds. For the return of a lease, the number of units that were
+    /// used.
     pub cost: u32,
     /// The time in microseconds until more of the bucket becomes free, as the store reported it.
     pub reset_after: u64,

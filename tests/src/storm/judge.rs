@@ -116,8 +116,8 @@ fn judge_permits(
     findings.add_all(Violation::StrandedPermit, stranded_permits(histories, deadline, events));
 }
 
-/// Judges the samples of Redis. Neither a data loss nor a clock step permits more than the limit in Redis itself, except
-/// for logs after a backward step.
+/// Judges the samples of Redis. Neither a data loss nor a clock step permits more than the limit in Redis itself,
+/// except for logs after a backward step.
 fn judge_samples(rules: &ClockStepRules<'_>, events: &StoreEvents, findings: &mut Findings) {
     for (bucket, at, count) in &events.samples.over_limit {
         let (name, rates) = LIMITS[bucket.policy];

@@ -1,5 +1,5 @@
-//! Checks that no window has more admissions than the limit if leases admit requests. The time of an admission by a lease
-//! is only known as a period: from the arrival of the request to its response.
+//! Checks that no window has more admissions than the limit if leases admit requests. The time of an admission by a
+//! lease is only known as a period: from the arrival of the request to its response.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,8 @@ struct Exceptions<'a> {
     events: &'a StoreEvents,
     /// The times at which the store forgot units, including failovers.
     starts: Vec<u64>,
-    /// The duration of a lease in microseconds. Units of open leases are used for this time after the store forgot them.
+    /// The duration of a lease in microseconds. Units of open leases are used for this time after the store forgot
+    /// them.
     lease: u64,
 }
 

@@ -88,8 +88,8 @@ impl<'a> Client<'a> {
         Self { address, open: None }
     }
 
-    /// Sends a request, and returns the status of the response and its latency. Returns `None` if there is no response. An
-    /// error is recorded in `stats`, unless the server was killed.
+    /// Sends a request, and returns the status of the response and its latency. Returns `None` if there is no response.
+    /// An error is recorded in `stats`, unless the server was killed.
     pub fn get(
         &mut self,
         path: &str,

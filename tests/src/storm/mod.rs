@@ -1,5 +1,5 @@
-//! A storm is a test that injects faults into Redis, the network and servers while the servers handle load. It then checks
-//! the histories that the servers recorded.
+//! A storm is a test that injects faults into Redis, the network and servers while the servers handle load. It then
+//! checks the histories that the servers recorded.
 
 pub mod admissions;
 pub mod attack;

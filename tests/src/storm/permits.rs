@@ -140,7 +140,8 @@ impl Held {
                 self.certain.push((reply.at, reply.at + counts_for));
                 let lease = quota(part.bucket.policy, part.bucket.quota_index)
                     .and_then(|quota| quota.lease());
-                // The process counts the lease from before it sent the request, and adds 1 % for clocks of different rates.
+                // The process counts the lease from before it sent the request, and adds 1 % for clocks of different
+                // rates.
                 let margin = lease.map_or(0, |lease| micros(lease.duration()) / 100);
                 self.late = reply.at.saturating_sub(call.began) + margin;
             }

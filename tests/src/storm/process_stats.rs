@@ -5,8 +5,8 @@ use std::{fs, io::Result};
 
 use super::storm_server::{StormServer, WORKERS};
 
-/// The number of connections of a server to Redis: one of the I/O thread, one of each worker, and one of the thread that
-/// renews permits.
+/// The number of connections of a server to Redis: one of the I/O thread, one of each worker, and one of the thread
+/// that renews permits.
 pub const CONNECTIONS: u64 = 2 + WORKERS as u64;
 
 /// The resources that a server uses at one time.

@@ -81,9 +81,9 @@ pub fn violation(
     }
 }
 
-/// Requests of one client for the same page that take permits and arrive within this time in microseconds of each other.
-/// The server may have recorded the check of one of them as that of the other.
-const MIN_DISTANCE: u64 = 100_000;
+/// Requests of one client for the same page that take permits and arrive within this time in microseconds of each
+/// other. The server may have recorded the check of one of them as that of the other.
+const MIN_DISTANCE: u64 = 30_000;
 
 /// Returns the numbers of the requests for which the server may have recorded the check of another request.
 #[must_use]

@@ -22,8 +22,8 @@ const PAUSE: Duration = Duration::from_millis(15);
 /// The keys are listed again after this number of samples.
 const LIST_EVERY: usize = 30;
 
-/// Returns the permits that are valid now, and the units of each log that count now. A key with permits has the window 0
-/// in ARGV. It returns names for such a key, and a count for a log.
+/// Returns the permits that are valid now, and the units of each log that count now. A key with permits has the window
+/// 0 in ARGV. It returns names for such a key, and a count for a log.
 const SAMPLE: &str = r"
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
@@ -87,8 +87,8 @@ fn list_keys(connection: &mut redis::Connection) -> RedisResult<Vec<(String, Buc
     Ok(names.into_iter().filter_map(bucket_of).collect())
 }
 
-/// Parses a Redis key such as `storm:{digest}:export{2}{permits}`. Returns the key, its bucket, and the window of its log in
-/// microseconds, or 0 if it has permits. Returns `None` if the bucket has neither permits nor a lease.
+/// Parses a Redis key such as `storm:{digest}:export{2}{permits}`. Returns the key, its bucket, and the window of its
+/// log in microseconds, or 0 if it has permits. Returns `None` if the bucket has neither permits nor a lease.
 #[must_use]
 pub fn bucket_of(key: String) -> Option<(String, Bucket, u64)> {
     let (digest, name) = key.strip_prefix("storm:{")?.split_once("}:")?;

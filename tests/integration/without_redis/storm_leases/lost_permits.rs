@@ -12,8 +12,8 @@ use super::histories::{
     without_reply,
 };
 
-/// A request has its permit from 10 ms. The store renews it at 340 ms. It is no longer valid at 1.35 s, which is one lease
-/// later. `calls` are further calls.
+/// A request has its permit from 10 ms. The store renews it at 340 ms. It is no longer valid at 1.35 s, which is one
+/// lease later. `calls` are further calls.
 fn judged(calls: Vec<StoreCall>, events: &StoreEvents) -> Findings {
     judged_with_polls(calls, valid(0, 20 * MILLI, 1_320 * MILLI), events)
 }
