@@ -64,14 +64,14 @@ impl Holder<'_> {
         quota.map_or(0, |quota| quota.window().as_micros() as u64)
     }
 
-    /// Returns whether the process did not run for a third of a lease within the last two leases before this time, so
+    /// Returns whether the process did not run for a third of a lease within the last lease before this time, so
     /// that it may not have renewed its permits in time.
     fn was_paused_before(&self, at: u64) -> bool {
         let mut times: Vec<u64> = self.polls.iter().map(|poll| poll.at).collect();
         times.extend([self.granted_at, at]);
         times.sort_unstable();
         let late = times.iter().zip(times.iter().skip(1)).filter(|(one, next)| {
-            **next > at.saturating_sub(2 * self.lease()) && **next - **one > self.lease() / 3
+            **next > at.saturating_sub(self.lease()) && **next - **one > self.lease() / 3
         });
         late.count() > 0
     }
@@ -136,7 +136,7 @@ fn judge_loss(
     let is_forgotten = forgotten.iter().any(|at| (holder.granted_at..=lost_at).contains(at));
     let was_stopped = events.faults.iter().any(|period| {
         let is_own = period.server == Some(holder.history.server);
-        is_own && period.from <= lost_at && period.until + 2 * lease >= lost_at
+        is_own && period.from <= lost_at && period.until + lease >= lost_at
     });
     // A part of a lease without Redis can be enough, because the process renews a permit after a third of its lease.
     let from = lost_at.saturating_sub(lease);
