@@ -32,6 +32,7 @@ mod fault_figures;
 mod faults;
 mod header_keys;
 mod history_checker;
+mod lease_failover;
 mod leases;
 mod linearizability;
 mod memory_figures;

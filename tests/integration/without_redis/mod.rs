@@ -50,6 +50,7 @@ mod startup;
 mod storm_attack;
 mod storm_denial_cache;
 mod storm_judge;
+mod storm_leases;
 mod traces_in_memory;
 mod ui;
 mod unknown_peers;

@@ -4,12 +4,13 @@
 
 use actix_rateguard::store::Operation;
 use rateguard_tests::storm::{
+    evidence::{FaultPeriod, History, StoreEvents},
+    findings::{Findings, Violation},
     history::{Bucket, DecisionSource, Part, Request, StoreCall, StoreReply},
-    judge::{Findings, History, StoreEvents, Violation, judge},
+    judge::judge,
     limits::{PAGES, policy_index},
     probes::{Probe, stalls},
     schedule::{Fault, Step},
-    unavailability::FaultPeriod,
 };
 
 const DEADLINE: std::time::Duration = std::time::Duration::from_millis(100);
@@ -61,7 +62,7 @@ fn check(request: u64, policy: &str, at: u64, is_allowed: bool) -> StoreCall {
 
 fn period(fault: Fault, from: u64, until: u64) -> FaultPeriod {
     let blocks_redis = step(fault, 0).blocks_redis(fault);
-    FaultPeriod { fault, blocks_redis, from: START + from, until: START + until }
+    FaultPeriod { fault, blocks_redis, server: None, from: START + from, until: START + until }
 }
 
 fn step(fault: Fault, random_choice: usize) -> Step {
@@ -142,6 +143,10 @@ fn fault_explains_undecided_requests_until_the_next_reply() {
     assert!(is_explained(undecided("open", 4_900 * MILLI), &[freeze]));
     assert!(!is_explained(undecided("open", 5_200 * MILLI), &[freeze]));
     assert!(!is_explained(undecided("open", 900 * MILLI), &[freeze]));
+    // After the first reply, the connections of other workers may still be closed.
+    let closed = period(Fault::ClientKill, SECOND, 2 * SECOND);
+    assert!(is_explained(undecided("open", 5_600 * MILLI), &[closed]));
+    assert!(!is_explained(undecided("open", 5_900 * MILLI), &[closed]));
     // A server must first connect to Redis. Therefore requests before the first reply may be undecided.
     let mut connecting = undecided("open", 0);
     connecting.calls.remove(0);

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use actix_rateguard::store::Operation;
 use rateguard_tests::storm::{
+    evidence::{History, StoreEvents},
+    findings::Violation,
     history::{Bucket, DecisionSource, Part, Request, StoreCall, StoreReply},
-    judge::{History, StoreEvents, Violation, judge},
+    judge::judge,
     limits::policy_index,
 };
 

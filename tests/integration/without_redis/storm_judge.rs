@@ -7,8 +7,10 @@ use std::time::Duration;
 use actix_rateguard::store::Operation;
 use rateguard_tests::storm::{
     clock::Setting,
+    evidence::{History, StoreEvents},
+    findings::{Findings, Violation},
     history::{Bucket, DecisionSource, Part, Record, Request, StoreCall, StoreReply},
-    judge::{Findings, History, StoreEvents, Violation, judge},
+    judge::judge,
     limits::{LIMITS, PAGES, policy_index, quota},
     schedule::{Fault, steps},
 };
@@ -446,6 +448,22 @@ fn server_without_the_store_admits_its_share() {
     // The exact times of the decisions are not known. The server may have decided on the first request when the
     // request arrived, and on the last request when the response was sent.
     assert!(local_violations(&[0, 1, 999 * MILLI]).is_empty());
+}
+
+#[test]
+fn request_that_costs_more_than_the_share_takes_the_whole_share() {
+    // The limit is 20 units per 1.5 s. With eight servers, the share of a server is 2 units.
+    let is_accepted = |servers, times: &[u64]| {
+        let page = PAGES.iter().position(|page| page.path == "/costs").unwrap();
+        let costly =
+            |at: &u64| Request { page, cost: 4, ..request(*at, DecisionSource::Memory, 200) };
+        let requests = times.iter().map(costly).collect();
+        let history = History { mode: "local", servers, requests, ..History::default() };
+        judge(vec![history], DEADLINE, &StoreEvents::default()).violations.is_empty()
+    };
+    assert!(is_accepted(8, &[0, 1_500 * MILLI]) && !is_accepted(8, &[0, 1_000 * MILLI]));
+    // With four servers, the share is 5 units.
+    assert!(is_accepted(4, &[0, 1_500 * MILLI]) && !is_accepted(4, &[0, 1_000 * MILLI]));
 }
 
 #[test]

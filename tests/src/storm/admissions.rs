@@ -33,7 +33,7 @@ pub fn excess(quota: Quota, takes: &[Take], clock_error: u64) -> Excess {
         Algorithm::FixedWindow => fixed_window_excess(quota, takes),
         Algorithm::TokenBucket => token_bucket_excess(quota, takes, clock_error),
         Algorithm::SlidingWindowCounter => counter_excess(quota, takes),
-        Algorithm::Concurrency => unreachable!("the storm has only rates"),
+        Algorithm::Concurrency => unreachable!("a bucket with permits has no takes"),
     }
 }
 

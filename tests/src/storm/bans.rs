@@ -6,8 +6,8 @@ use std::{collections::BTreeMap, time::Duration};
 use actix_rateguard::{Ban, store::Operation};
 
 use super::{
+    evidence::{History, StoreEvents},
     history::{Bucket, Request, StoreCall},
-    judge::{History, StoreEvents},
     limits::{BANS, LIMITS, PAGES},
 };
 
@@ -36,7 +36,8 @@ pub fn admission_during_ban(servers: &[Vec<StoreCall>], events: &StoreEvents) ->
         let mut ban = (0, 0);
         for (at, banned_for, call) in of_bucket {
             let (from, until) = ban;
-            let is_lost = events.losses.iter().any(|loss| (from..=*at).contains(loss));
+            let is_lost = events.losses.iter().any(|loss| (from..=*at).contains(loss))
+                || events.failovers.iter().any(|(lost, killed)| *lost <= from && *killed <= *at);
             if *banned_for > 0 {
                 ban = (*at, *at + *banned_for);
             } else if *at + ROUNDING < until && *at > from && !is_lost && has_cost(call) {

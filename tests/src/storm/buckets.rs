@@ -4,7 +4,12 @@ use std::{collections::BTreeMap, time::Duration};
 
 use actix_rateguard::store::Operation;
 
-use super::history::{Bucket, StoreCall};
+use super::{
+    evidence::StoreEvents,
+    execution_bounds::ExecutionBounds,
+    history::{Bucket, StoreCall},
+    permits::{Hold, has_permits, holds},
+};
 
 /// The checks that took units, or may have taken units, from one bucket.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,6 +18,8 @@ pub struct BucketHistory {
     pub takes: Vec<Take>,
     /// The checks without a reply, sorted by the earliest time at which the store can have executed them.
     pub uncertain: Vec<UncertainTake>,
+    /// The permits and the leases of the bucket.
+    pub holds: Vec<Hold>,
 }
 
 /// Units that an admitted check took from a bucket.
@@ -72,11 +79,12 @@ pub struct UncertainTake {
 }
 
 /// Reconstructs the histories of all buckets. `servers` has the calls of each server, in any order. `deadline` is
-/// the deadline of the calls.
+/// the deadline of the calls. `events` has the failovers, which can lose refunds.
 #[must_use]
 pub fn bucket_histories(
     servers: &[Vec<StoreCall>],
     deadline: Duration,
+    events: &StoreEvents,
 ) -> BTreeMap<Bucket, BucketHistory> {
     let mut bucket_histories: BTreeMap<Bucket, BucketHistory> = BTreeMap::new();
     // Maps the receipt and the bucket of each take to the index of the take. A receipt is the unique id of a call
@@ -85,7 +93,7 @@ pub fn bucket_histories(
     for calls in servers {
         let bounds = ExecutionBounds::of(calls, deadline);
         for call in calls.iter().filter(|call| call.operation == Operation::Check) {
-            for part in &call.parts {
+            for part in call.parts.iter().filter(|part| !has_permits(part.bucket)) {
                 let history = bucket_histories.entry(part.bucket).or_default();
                 let units = part.cost.into();
                 match call.reply {
@@ -115,54 +123,21 @@ pub fn bucket_histories(
             let take =
                 history.zip(index).and_then(|(history, index)| history.takes.get_mut(*index));
             if let Some(take) = take {
-                let (from, until) =
-                    call.reply.map_or((call.began, u64::MAX), |reply| (reply.at, reply.at));
+                let (from, until) = match call.reply.map(|reply| reply.at) {
+                    Some(at) if events.may_lose(at) => (at, u64::MAX),
+                    Some(at) => (at, at),
+                    None => (call.began, u64::MAX),
+                };
                 take.refunds.push(Refund { units: part.cost.into(), from, until });
             }
         }
+    }
+    for (bucket, holds) in holds(servers, deadline, events) {
+        bucket_histories.entry(bucket).or_default().holds = holds;
     }
     for history in bucket_histories.values_mut() {
         history.takes.sort_by_key(|take| take.at);
         history.uncertain.sort_by_key(|take| take.from);
     }
     bucket_histories
-}
-
-/// Determines the latest time at which the store can execute a call of one server. This time follows from the times
-/// at which the server received replies, and from the longest duration of its calls.
-struct ExecutionBounds {
-    /// The times at which the server received replies, sorted.
-    replies: Vec<u64>,
-    /// The duration of the slowest call, or the deadline if the deadline is longer. The server's estimate of the
-    /// store's clock is wrong by at most this duration.
-    slowest: u64,
-    deadline: u64,
-}
-
-impl ExecutionBounds {
-    /// For at least this duration in microseconds after a reply, a server can estimate the store's clock. The server
-    /// itself uses a maximum of 60 seconds, and the difference is a safety margin.
-    const CLOCK_ESTIMATE_LIFETIME: u64 = 50_000_000;
-
-    fn of(calls: &[StoreCall], deadline: Duration) -> Self {
-        let deadline = deadline.as_micros() as u64;
-        let with_reply = calls.iter().filter(|call| call.reply.is_some());
-        let mut replies: Vec<u64> = with_reply.clone().map(|call| call.ended).collect();
-        replies.sort_unstable();
-        let took = with_reply.map(|call| call.ended.saturating_sub(call.began));
-        Self { replies, slowest: took.max().unwrap_or(0).max(deadline), deadline }
-    }
-
-    fn latest_execution(&self, call: &StoreCall) -> u64 {
-        let before = self.replies.partition_point(|reply| *reply < call.began);
-        let last = before.checked_sub(1).map(|index| self.replies[index]);
-        // Without an estimate of the store's clock, the server cannot send an expiry time with the call. The store
-        // may then execute the call at any later time.
-        match last {
-            Some(last) if call.began - last < Self::CLOCK_ESTIMATE_LIFETIME => {
-                call.ended + self.deadline + self.slowest
-            }
-            _ => u64::MAX,
-        }
-    }
 }

@@ -4,12 +4,14 @@
 
 use std::collections::BTreeMap;
 
+use actix_rateguard::Quota;
+
 use super::{
+    evidence::StoreEvents,
     history::{Bucket, StoreCall},
-    judge::{StoreEvents, uses_stepped_clock},
     limits::quota,
 };
-use crate::algorithms::refills_steadily;
+use crate::algorithms::{aligns_windows_to_clock, refills_steadily};
 
 /// The time of the first access to each bucket after each backward clock step.
 #[derive(Debug)]
@@ -54,11 +56,30 @@ impl<'a> ClockStepRules<'a> {
             // For token buckets, the upper bound of the usage already includes the effect of clock steps.
             return false;
         }
-        let window = quota.window().as_micros() as u64;
+        // The units of a lease count from its end, and a clock step leaves them at most one lease in the future.
+        let lease = quota.lease().map_or(0, |lease| lease.duration().as_micros() as u64);
+        let window = quota.window().as_micros() as u64 + lease;
         let accesses = self.first_accesses.get(&bucket).into_iter().flatten();
         uses_stepped_clock(quota, self.events)
             || accesses
                 .into_iter()
                 .any(|(set_back, first)| (*set_back..first + window).contains(&at))
     }
+
+    /// Returns whether a backward clock step can make units count again at the time `at`, because they had expired but
+    /// were not yet removed. The next access to the bucket corrects their times.
+    #[must_use]
+    pub fn may_revive_units(&self, bucket: Bucket, at: u64) -> bool {
+        let accesses = self.first_accesses.get(&bucket).map_or(&[][..], Vec::as_slice);
+        let has_access = |set_back: u64| accesses.iter().any(|(of, _)| *of == set_back);
+        let mut before = self.events.set_back().into_iter().filter(|set_back| *set_back <= at);
+        before.any(|set_back| !has_access(set_back)) || self.explains_denial(bucket, at)
+    }
+}
+
+/// Returns whether the times of the quota's windows are unknown. They are unknown if the windows depend on the
+/// store's clock and a clock step has changed this clock.
+#[must_use]
+pub fn uses_stepped_clock(quota: Quota, events: &StoreEvents) -> bool {
+    aligns_windows_to_clock(quota.algorithm()) && !events.settings.is_empty()
 }

@@ -62,7 +62,8 @@ impl<'a> UsageUpperBound<'a> {
                 self.between(time.saturating_sub(window) + 1, time, time)
             }
             Algorithm::TokenBucket => self.token_bucket_usage(time, window),
-            Algorithm::Concurrency => unreachable!("the storm has only rates"),
+            // Only permits count, which are holds.
+            Algorithm::Concurrency => 0,
             Algorithm::SlidingWindowCounter => {
                 let begin = time - time % window;
                 let current = self.between(begin, time, time);
@@ -72,7 +73,9 @@ impl<'a> UsageUpperBound<'a> {
                 current + weighted(previous, time, window)
             }
         };
-        bounded + unbounded
+        let holds = self.history.holds.iter();
+        let held: u64 = holds.filter(|it| it.may_count(time)).map(|it| it.units).sum();
+        bounded + unbounded + held
     }
 
     /// Returns the maximum number of units that were taken from `first` to `last` and that still count at `time`.

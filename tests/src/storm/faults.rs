@@ -12,13 +12,14 @@ use super::{
     TIMEOUT,
     attack::Attack,
     clock::Setting,
-    judge::StoreEvents,
+    evidence::{FaultPeriod, StoreEvents},
+    fleet::Fleet,
     now,
     proxy::{Proxy, ProxyMode},
     redis_process::{RedisProcess, run_command},
     retry_until,
     schedule::{Fault, Step},
-    unavailability::FaultPeriod,
+    storm_server::StormServer,
 };
 use crate::attack::load::Tally;
 
@@ -42,13 +43,15 @@ pub struct FaultInjector {
     pub redis: RedisProcess,
     /// The proxies through which some of the servers connect to Redis.
     pub proxies: Vec<Proxy>,
+    /// The application servers.
+    pub fleet: Fleet,
     /// The recorded data losses, clock steps and faults. The servers cannot observe these events directly.
     pub events: StoreEvents,
     /// For each attack, the number of its requests with each outcome.
     pub attacks: Vec<Tally>,
-    /// The ports of the application servers to which the attacks send requests.
-    targets: Vec<u16>,
     attack: Option<Attack>,
+    /// During a failover, the port of the old primary.
+    address: Option<u16>,
     admin: Option<AdminConnection>,
 }
 
@@ -61,11 +64,11 @@ impl std::fmt::Debug for AdminConnection {
 }
 
 impl FaultInjector {
-    /// Creates an injector. Its attacks send requests to the servers at the ports `targets`.
+    /// Creates an injector.
     #[must_use]
-    pub fn new(redis: RedisProcess, proxies: Vec<Proxy>, targets: Vec<u16>) -> Self {
+    pub fn new(redis: RedisProcess, proxies: Vec<Proxy>, fleet: Fleet) -> Self {
         let (events, attacks) = (StoreEvents::default(), Vec::new());
-        Self { redis, proxies, events, attacks, targets, attack: None, admin: None }
+        Self { redis, proxies, fleet, events, attacks, attack: None, address: None, admin: None }
     }
 
     /// Starts the faults of a schedule step, waits for the duration of the step, and ends the faults.
@@ -85,15 +88,17 @@ impl FaultInjector {
         }
         thread::sleep(end.saturating_duration_since(Instant::now()));
         for fault in &step.faults {
-            self.end(*fault)?;
+            self.end(*fault, step)?;
         }
         if let Some(busy) = busy {
             let _ = busy.join();
         }
         let until = now();
+        let server = step.server(self.fleet.servers().len());
         let periods = step.faults.iter().map(|fault| {
             let blocks_redis = step.blocks_redis(*fault);
-            FaultPeriod { fault: *fault, blocks_redis, from, until }
+            let server = fault.is_server_fault().then_some(server);
+            FaultPeriod { fault: *fault, blocks_redis, server, from, until }
         });
         self.events.faults.extend(periods);
         Ok(())
@@ -139,6 +144,9 @@ impl FaultInjector {
                 })));
             }
             Fault::Replica => self.run_until_ok(&["REPLICAOF", "127.0.0.1", "1"])?,
+            Fault::Failover => self.replace_primary(step.replication_lag())?,
+            Fault::ServerKill => self.fleet.kill(step.server(self.fleet.servers().len()))?,
+            Fault::ServerStop => self.stopped_server(step).freeze(),
             Fault::ScriptFlush | Fault::ClientKill | Fault::Cut => {}
             Fault::Slow => {
                 self.set_proxies(ProxyMode::Delay(step.delay()));
@@ -148,7 +156,9 @@ impl FaultInjector {
             Fault::ClockBack => self.set_clock(-by)?,
             Fault::ClockForward => self.set_clock(by)?,
             Fault::Attack => {
-                let attack = Attack::begin(&self.targets, step.duration).map_err(Error::other)?;
+                let targets: Vec<u16> =
+                    self.fleet.servers().iter().map(StormServer::port).collect();
+                let attack = Attack::begin(&targets, step.duration).map_err(Error::other)?;
                 self.attack = Some(attack);
             }
         }
@@ -174,8 +184,14 @@ impl FaultInjector {
         }
     }
 
-    fn end(&mut self, fault: Fault) -> Result<()> {
+    fn end(&mut self, fault: Fault, step: &Step) -> Result<()> {
         match fault {
+            Fault::Failover => {
+                let port = self.address.take().unwrap_or(self.redis.port());
+                self.redis.take_over(port)?;
+            }
+            Fault::ServerKill => self.fleet.restart(step.server(self.fleet.servers().len()))?,
+            Fault::ServerStop => self.stopped_server(step).resume(),
             Fault::Freeze => self.redis.resume(),
             Fault::KillKeepData | Fault::KillLoseData => self.redis.restart()?,
             Fault::MaxClients => self.run_until_ok(&["CONFIG", "SET", "maxclients", "10000"])?,
@@ -207,6 +223,34 @@ impl FaultInjector {
             | Fault::ClockBack
             | Fault::ClockForward => {}
         }
+        Ok(())
+    }
+
+    fn stopped_server(&self, step: &Step) -> &StormServer {
+        let servers = self.fleet.servers();
+        &servers[step.server(servers.len())]
+    }
+
+    /// Promotes a new replica, and then kills the primary. The writes of the time between, which is at least `lag`, are
+    /// lost. Until the end of the fault, no Redis listens on the port.
+    fn replace_primary(&mut self, lag: Duration) -> Result<()> {
+        let replica = self.redis.start_replica()?;
+        let mut primary = self.redis.connect().map_err(Error::other)?;
+        // The replica has all writes before this time, because it has the later write of the marker.
+        let from = now();
+        let replicated = retry_until(TIMEOUT, || {
+            run_command(&mut primary, &["SET", "storm-marker", "1", "PX", "1000"]).ok()?;
+            let replicas = run_command(&mut primary, &["WAIT", "1", "1000"]).ok()?;
+            (replicas == Value::Int(1)).then_some(())
+        });
+        replicated.map_err(|_| Error::other("the replica has not received the last write"))?;
+        let mut promoted = replica.connect().map_err(Error::other)?;
+        run_command(&mut promoted, &["REPLICAOF", "NO", "ONE"]).map_err(Error::other)?;
+        thread::sleep(lag);
+        self.redis.kill()?;
+        self.events.failovers.push((from, now()));
+        self.address = Some(self.redis.port());
+        (self.redis, self.admin) = (replica, None);
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use actix_rateguard::store::Operation;
 pub struct StoreCall {
     /// The number of the HTTP request for which the server called the store.
     pub request: u64,
-    /// The operation: a check or a refund.
+    /// The operation: a check, a refund (which also releases a permit), a renewal, a lease, or the return of a lease.
     pub operation: Operation,
     /// The time at which the call began, on the server's clock, in microseconds since 1970.
     pub began: u64,
@@ -42,11 +42,12 @@ pub struct StoreReply {
 pub struct Part {
     /// The bucket.
     pub bucket: Bucket,
-    /// The number of units that the call takes or refunds.
+    /// The number of units that the call takes or refunds. For the return of a lease, the number of units that were
+    /// used.
     pub cost: u32,
     /// The time in microseconds until more of the bucket becomes free, as the store reported it.
     pub reset_after: u64,
-    /// For a refund: the receipt of the check whose units are returned.
+    /// For a refund, a renewal and a return: the receipt of the check or of the lease that took the units.
     pub refund_of: (u64, u64),
 }
 
@@ -70,6 +71,8 @@ pub enum DecisionSource {
     Store,
     /// The server decided with the counts in its own memory.
     Memory,
+    /// The server admitted the request with a unit of a lease.
+    Lease,
 }
 
 /// An HTTP request and its response.
@@ -93,25 +96,53 @@ pub struct Request {
     pub source: DecisionSource,
 }
 
+/// A query of a handler whether the permit of its request is still valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PermitPoll {
+    /// The number of the request that holds the permit.
+    pub request: u64,
+    /// A time directly before the query, in microseconds since 1970.
+    pub at: u64,
+    /// Whether the permit was valid.
+    pub is_valid: bool,
+}
+
 /// A line of a history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
+    /// A call of the store that begins. The call has another line when it ends, unless the server was killed before.
+    Started(StoreCall),
     /// A call of the store.
     StoreCall(StoreCall),
     /// A request.
     Request(Request),
+    /// A query whether a permit is still valid.
+    PermitPoll(PermitPoll),
 }
 
-const SOURCES: [(DecisionSource, &str); 3] = [
+const OPERATIONS: [(Operation, &str); 5] = [
+    (Operation::Check, "check"),
+    (Operation::Refund, "refund"),
+    (Operation::Renew, "renew"),
+    (Operation::Lease, "lease"),
+    (Operation::Return, "return"),
+];
+
+const SOURCES: [(DecisionSource, &str); 4] = [
     (DecisionSource::Undecided, "undecided"),
     (DecisionSource::Store, "store"),
     (DecisionSource::Memory, "memory"),
+    (DecisionSource::Lease, "lease"),
 ];
 
 /// Formats the record as one line of words. The word `-` stands for a missing value.
 impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Started(call) => write!(f, "started {}", Self::StoreCall(call.clone())),
+            Self::PermitPoll(PermitPoll { request, at, is_valid }) => {
+                write!(f, "poll {request} {at} {}", u8::from(*is_valid))
+            }
             Self::StoreCall(StoreCall {
                 request,
                 operation,
@@ -121,7 +152,8 @@ impl fmt::Display for Record {
                 error,
                 parts,
             }) => {
-                let word = if *operation == Operation::Refund { "refund" } else { "check" };
+                let word = OPERATIONS.iter().find(|(it, _)| it == operation);
+                let word = word.map_or("", |(_, word)| word);
                 write!(f, "{word} {request} {began} {ended} ")?;
                 match reply {
                     Some(StoreReply { is_allowed, at, receipt: (process, number), banned_for }) => {
@@ -164,8 +196,17 @@ impl FromStr for Record {
     type Err = InvalidRecord;
 
     fn from_str(line: &str) -> Result<Self, InvalidRecord> {
+        if let Some(call) = line.strip_prefix("started ") {
+            let Self::StoreCall(call) = call.parse()? else { return Err(InvalidRecord) };
+            return Ok(Self::Started(call));
+        }
         let words: Vec<&str> = line.split_whitespace().collect();
         match &words[..] {
+            ["poll", request, at, is_valid] => Ok(Self::PermitPoll(PermitPoll {
+                request: read(request)?,
+                at: read(at)?,
+                is_valid: *is_valid == "1",
+            })),
             ["request", number, received_at, responded_at, page, client, cost, status, source] => {
                 let source =
                     SOURCES.iter().find(|(_, word)| word == source).ok_or(InvalidRecord)?.0;
@@ -181,7 +222,7 @@ impl FromStr for Record {
                 }))
             }
             [
-                word @ ("check" | "refund"),
+                word,
                 request,
                 began,
                 ended,
@@ -192,6 +233,8 @@ impl FromStr for Record {
                 banned_for,
                 parts @ ..,
             ] => {
+                let operation =
+                    OPERATIONS.iter().find(|(_, it)| it == word).ok_or(InvalidRecord)?.0;
                 let reply = match *is_allowed {
                     "-" => None,
                     is_allowed => Some(StoreReply {
@@ -203,10 +246,9 @@ impl FromStr for Record {
                 };
                 let error = if reply.is_some() { String::new() } else { (*at).to_owned() };
                 let (parts, []) = parts.as_chunks::<7>() else { return Err(InvalidRecord) };
-                let is_refund = *word == "refund";
                 Ok(Self::StoreCall(StoreCall {
                     request: read(request)?,
-                    operation: if is_refund { Operation::Refund } else { Operation::Check },
+                    operation,
                     began: read(began)?,
                     ended: read(ended)?,
                     reply,

@@ -1,164 +1,48 @@
 //! The judge of a storm, which is a test that injects random faults. The judge checks whether the histories of the
 //! servers agree with the limits.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
-use actix_rateguard::{Algorithm, Quota, store::Operation};
+use actix_rateguard::{Algorithm, store::Operation};
 
 use super::{
     admissions::excess,
     bans::{admission_during_ban, ban_without_offences},
-    buckets::{BucketHistory, bucket_histories},
+    buckets::{BucketHistory, Take, bucket_histories},
     cached_denials::DenialCacheModel,
-    clock::{Setting, correct},
-    clock_step_rules::ClockStepRules,
+    clock::correct,
+    clock_step_rules::{ClockStepRules, uses_stepped_clock},
     denials::UsageUpperBound,
-    history::{Bucket, DecisionSource, Part, Request, StoreCall},
+    evidence::{History, StoreEvents},
+    findings::{Findings, Violation},
+    held_permits::{held_permits, stranded_permits},
+    history::{Bucket, DecisionSource, Part, StoreCall},
+    leased_windows::leased_excess,
     limits::{LIMITS, quota},
     local::over_share,
-    requests::{checks, is_cached_denial, is_undecided, violation},
-    unavailability::{FaultPeriod, UnavailablePeriods},
+    permits::{has_permits, most_at_once},
+    requests::{checks, is_cached_denial, is_undecided, violation, with_unknown_checks},
+    unavailability::UnavailablePeriods,
 };
-use crate::algorithms::aligns_windows_to_clock;
-
-/// The history of one server.
-#[derive(Debug, Default)]
-pub struct History {
-    /// The failure mode: `open`, `closed` or `local`.
-    pub mode: &'static str,
-    /// Whether the server connects to Redis through a proxy.
-    pub is_proxied: bool,
-    /// The periods in which Redis could not reply because the machine gave Redis no CPU time, sorted by time.
-    pub stalls: Vec<(u64, u64)>,
-    /// The calls that the server made to the store.
-    pub calls: Vec<StoreCall>,
-    /// The HTTP requests that the server received.
-    pub requests: Vec<Request>,
-}
-
-/// The kinds of violations that the judge finds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Violation {
-    /// A bucket admitted more units than its limit.
-    OverAdmission,
-    /// The store denied a check although all buckets of the check certainly had room.
-    FalseDenial,
-    /// The response to a request contradicts the replies of the store.
-    Request,
-    /// A server admitted more units in memory than its local share of the limit.
-    Local,
-    /// An HTTP request had no decision although Redis was available.
-    Undecided,
-    /// The store admitted a banned key, or it banned a key that had too few offences.
-    Ban,
-}
-
-impl Violation {
-    /// All kinds of violations.
-    pub const ALL: [Self; 6] = [
-        Self::OverAdmission,
-        Self::FalseDenial,
-        Self::Request,
-        Self::Local,
-        Self::Undecided,
-        Self::Ban,
-    ];
-}
-
-/// Events of the store that the servers cannot observe directly. Times are in microseconds since 1970.
-#[derive(Clone, Debug, Default)]
-pub struct StoreEvents {
-    /// The times at which the store lost all data.
-    pub losses: Vec<u64>,
-    /// All times at which the test set the store's clock forward or back.
-    pub settings: Vec<Setting>,
-    /// All injected faults.
-    pub faults: Vec<FaultPeriod>,
-}
-
-impl StoreEvents {
-    /// Returns the times at which a bucket may begin to admit its full limit again, because the store lost its data
-    /// or its clock was stepped forward.
-    fn epoch_starts(&self) -> Vec<u64> {
-        let mut starts = self.losses.clone();
-        starts.extend(self.clock_steps(|before, after| before < after));
-        starts.sort_unstable();
-        starts
-    }
-
-    /// Returns the times of all backward clock steps.
-    pub(super) fn set_back(&self) -> Vec<u64> {
-        self.clock_steps(|before, after| before > after)
-    }
-
-    /// Returns the times of the clock steps that `is_selected` accepts. The arguments of `is_selected` are the old
-    /// and the new offset of the clock.
-    fn clock_steps(&self, is_selected: impl Fn(i64, i64) -> bool) -> Vec<u64> {
-        let mut before = 0;
-        let mut times = Vec::new();
-        for Setting { at, ahead } in &self.settings {
-            if is_selected(before, *ahead) {
-                times.push(*at);
-            }
-            before = *ahead;
-        }
-        times
-    }
-}
-
-/// The results of the judge: violations and counts.
-#[derive(Debug, Default)]
-pub struct Findings {
-    /// The messages for each kind of violation.
-    pub violations: BTreeMap<Violation, Vec<String>>,
-    /// The number of HTTP requests.
-    pub requests: usize,
-    /// The number of checks that the store admitted.
-    pub admitted: usize,
-    /// The number of checks that the store denied.
-    pub denied: usize,
-    /// The number of checks to which the store did not reply.
-    pub unanswered: usize,
-    /// The number of refunds that the store confirmed.
-    pub refunded: usize,
-    /// The durations in microseconds of the checks without a reply, sorted.
-    pub unanswered_durations: Vec<u64>,
-    /// The number of requests for each outcome in which the store did not decide directly, such as a denial from the
-    /// denial cache.
-    pub outcomes: BTreeMap<&'static str, usize>,
-    /// The units above the limit that sliding-window logs admitted after a data loss or a forward clock step. The
-    /// first number is the sum of these units. The second number is the maximum for one bucket and one such event.
-    pub excess_after_losses: (u64, u64),
-    /// The number of denials that are correct only if the store executed calls to which it did not reply.
-    pub undecidable: usize,
-}
-
-impl Findings {
-    fn add_all(&mut self, violation: Violation, details: Vec<String>) {
-        details.into_iter().for_each(|it| self.add(violation, it));
-    }
-
-    fn add(&mut self, violation: Violation, details: impl fmt::Display) {
-        self.violations.entry(violation).or_default().push(details.to_string());
-    }
-}
 
 /// Judges the histories of all servers that share a store. `deadline` is the deadline for calls of this store.
 #[must_use]
-pub fn judge(histories: Vec<History>, deadline: Duration, events: &StoreEvents) -> Findings {
+pub fn judge(mut histories: Vec<History>, deadline: Duration, events: &StoreEvents) -> Findings {
     let mut findings = Findings::default();
     for history in &histories {
         judge_requests(history, events, &mut findings);
     }
     let banned = ban_without_offences(&histories, events);
     findings.add_all(Violation::Ban, banned);
-    let mut calls: Vec<Vec<StoreCall>> =
-        histories.into_iter().map(|history| history.calls).collect();
-    for call in calls.iter_mut().flatten() {
+    for call in histories.iter_mut().flat_map(|history| &mut history.calls) {
         correct(call, &events.settings);
     }
+    let excess = leased_excess(&histories, events);
+    findings.add_all(Violation::OverAdmission, excess);
+    judge_permits(&histories, deadline, events, &mut findings);
+    let calls: Vec<Vec<StoreCall>> = histories.into_iter().map(|history| history.calls).collect();
     findings.add_all(Violation::Ban, admission_during_ban(&calls, events));
-    let bucket_histories = bucket_histories(&calls, deadline);
+    let bucket_histories = bucket_histories(&calls, deadline, events);
     for (bucket, history) in &bucket_histories {
         judge_admissions(*bucket, history, events, &mut findings);
     }
@@ -182,10 +66,13 @@ fn judge_requests(history: &History, events: &StoreEvents, findings: &mut Findin
     let unavailable = UnavailablePeriods::of(history, events);
     let checks = checks(&history.calls);
     let denial_cache = DenialCacheModel::of(&history.calls, &history.requests);
+    let with_unknown_checks = with_unknown_checks(&history.requests);
     for request in &history.requests {
         let none = Vec::new();
         let checks = checks.get(&request.number).unwrap_or(&none);
-        if let Some(reason) = violation(history.mode, request, checks, &denial_cache) {
+        let violation = violation(history.mode, request, checks, &denial_cache);
+        let is_known = !with_unknown_checks.contains(&request.number);
+        if let Some(reason) = violation.filter(|_| is_known) {
             let details = format!("{reason} ({}): {request:?} {checks:?}", history.mode);
             findings.add(Violation::Request, details);
         }
@@ -198,6 +85,7 @@ fn judge_requests(history: &History, events: &StoreEvents, findings: &mut Findin
             (DecisionSource::Memory, _) => Some("decided in memory"),
             (_, 503) => Some("rejected without decision"),
             (DecisionSource::Undecided, _) => Some("passed without decision"),
+            (DecisionSource::Lease, _) => Some("admitted with a lease"),
             (DecisionSource::Store, _) => {
                 is_cached_denial(request, checks).then_some("denied from cache")
             }
@@ -207,8 +95,38 @@ fn judge_requests(history: &History, events: &StoreEvents, findings: &mut Findin
         }
     }
     findings.requests += history.requests.len();
+    let leased = history.requests.iter().filter(|it| it.source == DecisionSource::Lease);
+    findings.leased += leased.count();
     for request in over_share(history) {
         findings.add(Violation::Local, format!("({}) {request:?}", history.mode));
+    }
+}
+
+fn judge_permits(
+    histories: &[History],
+    deadline: Duration,
+    events: &StoreEvents,
+    findings: &mut Findings,
+) {
+    let mut held = held_permits(histories, events);
+    findings.add_all(Violation::Permits, std::mem::take(&mut held.excess));
+    findings.add_all(Violation::LostPermit, std::mem::take(&mut held.lost));
+    findings.add_all(Violation::Undecided, std::mem::take(&mut held.unexplained));
+    findings.held = held;
+    findings.add_all(Violation::StrandedPermit, stranded_permits(histories, deadline, events));
+}
+
+/// Judges the samples of Redis. Neither a data loss nor a clock step permits more than the limit in Redis itself,
+/// except for logs after a backward step.
+fn judge_samples(rules: &ClockStepRules<'_>, events: &StoreEvents, findings: &mut Findings) {
+    for (bucket, at, count) in &events.samples.over_limit {
+        let (name, rates) = LIMITS[bucket.policy];
+        let details = format!("{name}, {rates}: Redis has {count} at {at} for {bucket:?}");
+        if has_permits(*bucket) {
+            findings.add(Violation::Permits, details);
+        } else if !rules.may_revive_units(*bucket, *at) {
+            findings.add(Violation::OverAdmission, details);
+        }
     }
 }
 
@@ -223,13 +141,26 @@ fn judge_admissions(
         return;
     }
     let (name, _) = LIMITS[bucket.policy];
-    // A data loss or a forward clock step begins a new epoch. The store then forgets the units that were taken
+    if has_permits(bucket) {
+        let certain = history.holds.iter().flat_map(|hold| hold.certain.iter().copied());
+        let (most, at) = most_at_once(certain);
+        if most > quota.capacity() as usize {
+            let details = format!("{name}, {quota}: {most} permits at {at} of {bucket:?}");
+            findings.add(Violation::Permits, details);
+        }
+        return;
+    }
+    // A data loss, a failover or a forward clock step begins a new epoch. The store then forgets units that were taken
     // before, so the takes of different epochs are judged separately.
+    let starts = events.epoch_starts_and_failovers();
+    let epochs = epochs(&history.takes, &starts);
+    // A failover only loses the last units before it. So a log does not forget the other ones.
+    let kept: Vec<Take> =
+        history.takes.iter().filter(|take| !events.may_lose(take.at)).cloned().collect();
     let starts = events.epoch_starts();
-    let epoch = |at: u64| starts.partition_point(|start| *start <= at);
-    let epochs: Vec<_> =
-        history.takes.chunk_by(|one, other| epoch(one.at) == epoch(other.at)).collect();
-    for takes in &epochs {
+    let is_log = quota.algorithm() == Algorithm::SlidingWindow;
+    let kept = if is_log { self::epochs(&kept, &starts) } else { Vec::new() };
+    for takes in epochs.iter().chain(&kept) {
         let excess = excess(quota, takes, 0);
         if excess.units > 0 {
             findings.add(
@@ -238,7 +169,7 @@ fn judge_admissions(
             );
         }
     }
-    if quota.algorithm() != Algorithm::SlidingWindow {
+    if !is_log {
         return;
     }
     // Within one window, the units taken in one epoch do not exceed the limit. Therefore the units taken in two
@@ -251,6 +182,12 @@ fn judge_admissions(
     }
 }
 
+/// Divides the takes, which are sorted by time, at these times.
+fn epochs<'a>(takes: &'a [Take], starts: &[u64]) -> Vec<&'a [Take]> {
+    let epoch = |at: u64| starts.partition_point(|start| *start <= at);
+    takes.chunk_by(|one, other| epoch(one.at) == epoch(other.at)).collect()
+}
+
 fn judge_denials(
     calls: &[Vec<StoreCall>],
     bucket_histories: &BTreeMap<Bucket, BucketHistory>,
@@ -258,11 +195,14 @@ fn judge_denials(
     findings: &mut Findings,
 ) {
     let confirmed = |(bucket, history): (&Bucket, &BucketHistory)| {
-        (*bucket, BucketHistory { takes: history.takes.clone(), uncertain: Vec::new() })
+        let holds = history.holds.iter().filter(|hold| hold.is_confirmed).cloned().collect();
+        let takes = history.takes.clone();
+        (*bucket, BucketHistory { takes, uncertain: Vec::new(), holds })
     };
     let confirmed: BTreeMap<Bucket, BucketHistory> =
         bucket_histories.iter().map(confirmed).collect();
     let rules = ClockStepRules::of(calls, events);
+    judge_samples(&rules, events, findings);
     let with_uncertain = upper_bounds(bucket_histories, &events.losses, &rules);
     let without_uncertain = upper_bounds(&confirmed, &events.losses, &rules);
     for call in calls.iter().flatten().filter(|call| call.operation == Operation::Check) {
@@ -292,12 +232,6 @@ fn judge_denials(
             findings.undecidable += 1;
         }
     }
-}
-
-/// Returns whether the times of the quota's windows are unknown. They are unknown if the windows depend on the
-/// store's clock and a clock step has changed this clock.
-pub(super) fn uses_stepped_clock(quota: Quota, events: &StoreEvents) -> bool {
-    aligns_windows_to_clock(quota.algorithm()) && !events.settings.is_empty()
 }
 
 fn upper_bounds<'a>(

@@ -6,8 +6,10 @@ use std::sync::LazyLock;
 use actix_rateguard::{Quota, Quotas};
 
 /// The policies. `several` and `mixed` have several quotas, and each of the remaining policies has one quota. The
-/// window of the policy `long` is longer than most storms.
-pub const LIMITS: [(&str, &str); 13] = [
+/// window of the policy `long` is longer than most storms. `hot` has a lease, so a server admits many of its requests
+/// in its own memory. A leased quota of another algorithm needs a line here, a page, and an arm in `leased_windows`.
+/// `held` and `export` limit requests in progress, and `export` also has a rate.
+pub const LIMITS: [(&str, &str); 16] = [
     ("log", "8/1s"),
     ("costs", "20/1500ms"),
     ("several", "5/500ms; 12/2s"),
@@ -21,6 +23,9 @@ pub const LIMITS: [(&str, &str); 13] = [
     ("banned", "8/1s"),
     ("each", "10/1s"),
     ("all", "25/1s"),
+    ("hot", "200/1s lease 20 for 250ms"),
+    ("held", "4 concurrent lease 1s"),
+    ("export", "20/1s; 3 concurrent lease 1s"),
 ];
 
 /// The bans, each with the name of its policy.
@@ -47,7 +52,7 @@ const fn page(path: &'static str, policies: &'static [&'static str], max_cost: u
 /// The pages. Most pages have one policy. `/nested` has two policies with separate checks. `/both` has two
 /// policies in one check: the policy `each` counts each client separately, and the policy `all` counts all clients
 /// together.
-pub const PAGES: [Page; 12] = [
+pub const PAGES: [Page; 15] = [
     page("/log", &["log"], 1),
     page("/costs", &["costs"], 4),
     page("/several", &["several"], 1),
@@ -60,7 +65,13 @@ pub const PAGES: [Page; 12] = [
     page("/nested", &["outer", "log"], 1),
     page("/banned", &["banned"], 1),
     Page { path: "/both", policies: &["each", "all"], max_cost: 1, checks: 1 },
+    page("/hot", &["hot"], 1),
+    page("/held", &["held"], 1),
+    page("/export", &["export"], 1),
 ];
+
+/// The pages whose requests hold a permit until their response ends.
+pub const HOLDING: [&str; 2] = ["/held", "/export"];
 
 /// The paths that an attack requests. In this order, they have a policy with two quotas, a sliding-window counter,
 /// a policy with a ban, and two policies in one check.
@@ -73,9 +84,12 @@ pub const COST: &str = "X-Cost";
 /// The name of the header that requests a response with the status 204. The limit of `/refund` refunds a request if
 /// its response has this status.
 pub const FREE: &str = "X-Free";
+/// The name of the header with the time in milliseconds for which the request holds its permit. Without this header,
+/// the request ends immediately.
+pub const HOLD: &str = "X-Hold";
 
-/// The number of servers that share the limits through Redis.
-pub const SERVERS: u32 = 4;
+/// The default number of servers that share the limits through Redis.
+pub const SERVERS: usize = 4;
 
 static QUOTAS: LazyLock<Vec<Vec<Quota>>> = LazyLock::new(|| {
     let quotas = |(_, rates): (&str, &str)| rates.parse::<Quotas>().ok();
@@ -95,5 +109,5 @@ pub fn policy_index(policy: &str) -> Option<usize> {
     LIMITS.iter().position(|(name, _)| *name == policy)
 }
 
-/// The failure mode of each server.
-pub const MODES: [&str; SERVERS as usize] = ["open", "closed", "local", "open"];
+/// The failure modes of the servers. If there are more servers than modes, the modes repeat.
+pub const MODES: [&str; SERVERS] = ["open", "closed", "local", "open"];

@@ -14,11 +14,12 @@ use rand::{RngExt, SeedableRng, rngs::SmallRng};
 
 use super::{
     TIMEOUT,
+    fleet::ServerAddress,
     limits::{CLIENT, COST, FREE, PAGES},
 };
 
 /// The number of client names. All connections use the same names.
-const CLIENTS: usize = 3;
+pub const CLIENTS: usize = 3;
 /// The interval after which new client names are used for `/long`. The window of this page is long, so without new
 /// names almost all requests would be denied.
 const NEW_CLIENTS_EVERY: Duration = Duration::from_secs(4);
@@ -72,13 +73,72 @@ impl Connection {
     }
 }
 
+/// A client of one server. It connects again if the server is killed and started again.
+#[derive(Debug)]
+pub struct Client<'a> {
+    address: &'a ServerAddress,
+    /// The connection, and the generation of the server at its start.
+    open: Option<(Connection, u64)>,
+}
+
+impl<'a> Client<'a> {
+    /// Creates a client without a connection.
+    #[must_use]
+    pub fn of(address: &'a ServerAddress) -> Self {
+        Self { address, open: None }
+    }
+
+    /// Sends a request, and returns the status of the response and its latency. Returns `None` if there is no response.
+    /// An error is recorded in `stats`, unless the server was killed.
+    pub fn get(
+        &mut self,
+        path: &str,
+        lines: &str,
+        stats: &mut ResponseStats,
+    ) -> Option<(u16, Duration)> {
+        let Some(generation) = self.address.generation() else {
+            thread::sleep(RETRY_INTERVAL);
+            return None;
+        };
+        let sent = Instant::now();
+        let open = match self.open.take().filter(|(_, at)| *at == generation) {
+            Some((connection, _)) => Ok(connection),
+            None => self.address.connect(),
+        };
+        let response = open.and_then(|mut connection| {
+            let (status, _) = connection.get(path, lines)?;
+            self.open = Some((connection, generation));
+            Ok(status)
+        });
+        match response {
+            Ok(status) => {
+                *stats.statuses.entry(status).or_default() += 1;
+                Some((status, sent.elapsed()))
+            }
+            Err(error) => {
+                if self.address.generation() == Some(generation) {
+                    stats.errors.push(format!("{path}: {error}"));
+                } else {
+                    stats.interrupted += 1;
+                }
+                None
+            }
+        }
+    }
+}
+
+/// The interval after which a client tries again to reach a server that was killed.
+const RETRY_INTERVAL: Duration = Duration::from_millis(5);
+
 /// The statistics of the responses that a connection received.
 #[derive(Debug, Default)]
 pub struct ResponseStats {
     /// The number of responses for each status.
     pub statuses: BTreeMap<u16, u64>,
-    /// The latency of each response in microseconds.
+    /// The latency in microseconds of each response to a request that holds no permit for some time.
     pub micros: Vec<u32>,
+    /// The number of requests that ended without a response because the server was killed.
+    pub interrupted: u64,
     /// The messages of connection errors.
     pub errors: Vec<String>,
 }
@@ -90,20 +150,26 @@ impl ResponseStats {
             *self.statuses.entry(status).or_default() += count;
         }
         self.micros.extend(other.micros);
+        self.interrupted += other.interrupted;
         self.errors.extend(other.errors);
     }
 }
 
-/// Sends requests for random pages to the server at this port until `stop` is set. `pause` is the mean pause between
+/// Sends requests for random pages to the server at this address until `stop` is set. `pause` is the mean pause between
 /// two requests.
 #[must_use]
-pub fn load(port: u16, seed: u64, pause: Duration, stop: &AtomicBool) -> ResponseStats {
+pub fn load(
+    address: &ServerAddress,
+    seed: u64,
+    pause: Duration,
+    stop: &AtomicBool,
+) -> ResponseStats {
     let mut random = SmallRng::seed_from_u64(seed);
     let (start, mut stats) = (Instant::now(), ResponseStats::default());
-    let mut connection = Connection::to(port);
+    let mut connection = Client::of(address);
     while !stop.load(Relaxed) {
         let page = &PAGES[random.random_range(0..PAGES.len())];
-        let mut client = format!("client-{}", random.random_range(0..CLIENTS));
+        let mut client = client(random.random_range(0..CLIENTS));
         if page.path == "/long" {
             let generation = start.elapsed().as_secs() / NEW_CLIENTS_EVERY.as_secs();
             client = format!("{client}-of-{generation}");
@@ -112,19 +178,16 @@ pub fn load(port: u16, seed: u64, pause: Duration, stop: &AtomicBool) -> Respons
         let free = if random.random_range(0..2) == 0 { "" } else { ": yes\r\n" };
         let name = if free.is_empty() { "" } else { FREE };
         let lines = format!("{CLIENT}: {client}\r\n{COST}: {cost}\r\n{name}{free}");
-        let sent = Instant::now();
-        let open = connection.as_mut().map_err(|error| Error::new(error.kind(), error.to_string()));
-        match open.and_then(|connection| connection.get(page.path, &lines)) {
-            Ok((status, _)) => {
-                *stats.statuses.entry(status).or_default() += 1;
-                stats.micros.push(sent.elapsed().as_micros() as u32);
-            }
-            Err(error) => {
-                stats.errors.push(format!("{}: {error}", page.path));
-                connection = Connection::to(port);
-            }
+        if let Some((_, latency)) = connection.get(page.path, &lines, &mut stats) {
+            stats.micros.push(latency.as_micros() as u32);
         }
         thread::sleep(pause.mul_f64(random.random_range(0.5..1.5)));
     }
     stats
+}
+
+/// Returns the name of the client with this number.
+#[must_use]
+pub fn client(number: usize) -> String {
+    format!("client-{number}")
 }

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use actix_rateguard::{Algorithm, store::Operation};
 
 use super::{
+    evidence::History,
     history::{DecisionSource, Request},
-    judge::History,
-    limits::{LIMITS, PAGES, SERVERS, quota},
+    limits::{LIMITS, PAGES, quota},
 };
 
 /// Units of one policy that were admitted for one client.
@@ -37,12 +37,16 @@ pub fn over_share(history: &History) -> Vec<&Request> {
         let Some(quota) = quota(policy, 0) else { continue };
         // Refunds free units again, so the policy `refund` is not judged.
         let is_single = super::limits::quota(policy, 1).is_none() && *name != "refund";
-        if quota.algorithm() != Algorithm::SlidingWindow || !is_single {
+        // The units of a lease also use the local share, but the history does not show whether they had room in it.
+        let is_leased = quota.lease().is_some();
+        if quota.algorithm() != Algorithm::SlidingWindow || !is_single || is_leased {
             continue;
         }
-        let share = u64::from((quota.limit() / SERVERS).max(1));
+        let share = u64::from((quota.limit() / history.servers as u32).max(1));
         let window = quota.window().as_micros() as u64;
-        for admissions in admissions(history, policy).into_values() {
+        for mut admissions in admissions(history, policy).into_values() {
+            // A request that costs more than the share takes the whole share.
+            admissions.iter_mut().for_each(|it| it.units = it.units.min(share));
             found.extend(over_share_of_client(admissions, share, window));
         }
     }

@@ -1,5 +1,5 @@
-//! A storm is a test that injects faults into Redis and the network while servers handle load. The test then checks
-//! the histories that the servers recorded.
+//! A storm is a test that injects faults into Redis, the network and servers while the servers handle load. It then
+//! checks the histories that the servers recorded.
 
 pub mod admissions;
 pub mod attack;
@@ -8,20 +8,35 @@ pub mod buckets;
 pub mod cached_denials;
 pub mod clock;
 pub mod clock_step_rules;
+pub mod defect;
 pub mod denials;
+pub mod evidence;
+pub mod execution_bounds;
 pub mod faults;
+pub mod findings;
+pub mod fleet;
+pub mod held_permits;
 pub mod history;
+pub mod holders;
 pub mod judge;
+pub mod leased_windows;
 pub mod limits;
 pub mod load;
 pub mod local;
+pub mod options;
+pub mod permits;
 pub mod probes;
+pub mod process_signal;
 pub mod process_stats;
 pub mod proxy;
+pub mod recording_store;
 pub mod redis_process;
 pub mod report;
 pub mod requests;
+pub mod samples;
 pub mod schedule;
+pub mod server_log;
+pub mod server_records;
 pub mod storm_server;
 pub mod unavailability;
 

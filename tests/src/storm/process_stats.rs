@@ -3,11 +3,17 @@
 
 use std::{fs, io::Result};
 
-use super::storm_server::StormServer;
+use super::storm_server::{StormServer, WORKERS};
+
+/// The number of connections of a server to Redis: one of the I/O thread, one of each worker, and one of the thread
+/// that renews permits.
+pub const CONNECTIONS: u64 = 2 + WORKERS as u64;
 
 /// The resources that a server uses at one time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProcessStats {
+    /// The id of the process. A server that was killed and started again has another process.
+    pub process: u32,
     /// The resident memory in kilobytes.
     pub memory: u64,
     /// The number of threads.
@@ -38,6 +44,7 @@ impl ProcessStats {
             sockets.iter().any(|socket| file.to_str() == Some(&format!("socket:[{socket}]")))
         };
         Ok(Self {
+            process: server.id(),
             memory: number("VmRSS:"),
             threads: number("Threads:"),
             files: files.len() as u64,

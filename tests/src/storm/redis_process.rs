@@ -13,7 +13,7 @@ use std::{
 
 use redis::{RedisResult, Value};
 
-use super::{TIMEOUT, clock::Clock, retry_until};
+use super::{TIMEOUT, clock::Clock, process_signal, retry_until};
 
 /// The credentials of the admin user. Faults that change the default user do not affect the admin user.
 const ADMIN_CREDENTIALS: &str = "storm:storm";
@@ -38,11 +38,56 @@ impl RedisProcess {
         fs::create_dir_all(&folder)?;
         for _ in 0..20 {
             let port = port();
-            if let Ok(child) = spawn(port, &folder, clock.as_ref()) {
+            if let Ok(child) = spawn(port, &folder, clock.as_ref(), None) {
                 return Ok(Self { child, port, folder, clock });
             }
         }
         Err(Error::other("redis-server does not start; run `scripts/test` to install it"))
+    }
+
+    /// Starts a replica of this Redis, and waits until it has all data. The replica uses the same clock.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the replica does not start.
+    pub fn start_replica(&self) -> Result<Self> {
+        let port = port();
+        let folder = self.folder.with_file_name(format!("redis-{port}"));
+        fs::create_dir_all(&folder)?;
+        let child = spawn(port, &folder, self.clock.as_ref(), Some(self.port))?;
+        let replica = Self { child, port, folder, clock: self.clock.clone() };
+        let synchronized = retry_until(TIMEOUT, || {
+            let mut info = redis::cmd("INFO");
+            let info: String = info.arg("replication").query(&mut replica.connect().ok()?).ok()?;
+            info.contains("master_link_status:up").then_some(())
+        });
+        synchronized.map_err(|_| Error::other("the replica does not synchronize"))?;
+        Ok(replica)
+    }
+
+    /// Returns whether a replica of this Redis can [take over](Self::take_over) its port. This needs Redis 7.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if Redis does not accept a connection.
+    pub fn can_be_replaced(&self) -> RedisResult<bool> {
+        let set_own = ["CONFIG", "SET", "port", &self.port.to_string()];
+        Ok(run_command(&mut self.connect()?, &set_own).is_ok())
+    }
+
+    /// Makes Redis listen on this port instead of its own. This needs Redis 7.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if Redis does not listen on the port.
+    pub fn take_over(&mut self, port: u16) -> Result<()> {
+        let listening = retry_until(TIMEOUT, || {
+            let mut connection = self.connect().ok()?;
+            run_command(&mut connection, &["CONFIG", "SET", "port", &port.to_string()]).ok()
+        });
+        listening.map_err(|_| Error::other("the replica does not listen on the port"))?;
+        self.port = port;
+        Ok(())
     }
 
     /// The port of Redis.
@@ -65,24 +110,12 @@ impl RedisProcess {
 
     /// Resumes Redis after a call of [`freeze`](Self::freeze).
     pub fn resume(&self) {
-        self.signal("CONT");
-    }
-
-    fn signal(&self, signal: &str) {
-        let pid = self.child.id().to_string();
-        let _ = Command::new("kill").args([&format!("-{signal}"), &pid]).status();
+        process_signal::resume(self.id());
     }
 
     /// Freezes Redis, and waits until the process has stopped.
     pub fn freeze(&self) {
-        self.signal("STOP");
-        // In `/proc/PID/stat`, the state of the process is after the process name, which is in parentheses. On a
-        // system without `/proc`, the state cannot be read.
-        let stat = || fs::read_to_string(format!("/proc/{}/stat", self.child.id())).ok();
-        let _ = retry_until(TIMEOUT, || match stat() {
-            Some(stat) => stat.rsplit(')').next()?.trim_start().starts_with('T').then_some(()),
-            None => Some(()),
-        });
+        process_signal::freeze(self.id());
     }
 
     /// Kills Redis with SIGKILL.
@@ -112,7 +145,7 @@ impl RedisProcess {
     /// Returns an error if Redis does not start.
     pub fn restart(&mut self) -> Result<()> {
         let clock = self.clock.as_ref();
-        let started = retry_until(TIMEOUT, || spawn(self.port, &self.folder, clock).ok());
+        let started = retry_until(TIMEOUT, || spawn(self.port, &self.folder, clock, None).ok());
         self.child = started.map_err(|_| Error::other("redis-server does not restart"))?;
         Ok(())
     }
@@ -157,16 +190,21 @@ fn port() -> u16 {
     }
 }
 
-fn spawn(port: u16, folder: &Path, clock: Option<&Clock>) -> Result<Child> {
+/// Starts Redis. If `primary` is the port of another Redis, starts a replica of it.
+fn spawn(port: u16, folder: &Path, clock: Option<&Clock>, primary: Option<u16>) -> Result<Child> {
     let program = env::var_os("REDIS_SERVER").unwrap_or_else(|| "redis-server".into());
     let mut command = Command::new(program);
     if let Some(clock) = clock {
         clock.attach_to(&mut command);
     }
+    if let Some(primary) = primary {
+        command.args(["--replicaof", "127.0.0.1", &primary.to_string()]);
+    }
     let mut child = command
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
         .args(["--appendonly", "yes", "--appendfsync", "always", "--dir"])
         .arg(folder)
+        .args(["--repl-diskless-sync-delay", "0"])
         .args(["--user", "storm", "on", ">storm", "~*", "&*", "+@all"])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -190,7 +228,12 @@ fn spawn(port: u16, folder: &Path, clock: Option<&Clock>) -> Result<Child> {
     Err(Error::other("redis-server does not reply"))
 }
 
-fn connect(port: u16) -> RedisResult<redis::Connection> {
+/// Opens a connection to the Redis server at this port, as the admin user.
+///
+/// # Errors
+///
+/// Returns an error if Redis does not accept the connection.
+pub fn connect(port: u16) -> RedisResult<redis::Connection> {
     let client = redis::Client::open(format!("redis://{ADMIN_CREDENTIALS}@127.0.0.1:{port}"))?;
     let connection = client.get_connection_with_timeout(Duration::from_secs(1))?;
     connection.set_read_timeout(Some(Duration::from_secs(5)))?;

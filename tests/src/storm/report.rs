@@ -8,10 +8,11 @@ use std::{
 };
 
 use super::{
-    judge::{Findings, Violation},
+    findings::{Findings, Violation},
+    limits::LIMITS,
     load::ResponseStats,
-    process_stats::ProcessStats,
-    storm_server::WORKERS,
+    process_stats::{CONNECTIONS, ProcessStats},
+    samples::Samples,
 };
 use crate::attack::load::Tally;
 
@@ -23,8 +24,6 @@ const MAX_RECOVERY: Duration = Duration::from_secs(10);
 /// The maximum growth of a server's memory in kilobytes. A server makes some allocations late and only once, so a
 /// small growth does not prove a leak.
 const MAX_GROWTH: u64 = 4 * 1024;
-/// The number of connections of a server to Redis: one of the I/O thread, and one of each worker.
-const CONNECTIONS: u64 = 1 + WORKERS as u64;
 /// The maximum number of violations of each kind that are printed.
 const MAX_PRINTED: usize = 3;
 
@@ -40,10 +39,16 @@ pub struct Report {
     pub recoveries: BTreeMap<String, Vec<Duration>>,
     /// The faults after which a server did not recover within the maximum time.
     pub unrecovered: Vec<String>,
-    /// The resources of each server, measured early in the storm and at its end.
+    /// The resources of each server that was not killed, measured early in the storm and at its end.
     pub process_stats: Vec<(ProcessStats, ProcessStats)>,
-    /// The number of data losses and the number of clock steps.
-    pub events: (usize, usize),
+    /// The number of data losses, of failovers and of clock steps.
+    pub events: (usize, usize, usize),
+    /// The number of servers that were killed.
+    pub kills: usize,
+    /// The number of servers.
+    pub servers: usize,
+    /// The samples of Redis.
+    pub samples: Samples,
     /// For each attack, the number of its requests with each outcome.
     pub attacks: Vec<Tally>,
     /// The number of stalls that the probes observed: first on a direct connection, and then through a proxy.
@@ -110,8 +115,8 @@ impl fmt::Display for Report {
             &self.findings;
         writeln!(
             f,
-            "requests                 {requests}, with status {:?}",
-            self.responses.statuses
+            "requests                 {requests} to {} servers, {} interrupted by {} kills, with status {:?}",
+            self.servers, self.responses.interrupted, self.kills, self.responses.statuses
         )?;
         let mut micros = self.responses.micros.clone();
         micros.sort_unstable();
@@ -137,7 +142,7 @@ impl fmt::Display for Report {
         }
         for violation in Violation::ALL {
             let count = violations.get(&violation).map_or(0, Vec::len);
-            writeln!(f, "violations {:<13} {count}", format!("{violation:?}"))?;
+            writeln!(f, "violations {:<14} {count}", format!("{violation:?}"))?;
         }
         for Tally { sent, passed, denied, unavailable, lasted, .. } in &self.attacks {
             writeln!(
@@ -152,10 +157,24 @@ impl fmt::Display for Report {
             "denials that only calls without reply explain: {}",
             self.findings.undecidable
         )?;
-        let ((losses, steps), (sum, max)) = (self.events, self.findings.excess_after_losses);
+        let held = &self.findings.held;
+        let (most, limit) = held.most;
         writeln!(
             f,
-            "{losses} data losses, {steps} clock steps: {sum} units of logs above the limit, at most {max} for one key and loss"
+            "requests with permits    {}, of which {} kept one for ten leases and {} lost it to a fault; at most {most} of {limit} at once",
+            held.requests, held.long, held.excused
+        )?;
+        writeln!(f, "samples of Redis         {}", self.samples.count)?;
+        for ((policy, quota_index), most) in &self.samples.most {
+            let (name, rates) = LIMITS[*policy];
+            let rate = rates.split(';').nth(*quota_index).unwrap_or(rates).trim();
+            writeln!(f, "  {name:<22} at most {most} of `{rate}`")?;
+        }
+        let ((losses, failovers, steps), (sum, max)) =
+            (self.events, self.findings.excess_after_losses);
+        writeln!(
+            f,
+            "{losses} data losses, {failovers} failovers, {steps} clock steps: {sum} units of logs above the limit, at most {max} for one key and loss"
         )?;
         let mut table = String::new();
         let mut all = Vec::new();
@@ -165,7 +184,7 @@ impl fmt::Display for Report {
             write_times(&mut table, faults, &mut times)?;
         }
         write_times(&mut table, "all", &mut all)?;
-        write!(f, "recovery of all four servers after\n{table}")?;
+        write!(f, "recovery of all servers after\n{table}")?;
         if !self.process_stats.is_empty() {
             writeln!(f, "server       memory kB          threads        files     connections")?;
         }

@@ -1,13 +1,13 @@
 //! Checks that the response to an HTTP request agrees with the replies of the store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use actix_rateguard::store::Operation;
 
 use super::{
     cached_denials::DenialCacheModel,
     history::{DecisionSource, Request, StoreCall},
-    limits::PAGES,
+    limits::{HOLDING, PAGES, policy_index, quota},
 };
 
 /// Returns the reason why the response to a request is impossible, or `None` if the response is possible.
@@ -35,6 +35,16 @@ pub fn violation(
             let may_be = denial_cache.may_deny(request, checks);
             return (!may_be).then_some("denied without a reply, and no cached denial explains it");
         }
+        DecisionSource::Lease if !has_lease(request) => {
+            return Some("admitted with a lease, but the limit has none");
+        }
+        DecisionSource::Lease if admitted + denied > 0 => {
+            return Some("admitted with a lease, although the store replied");
+        }
+        DecisionSource::Lease if !matches!(request.status, 200 | 204) => {
+            return Some("a lease never denies");
+        }
+        DecisionSource::Lease => return None,
         DecisionSource::Store if admitted + denied == 0 => {
             return Some("decided by the store, but the store did not reply");
         }
@@ -69,6 +79,40 @@ pub fn violation(
         200 | 204 | 429 | 503 => None,
         _ => Some("an unexpected status"),
     }
+}
+
+/// Requests of one client for the same page that take permits and arrive within this time in microseconds of each
+/// other. The server may have recorded the check of one of them as that of the other.
+const MIN_DISTANCE: u64 = 30_000;
+
+/// Returns the numbers of the requests for which the server may have recorded the check of another request.
+#[must_use]
+pub fn with_unknown_checks(requests: &[Request]) -> BTreeSet<u64> {
+    let mut arrivals: BTreeMap<(usize, &str), Vec<(u64, u64)>> = BTreeMap::new();
+    let takes_permit = |request: &&Request| {
+        PAGES.get(request.page).is_some_and(|page| HOLDING.contains(&page.path))
+    };
+    for request in requests.iter().filter(takes_permit) {
+        let of_client = arrivals.entry((request.page, &*request.client)).or_default();
+        of_client.push((request.received_at, request.number));
+    }
+    let mut found = BTreeSet::new();
+    for of_client in arrivals.values_mut() {
+        of_client.sort_unstable();
+        for (one, next) in of_client.iter().zip(of_client.iter().skip(1)) {
+            if next.0 - one.0 < MIN_DISTANCE {
+                found.extend([one.1, next.1]);
+            }
+        }
+    }
+    found
+}
+
+/// Returns whether the page of the request has a limit with a lease.
+fn has_lease(request: &Request) -> bool {
+    let policies = PAGES.get(request.page).map_or(&[][..], |page| page.policies);
+    let quotas = policies.iter().filter_map(|name| quota(policy_index(name)?, 0));
+    quotas.into_iter().any(|quota| quota.lease().is_some())
 }
 
 /// Returns whether neither the store nor the server's memory made a decision on the request.

@@ -30,6 +30,12 @@ pub enum Fault {
     Busy,
     /// Redis becomes a replica of a Redis server that cannot be reached.
     Replica,
+    /// Redis is killed, and a replica takes over at its address at the end of the fault. The last writes are lost.
+    Failover,
+    /// One of the application servers is killed with SIGKILL, and started again at the end of the fault.
+    ServerKill,
+    /// One of the application servers is stopped with SIGSTOP for longer than a lease, and resumed.
+    ServerStop,
     /// Redis forgets all scripts (`SCRIPT FLUSH`), repeatedly.
     ScriptFlush,
     /// Redis closes all connections (`CLIENT KILL`), repeatedly.
@@ -53,7 +59,7 @@ pub enum Fault {
 
 impl Fault {
     /// All faults, each with its name on the command line.
-    pub const ALL: [(&'static str, Self); 20] = [
+    pub const ALL: [(&'static str, Self); 23] = [
         ("freeze", Self::Freeze),
         ("kill-keep-data", Self::KillKeepData),
         ("kill-lose-data", Self::KillLoseData),
@@ -65,6 +71,9 @@ impl Fault {
         ("memory", Self::Memory),
         ("busy", Self::Busy),
         ("replica", Self::Replica),
+        ("failover", Self::Failover),
+        ("server-kill", Self::ServerKill),
+        ("server-stop", Self::ServerStop),
         ("script-flush", Self::ScriptFlush),
         ("client-kill", Self::ClientKill),
         ("slow", Self::Slow),
@@ -88,6 +97,42 @@ impl Fault {
         matches!(self, Self::ClockBack | Self::ClockForward)
     }
 
+    /// Returns whether the fault closes connections to Redis, so that the servers must connect again.
+    #[must_use]
+    pub fn closes_connections(self) -> bool {
+        match self {
+            Self::KillKeepData
+            | Self::KillLoseData
+            | Self::Failover
+            | Self::MaxClients
+            | Self::Password
+            | Self::Replica
+            | Self::ClientKill
+            | Self::Cut
+            | Self::Closed => true,
+            Self::Freeze
+            | Self::PauseWrites
+            | Self::PauseAll
+            | Self::Acl
+            | Self::Memory
+            | Self::Busy
+            | Self::ServerKill
+            | Self::ServerStop
+            | Self::ScriptFlush
+            | Self::Slow
+            | Self::Stall
+            | Self::ClockBack
+            | Self::ClockForward
+            | Self::Attack => false,
+        }
+    }
+
+    /// Returns whether the fault affects one application server instead of Redis.
+    #[must_use]
+    pub fn is_server_fault(self) -> bool {
+        matches!(self, Self::ServerKill | Self::ServerStop)
+    }
+
     /// Returns whether the fault affects only the network. Such a fault can be combined with a fault of Redis.
     #[must_use]
     pub fn is_network_fault(self) -> bool {
@@ -97,6 +142,8 @@ impl Fault {
 
 /// The minimum duration of an attack, including the time in which its connections are opened.
 const MIN_ATTACK: Duration = Duration::from_millis(1_000);
+/// The minimum duration for which a server is stopped. It is longer than each lease of [`super::limits::LIMITS`].
+const MIN_STOP: Duration = Duration::from_millis(1_300);
 
 /// A step of the schedule: one fault, or two faults at the same time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,6 +161,8 @@ pub struct Step {
 /// The delays of a slow network in milliseconds. The shortest delay has almost no effect, and the longest delay
 /// exceeds the deadline of a check.
 const DELAYS: [u64; 5] = [2, 5, 20, 45, 120];
+/// The lags of replication before a failover, in milliseconds.
+const REPLICATION_LAGS: [u64; 3] = [0, 50, 250];
 /// The longest delay that does not make Redis unavailable. Data that arrives while the proxy is already waiting is
 /// delayed twice. Therefore a request and its reply are each delayed by at most twice this duration, and the reply
 /// still arrives within the deadline.
@@ -124,6 +173,18 @@ impl Step {
     #[must_use]
     pub fn delay(&self) -> Duration {
         Duration::from_millis(DELAYS[self.random_choice % DELAYS.len()])
+    }
+
+    /// Returns the index of the server that the step kills or stops.
+    #[must_use]
+    pub fn server(&self, servers: usize) -> usize {
+        self.random_choice % servers
+    }
+
+    /// Returns the time for which the old primary accepts writes after the replica has its last write.
+    #[must_use]
+    pub fn replication_lag(&self) -> Duration {
+        Duration::from_millis(REPLICATION_LAGS[self.random_choice % REPLICATION_LAGS.len()])
     }
 
     /// Returns whether this fault of the schedule step makes Redis unavailable to the servers.
@@ -178,6 +239,9 @@ pub fn steps(seed: u64, faults: &[Fault]) -> impl Iterator<Item = Step> + use<> 
         });
         if first == Fault::Attack {
             duration = duration.max(MIN_ATTACK);
+        }
+        if first == Fault::ServerStop {
+            duration = duration.max(MIN_STOP);
         }
         Some(Step {
             faults,

@@ -1,26 +1,13 @@
 //! Computes the periods in which Redis may be unavailable to a server. Such a period begins with a fault, and ends
 //! when the server has received a reply after the fault. A high load does not count as a fault.
 
-use super::{
-    judge::{History, StoreEvents},
-    schedule::Fault,
-};
-
-/// A period in which a fault was active. Times are in microseconds since 1970.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FaultPeriod {
-    /// The fault that was active.
-    pub fault: Fault,
-    /// Whether the fault makes Redis unavailable to servers.
-    pub blocks_redis: bool,
-    /// The time at which the fault began.
-    pub from: u64,
-    /// The time at which the fault ended.
-    pub until: u64,
-}
+use super::evidence::{History, StoreEvents};
 
 /// The maximum time in microseconds from a reply of Redis until all threads of the server use Redis again.
 const SLACK: u64 = 100_000;
+/// The same time after a fault that closes connections. Each worker and the thread that renews permits have a
+/// connection of their own. A connection tries to connect again after at most 500 ms, with a random part of a quarter.
+const SLACK_OF_CONNECTIONS: u64 = SLACK + 625_000;
 
 /// The periods in which Redis may be unavailable to one server.
 #[derive(Debug)]
@@ -32,13 +19,21 @@ impl UnavailablePeriods {
     pub fn of(history: &History, events: &StoreEvents) -> Self {
         let replies = ReplyTimes::of(history);
         let faults = events.faults.iter().filter(|period| {
-            period.blocks_redis && (history.is_proxied || !period.fault.is_network_fault())
+            period.blocks_redis
+                && (history.is_proxied || !period.fault.is_network_fault())
+                && period.server.is_none_or(|server| server == history.server)
         });
-        let faults = faults.map(|period| (period.from, period.until));
+        let faults = faults.map(|period| {
+            let closes_connections = period.fault.closes_connections();
+            let slack = if closes_connections { SLACK_OF_CONNECTIONS } else { SLACK };
+            (period.from, period.until, slack)
+        });
         // A server starts without a connection, so Redis is unavailable until the first reply.
-        let start = (0, 0);
-        let all = faults.chain(history.stalls.iter().copied()).chain([start]);
-        let until_reply = |(from, until)| (from, replies.first_after(until).saturating_add(SLACK));
+        let start = (0, 0, SLACK);
+        let stalls = history.stalls.iter().map(|(from, until)| (*from, *until, SLACK));
+        let all = faults.chain(stalls).chain([start]);
+        let until_reply =
+            |(from, until, slack)| (from, replies.first_after(until).saturating_add(slack));
         Self(all.map(until_reply).collect())
     }
 
