@@ -117,13 +117,14 @@ pub fn all() -> Vec<Contender> {
 
 /// The limiters whose cost for one hot key is measured. The first one is the baseline of the others.
 #[must_use]
-pub fn for_hot_key() -> [Contender; 3] {
+pub fn for_hot_key() -> [Contender; 4] {
     let contender =
         |limiter, label, uses_redis| Contender { limiter, label, uses_redis, scenario: HotKey };
     [
         contender("rateguard", "in memory, each server its own limit", false),
         contender("rateguard-redis", "Redis", true),
         contender("rateguard-leased-redis", "Redis, leases of up to 50 units", true),
+        contender(LEASED_TOKENS, "Redis, token bucket, leases of up to 50 tokens", true),
     ]
 }
 
@@ -132,7 +133,7 @@ pub fn for_hot_key() -> [Contender; 3] {
 pub fn for_accuracy() -> Vec<Contender> {
     // Telemetry does not change a decision. `leases` measures the accuracy of leases. Permits limit no window.
     let is_measured = |limiter| {
-        !matches!(limiter, "bare" | "headers" | "rateguard-leased-redis")
+        !matches!(limiter, "bare" | "headers" | "rateguard-leased-redis" | LEASED_TOKENS)
             && !PERMITS.iter().chain(&TELEMETRY).any(|(name, ..)| *name == limiter)
     };
     limiters()
@@ -166,9 +167,10 @@ const MEMORY: [Limiter; 7] = [
     ("trypema", "trypema 2.2, local", &[OneKey, Denied]),
 ];
 
-const REDIS: [Limiter; 9] = [
+const REDIS: [Limiter; 10] = [
     ("rateguard-redis", "**RateGuard**, Redis", &[OneKey, ManyKeys, Denied]),
     ("rateguard-leased-redis", "**RateGuard**, Redis, leases of up to 1,000 units", &[OneKey]),
+    (LEASED_TOKENS, "**RateGuard**, Redis, token bucket, leases of up to 1,000 tokens", &[OneKey]),
     ("rateguard-redis-no-cache", "**RateGuard**, Redis, no denial cache", &[Denied]),
     ("extensible-redis", "extensible-rate-limit 0.4, Redis", &[OneKey, ManyKeys, Denied]),
     ("plain-redis", "plain port, Redis", &[OneKey, ManyKeys, Denied]),
@@ -177,6 +179,9 @@ const REDIS: [Limiter; 9] = [
     ("trypema-redis", "trypema 2.2, Redis", &[OneKey, ManyKeys, Denied]),
     ("trypema-hybrid-redis", "trypema 2.2, hybrid", &[OneKey, ManyKeys, Denied]),
 ];
+
+/// A token bucket whose servers take leases.
+pub const LEASED_TOKENS: &str = "rateguard-leased-tokens-redis";
 
 /// RateGuard with a limit on the requests in progress.
 const PERMITS: [Limiter; 2] = [
@@ -191,7 +196,7 @@ const TELEMETRY: [Limiter; 2] = [
 ];
 
 /// The pairs of limiters that are compared, with their common scenario.
-pub const PAIRS: [(&str, &str, Scenario); 21] = [
+pub const PAIRS: [(&str, &str, Scenario); 22] = [
     ("rateguard", "headers", OneKey),
     ("rateguard", "governor", OneKey),
     ("rateguard", "governor", Denied),
@@ -211,6 +216,7 @@ pub const PAIRS: [(&str, &str, Scenario); 21] = [
     ("rateguard-redis", "trypema-hybrid-redis", OneKey),
     ("rateguard-leased-redis", "rateguard", OneKey),
     ("rateguard-leased-redis", "rateguard-redis", OneKey),
+    (LEASED_TOKENS, "rateguard", OneKey),
     ("rateguard-permit-redis", "rateguard-redis", OneKey),
     ("rateguard-permit-and-rate-redis", "rateguard-redis", OneKey),
 ];

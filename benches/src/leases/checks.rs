@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix_rateguard::{Key, Policy, RateGuard};
+use actix_rateguard::{Algorithm, Key, Policy, RateGuard};
 use cpu_time::ProcessTime;
 use tokio::runtime;
 
@@ -32,8 +32,8 @@ const WARM_UP: Duration = Duration::from_millis(500);
 pub enum Decider {
     /// The memory store.
     Memory,
-    /// Leases from Redis of up to this number of units.
-    Lease(u32),
+    /// Leases from Redis of up to this number of units, of a log or of a token bucket.
+    Lease(u32, Algorithm),
     /// Redis.
     Redis,
 }
@@ -52,8 +52,14 @@ pub struct CheckCost {
 }
 
 /// All deciders. The first one is the baseline of the others.
-pub const DECIDERS: [Decider; 4] =
-    [Decider::Memory, Decider::Lease(1_000), Decider::Lease(100), Decider::Redis];
+pub const DECIDERS: [Decider; 6] = [
+    Decider::Memory,
+    Decider::Lease(1_000, Algorithm::SlidingWindow),
+    Decider::Lease(100, Algorithm::SlidingWindow),
+    Decider::Lease(1_000, Algorithm::TokenBucket),
+    Decider::Lease(100, Algorithm::TokenBucket),
+    Decider::Redis,
+];
 
 impl Decider {
     /// The label in the table.
@@ -61,7 +67,9 @@ impl Decider {
     pub fn label(self) -> String {
         match self {
             Self::Memory => "in memory".to_owned(),
-            Self::Lease(units) => format!("Redis, leases of up to {units} units"),
+            Self::Lease(units, algorithm) => {
+                format!("Redis, `{algorithm}`, leases of up to {units} units")
+            }
             Self::Redis => "Redis".to_owned(),
         }
     }
@@ -85,7 +93,9 @@ impl Decider {
             None => RateGuard::in_memory(),
         };
         let quotas = match self {
-            Self::Lease(units) => format!("400000/400ms lease {units} for 100ms"),
+            Self::Lease(units, algorithm) => {
+                format!("400000/400ms {algorithm} lease {units} for 100ms")
+            }
             Self::Memory | Self::Redis => "400000/400ms".to_owned(),
         };
         let (policy, key) = (Policy::new("bench", quotas.as_str())?, Key::global());

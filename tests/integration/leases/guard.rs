@@ -10,7 +10,7 @@ use crate::support::{TEST_TIMEOUT, redis_server::RedisServer};
 const LONG: &str = "100000/10m lease 50 for 10s";
 
 /// The number of units of the first lease of a key: twice the number of admissions after which a key is busy.
-const FIRST_LEASE: u32 = 16;
+pub(super) const FIRST_LEASE: u32 = 16;
 
 pub(super) fn policy(quotas: &str) -> Policy {
     Policy::new("leases", quotas.to_owned()).unwrap()

@@ -17,8 +17,8 @@ use std::{env, time::Duration};
 
 use actix_extensible_rate_limit::backend::memory::InMemoryBackend;
 use actix_rateguard::{
-    Limit, OnError, Quota, RateGuard, RateGuardBuilder, RateLimit, builder::FallibleStoreConfig,
-    key,
+    Algorithm, Limit, OnError, Quota, RateGuard, RateGuardBuilder, RateLimit,
+    builder::FallibleStoreConfig, key,
 };
 use actix_web::{App, HttpServer, Responder, dev::ServiceRequest, get, middleware::from_fn, web};
 use rateguard_benches::{BenchResult, HOT_KEY_LEASE, TIMEOUT, contenders::Scenario};
@@ -76,7 +76,13 @@ async fn main() -> BenchResult {
             serve!(workers, app => app.wrap(limit.clone()))
         }
         "rateguard-leased-redis" => {
-            let limit = rate_limit_of(&redis_guard(url)?, Limit::new(leased(scenario)?));
+            let quota = leased(scenario, Algorithm::SlidingWindow)?;
+            let limit = rate_limit_of(&redis_guard(url)?, Limit::new(quota));
+            serve!(workers, app => app.wrap(limit.clone()))
+        }
+        "rateguard-leased-tokens-redis" => {
+            let quota = leased(scenario, Algorithm::TokenBucket)?;
+            let limit = rate_limit_of(&redis_guard(url)?, Limit::new(quota));
             serve!(workers, app => app.wrap(limit.clone()))
         }
         "rateguard-permit-redis" => {
@@ -155,12 +161,13 @@ fn rate_limit_of(guard: &RateGuard, limit: Limit) -> RateLimit {
 }
 
 /// The quota with a lease.
-fn leased(scenario: Scenario) -> BenchResult<Quota> {
+fn leased(scenario: Scenario, algorithm: Algorithm) -> BenchResult<Quota> {
     if scenario == Scenario::HotKey {
         let (limit, window) = scenario.limit();
-        return Ok(Quota::new(limit, window)?.with_lease(HOT_KEY_LEASE, window / 4)?);
+        let quota = Quota::new(limit, window)?.with_algorithm(algorithm)?;
+        return Ok(quota.with_lease(HOT_KEY_LEASE, window / 4)?);
     }
-    Ok("400000/400ms lease 1000 for 100ms".parse()?)
+    Ok(format!("400000/400ms {algorithm} lease 1000 for 100ms").parse()?)
 }
 
 /// The key as text, for limiters that need text.
