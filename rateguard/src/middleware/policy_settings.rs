@@ -2,7 +2,9 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use actix_rateguard_grammar::{LeaseSize, QuotaLease};
+use actix_rateguard_grammar::{
+    FieldError, LeaseSize, Located, QuotaLease, ShadowFields, check_concurrency, check_lease,
+};
 
 use super::limit_error::InvalidSetting;
 use crate::{
@@ -41,37 +43,10 @@ impl PolicySettings {
             }
         };
         let quotas = self.with_lease(self.with_concurrency(quotas)?)?;
-        let has_lease = quotas.has_lease();
-        for (setting, is_conflict) in [
-            ("shadow", self.is_in_shadow && has_lease),
-            (
-                "candidate",
-                self.candidate.as_ref().is_some_and(|candidate| has_lease || candidate.has_lease()),
-            ),
-            ("ban", self.ban.is_some() && has_lease),
-        ] {
-            if is_conflict {
-                let message = format!(
-                    "`{setting}` conflicts with a lease, because a process that uses its lease does not ask the store; remove one of them"
-                );
-                return Err(InvalidSetting { setting: Some(setting), message });
-            }
-        }
-        let has_permits = quotas.concurrency().is_some();
-        let candidate_has_permits =
-            self.candidate.as_ref().is_some_and(|it| it.concurrency().is_some());
-        for (setting, is_conflict) in [
-            ("shadow", self.is_in_shadow && has_permits),
-            ("candidate", self.candidate.is_some() && (has_permits || candidate_has_permits)),
-            ("ban", self.ban.is_some() && !quotas.has_rate()),
-        ] {
-            if is_conflict {
-                let message = format!(
-                    "`{setting}` has no effect on a limit on requests in progress; remove it, or use two limits"
-                );
-                return Err(InvalidSetting { setting: Some(setting), message });
-            }
-        }
+        let shadow = self.shadow_fields();
+        let of_rates = self.ban.map(|_| ("ban", "ban"));
+        check_concurrency(Some(&quotas), of_rates, &shadow).map_err(invalid_field)?;
+        check_lease(Some(&quotas), self.ban.map(|_| "ban"), &shadow).map_err(invalid_field)?;
         let name = self.name.unwrap_or_else(|| default_name.to_owned().into());
         let mut policy = Policy::new(name, quotas).map_err(invalid("name"))?.with_ban(self.ban);
         if self.is_in_shadow {
@@ -87,6 +62,15 @@ impl PolicySettings {
             Some(on_error) => policy.on_error(on_error),
             None => policy,
         })
+    }
+
+    /// Returns the settings of the shadow mode. The location of each is its name.
+    fn shadow_fields(&self) -> ShadowFields<&'static str> {
+        ShadowFields {
+            shadow: self.is_in_shadow.then_some(Located { value: true, location: "shadow" }),
+            candidate: self.candidate.clone().map(|value| Located { value, location: "candidate" }),
+            rollout: self.rollout.map(|value| Located { value, location: "rollout" }),
+        }
     }
 
     /// Returns the quotas with the lease, if the limit sets one.
@@ -128,4 +112,8 @@ impl PolicySettings {
         Quotas::new(quotas.iter().copied().chain([quota]))
             .map_err(|error| invalid("concurrent", error.to_string()))
     }
+}
+
+fn invalid_field(error: FieldError<&'static str>) -> InvalidSetting {
+    InvalidSetting { setting: error.location, message: error.message }
 }

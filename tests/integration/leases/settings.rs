@@ -41,7 +41,7 @@ fn middleware_rejects_an_invalid_lease() {
         ),
         (Limit::new("100/minute").lease(10).shadow(), "`shadow` conflicts with a lease"),
         (Limit::new("100/minute").lease(10).candidate("5/minute"), "`candidate` conflicts"),
-        (Limit::new("100/minute").candidate("50/minute lease 5"), "`candidate` conflicts"),
+        (Limit::new("100/minute").candidate("50/minute lease 5"), "a candidate cannot have"),
         (Limit::new("100/minute").lease(10).ban("3/hour for 1m"), "`ban` conflicts"),
         (Limit::policy("search").lease(10), "already sets this"),
     ] {

@@ -60,10 +60,10 @@ async fn invalid_settings_are_rejected_at_start() {
         (Limit::new("5 concurrent").concurrent(6), "at most one quota"),
         (Limit::new("5 concurrent").cost(2), "`cost` requires a rate"),
         (Limit::new("5 concurrent").count("failure"), "`count` requires a rate"),
-        (Limit::new("5 concurrent").ban("3/hour for 1m"), "`ban` has no effect"),
-        (Limit::new("5 concurrent").shadow(), "`shadow` has no effect"),
-        (Limit::new("5/minute").concurrent(5).candidate("3/minute"), "`candidate` has no effect"),
-        (Limit::new("5/minute").candidate("3 concurrent"), "`candidate` has no effect"),
+        (Limit::new("5 concurrent").ban("3/hour for 1m"), "`ban` requires a rate"),
+        (Limit::new("5 concurrent").shadow(), "`shadow` conflicts with"),
+        (Limit::new("5/minute").concurrent(5).candidate("3/minute"), "`candidate` conflicts with"),
+        (Limit::new("5/minute").candidate("3 concurrent"), "a candidate cannot limit"),
     ] {
         let message = error(limit);
         assert!(message.contains(part), "{message}");
