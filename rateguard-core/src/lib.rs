@@ -39,7 +39,7 @@ pub mod error {
     pub use crate::{
         access::AccessListError,
         client_address::ClientAddressError,
-        guard::{BanError, NameConflict},
+        guard::{BanError, MessageLimitError, NameConflict},
         policy::PolicyError,
         store::{
             error::{IoCause, NotReadyCause},
@@ -61,8 +61,9 @@ pub use self::{
     clock::Clock,
     decision::Decision,
     guard::{
-        Acquisition, BuildError, Failures, Health, Permit, RateGuard, Request, Reservation,
-        ShadowCounts, Unavailable, builder, builder::RateGuardBuilder,
+        Acquisition, BuildError, Failures, Health, MessageDecision, MessageLimiter, MessageLimits,
+        Permit, RateGuard, Request, Reservation, ShadowCounts, Unavailable, builder,
+        builder::RateGuardBuilder,
     },
     key::Key,
     plan::Plan,

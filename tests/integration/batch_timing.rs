@@ -12,7 +12,7 @@ use futures_util::{future::join_all, poll};
 
 use crate::support::{
     TEST_TIMEOUT,
-    redis_server::{RedisServer, run},
+    redis_server::{RedisServer, script_calls},
 };
 
 const TASKS: u32 = 64;
@@ -28,16 +28,6 @@ async fn burst(guard: &RateGuard) {
         assert!(guard.check(&policy, &Key::from(number)).await.unwrap().is_allowed());
     };
     join_all((0..TASKS).map(check)).await;
-}
-
-/// Returns how many times the script has been called since the start of the server.
-fn script_calls(server: &RedisServer) -> u64 {
-    let info: String = run(&mut server.client(), "INFO commandstats");
-    let calls = |line: &str| -> Option<u64> {
-        let stats = line.strip_prefix("cmdstat_evalsha:calls=");
-        stats.or_else(|| line.strip_prefix("cmdstat_eval:calls="))?.split_once(',')?.0.parse().ok()
-    };
-    info.lines().filter_map(calls).sum()
 }
 
 #[tokio::test]

@@ -36,6 +36,7 @@ mod lease_failover;
 mod leases;
 mod linearizability;
 mod memory_figures;
+mod message_limits;
 mod metrics;
 mod misconfiguration;
 mod model;

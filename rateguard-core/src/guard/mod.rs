@@ -24,6 +24,7 @@ mod in_flight;
 mod lease;
 mod local_fallback;
 mod manual_ban;
+mod message_limits;
 mod multi_key;
 mod name_conflict;
 mod name_registry;
@@ -55,6 +56,7 @@ pub use self::{
     health::Health,
     http_settings::HttpSettings,
     manual_ban::BanError,
+    message_limits::{MessageDecision, MessageLimitError, MessageLimiter, MessageLimits},
     name_conflict::NameConflict,
     name_registry::{LimitOrigin, NameRegistration, conflict_of},
     permit::{Acquisition, Permit, PermitLease, PermitWatch},

@@ -8,11 +8,9 @@ use std::{
 use crate::support::{
     TEST_TIMEOUT,
     process::ExampleServer,
-    redis_server::RedisServer,
+    redis_server::{RedisServer, script_calls},
     server::{agent, try_get},
 };
-
-use super::guard::script_calls;
 
 /// The limit of the example, in a second.
 const LIMIT: usize = 1_000;

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use actix_rateguard::{Decision, Key, OnError, Policy, RateGuard};
 
-use crate::support::{TEST_TIMEOUT, redis_server::RedisServer};
+use crate::support::{
+    TEST_TIMEOUT,
+    redis_server::{RedisServer, script_calls},
+};
 
 /// The duration of a lease that does not end during a test.
 const LONG: &str = "100000/10m lease 50 for 10s";
@@ -57,15 +60,6 @@ async fn until_remaining_at_least(guard: &RateGuard, policy: &Policy, expected: 
     };
     let is_done = tokio::time::timeout(TEST_TIMEOUT, wait).await;
     assert!(is_done.is_ok(), "{} units remain", remaining(guard, policy).await);
-}
-
-pub(super) fn script_calls(server: &RedisServer) -> u64 {
-    let stats: String = redis::cmd("INFO").arg("commandstats").query(&mut server.client()).unwrap();
-    let calls = |line: &str| {
-        let count = line.split_once("calls=")?.1.split_once(',')?.0;
-        count.parse::<u64>().ok()
-    };
-    stats.lines().filter(|line| line.starts_with("cmdstat_eval")).filter_map(calls).sum()
 }
 
 #[tokio::test]

@@ -4,10 +4,8 @@ use std::time::Duration;
 
 use actix_rateguard::{Key, RateGuard};
 
-use super::guard::{
-    FIRST_LEASE, check, check_until_leased, policy, remaining, script_calls, until_remaining,
-};
-use crate::support::redis_server::RedisServer;
+use super::guard::{FIRST_LEASE, check, check_until_leased, policy, remaining, until_remaining};
+use crate::support::redis_server::{RedisServer, script_calls};
 
 /// A bucket that regains no token during a test, with a lease that does not end during a test.
 const LONG: &str = "100/day token_bucket burst 100000 lease 50 for 10s";

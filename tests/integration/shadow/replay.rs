@@ -9,7 +9,7 @@ use super::{report, search};
 use crate::support::{
     TEST_TIMEOUT,
     app::{get, statuses},
-    redis_server::{RedisServer, run},
+    redis_server::{RedisServer, script_calls},
 };
 
 const KEYS: u32 = 100;
@@ -52,13 +52,6 @@ async fn redis_shadow_report_counts_would_be_denials() {
         let names: Vec<String> = redis::cmd("KEYS").arg(pattern).query(&mut client).unwrap();
         assert_eq!(names.len(), keys as usize, "{pattern}");
     }
-}
-
-fn script_calls(server: &RedisServer) -> u64 {
-    let info: String = run(&mut server.client(), "INFO commandstats");
-    let calls =
-        |line: &str| line.strip_prefix("cmdstat_evalsha:calls=")?.split_once(',')?.0.parse().ok();
-    info.lines().find_map(calls).unwrap()
 }
 
 #[get("/attribute")]

@@ -21,6 +21,7 @@ pub mod rest_server;
 pub mod sentinels;
 pub mod server;
 pub mod shim;
+pub mod websocket;
 pub mod wire;
 
 pub use rateguard_tests::upstash::http_server;

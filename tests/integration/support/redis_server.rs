@@ -266,3 +266,13 @@ fn is_listening(host: &str, port: u16, process: u32) -> bool {
 fn connect(host: &str, port: u16) -> redis::RedisResult<Connection> {
     redis::Client::open(format!("redis://{host}:{port}"))?.get_connection()
 }
+
+/// Returns how many script calls the server has run.
+pub fn script_calls(server: &RedisServer) -> u64 {
+    let stats: String = redis::cmd("INFO").arg("commandstats").query(&mut server.client()).unwrap();
+    let calls = |line: &str| {
+        let count = line.split_once("calls=")?.1.split_once(',')?.0;
+        count.parse::<u64>().ok()
+    };
+    stats.lines().filter(|line| line.starts_with("cmdstat_eval")).filter_map(calls).sum()
+}

@@ -1,9 +1,6 @@
 //! Tests limits of WebSockets.
 
-use std::{
-    io::{Read, Write},
-    net::{SocketAddr, TcpStream},
-};
+use std::io::Read;
 
 use actix_rateguard::{Key, Limit, Policy, RateGuard, RateLimit, rate_limit};
 use actix_web::{HttpRequest, HttpResponse, Responder, error::ErrorInternalServerError, get, web};
@@ -12,33 +9,9 @@ use actix_ws::{CloseCode, CloseReason, Message};
 use crate::support::{
     nginx::Nginx,
     server::Server,
-    wire::{Head, open},
+    websocket::{CLOSE, TEXT, handshake, read_frame, send_text},
+    wire::open,
 };
-
-const HANDSHAKE: &str = "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
-
-fn handshake(server: SocketAddr, path: &str) -> (TcpStream, Head) {
-    open(server, &format!("GET {path} HTTP/1.1{HANDSHAKE}"))
-}
-
-/// Sends a text message. Its mask is zero, so the text is not changed.
-fn send_text(stream: &mut TcpStream, text: &str) {
-    let length = u8::try_from(text.len()).unwrap();
-    let frame = [&[0x81, 0x80 | length, 0, 0, 0, 0], text.as_bytes()].concat();
-    stream.write_all(&frame).unwrap();
-}
-
-/// Reads a frame, and returns its opcode and its payload.
-fn read_frame(stream: &mut TcpStream) -> (u8, Vec<u8>) {
-    let mut head = [0; 2];
-    stream.read_exact(&mut head).unwrap();
-    let mut payload = vec![0; head[1].into()];
-    stream.read_exact(&mut payload).unwrap();
-    (head[0] & 0x0f, payload)
-}
-
-const TEXT: u8 = 1;
-const CLOSE: u8 = 8;
 
 /// Returns each message to the client.
 async fn echo(request: HttpRequest, body: web::Payload) -> actix_web::Result<HttpResponse> {
