@@ -17,7 +17,7 @@ const CONNECTIONS: usize = 64;
 /// The time before the measurement, in which connections are opened and the first leases are granted.
 const WARM_UP: Duration = Duration::from_millis(1500);
 
-/// How the clients send.
+/// How the clients send requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HotKeyLoad {
     /// Below the limit: this number of requests per second.
@@ -33,7 +33,7 @@ pub struct HotKeyCost {
     pub rate: f64,
     /// The number of admitted requests per second.
     pub admitted: f64,
-    /// The most requests that were certainly admitted in one window.
+    /// The maximum number of requests that were certainly admitted in one window.
     pub max_in_window: f64,
     /// The number of script calls per admitted request.
     pub script_calls: f64,

@@ -1,4 +1,4 @@
-//! The script calls of a request that holds a permit.
+//! The script calls and the CPU time of a request that holds a permit.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ const CONNECTIONS: usize = 64;
 const LOW_RATE: f64 = 500.0;
 const WARM_UP: Duration = Duration::from_millis(500);
 
-/// How the clients send.
+/// How the clients send requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PermitLoad {
     /// 500 requests per second.

@@ -6,11 +6,11 @@
 -- request. Further units of the request have the names `process-request:2`, `process-request:3` and so on, so a
 -- refund can find the units of its request. A unit that is taken at t counts during [t, t + window).
 --
--- The units of a lease are from the future: a process takes them at once, and uses them until the lease ends. Their
+-- The units of a lease are from the future: a process takes them in one step, and uses them until the lease ends. Their
 -- score is the time at which the lease ends, so they count from the grant until at least one window after their use.
--- Their names are `process-request/lease`, with the duration of the lease in microseconds, then
--- `process-request/lease:2` and so on. The return of a lease moves each used unit to an upper bound of the time of its
--- use, and removes the other units. It adds no unit, and moves none to a later time, so it may be repeated.
+-- Their names are `process-request/duration`, with the duration of the lease in microseconds, then
+-- `process-request/duration:2` and so on. The return of a lease moves each used unit to an upper bound of the time of
+-- its use, and removes the other units. It adds no unit, and moves none to a later time, so it may be repeated.
 --
 -- The cost is O(log n) for each unit, where n is the number of live members. The script also needs O(log n) for each
 -- expired member that it removes. After the clock was set back, it also needs O(log n) for each member from the
@@ -161,8 +161,8 @@ function algorithms.sliding_window_sorted_set()
     end
     local bucket = sorted_set.new(key, quota, 0)
     bucket.newest = tonumber(last[2]) or 0
-    -- Another process may have a longer lease. Reading all of its units would take too long, so the script reads them only
-    -- if the newest unit shows that the clock was set back.
+    -- Another process may have a longer lease. Reading all of its units would take too long, so the script reads them
+    -- only if the newest unit shows that the clock was set back.
     if bucket.newest > now + quota.lease and bucket.newest > latest_time(last[1]) then
       bucket.newest = correct_late_times(key, quota)
     end
@@ -175,7 +175,7 @@ function algorithms.sliding_window_sorted_set()
 
   function sorted_set.add(bucket, units, id, is_lease)
     if units > MAX_LOG_COST then
-      -- Only possible if the quota has another algorithm, and the bucket is a log until a lease ends.
+      -- This can only happen if the quota has another algorithm, and the bucket is a log until a lease ends.
       error(redis.error_reply('ERR too many units for a log with leases'))
     end
     local additions = is_lease and bucket.leases or bucket.additions

@@ -1,32 +1,34 @@
 -- token_bucket_leases: the same algorithm as token_bucket, for a quota with leases.
 --
--- A process takes the tokens of a lease at once, and uses them until the lease ends. Until then, the bucket holds these
--- tokens: they are part of the debt, and the debt never falls below the held tokens. Otherwise the refill would replace
--- tokens that the process has not used yet, and it could use them in addition to a full bucket. When the lease ends,
--- the tokens count as taken at this time, which is later than each use.
+-- A process takes the tokens of a lease in one step, and uses them until the lease ends. Until then, the bucket holds
+-- these tokens: they are part of the debt, and the debt never falls below the held tokens. Otherwise the refill would
+-- replace tokens that the process has not used yet, and the process could use them in addition to a full bucket. When
+-- the lease ends, the tokens count as taken at this time, which is later than each use.
 --
 -- The return of a lease before its end removes the hold and the unused tokens. The used tokens count as taken at the
 -- time of the return. A return after the end has no effect, because the refill may have replaced the tokens already.
--- The id of the lease names the hold, so a return may be repeated.
+-- The id of the lease identifies the hold, so a return may be repeated.
 --
 -- The cost is O(n) for n holds, which are at most MAX_HOLDS.
 
 function algorithms.token_bucket_leases()
-  -- A record with holds has the same numbers as a record of token_bucket, and a tag of its own. Then follow the holds, in
-  -- the order in which their leases end, and the end of the record. If there are no holds, the record is one of
+  -- A record with holds begins with a tag of its own and with the numbers of a record of token_bucket. The holds
+  -- follow, in the order in which their leases end, and then END. If there are no holds, the record is one of
   -- token_bucket.
   local TAG, FORMAT, SIZE = 248, '>I1I7I7I7I7I7I7', 43
-  -- The algorithm sliding_window reads only the end of its log. These bytes are no entry of a log, because the time of this
-  -- entry would be too late.
+  -- The algorithm sliding_window reads only the end of its log. These bytes are no entry of a log, because the time of
+  -- such an entry would be too late.
   local END = string.rep('\255', 13)
-  -- A hold has the length of its id, the id, the tokens, the time at which the lease ends, and the duration of the lease.
+  -- A hold has the length of its id, the id, the tokens, the time at which the lease ends, and the duration of the
+  -- lease.
   local HOLD_FORMAT = '>I1c0I4I7I4'
-  -- The maximum number of holds. They fit into a record that ends before this byte, because an id has at most 33 bytes.
+  -- The maximum number of holds, and the last byte that the script reads. A record with the maximum number of holds
+  -- ends before this byte, because an id has at most 33 bytes.
   local MAX_HOLDS, MAX_BYTE = 128, '8191'
   -- The maximum debt, as in token_bucket.
   local MAX_DEBT = 4503599627370496
-  -- Each variable of the whole script that this function uses takes time in each call of the script, also if no bucket has
-  -- a lease. So it uses the libraries instead.
+  -- Each local variable of the script that this function uses takes time in each call of the script, even if no bucket
+  -- has a lease. So this function uses the libraries of Lua instead.
   local ceil, floor, max, min = math.ceil, math.floor, math.max, math.min
   local encode, decode = struct.pack, struct.unpack
 
@@ -40,8 +42,8 @@ function algorithms.token_bucket_leases()
   end
 
   -- Adds the holds to a bucket. `future` is the number of holds of its record in Redis, and `held` the number of tokens
-  -- of all holds. `additions` has the tokens that this script call takes without a lease, and `leases` the id and the
-  -- tokens of each request that takes them for a lease.
+  -- of all holds. `additions` has the id 0 and the tokens that this script call takes without a lease, and `leases` the
+  -- id and the tokens of each request that takes them for a lease.
   local function with_holds(bucket, holds, future, held)
     bucket.holds, bucket.future, bucket.held = holds, future, held
     bucket.additions, bucket.leases = { 0, 0 }, {}
@@ -63,8 +65,8 @@ function algorithms.token_bucket_leases()
     return holds, held
   end
 
-  -- Lets each lease end at most its duration from now, because the clock was set back since the grant, and the tokens
-  -- would otherwise be held for longer.
+  -- Makes each lease end at most its duration from now. The clock was set back after the grant, so the bucket would
+  -- otherwise hold the tokens for longer.
   local function shorten(holds)
     for _, hold in ipairs(holds) do
       hold.ends = min(hold.ends, now + hold.duration)
@@ -111,7 +113,8 @@ function algorithms.token_bucket_leases()
     bucket = with_holds(new_bucket(key, quota, 0), open, future, held)
     bucket.debt, bucket.units, bucket.refill, bucket.used = debt, units, refill, ceil(debt / units)
     bucket.reset_at, bucket.lives_until, bucket.has_new_rate = reset_at, lives_until, has_new_rate
-    -- If the quota has another algorithm, this algorithm can use the bucket after the ended holds are removed.
+    -- If the quota has another algorithm, and no hold is left, the script writes a record without holds, which the
+    -- other algorithm can load or convert.
     bucket.is_stale = was_set_back or has_new_rate or quota.algorithm ~= leases and #open == 0
     return bucket
   end
@@ -126,7 +129,7 @@ function algorithms.token_bucket_leases()
     local debt, held, at = bucket.debt, bucket.held, now
     for _, hold in ipairs(bucket.holds) do
       if debt_of(held, units) <= fitting_debt then
-        -- The held tokens do not delay the refill until the cost fits.
+        -- The remaining holds leave room for the cost, so only the refill decides.
         break
       end
       debt = max(debt_of(held, units), debt - refill * (hold.ends - at))
@@ -157,8 +160,8 @@ function algorithms.token_bucket_leases()
     local holds = bucket.holds
     if #holds == 0 then
       if bucket.future > 0 then
-        -- The record in Redis is longer, so let `save` replace all of it, which it does if the key would expire too
-        -- early.
+        -- The record in Redis is longer than a record without holds. So make `save` replace the whole record, as it
+        -- does if the key would expire too early.
         bucket.lives_until = 0
       end
       return save_without_holds(bucket)
@@ -209,7 +212,8 @@ function algorithms.token_bucket_leases()
     for i, hold in ipairs(holds) do
       if hold.id == taken_by then
         local next_number, used = string.gmatch(uses, '%d+'), 0
-        -- The first number is the time of the grant, and each further one belongs to a token. It is 0 for an unused one.
+        -- The first number is the time of the grant, and each further one belongs to a token. The number of an unused
+        -- token is 0.
         next_number()
         for after in next_number do
           used = used + (after == '0' and 0 or 1)
@@ -217,7 +221,7 @@ function algorithms.token_bucket_leases()
         used = min(used, hold.tokens)
         table.remove(holds, i)
         bucket.held = bucket.held - hold.tokens
-        -- The used tokens remain in the debt, also if a change of the rate has limited the debt.
+        -- The used tokens remain in the debt, even if a change of the rate has limited the debt.
         local least = debt_of(bucket.held + used, bucket.units)
         return save_debt(bucket, max(least, bucket.debt - (hold.tokens - used) * bucket.units))
       end

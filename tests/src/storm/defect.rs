@@ -16,7 +16,7 @@ pub enum Defect {
     /// The units of a lease count from its grant instead of its end. So a unit that is used late in the lease counts
     /// for less than one window.
     StampedAtGrant,
-    /// The server assumes that each renewal succeeds, and sends none. So it believes in permits that have expired.
+    /// The server assumes that each renewal succeeds, and sends none. So it treats expired permits as valid.
     BlindRenewals,
 }
 

@@ -28,7 +28,7 @@ pub struct History {
     pub calls: Vec<StoreCall>,
     /// The HTTP requests that the server received.
     pub requests: Vec<Request>,
-    /// The queries of handlers whether their permits are still valid.
+    /// The polls of handlers, which test whether their permits are still valid.
     pub polls: Vec<PermitPoll>,
 }
 

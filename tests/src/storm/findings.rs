@@ -19,11 +19,12 @@ pub enum Violation {
     Undecided,
     /// The store admitted a banned key, or it banned a key that had too few offences.
     Ban,
-    /// More permits than the limit were valid at the same time, or a permit was valid after the store had lost it.
+    /// More permits than the limit were valid at the same time, or a permit was valid for more than one lease after the
+    /// store had lost it.
     Permits,
     /// A permit became invalid before its request ended, and no fault explains it.
     LostPermit,
-    /// A permit of a killed server was valid for longer than one lease.
+    /// A permit of a killed server was valid for longer than one lease and the deadline.
     StrandedPermit,
 }
 

@@ -23,13 +23,14 @@ use super::{
 pub struct HeldPermits {
     /// The number of requests that held a permit.
     pub requests: usize,
-    /// The number of requests that kept a valid permit for at least ten leases.
+    /// The number of requests that had a valid permit for at least ten leases, and did not lose it.
     pub long: usize,
     /// The number of requests whose permit became invalid because of a fault.
     pub excused: usize,
     /// The maximum number of valid permits of one bucket, as the handlers see it, and the limit of this bucket.
     pub most: (usize, u32),
-    /// The buckets with more valid permits than the limit, and the permits that were valid after the store lost them.
+    /// The buckets with more valid permits than the limit, and the permits that were valid for more than one lease
+    /// after the store lost them.
     pub(super) excess: Vec<String>,
     /// The permits that became invalid although no fault explains it.
     pub(super) lost: Vec<String>,
@@ -90,10 +91,10 @@ pub fn held_permits(histories: &[History], events: &StoreEvents) -> HeldPermits 
         for holder in holders(history) {
             let (from, until) = (holder.granted_at, holder.last_valid());
             found.requests += 1;
-            // A request that lost its permit is not one that kept it, however long it was.
+            // A request that lost its permit does not count, even if it had the permit for this time.
             let is_long = until.saturating_sub(from) >= 10 * holder.lease();
             found.long += usize::from(is_long && holder.lost_at().is_none());
-            // Other requests can take the permit at once if the store loses it. The holder learns it later.
+            // Other requests can take the permit immediately after the store loses it. The holder learns it later.
             let lost = all.iter().copied().find(|start| *start >= from).unwrap_or(u64::MAX);
             periods.entry(holder.bucket).or_default().push((from, until.min(lost)));
             let lost = starts.iter().copied().find(|start| *start >= from);
@@ -140,8 +141,9 @@ fn judge_loss(
     });
     // A part of a lease without Redis can be enough, because the process renews a permit after a third of its lease.
     let from = lost_at.saturating_sub(lease);
-    let was_away = unavailable.overlap(from, lost_at) || rejected_renewals(events, from, lost_at);
-    if is_forgotten || was_stopped || was_away || holder.was_paused_before(lost_at) {
+    let was_unavailable =
+        unavailable.overlap(from, lost_at) || rejected_renewals(events, from, lost_at);
+    if is_forgotten || was_stopped || was_unavailable || holder.was_paused_before(lost_at) {
         found.excused += 1;
         return;
     }
@@ -152,7 +154,7 @@ fn judge_loss(
         holder.receipt,
         holder.bucket
     );
-    // The holder stops a little before the end of its lease, and the handler learns it at its next query. So the last
+    // The holder stops a little before the end of its lease, and the handler learns it at its next poll. So the last
     // renewal with a reply can be almost a lease old.
     let recent = renewals.iter().filter(|call| call.began + lease * 9 / 10 >= lost_at);
     let is_undecided = recent.clone().count() > 0 && recent.clone().all(|it| it.reply.is_none());

@@ -96,12 +96,12 @@ pub struct Request {
     pub source: DecisionSource,
 }
 
-/// A query of a handler whether the permit of its request is still valid.
+/// A poll of a handler, which tests whether the permit of its request is still valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PermitPoll {
     /// The number of the request that holds the permit.
     pub request: u64,
-    /// A time directly before the query, in microseconds since 1970.
+    /// A time directly before the poll, in microseconds since 1970.
     pub at: u64,
     /// Whether the permit was valid.
     pub is_valid: bool,
@@ -116,7 +116,7 @@ pub enum Record {
     StoreCall(StoreCall),
     /// A request.
     Request(Request),
-    /// A query whether a permit is still valid.
+    /// A poll of a handler.
     PermitPoll(PermitPoll),
 }
 

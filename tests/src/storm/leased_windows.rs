@@ -31,15 +31,15 @@ struct Exceptions<'a> {
 }
 
 impl Exceptions<'_> {
-    /// Returns the number of times that the store forgot units, so that a window from `from` to `until` can have this
-    /// many limits more.
+    /// Returns the number of times that the store forgot units of a window from `from` to `until`. Each time permits the
+    /// whole limit once more.
     fn additional_limits(&self, from: u64, until: u64) -> u64 {
         let may_affect = |start: &&u64| **start + self.lease > from && **start < until;
         self.starts.iter().filter(may_affect).count() as u64
     }
 
-    /// Returns the number of data losses and forward steps before the admission, or `None` if it is unknown which of
-    /// these states of the store had the units, or if a failover may have lost them.
+    /// Returns the epoch of the admission, which is the number of data losses and forward clock steps before it. `None`
+    /// if one of them was during the admission, so that the epoch is unknown, or if a failover may have lost the units.
     fn epoch(&self, admission: &Admission) -> Option<usize> {
         let lease = if admission.is_leased { self.lease } else { 0 };
         let (from, until) = (admission.from.saturating_sub(lease), admission.until);

@@ -21,9 +21,9 @@ pub struct Options {
     pub servers: usize,
     /// The faults that are injected.
     pub faults: Vec<Fault>,
-    /// Whether a request without a decision is a violation if no fault explains it, and a permit that is lost without a
-    /// reply to a renewal. On a loaded machine, this should be `false`, because Redis may get no CPU time until the
-    /// deadline although no probe shows this.
+    /// Whether two events are violations if no fault explains them: a request without a decision, and a permit that is
+    /// lost without a reply to a renewal. On a loaded machine, this should be `false`, because Redis may get no CPU
+    /// time until the deadline although no probe shows this.
     pub judges_undecided: bool,
     /// The mistake that the servers make, to test the judge.
     pub defect: Defect,

@@ -42,20 +42,21 @@ pub fn has_permits(bucket: Bucket) -> bool {
         .is_some_and(|quota| quota.algorithm() == Algorithm::Concurrency)
 }
 
-/// A permit or a lease that is identified by its bucket and its receipt.
+/// The times of a permit or a lease in the calls of the servers. Its bucket and its receipt identify it.
 #[derive(Default)]
-struct Held {
+struct HoldTimes {
     units: u64,
-    /// For each call that took or renewed it: the earliest and the latest end of the lease that the call started.
+    /// For each call that took or renewed it: the earliest time from which, and the latest time until which, it may
+    /// count because of this call.
     possible: Vec<(u64, u64)>,
     certain: Vec<(u64, u64)>,
     /// The earliest time at which the store may have executed a release.
     release: Option<u64>,
     /// The earliest time at which it certainly ended.
     end: Option<u64>,
-    /// For a returned lease: the number of units that count until the second value.
+    /// For a returned lease: the number of used units, and the time until which they count.
     used: Option<(u64, u64)>,
-    /// For a lease: the maximum time by which the upper bound of the time of a use is too late.
+    /// For a lease: the maximum difference between the time of a use and the upper bound of this time.
     late: u64,
 }
 
@@ -67,7 +68,7 @@ pub fn holds(
     deadline: Duration,
     events: &StoreEvents,
 ) -> BTreeMap<Bucket, Vec<Hold>> {
-    let mut held: BTreeMap<((u64, u64), Bucket), Held> = BTreeMap::new();
+    let mut held: BTreeMap<((u64, u64), Bucket), HoldTimes> = BTreeMap::new();
     let mut holds: BTreeMap<Bucket, Vec<Hold>> = BTreeMap::new();
     for calls in servers {
         let bounds = ExecutionBounds::of(calls, deadline);
@@ -78,7 +79,7 @@ pub fn holds(
                 let latest = bounds.latest_execution(call);
                 let taken_by = match call.reply {
                     None if takes => {
-                        // The server does not know that it has it, so it does not renew it.
+                        // The server does not know whether the store granted the permit, so it does not renew it.
                         let until = latest.saturating_add(counts_for);
                         let (from, units) = (call.began, part.cost.into());
                         let hold = Hold { units, from, until, ..Hold::default() };
@@ -119,7 +120,7 @@ fn micros(duration: Duration) -> u64 {
     duration.as_micros() as u64
 }
 
-impl Held {
+impl HoldTimes {
     fn record(
         &mut self,
         call: &StoreCall,
@@ -140,8 +141,8 @@ impl Held {
                 self.certain.push((reply.at, reply.at + counts_for));
                 let lease = quota(part.bucket.policy, part.bucket.quota_index)
                     .and_then(|quota| quota.lease());
-                // The process counts the lease from before it sent the request, and adds 1 % for clocks of different
-                // rates.
+                // The process measures the times of uses from before it sent the request, and adds 1 % for clocks
+                // that run at different rates.
                 let margin = lease.map_or(0, |lease| micros(lease.duration()) / 100);
                 self.late = reply.at.saturating_sub(call.began) + margin;
             }
@@ -170,7 +171,7 @@ impl Held {
         let from = self.possible.iter().map(|(from, _)| *from).min().unwrap_or(0);
         let until = self.possible.iter().map(|(_, until)| *until).max().unwrap_or(0);
         if until == 0 {
-            // The grant is not in the history, and only the end is.
+            // The history has the end, but not the grant.
             return Vec::new();
         }
         let lost = events.losses.iter().copied().filter(|loss| *loss >= from).min();

@@ -19,11 +19,11 @@ use super::{
 
 /// The pause between two samples.
 const PAUSE: Duration = Duration::from_millis(15);
-/// The keys are listed again after this number of samples.
+/// The number of samples after which the thread lists the keys again.
 const LIST_EVERY: usize = 30;
 
 /// Returns the permits that are valid now, and the units of each log that count now. A key with permits has the window
-/// 0 in ARGV. It returns names for such a key, and a count for a log.
+/// 0 in ARGV. The script returns names for such a key, and a count for a log.
 const SAMPLE: &str = r"
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
@@ -50,7 +50,8 @@ pub struct Samples {
     pub over_limit: Vec<(Bucket, u64, usize)>,
     /// The maximum number of valid permits or counted units for each policy and quota.
     pub most: BTreeMap<(usize, usize), usize>,
-    /// For each process, the last time at which one of its permits was valid. The id is that of the receipts.
+    /// For each process, the last time at which one of its permits was valid. The key is the id of the process in
+    /// receipts.
     pub last_valid: BTreeMap<u64, u64>,
 }
 

@@ -49,7 +49,7 @@ pub fn cost(request: &HttpRequest) -> u32 {
 
 /// A request that takes a permit. The guard checks it in a task of its own, which does not have the number of the
 /// request. The tasks of a worker begin in the order of its requests.
-struct Unmatched {
+struct UnmatchedRequest {
     number: u64,
     page: usize,
     key: u128,
@@ -57,14 +57,16 @@ struct Unmatched {
 
 thread_local! {
     /// The requests of this worker that have no call of the store yet.
-    static UNMATCHED: RefCell<Vec<Unmatched>> = const { RefCell::new(Vec::new()) };
+    static UNMATCHED: RefCell<Vec<UnmatchedRequest>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Returns the number of the first request of this worker for such a check.
+/// Returns the number of the first request of this worker that has no call yet, for this policy and this key. Removes
+/// this request from the unmatched requests.
 #[must_use]
 pub fn match_request(policy: &str, key: u128) -> Option<u64> {
     UNMATCHED.with_borrow_mut(|all| {
-        let is_it = |it: &Unmatched| it.key == key && PAGES[it.page].policies.contains(&policy);
+        let is_it =
+            |it: &UnmatchedRequest| it.key == key && PAGES[it.page].policies.contains(&policy);
         let index = all.iter().position(is_it)?;
         Some(all.remove(index).number)
     })
@@ -89,8 +91,8 @@ pub struct ServerLog {
     pub store_replies: AtomicU64,
 }
 
-/// The file of the history. The system has a record as soon as it is written, so a server that is killed loses no
-/// records.
+/// The file of the history. The operating system has a record as soon as it is written, so a server that is killed
+/// loses no records.
 #[derive(Debug)]
 struct LogFile {
     file: File,
@@ -128,7 +130,7 @@ impl ServerLog {
         self.file().error.take().map_or(Ok(()), Err)
     }
 
-    /// Records the query of a handler whether the permit of the current request is still valid.
+    /// Tests for a handler whether the permit of the current request is still valid, and records this poll.
     #[must_use]
     pub fn poll(&self, permit: &RequestPermit) -> bool {
         let request = current_request().unwrap_or(0);
@@ -151,7 +153,7 @@ impl ServerLog {
         let client = request.headers().get(CLIENT)?.to_str().ok()?.to_owned();
         let number = self.requests.fetch_add(1, Relaxed);
         if HOLDING.contains(&PAGES[page].path) {
-            let unmatched = Unmatched { number, page, key: digest(&Key::from(&client)) };
+            let unmatched = UnmatchedRequest { number, page, key: digest(&Key::from(&client)) };
             UNMATCHED.with_borrow_mut(|all| all.push(unmatched));
         }
         Some(Request {

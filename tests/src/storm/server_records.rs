@@ -18,11 +18,11 @@ pub struct ServerRecords {
     pub calls: Vec<StoreCall>,
     /// The HTTP requests.
     pub requests: Vec<Request>,
-    /// The queries of handlers whether their permits are still valid.
+    /// The polls of handlers, which test whether their permits are still valid.
     pub polls: Vec<PermitPoll>,
 }
 
-/// The number of calls that have started and not ended, for each value of the words that both lines of a call have.
+/// The calls that have started and not ended, by the values that both records of a call have in common.
 type StartedCalls = BTreeMap<(u64, u64, &'static str, Option<Bucket>, (u64, u64)), Vec<StoreCall>>;
 
 impl ServerRecords {

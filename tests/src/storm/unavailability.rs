@@ -6,7 +6,8 @@ use super::evidence::{History, StoreEvents};
 /// The maximum time in microseconds from a reply of Redis until all threads of the server use Redis again.
 const SLACK: u64 = 100_000;
 /// The same time after a fault that closes connections. Each worker and the thread that renews permits have a
-/// connection of their own. A connection tries to connect again after at most 500 ms, with a random part of a quarter.
+/// connection of their own. A connection tries to connect again after at most 500 ms, plus at most a quarter of this at
+/// random.
 const SLACK_OF_CONNECTIONS: u64 = SLACK + 625_000;
 
 /// The periods in which Redis may be unavailable to one server.

@@ -18,11 +18,11 @@ use crate::{
     store::{Bucket, BucketRequest, Operation},
 };
 
-/// How often a process sends the return of a lease if it gets no reply, before it waits for the next attempt.
+/// The number of times that a process sends the return of a lease that fails, before it waits for `retry_return_at`.
 const RETURN_ATTEMPTS: usize = 2;
 
-/// The maximum number of units of the leases that `close` returns at once. Redis needs about 10 ms for them, so even a
-/// short deadline is long enough.
+/// The maximum number of units of the leases that `close` returns in one step. Redis needs about 10 ms for them, so
+/// even a short deadline is long enough.
 const MAX_UNITS_OF_STEP: u32 = 4_000;
 
 /// Counts a job, so that `close` waits for it. If the runtime drops the job, the count also ends.
@@ -52,7 +52,8 @@ impl RateGuard {
             let guard = &running.0;
             let returns =
                 job.returned.into_iter().map(|it| guard.return_or_retry(&policy, &key, it));
-            // Both are pushed to the queue before it is sent, so the store gets them in one call.
+            // All messages are in the queue before the dispatcher sends a batch. So the store gets them in one call, or
+            // in several calls if they have more units than a batch can have.
             join(join_all(returns), guard.request_lease(&policy, &key, job.requested)).await;
         });
     }
@@ -138,7 +139,8 @@ impl RateGuard {
         });
     }
 
-    /// Returns a lease that has ended. If the store does not answer, tries again later, until the guard is closed.
+    /// Returns a lease that has ended. If the store does not answer, tries again at the times of
+    /// [`OpenLease::retry_return_at`], until the guard is closed.
     ///
     /// # Errors
     ///
@@ -186,8 +188,8 @@ impl RateGuard {
         result
     }
 
-    /// Ends and returns all leases, because the guard is closed. Stops if the store needs longer than a deadline for one
-    /// step.
+    /// Ends and returns all leases, because the guard is closed. Stops if the store needs longer than a deadline for
+    /// one step.
     pub(in crate::guard) async fn return_all_leases(&self) {
         let leases = self.shared.leases.close();
         let mut rest = &*leases;

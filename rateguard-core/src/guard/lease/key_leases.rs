@@ -8,8 +8,8 @@ use crate::{Quota, QuotaLease, policy::PolicyName};
 /// The number of admissions by the store, within the duration of a lease, after which a key is busy enough for a lease.
 const BUSY_ADMISSIONS: u32 = 8;
 
-/// A lease has at most one unit for each this many units of the remaining room. So several processes find room for
-/// their leases, and the last units are taken one by one.
+/// The number of remaining units that are necessary for each unit of a lease. So several processes find room for their
+/// leases, and the last units are taken one by one.
 const ROOM_PER_UNIT: u32 = 4;
 
 /// The minimum number of units of a lease. A smaller lease would save no calls, because it needs a grant and a return.
@@ -26,7 +26,7 @@ pub(super) struct KeyLeases {
     ended: Vec<OpenLease>,
     /// The leases whose return has failed. The process tries again later.
     unreturned: Vec<OpenLease>,
-    /// Whether a request for a lease is on its way.
+    /// Whether a request for a lease has no reply yet.
     is_requested: bool,
     /// The number of admissions since the time `since`: by the store, or by the last lease if its time has ended.
     admissions: u32,
@@ -39,7 +39,7 @@ pub(super) struct KeyLeases {
     room: u32,
 }
 
-/// The messages to the store that become necessary at one moment.
+/// The messages to the store that are necessary after an event: the return of leases, and the request for a lease.
 #[derive(Default)]
 pub(super) struct LeaseJob {
     pub(super) returned: Vec<OpenLease>,
@@ -53,13 +53,13 @@ impl LeaseJob {
     }
 }
 
-/// A unit that was used, as the decision reports it.
+/// The state of the leases after a request used units of them, as the decision reports it.
 pub(super) struct UsedUnits {
     /// The number of unused units of this process.
     pub(super) remaining: u32,
     /// An upper bound of the time until one more unit remains.
     pub(super) reset_after: Duration,
-    /// An upper bound of the time until the same number of units remains.
+    /// An upper bound of the time until another request with the same cost can be admitted.
     pub(super) retry_after: Duration,
 }
 
@@ -90,15 +90,16 @@ impl KeyLeases {
             && first.unused() < units
             && second.unused() >= units
         {
-            // The store may have no room for this request, because these leases count there.
+            // Do not let the store decide: it may have no room for this request, because it counts the units of both
+            // leases.
             self.end_first();
         }
         if !self.open[0].as_mut()?.take(units, now) {
             return None;
         }
         let remaining = self.unused();
-        // In a log, one unit more remains after the units of the first lease have expired. A token bucket may be empty
-        // until the last lease ends.
+        // In a log, one more unit remains after the units of the first lease have expired. A token bucket may have no
+        // free token until the last lease ends.
         let last = match &self.open {
             [_, Some(second)] if self.quota.algorithm().counts_parts() => second,
             [first, _] => first.as_ref()?,
@@ -115,7 +116,7 @@ impl KeyLeases {
     /// Records that the store has admitted a request of this key with this cost.
     pub(super) fn record_admission(&mut self, cost: u32, room: u32, now: Instant) {
         self.forget_old_admissions(now);
-        // No lease could admit another request, so none is requested for them.
+        // A lease cannot admit requests that cost nothing, or more than its units. So they do not count.
         if (1..=self.lease.units()).contains(&cost) {
             self.admissions = self.admissions.saturating_add(1);
             self.admitted_units = self.admitted_units.saturating_add(cost);
@@ -134,16 +135,18 @@ impl KeyLeases {
             _ => 0,
         };
         let requested = self.request(units.saturating_mul(2), now);
-        // Without a new lease, the ended leases would wait for their time. With one, both are one call to the store.
+        // The ended leases are returned together with the request for a new lease, because this saves a call to the
+        // store. They are also returned now if the process neither has nor requests a lease. Otherwise, `end` returns
+        // them later.
         let is_idle = self.open[0].is_none() && !self.is_requested;
         let returned =
             if requested > 0 || is_idle { std::mem::take(&mut self.ended) } else { Vec::new() };
         LeaseJob { returned, requested }
     }
 
-    /// Ends the lease with this number, because its time has come, and returns the messages that are necessary. If the
-    /// process has used many of its units, the next request of the key requests a new lease. Without such a request, the
-    /// policy may have changed, or the key is no longer busy.
+    /// Ends the lease with this number, because its time has come, and returns the messages that are necessary. This
+    /// method requests no new lease: if the process has used many units, the next request of the key causes a new one.
+    /// If there is no such request, the key is no longer busy, or its policy has changed.
     pub(super) fn end(&mut self, number: u64, now: Instant) -> LeaseJob {
         let is_it =
             |lease: &Option<OpenLease>| lease.as_ref().is_some_and(|it| it.number == number);
@@ -169,19 +172,19 @@ impl KeyLeases {
         std::mem::take(&mut self.ended)
     }
 
-    /// Keeps a lease whose return has failed.
+    /// Adds a lease whose return has failed.
     pub(super) fn add_unreturned(&mut self, lease: OpenLease) {
         self.unreturned.push(lease);
     }
 
-    /// Returns the lease with this number as a job, if its return has failed, and nobody has returned it since.
+    /// Returns a job that returns the lease with this number, if its return has failed, and it was not returned since.
     pub(super) fn retry_return(&mut self, number: u64) -> LeaseJob {
         let index = self.unreturned.iter().position(|it| it.number == number);
         let returned = index.map(|index| self.unreturned.swap_remove(index)).into_iter().collect();
         LeaseJob { returned, requested: 0 }
     }
 
-    /// Adds a lease that the store has granted. Returns it if there is no place for it.
+    /// Adds a lease that the store has granted. Gives it back if two leases are open already.
     #[must_use]
     pub(super) fn add(&mut self, lease: OpenLease, room: u32) -> Option<OpenLease> {
         (self.is_requested, self.room) = (false, room);
@@ -194,7 +197,7 @@ impl KeyLeases {
         }
     }
 
-    /// Records that the store has granted no lease. The process requests none for this time.
+    /// Records that the store has granted no lease. The process requests none during `pause`.
     pub(super) fn refuse(&mut self, room: Option<u32>, pause: Duration, now: Instant) {
         self.is_requested = false;
         self.room = room.unwrap_or(self.room);
@@ -317,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_are_those_of_the_algorithm() {
+    fn waits_depend_on_the_algorithm() {
         let now = Instant::now();
         let millis = Duration::from_millis;
         for (quota, reset_after, retry_after) in [

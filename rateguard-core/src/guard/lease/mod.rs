@@ -1,4 +1,5 @@
-//! Leased quotas: this process takes several units of a busy key from the store at once, and admits requests with them.
+//! Leased quotas: this process takes several units of a busy key from the store in one call, and admits requests with
+//! them.
 //!
 //! `tests/models/src/leases` specifies the protocol and checks a model of it.
 

@@ -15,12 +15,12 @@ pub(super) const USED_PART: (u32, u32) = (2, 3);
 const RETURN_BACKOFF: Backoff =
     Backoff::new(Duration::from_millis(100), Duration::from_secs(5), 0.25);
 
-/// The time after the end of a lease at which the process gives up to return it, so that it does not keep the leases of
-/// many keys in memory while the store does not answer.
+/// The maximum time after the end of a lease for which the process tries to return it. So the leases of many keys do
+/// not stay in memory while the store does not answer.
 const MAX_RETURN_TIME: Duration = Duration::from_secs(60);
 
-/// The units of one lease, which this process uses. The lock of its shard protects it: whoever uses a unit reads the
-/// clock and takes the unit under this lock, and whoever ends the lease removes it from the table under this lock.
+/// The units of one lease, which this process uses. The lock of its shard protects it: a check reads the clock and
+/// takes the unit under this lock, and a task or a reset that ends the lease removes it under this lock.
 pub(super) struct OpenLease {
     /// The number of the lease in this process.
     pub(super) number: u64,
@@ -96,8 +96,8 @@ impl OpenLease {
         &self.uses
     }
 
-    /// Returns an upper bound of the time until the store has room for this number of units. After the end of the lease,
-    /// its units no longer count one window later, and a token bucket is refilled with tokens.
+    /// Returns an upper bound of the time until the store has room for this number of units. In a log, the units of the
+    /// lease count until one window after its end. A token bucket regains its tokens after the end of the lease.
     pub(super) fn has_room_after(&self, units: u32, now: Instant) -> Duration {
         let after_end = match self.quota.algorithm() {
             Algorithm::TokenBucket => {
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn more_units_than_are_left_are_not_used() {
+    fn request_for_more_units_than_are_left_uses_none() {
         let now = Instant::now();
         let mut lease = lease(3, now);
         assert!(!lease.take(4, now) && lease.take(2, now) && !lease.take(2, now));

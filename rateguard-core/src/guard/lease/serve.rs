@@ -26,14 +26,15 @@ impl RateGuard {
             // The policy has changed, so the store decides with the new quota. The lease ends at its time.
             return None;
         }
-        // The task that ends the lease needs the same lock, so the unit is used at this time, before the end.
+        // The task that ends the lease needs the same lock, so it cannot end the lease between this time and the use of
+        // the unit.
         let now = Instant::now();
         let used = leases.take(request.cost, now);
         let job = leases.next_job(now);
         drop(shard);
         self.start_lease_job(policy.shared_name(), key, job);
         let used = used?;
-        // Like the units that the store takes, the units also count in this process's memory.
+        // Like units that the store takes, these units also count in the memory that the mode `local` uses.
         let _ = self.shared.local.mirror(std::slice::from_ref(request));
         Some(BucketStatus {
             remaining: used.remaining,

@@ -46,7 +46,7 @@ pub(super) struct LeaseShard {
 }
 
 impl LeaseTable {
-    /// Creates a table. If the store has no leases, the table has no place for keys.
+    /// Creates a table. If the store has no leases, the table has no shards, so it never has a key.
     pub(in crate::guard) fn new(is_enabled: bool) -> Self {
         let shards = if is_enabled { SHARDS } else { 0 };
         Self {
@@ -66,7 +66,7 @@ impl LeaseTable {
         self.shards.iter().map(unused).sum()
     }
 
-    /// Returns whether the store has not replied to a job yet.
+    /// Returns whether a job has not ended yet.
     pub(in crate::guard) fn is_busy(&self) -> bool {
         self.jobs.load(SeqCst) > 0
     }
@@ -75,7 +75,7 @@ impl LeaseTable {
         self.next_number.fetch_add(1, Relaxed)
     }
 
-    /// Counts a job until the returned value is dropped.
+    /// Counts a job until [`end_job`](Self::end_job) is called.
     pub(super) fn start_job(&self) {
         self.jobs.fetch_add(1, SeqCst);
     }
@@ -119,8 +119,8 @@ impl LeaseShard {
         self.keys.get_mut(key)?.iter_mut().find(|leases| leases.policy.as_str() == policy)
     }
 
-    /// Returns the leases of the key under the policy, after it has added an entry for them if there is none. `None` if
-    /// the shard has no place or the table is closed.
+    /// Returns the leases of the key under the policy. Adds an entry for them if there is none. `None` if the shard has
+    /// too many keys, if the key has leases under too many policies, or if the table is closed.
     pub(super) fn get_or_add(
         &mut self,
         policy: &PolicyName,
