@@ -48,7 +48,7 @@ impl RateGuard {
         let start = Instant::now();
         let is_busy = || {
             let Shared { in_flight, permits, leases, .. } = &*self.shared;
-            !in_flight.is_empty() || permits.is_releasing() || leases.is_busy()
+            !in_flight.is_empty() || permits.is_releasing() || leases.has_running_jobs()
         };
         while is_busy() && start.elapsed() < self.shared.deadline {
             sleep(POLL_INTERVAL).await;

@@ -23,7 +23,7 @@ const RETURN_ATTEMPTS: usize = 2;
 
 /// The maximum number of units of the leases that `close` returns in one step. Redis needs about 10 ms for them, so
 /// even a short deadline is long enough.
-const MAX_UNITS_OF_STEP: u32 = 4_000;
+const MAX_UNITS_PER_STEP: u32 = 4_000;
 
 /// Counts a job, so that `close` waits for it. If the runtime drops the job, the count also ends.
 struct RunningJob(RateGuard);
@@ -79,20 +79,20 @@ impl RateGuard {
         let room = |verdict: &crate::store::Verdict| {
             verdict.statuses().next().map_or(0, |it| it.remaining)
         };
-        let refuse = |room: Option<u32>, pause: Duration| {
+        let record_denied_lease = |room: Option<u32>, pause: Duration| {
             if let Some(mut shard) = shared.leases.shard(key)
                 && let Some(leases) = shard.get(policy.as_str(), key)
             {
-                leases.refuse(room, pause, received_at);
+                leases.record_denied_lease(room, pause, received_at);
             }
         };
         let verdict = match result {
             Ok(verdict) if verdict.is_allowed() => verdict,
-            Ok(verdict) => return refuse(Some(room(&verdict)), lease.duration() / 4),
+            Ok(verdict) => return record_denied_lease(Some(room(&verdict)), lease.duration() / 4),
             Err(cause) => {
                 // If the store has granted the lease, its units count as used at its end, as after a crash.
                 self.record_store_error(cause);
-                return refuse(None, lease.duration());
+                return record_denied_lease(None, lease.duration());
             }
         };
         let receipt = verdict.receipts().next().unwrap_or_default();
@@ -156,11 +156,11 @@ impl RateGuard {
             && let Some(at) = lease.retry_return_at(Instant::now())
         {
             let number = lease.number;
-            let is_kept = self.shared.leases.shard(key).is_some_and(|mut shard| {
+            let was_added = self.shared.leases.shard(key).is_some_and(|mut shard| {
                 let leases = shard.get(policy.as_str(), key);
                 leases.map(|leases| leases.add_unreturned(lease)).is_some()
             });
-            if is_kept {
+            if was_added {
                 self.run_job_at(at, policy, key, move |leases| leases.retry_return(number));
             }
         }
@@ -174,7 +174,7 @@ impl RateGuard {
         key: &Key,
         lease: &OpenLease,
     ) -> Result<(), StoreError> {
-        let request = of_lease(Bucket::new(policy.as_str(), 0, key), lease.quota, lease);
+        let request = return_request(Bucket::new(policy.as_str(), 0, key), lease.quota, lease);
         let requests = std::slice::from_ref(&request);
         let mut result = Ok(());
         for _ in 0..RETURN_ATTEMPTS {
@@ -197,7 +197,7 @@ impl RateGuard {
             let mut units = 0;
             let is_in_step = |(.., lease): &&(PolicyName, Key, OpenLease)| {
                 units += lease.units;
-                units <= MAX_UNITS_OF_STEP
+                units <= MAX_UNITS_PER_STEP
             };
             let count = rest.iter().take_while(is_in_step).count().max(1);
             let (step, later) = rest.split_at(count);
@@ -212,7 +212,7 @@ impl RateGuard {
 }
 
 /// Returns the request with which the guard returns the lease.
-fn of_lease<'a>(bucket: Bucket<'a>, quota: Quota, lease: &'a OpenLease) -> BucketRequest<'a> {
+fn return_request<'a>(bucket: Bucket<'a>, quota: Quota, lease: &'a OpenLease) -> BucketRequest<'a> {
     let request = BucketRequest::new(bucket, quota, lease.units);
     BucketRequest { receipt: lease.receipt, uses: lease.uses(), ..request }
 }

@@ -54,7 +54,7 @@ impl LeaseJob {
 }
 
 /// The state of the leases after a request used units of them, as the decision reports it.
-pub(super) struct UsedUnits {
+pub(super) struct LeaseStatus {
     /// The number of unused units of this process.
     pub(super) remaining: u32,
     /// An upper bound of the time until one more unit remains.
@@ -82,8 +82,8 @@ impl KeyLeases {
     }
 
     /// Uses units of the open leases. Returns `None` if they have too few units.
-    pub(super) fn take(&mut self, units: u32, now: Instant) -> Option<UsedUnits> {
-        while self.open[0].as_ref().is_some_and(|lease| lease.is_over(now)) {
+    pub(super) fn take(&mut self, units: u32, now: Instant) -> Option<LeaseStatus> {
+        while self.open[0].as_ref().is_some_and(|lease| lease.is_unusable(now)) {
             self.end_first();
         }
         if let [Some(first), Some(second)] = &self.open
@@ -105,10 +105,10 @@ impl KeyLeases {
             [first, _] => first.as_ref()?,
         };
         let retry_after =
-            if remaining >= units { Duration::ZERO } else { last.has_room_after(units, now) };
-        Some(UsedUnits {
+            if remaining >= units { Duration::ZERO } else { last.time_until_room(units, now) };
+        Some(LeaseStatus {
             remaining,
-            reset_after: last.has_room_after(remaining + 1, now),
+            reset_after: last.time_until_room(remaining + 1, now),
             retry_after,
         })
     }
@@ -134,7 +134,7 @@ impl KeyLeases {
             [None, _] if self.admissions >= BUSY_ADMISSIONS => self.admitted_units,
             _ => 0,
         };
-        let requested = self.request(units.saturating_mul(2), now);
+        let requested = self.start_request(units.saturating_mul(2), now);
         // The ended leases are returned together with the request for a new lease, because this saves a call to the
         // store. They are also returned now if the process neither has nor requests a lease. Otherwise, `end` returns
         // them later.
@@ -198,7 +198,7 @@ impl KeyLeases {
     }
 
     /// Records that the store has granted no lease. The process requests none during `pause`.
-    pub(super) fn refuse(&mut self, room: Option<u32>, pause: Duration, now: Instant) {
+    pub(super) fn record_denied_lease(&mut self, room: Option<u32>, pause: Duration, now: Instant) {
         self.is_requested = false;
         self.room = room.unwrap_or(self.room);
         self.not_before = now + pause;
@@ -223,7 +223,7 @@ impl KeyLeases {
     }
 
     /// Returns the number of units of a request for a lease, or 0 if none should be requested now.
-    fn request(&mut self, max: u32, now: Instant) -> u32 {
+    fn start_request(&mut self, max: u32, now: Instant) -> u32 {
         let units = max.min(self.lease.units()).min(self.room / ROOM_PER_UNIT);
         if self.is_requested || now < self.not_before || units < MIN_UNITS.min(self.lease.units()) {
             return 0;
@@ -272,7 +272,7 @@ mod tests {
         assert_eq!(admit(&mut busy, 7, 900, now), 0);
         assert_eq!(admit(&mut busy, 1, 900, now), 16);
         assert_eq!(admit(&mut busy, 50, 900, now), 0);
-        busy.refuse(None, Duration::from_secs(1), now);
+        busy.record_denied_lease(None, Duration::from_secs(1), now);
         assert_eq!(admit(&mut busy, 50, 900, now + Duration::from_millis(999)), 0);
         assert_eq!(admit(&mut busy, 1, 900, now + Duration::from_secs(1)), 20);
     }

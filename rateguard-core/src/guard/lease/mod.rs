@@ -3,10 +3,10 @@
 //!
 //! `tests/models/src/leases` specifies the protocol and checks a model of it.
 
+mod check;
 mod jobs;
 mod key_leases;
 mod open_lease;
-mod serve;
 mod table;
 
 pub(super) use self::table::LeaseTable;

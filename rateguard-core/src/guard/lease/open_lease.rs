@@ -9,7 +9,7 @@ use crate::{
 
 /// The part of a lease after which this process returns its units. So the return usually arrives before the lease ends
 /// in the store.
-pub(super) const USED_PART: (u32, u32) = (2, 3);
+pub(super) const RETURN_AFTER_PART: (u32, u32) = (2, 3);
 
 /// The delays between the attempts to return a lease.
 const RETURN_BACKOFF: Backoff =
@@ -79,7 +79,7 @@ impl OpenLease {
     }
 
     /// Returns true if no unit can be used any more.
-    pub(super) fn is_over(&self, now: Instant) -> bool {
+    pub(super) fn is_unusable(&self, now: Instant) -> bool {
         now >= self.until || self.unused() == 0
     }
 
@@ -98,7 +98,7 @@ impl OpenLease {
 
     /// Returns an upper bound of the time until the store has room for this number of units. In a log, the units of the
     /// lease count until one window after its end. A token bucket regains its tokens after the end of the lease.
-    pub(super) fn has_room_after(&self, units: u32, now: Instant) -> Duration {
+    pub(super) fn time_until_room(&self, units: u32, now: Instant) -> Duration {
         let after_end = match self.quota.algorithm() {
             Algorithm::TokenBucket => {
                 let (parts_per_token, refill) = self.quota.token();
@@ -115,7 +115,7 @@ impl OpenLease {
 
     /// Returns the time at which the process returns the lease.
     pub(super) fn return_at(&self) -> Instant {
-        let (part, parts) = USED_PART;
+        let (part, parts) = RETURN_AFTER_PART;
         self.sent_at + (self.until - self.sent_at) * part / parts
     }
 
@@ -154,9 +154,11 @@ mod tests {
         let mut lease = lease(3, sent_at);
         assert!(lease.take(1, at(0)) && lease.take(1, at(989)));
         assert_eq!(lease.uses(), [10_000, 999_000]);
-        assert!(!lease.take(1, at(990)) && lease.is_over(at(990)) && !lease.is_over(at(989)));
+        assert!(
+            !lease.take(1, at(990)) && lease.is_unusable(at(990)) && !lease.is_unusable(at(989))
+        );
         assert_eq!((lease.used(), lease.unused()), (2, 1));
-        assert_eq!(lease.has_room_after(1, at(5)), Duration::from_secs(61));
+        assert_eq!(lease.time_until_room(1, at(5)), Duration::from_secs(61));
     }
 
     #[test]
@@ -166,9 +168,9 @@ mod tests {
         let of = (1, quota, quota.lease().unwrap());
         let lease = OpenLease::new(of, 5, Receipt::default(), now, now + millis(50));
         for (units, after) in [(0, 300), (1, 400), (3, 600), (20, 2_300), (21, 2_300)] {
-            assert_eq!(lease.has_room_after(units, now), millis(after), "{units}");
+            assert_eq!(lease.time_until_room(units, now), millis(after), "{units}");
         }
-        assert_eq!(lease.has_room_after(1, now + millis(401)), Duration::ZERO);
+        assert_eq!(lease.time_until_room(1, now + millis(401)), Duration::ZERO);
     }
 
     #[test]

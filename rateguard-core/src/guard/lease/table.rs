@@ -67,7 +67,7 @@ impl LeaseTable {
     }
 
     /// Returns whether a job has not ended yet.
-    pub(in crate::guard) fn is_busy(&self) -> bool {
+    pub(in crate::guard) fn has_running_jobs(&self) -> bool {
         self.jobs.load(SeqCst) > 0
     }
 
