@@ -188,7 +188,13 @@ fn print_pairs(contenders: &[Contender], rounds: &[Vec<Measurement>]) {
         Some((contenders[index].label, &rounds[index]))
     };
     let row = |(ours, peers, scenario): (&str, &str, Scenario)| {
-        let ((_, ours), (label, peers)) = (find(ours, scenario)?, find(peers, scenario)?);
+        let limiter = ours;
+        let ((own_label, ours), (label, peers)) = (find(ours, scenario)?, find(peers, scenario)?);
+        // The other limiter may also be RateGuard, with other settings.
+        let label = match limiter {
+            "rateguard" | "rateguard-redis" => label.to_owned(),
+            _ => format!("{label}, beside {own_label}"),
+        };
         let over =
             |of: fn(&Measurement) -> f64| -> Figures { column(ours, of).over(&column(peers, of)) };
         Some(vec![
