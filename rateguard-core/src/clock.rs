@@ -17,6 +17,11 @@ impl<C: Clock + ?Sized> Clock for std::sync::Arc<C> {
     }
 }
 
+/// Returns the duration in whole microseconds, at most `u64::MAX`.
+pub(crate) fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
 /// The system's monotonic clock. It does not jump when the time of day is changed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MonotonicClock {

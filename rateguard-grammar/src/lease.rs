@@ -112,8 +112,8 @@ pub(crate) enum LeaseBound {
 pub enum LeaseSize {
     /// A number of units.
     Units(u32),
-    /// A percentage of the limit, or of the burst of a token bucket, from 1 to 50. The number of units is rounded down, and is at most
-    /// [`QuotaLease::MAX_UNITS`].
+    /// A percentage of the limit, or of the burst of a token bucket, from 1 to 50. The number of units is rounded down,
+    /// and is at most [`QuotaLease::MAX_UNITS`].
     Percent(u8),
 }
 

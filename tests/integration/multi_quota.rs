@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 use crate::support::{
     app::{from_client, get, send, statuses},
     log_lines,
-    redis_server::RedisServer,
+    redis_server::{RedisServer, script_calls},
 };
 
 fn policy(name: &'static str, quotas: &str) -> Policy {
@@ -101,17 +101,11 @@ async fn multi_quota_check_uses_one_round_trip() {
     let (one, two) = (Key::from("one"), Key::from("two"));
     let request = guard.request(&multi_quota, &one).and(&other, &two);
     request.check().await.unwrap();
-    let calls = || -> u64 {
-        let info: String =
-            redis::cmd("INFO").arg("commandstats").query(&mut server.client()).unwrap();
-        let stats = info.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls="));
-        stats.map_or(0, |stats| stats.split(',').next().unwrap().parse().unwrap())
-    };
-    let before = calls();
+    let before = script_calls(&server);
     for _ in 0..5 {
         assert!(request.check().await.unwrap().is_allowed());
     }
-    assert_eq!(calls() - before, 5);
+    assert_eq!(script_calls(&server) - before, 5);
 }
 
 #[tokio::test]

@@ -79,12 +79,7 @@ fn print_checks(settings: &Settings) -> BenchResult {
 /// Prints the figures of four servers. Returns whether no server admitted more than the limit.
 fn print_hot_key(load: HotKeyLoad, settings: &Settings) -> BenchResult<bool> {
     let contenders = contenders::for_hot_key();
-    let mut rounds = contenders.map(|_| Vec::new());
-    for _ in 0..settings.rounds {
-        for (contender, rounds) in contenders.iter().zip(&mut rounds) {
-            rounds.push(load.measure(contender, settings.duration)?);
-        }
-    }
+    let rounds = rounds_of(&contenders, settings, |it| load.measure(it, settings.duration))?;
     let memory = column(&rounds[0], |it| it.server_us);
     let mut is_exact = true;
     let rows = contenders.iter().zip(&rounds).map(|(contender, rounds)| {
@@ -123,6 +118,21 @@ fn print_hot_key(load: HotKeyLoad, settings: &Settings) -> BenchResult<bool> {
     Ok(is_exact)
 }
 
+/// Measures each contender once in each round. Returns the measurements of each contender.
+fn rounds_of<T>(
+    contenders: &[Contender],
+    settings: &Settings,
+    measure: impl Fn(&Contender) -> BenchResult<T>,
+) -> BenchResult<Vec<Vec<T>>> {
+    let mut rounds: Vec<Vec<T>> = contenders.iter().map(|_| Vec::new()).collect();
+    for _ in 0..settings.rounds {
+        for (contender, rounds) in contenders.iter().zip(&mut rounds) {
+            rounds.push(measure(contender)?);
+        }
+    }
+    Ok(rounds)
+}
+
 /// The maximum number of requests that the limit admits in one window. A token bucket admits its burst and the tokens
 /// that it regains in the window.
 fn max_in_window(contender: &Contender) -> f64 {
@@ -132,12 +142,7 @@ fn max_in_window(contender: &Contender) -> f64 {
 
 fn print_permits(load: PermitLoad, settings: &Settings) -> BenchResult {
     let contenders = permits::contenders();
-    let mut rounds: Vec<Vec<_>> = contenders.iter().map(|_| Vec::new()).collect();
-    for _ in 0..settings.rounds {
-        for (contender, rounds) in contenders.iter().zip(&mut rounds) {
-            rounds.push(load.measure(contender, settings.duration)?);
-        }
-    }
+    let rounds = rounds_of(&contenders, settings, |it| load.measure(it, settings.duration))?;
     let rate_only = column(&rounds[0], |it| it.server_us);
     let rows = contenders.iter().zip(&rounds).map(|(contender, rounds)| {
         let server = column(rounds, |it| it.server_us);

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use crate::{
-    BenchResult,
+    BenchResult, OTHER_CORE,
     contenders::{self, Contender, Scenario},
+    cpu::Stopwatch,
     load::Load,
     redis_process::RedisProcess,
     server_process::ServerProcess,
 };
-use crate::{OTHER_CORE, cpu::Stopwatch};
 
 const CONNECTIONS: usize = 64;
 /// A rate at which most requests are alone, so that each script call has one check.

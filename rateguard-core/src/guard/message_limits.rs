@@ -9,7 +9,7 @@ use std::{
 use smallvec::SmallVec;
 
 use super::{RateGuard, Unavailable};
-use crate::{Decision, Key, Policy, Quota, Quotas, algorithm::BucketState};
+use crate::{Decision, Key, Policy, Quota, Quotas, algorithm::BucketState, clock::micros};
 
 /// The limits of the messages of each connection, and of each user on all connections and servers together.
 ///
@@ -164,7 +164,7 @@ impl MessageLimiter {
 
     /// Takes the units from all quotas of the connection, or from none.
     fn take_from_connection(&mut self, units: u32) -> Option<MessageDecision> {
-        let now = u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let now = micros(self.start.elapsed());
         let mut wait = Some(0);
         for (quota, state) in &mut self.connection {
             state.settle(*quota, now);

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use crate::Clock;
+use crate::{Clock, clock::micros};
 
 /// A clock whose time changes only when a test changes it. All clones of a clock share one time.
 #[derive(Clone, Debug, Default)]
@@ -34,10 +34,6 @@ impl ManualClock {
     pub fn set(&self, now: Duration) {
         self.now.store(micros(now), SeqCst);
     }
-}
-
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 impl Clock for ManualClock {

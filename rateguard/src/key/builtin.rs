@@ -258,7 +258,8 @@ impl BuiltinKey {
     /// Combines this key with another built-in key or with a closure or function over `&HttpRequest` into one key with
     /// several parts. Two requests share a bucket only if the values of all parts are equal. If a request lacks the
     /// value of one part, the request has no key. For example, `key::user().and(key::path("tenant"))` has the notation
-    /// `"user+path:tenant"`. The result is a `BuiltinKey` for a built-in key, and a [`ComposedKey`](super::ComposedKey) for a function.
+    /// `"user+path:tenant"`. The result is a `BuiltinKey` for a built-in key, and a
+    /// [`ComposedKey`](super::ComposedKey) for a function.
     ///
     /// The function can return the same values as a key function, see [`Caller`]. If it returns [`Caller::Exempt`], the
     /// limit does not apply to the request.

@@ -2,7 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
-use actix_web::HttpRequest;
+use actix_web::{Error, HttpRequest};
+use futures_util::FutureExt;
 use smallvec::SmallVec;
 
 use super::{BuiltinKey, Caller, into_key::Function};
@@ -73,54 +74,29 @@ impl ComposedKey {
     }
 
     pub(super) fn into_resolver(self) -> RequestResolver<Caller> {
-        let parts = self.parts;
+        let parts = Arc::new(self.parts);
         if parts.iter().any(RequestResolver::is_async) {
-            let parts = Arc::new(parts);
             return RequestResolver::Async(Arc::new(move |request| {
                 let parts = Arc::clone(&parts);
-                Box::pin(async move {
-                    let mut keys = PartKeys::default();
-                    for part in &*parts {
-                        if let Some(other) = keys.add(part.resolve(request).await?) {
-                            return Ok(other);
-                        }
-                    }
-                    Ok(keys.combine(request))
-                })
+                Box::pin(async move { read(&parts, request).await })
             }));
         }
         RequestResolver::Sync(Arc::new(move |request| {
-            let mut keys = PartKeys::default();
-            for part in &parts {
-                // No part is async.
-                let RequestResolver::Sync(function) = part else { continue };
-                if let Some(other) = keys.add(function(request)?) {
-                    return Ok(other);
-                }
-            }
-            Ok(keys.combine(request))
+            // Without an async part, the future is ready at its first poll.
+            read(&parts, request).now_or_never().unwrap_or(Ok(Caller::Unknown))
         }))
     }
 }
 
-/// The keys of the parts that were read so far.
-#[derive(Default)]
-struct PartKeys(SmallVec<[Key; 4]>);
-
-impl PartKeys {
-    /// Adds the key of a part. If the request has no key for the part or is exempt, returns this result, which is also
-    /// that of the composed key.
-    fn add(&mut self, part: Caller) -> Option<Caller> {
-        match part {
-            Caller::Known(key) => {
-                self.0.push(key);
-                None
-            }
-            Caller::Unknown | Caller::Exempt => Some(part),
+/// Reads the parts of a key from a request, and combines them.
+async fn read(parts: &[RequestResolver<Caller>], request: &HttpRequest) -> Result<Caller, Error> {
+    let mut keys = SmallVec::<[Key; 4]>::new();
+    for part in parts {
+        match part.resolve(request).await? {
+            Caller::Known(key) => keys.push(key),
+            // The request has no key for the part, or is exempt. The same applies to the composed key.
+            other @ (Caller::Unknown | Caller::Exempt) => return Ok(other),
         }
     }
-
-    fn combine(self, request: &HttpRequest) -> Caller {
-        Caller::Known(client::combined_key(request, &self.0))
-    }
+    Ok(Caller::Known(client::combined_key(request, &keys)))
 }

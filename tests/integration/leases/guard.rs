@@ -42,8 +42,13 @@ pub(super) async fn remaining(guard: &RateGuard, policy: &Policy) -> u32 {
 
 /// Waits until the store has this number of remaining units.
 pub(super) async fn until_remaining(guard: &RateGuard, policy: &Policy, expected: u32) {
+    until(guard, policy, |remaining| remaining == expected).await;
+}
+
+/// Waits until `is_reached` returns true for the number of remaining units in the store.
+async fn until(guard: &RateGuard, policy: &Policy, is_reached: impl Fn(u32) -> bool) {
     let wait = async {
-        while remaining(guard, policy).await != expected {
+        while !is_reached(remaining(guard, policy).await) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
@@ -51,27 +56,16 @@ pub(super) async fn until_remaining(guard: &RateGuard, policy: &Policy, expected
     assert!(is_done.is_ok(), "{} units remain", remaining(guard, policy).await);
 }
 
-/// Waits until the store has at least this number of remaining units.
-async fn until_remaining_at_least(guard: &RateGuard, policy: &Policy, expected: u32) {
-    let wait = async {
-        while remaining(guard, policy).await < expected {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    let is_done = tokio::time::timeout(TEST_TIMEOUT, wait).await;
-    assert!(is_done.is_ok(), "{} units remain", remaining(guard, policy).await);
-}
-
-#[tokio::test]
-async fn busy_key_needs_few_calls_and_counts_each_request() {
+/// Checks a busy key until leases have decided this number of checks, and requires few script calls. The policy has
+/// 100,000 units and leases of 50 units.
+pub(super) async fn assert_few_calls(policy: &Policy, leased_checks: u64) {
     let server = RedisServer::start();
     let guard = server.guard("busy");
-    let policy = policy(LONG);
-    let first = check_until_leased(&guard, &policy).await;
+    let first = check_until_leased(&guard, policy).await;
     let before = script_calls(&server);
     let (mut leased, mut checks) = (0_u64, 0_u64);
-    while leased < 5_000 {
-        let decision = check(&guard, &policy).await;
+    while leased < leased_checks {
+        let decision = check(&guard, policy).await;
         assert!(decision.is_allowed());
         (leased, checks) = (leased + u64::from(decision.is_leased()), checks + 1);
         if decision.is_leased() && decision.remaining() < 10 {
@@ -81,11 +75,44 @@ async fn busy_key_needs_few_calls_and_counts_each_request() {
     }
     let calls = script_calls(&server) - before;
     // One call for 50 units, and the calls of the checks that found no unit.
-    assert!(calls <= 5_000 / 50 * 2 + (checks - leased) + 10, "{calls} calls for {checks} checks");
+    let max = leased_checks / 50 * 2 + (checks - leased) + 10;
+    assert!(calls <= max, "{calls} calls for {checks} checks");
     assert!(calls < checks / 5, "{calls} calls for {checks} checks");
     guard.close().await;
     let other = server.guard("busy");
-    assert_eq!(remaining(&other, &policy).await, 100_000 - first - checks as u32);
+    assert_eq!(remaining(&other, policy).await, 100_000 - first - checks as u32);
+}
+
+/// Returns how many checks three guards admit, with two loops each that end after 200 denials.
+pub(super) async fn admitted_by_three_guards(policy: &Policy) -> u32 {
+    let server = RedisServer::start();
+    let guards = ["several"; 3].map(|prefix| server.guard(prefix));
+    let admit = |guard: RateGuard| {
+        let policy = policy.clone();
+        tokio::spawn(async move {
+            let (mut admitted, mut denials) = (0, 0);
+            while denials < 200 {
+                if check(&guard, &policy).await.is_allowed() {
+                    admitted += 1;
+                } else {
+                    denials += 1;
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            }
+            admitted
+        })
+    };
+    let tasks = guards.clone().into_iter().flat_map(|guard| [admit(guard.clone()), admit(guard)]);
+    let mut total = 0;
+    for task in tasks.collect::<Vec<_>>() {
+        total += task.await.unwrap();
+    }
+    total
+}
+
+#[tokio::test]
+async fn busy_key_needs_few_calls_and_counts_each_request() {
+    assert_few_calls(&policy(LONG), 5_000).await;
 }
 
 #[tokio::test]
@@ -115,32 +142,9 @@ async fn units_are_taken_one_by_one_when_few_remain() {
 
 #[tokio::test]
 async fn limit_is_admitted_exactly_by_several_guards() {
-    let server = RedisServer::start();
-    let guards = ["several"; 3].map(|prefix| server.guard(prefix));
-    let policy = policy("500/10m lease 50 for 500ms");
-    let admit = |guard: RateGuard| {
-        let policy = policy.clone();
-        tokio::spawn(async move {
-            let (mut admitted, mut denials) = (0, 0);
-            while denials < 200 {
-                let decision = check(&guard, &policy).await;
-                if decision.is_allowed() {
-                    admitted += 1;
-                } else {
-                    denials += 1;
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                }
-            }
-            admitted
-        })
-    };
-    let tasks = guards.clone().into_iter().flat_map(|guard| [admit(guard.clone()), admit(guard)]);
-    let mut total = 0;
-    for task in tasks.collect::<Vec<_>>() {
-        total += task.await.unwrap();
-    }
+    let admitted = admitted_by_three_guards(&policy("500/10m lease 50 for 500ms")).await;
     // Each guard returns its unused units, and the others then take them.
-    assert_eq!(total, 500);
+    assert_eq!(admitted, 500);
 }
 
 #[tokio::test]
@@ -313,7 +317,8 @@ async fn units_come_back_after_a_short_failure_of_redis() {
             server.freeze();
             tokio::time::sleep(Duration::from_millis(2_000)).await;
             server.thaw();
-            until_remaining_at_least(&server.guard("frozen"), &policy, 100_000 - checks).await;
+            until(&server.guard("frozen"), &policy, |remaining| remaining >= 100_000 - checks)
+                .await;
             break;
         }
     }

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use actix_rateguard::{Key, RateGuard};
+use actix_rateguard::Key;
 
-use super::guard::{FIRST_LEASE, check, check_until_leased, policy, remaining, until_remaining};
-use crate::support::redis_server::{RedisServer, script_calls};
+use super::guard::{
+    FIRST_LEASE, admitted_by_three_guards, assert_few_calls, check, check_until_leased, policy,
+    remaining, until_remaining,
+};
+use crate::support::redis_server::RedisServer;
 
 /// A bucket that regains no token during a test, with a lease that does not end during a test.
 const LONG: &str = "100/day token_bucket burst 100000 lease 50 for 10s";
@@ -13,56 +16,16 @@ const SHORT: &str = "100/day token_bucket burst 100000 lease 50 for 500ms";
 
 #[tokio::test]
 async fn busy_token_bucket_needs_few_calls_and_counts_each_request() {
-    let server = RedisServer::start();
-    let guard = server.guard("busy");
-    let policy = policy(LONG);
-    let first = check_until_leased(&guard, &policy).await;
-    let before = script_calls(&server);
-    let (mut leased, mut checks) = (0_u64, 0_u64);
-    while leased < 2_000 {
-        let decision = check(&guard, &policy).await;
-        assert!(decision.is_allowed());
-        (leased, checks) = (leased + u64::from(decision.is_leased()), checks + 1);
-        if decision.is_leased() && decision.remaining() < 10 {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    }
-    let calls = script_calls(&server) - before;
-    assert!(calls <= 2_000 / 50 * 2 + (checks - leased) + 10, "{calls} calls for {checks} checks");
-    assert!(calls < checks / 5, "{calls} calls for {checks} checks");
-    guard.close().await;
-    let other = server.guard("busy");
-    assert_eq!(remaining(&other, &policy).await, 100_000 - first - checks as u32);
+    assert_few_calls(&policy(LONG), 2_000).await;
 }
 
 #[tokio::test]
 async fn burst_is_admitted_exactly_by_several_guards() {
-    let server = RedisServer::start();
-    let guards = ["several"; 3].map(|prefix| server.guard(prefix));
     let policy = policy("1/day token_bucket burst 500 lease 50 for 500ms");
-    let admit = |guard: RateGuard| {
-        let policy = policy.clone();
-        tokio::spawn(async move {
-            let (mut admitted, mut denials) = (0, 0);
-            while denials < 200 {
-                if check(&guard, &policy).await.is_allowed() {
-                    admitted += 1;
-                } else {
-                    denials += 1;
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                }
-            }
-            admitted
-        })
-    };
-    let tasks = guards.clone().into_iter().flat_map(|guard| [admit(guard.clone()), admit(guard)]);
-    let mut total = 0;
-    for task in tasks.collect::<Vec<_>>() {
-        total += task.await.unwrap();
-    }
+    let admitted = admitted_by_three_guards(&policy).await;
     // Each guard returns its unused tokens before the leases end, and the others then take them. A return that comes
     // too late loses its tokens.
-    assert!((400..=500).contains(&total), "{total}");
+    assert!((400..=500).contains(&admitted), "{admitted}");
 }
 
 #[tokio::test]

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use actix_rateguard::{Key, Permit, Policy, RateGuard};
 
-use crate::support::{TEST_TIMEOUT, eventually, redis_server::RedisServer};
+use crate::support::{
+    TEST_TIMEOUT, eventually,
+    redis_server::{RedisServer, script_calls},
+};
 
 fn policy(quotas: &str) -> Policy {
     Policy::new("exports", quotas.to_owned()).unwrap()
@@ -51,18 +54,9 @@ async fn many_permits_are_renewed_in_few_calls() {
         let acquired = guard.acquire(&policy, &Key::from(key % 10)).await.unwrap();
         permits.push(acquired.into_permit().unwrap());
     }
-    let calls = || {
-        let stats: String =
-            redis::cmd("INFO").arg("commandstats").query(&mut server.client()).unwrap();
-        let calls = |line: &str| {
-            let count = line.split_once("calls=")?.1.split_once(',')?.0;
-            count.parse::<u64>().ok()
-        };
-        stats.lines().filter(|line| line.starts_with("cmdstat_eval")).filter_map(calls).sum::<u64>()
-    };
-    let before = calls();
+    let before = script_calls(&server);
     tokio::time::sleep(Duration::from_millis(3_500)).await;
-    let during = calls() - before;
+    let during = script_calls(&server) - before;
     assert!(permits.iter().all(Permit::is_valid));
     // Three passes with 200 renewals each, in batches of up to 32. The permits were not taken at the same moment, so a
     // pass may be divided.

@@ -61,14 +61,12 @@ impl RateGuard {
     /// Requests a lease with this number of units, and adds it to the table.
     async fn request_lease(&self, policy: &PolicyName, key: &Key, units: u32) {
         let shared = &self.shared;
-        let quota = match shared
-            .leases
-            .shard(key)
-            .and_then(|mut shard| shard.get(policy.as_str(), key).map(|leases| leases.quota))
-        {
-            Some(quota) if units > 0 => quota,
-            _ => return,
-        };
+        if units == 0 {
+            return;
+        }
+        let quota_of_leases =
+            || shared.leases.shard(key)?.get(policy.as_str(), key).map(|leases| leases.quota);
+        let Some(quota) = quota_of_leases() else { return };
         let Some(lease) = quota.lease() else { return };
         let request = BucketRequest::new(Bucket::new(policy.as_str(), 0, key), quota, units);
         let requests = std::slice::from_ref(&request);

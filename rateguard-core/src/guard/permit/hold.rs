@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 
 use crate::{
     Key, Quota,
+    clock::micros,
     guard::clock_margin::clock_margin,
     policy::PolicyName,
     store::{Bucket, BucketRequest, Receipt},
@@ -141,10 +142,6 @@ impl PermitHold {
 /// Returns the time for which a holder considers its permit valid after it has sent a request for it, in microseconds.
 fn valid_for(lease: Duration) -> u64 {
     micros(lease - clock_margin(lease))
-}
-
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
