@@ -298,6 +298,36 @@ impl Decision {
         Self { tightest, banned_for, mode, shadow, ..both }
     }
 
+    /// Returns the part of the decision that belongs to the other policies, without those for which `is_hidden` returns
+    /// true. `None` if nothing is left.
+    ///
+    /// If only hidden policies deny the request, the result admits it, so that the result does not report their wait.
+    #[must_use]
+    #[doc(hidden)]
+    pub fn without_policies(&self, is_hidden: impl Fn(&str) -> bool) -> Option<Self> {
+        let is_ban_hidden = self.banned_for.is_some() && is_hidden(self.policy());
+        let banned_for = self.banned_for.filter(|_| !is_ban_hidden);
+        let visible = |(_, status): &(u32, &QuotaStatus)| !is_hidden(status.policy());
+        let (indices, statuses): (SmallVec<[u32; 1]>, SmallVec<[QuotaStatus; 1]>) = (0..)
+            .zip(&self.statuses)
+            .filter(visible)
+            .map(|(index, status)| (index, status.clone()))
+            .unzip();
+        if statuses.is_empty() {
+            return None;
+        }
+        let is_denied = banned_for.is_some()
+            || statuses.iter().any(|status| status.retry_after() != Some(Duration::ZERO));
+        let is_complete = statuses.len() == self.statuses.len();
+        let allowed = self.allowed || !(is_denied || is_complete);
+        let kept = Self::new(allowed, statuses);
+        let tightest = match banned_for {
+            Some(_) => indices.iter().position(|index| *index == self.tightest).unwrap_or(0) as u32,
+            None => kept.tightest,
+        };
+        Some(Self { tightest, banned_for, mode: self.mode, ..kept })
+    }
+
     /// Replaces the statuses for which `newer` returns a newer status of the same quota.
     #[doc(hidden)]
     pub fn replace_statuses(&mut self, newer: impl Fn(&QuotaStatus) -> Option<QuotaStatus>) {

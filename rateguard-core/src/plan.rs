@@ -37,6 +37,8 @@ pub enum Plan {
     ///
     /// If the guard has no plan with this name, an HTTP adapter responds with status 500 and logs the reason.
     Named(Cow<'static, str>),
+    /// The plan that a text describes, for example a text in a database. See [`text`](Self::text).
+    Text(Cow<'static, str>),
 }
 
 impl Plan {
@@ -83,6 +85,20 @@ impl Plan {
     #[must_use]
     pub fn named(name: impl Into<Cow<'static, str>>) -> Self {
         Self::Named(name.into())
+    }
+
+    /// Creates a [`Plan::Text`]. The text is one of these:
+    ///
+    /// - the name of a plan of the guard, such as `"free"`;
+    /// - `"unlimited"`;
+    /// - quotas, such as `"10/minute; 100/day"`.
+    ///
+    /// An HTTP adapter parses the text when it checks a request, and caches the result for later requests. If the text is
+    /// none of these, the adapter uses the fallback quotas of the limit. If the limit has no fallback quotas, the adapter
+    /// responds with status 500 and logs the reason.
+    #[must_use]
+    pub fn text(text: impl Into<Cow<'static, str>>) -> Self {
+        Self::Text(text.into())
     }
 }
 

@@ -27,6 +27,9 @@ pub(crate) struct Args {
     pub(crate) cost: Option<Expr>,
     pub(crate) count: Count,
     pub(crate) methods: Option<Methods>,
+    pub(crate) plan_fallback: Option<Quotas>,
+    pub(crate) hides_headers: bool,
+    pub(crate) is_permissive: bool,
     pub(crate) skip: Option<Expr>,
     pub(crate) ban: Option<Ban>,
     pub(crate) shadow: Option<ShadowSpec>,
@@ -60,6 +63,9 @@ struct ParsedArgs {
     cost: Option<Located<Cost>>,
     count: Option<Located<Count>>,
     methods: Option<Located<Methods>>,
+    plan_fallback: Option<Located<Quotas>>,
+    headers: Option<Located<bool>>,
+    permissive: Option<Located<bool>>,
     skip: Option<Located<Expr>>,
     ban: Option<Located<Ban>>,
     shadow: ShadowFields<Span>,
@@ -89,6 +95,7 @@ const ARGUMENTS: &[(&str, Reader)] = &[
         set_once(&mut to.quota.lease_for, name, input, values::lease_for)
     }),
     ("plan", |to, name, input| set_once(&mut to.plan, name, input, values::plan)),
+    ("plan_fallback", |to, name, input| set_once(&mut to.plan_fallback, name, input, values::rate)),
     ("policy", |to, name, input| set_once(&mut to.policy, name, input, values::policy_name)),
     ("algorithm", |to, name, input| {
         set_once(&mut to.quota.algorithm, name, input, values::algorithm)
@@ -100,6 +107,8 @@ const ARGUMENTS: &[(&str, Reader)] = &[
     ("count", |to, name, input| set_once(&mut to.count, name, input, values::count)),
     ("methods", |to, name, input| set_once(&mut to.methods, name, input, values::methods)),
     ("skip", |to, name, input| set_once(&mut to.skip, name, input, values::skip)),
+    ("headers", |to, name, input| set_once(&mut to.headers, name, input, values::headers)),
+    ("permissive", |to, name, input| set_once(&mut to.permissive, name, input, values::permissive)),
     ("ban", |to, name, input| set_once(&mut to.ban, name, input, values::ban)),
     ("shadow", |to, name, input| set_once(&mut to.shadow.shadow, name, input, shadow::shadow)),
     ("candidate", |to, name, input| {
@@ -206,6 +215,9 @@ impl ParsedArgs {
             cost: self.cost.map(|cost| cost.value.expr),
             count: self.count.map_or(Count::All, |count| count.value),
             methods: self.methods.map(|methods| methods.value),
+            plan_fallback: self.plan_fallback.map(|fallback| fallback.value),
+            hides_headers: self.headers.is_some_and(|headers| !headers.value),
+            is_permissive: self.permissive.is_some_and(|permissive| permissive.value),
             skip: self.skip.map(|skip| skip.value),
             ban: self.ban.map(|ban| ban.value),
             shadow,
@@ -229,13 +241,20 @@ impl ParsedArgs {
         let of_policy =
             of_policy.into_iter().filter_map(|(name, location)| Some((name, location?)));
         if let Some(policy) = &self.policy {
-            let others = quota.present().chain(plan).chain(self.shadow.present());
+            let fallback = self.plan_fallback.as_ref().map(|it| ("plan_fallback", it.location));
+            let others = quota.present().chain(plan).chain(fallback).chain(self.shadow.present());
             reject_conflicts("policy", others.chain(of_policy))?;
             return Ok(Allowance::Named(policy.value.clone()));
         }
         if let Some(plan) = &self.plan {
             reject_conflicts("plan", quota.present())?;
             return Ok(Allowance::PerRequest(plan.value.clone()));
+        }
+        if let Some(fallback) = &self.plan_fallback {
+            return Err(error_at(
+                fallback.location,
+                "`plan_fallback` requires `plan`; add `plan = plan_of` or remove `plan_fallback`",
+            ));
         }
         match self.quota.constant()? {
             Some(constant) => Ok(Allowance::Constant(Box::new(constant))),
@@ -258,7 +277,7 @@ fn reject_conflicts(
 /// argument, or remove one of the two arguments.
 fn duplicate_remedy(name: &str) -> &'static str {
     match name {
-        "rate" | "candidate" => {
+        "rate" | "candidate" | "plan_fallback" => {
             "write several rates in one string, such as \"5/second; 100/minute\""
         }
         "limit" | "window" => {

@@ -38,10 +38,12 @@ use proc_macro::TokenStream;
 ///   100/minute; 1000/day"`. A request is then admitted only if every quota has room.
 /// - `plan = plan_of`: a function that chooses the quotas for each request. Write a function path, or a closure that
 ///   takes `&HttpRequest`. The function can be async. The function returns a `Quota`, `Quotas`, a `Plan`, or an
-///   `Option` or `Result` of one of these types. If the function returns `None`, the request is not limited.
+///   `Option` or `Result` of one of these types. If the function returns `None`, the request is not limited. The function
+///   can also return text: the name of a plan of the guard, `"unlimited"`, or quotas such as `"10/minute; 100/day"`. With
+///   `plan_fallback = "10/minute"`, these quotas apply if the function returns an error or chooses no valid plan.
 /// - `policy = "search"`: a named policy of the guard, from `RateGuardBuilder::policy` or from the policies file. The
 ///   policy sets the name, quotas, ban, shadow mode and `on_error`. A policy in the policies file can also set `key`,
-///   `cost`, `count`, `methods` and `missing_key`. Each of these settings replaces the argument of the same name in the
+///   `cost`, `count`, `methods`, `missing_key`, `headers` and `permissive`. Each of these settings replaces the argument of the same name in the
 ///   macro attribute. If the guard has no policy with the given name, `RateGuardBuilder::build` returns an error.
 ///
 /// These arguments set the algorithm:
@@ -115,6 +117,9 @@ use proc_macro::TokenStream;
 ///
 /// These arguments are also valid:
 ///
+/// - `headers = false`: leaves the limit out of the rate limit headers. Default: `true`.
+/// - `permissive = true`: passes requests that the limit denies to the handler, which can read the decision from a
+///   `CheckResult`. The guard checks permissive limits after all other limits of the handler. Default: `false`.
 /// - `ban = "10/hour for 15m up to 1d"`: an escalating ban. After 10 denials in an hour, all requests of the key are
 ///   denied for 15 minutes. Each further ban is twice as long as the previous ban, up to a maximum of 1 day.
 /// - `name = "login"`: the name of the limit in store keys and logs. Default: the path of the handler, such as

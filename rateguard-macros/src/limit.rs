@@ -37,6 +37,8 @@ pub(crate) fn limit(args: &Args, number: usize, is_hoisted: bool) -> TokenStream
     let count = args.count.to_string();
     let missing = variant(args.missing);
     let methods = args.methods.as_ref().map_or(&[][..], Methods::names);
+    let plan_fallback = option(args.plan_fallback.as_ref().map(quotas_expr));
+    let (hides_headers, is_permissive) = (args.hides_headers, args.is_permissive);
     let attribute_limit = attribute_limit(args, number, is_hoisted);
     quote!({
         #policy_use
@@ -56,6 +58,9 @@ pub(crate) fn limit(args: &Args, number: usize, is_hoisted: bool) -> TokenStream
                     count: ::actix_rateguard::__private::count(#count),
                     missing: ::actix_rateguard::MissingKey::#missing,
                     methods: &[#(#methods),*],
+                    plan_fallback: #plan_fallback,
+                    hides_headers: #hides_headers,
+                    is_permissive: #is_permissive,
                 };
                 ::actix_rateguard::__private::HandlerLimit::new(__rateguard_settings, __rateguard_path)
             });

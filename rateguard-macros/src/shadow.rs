@@ -2,17 +2,14 @@
 
 use actix_rateguard_grammar::{Quotas, ShadowFields};
 use proc_macro2::Span;
-use syn::{Expr, ExprLit, Lit, spanned::Spanned};
+use syn::{Expr, ExprLit, Lit};
 
-use crate::{error::error_at, values};
+use crate::values;
 
 type Fields = ShadowFields<Span>;
 
 pub(crate) fn shadow(expr: Expr) -> syn::Result<bool> {
-    match &expr {
-        Expr::Lit(ExprLit { lit: Lit::Bool(is_whole), .. }) => Ok(is_whole.value),
-        _ => Err(error_at(expr.span(), Fields::EXPECTED_SHADOW)),
-    }
+    values::boolean(&expr, Fields::EXPECTED_SHADOW)
 }
 
 pub(crate) fn candidate(expr: Expr) -> syn::Result<Quotas> {

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use actix_rateguard_grammar::{
-    Algorithm, Ban, Count, EXPECTED_COST, KeyNotation, KeyPart, LeaseSize, Methods, MissingKey,
-    Notation, OnError, QuotaError, Quotas, check_name, escape_for_display, parse_window,
+    Algorithm, Ban, Count, EXPECTED_COST, EXPECTED_HEADERS, EXPECTED_PERMISSIVE, KeyNotation,
+    KeyPart, LeaseSize, Methods, MissingKey, Notation, OnError, QuotaError, Quotas, check_name,
+    escape_for_display, parse_window,
 };
 use quote::ToTokens;
 use syn::{Expr, ExprLit, Lit, LitStr, Path, Token, punctuated::Punctuated, spanned::Spanned};
@@ -261,6 +262,22 @@ pub(crate) fn policy_name(expr: Expr) -> syn::Result<LitStr> {
 
 pub(crate) fn rate(expr: Expr) -> syn::Result<Quotas> {
     parsed(expr)
+}
+
+pub(crate) fn headers(expr: Expr) -> syn::Result<bool> {
+    boolean(&expr, EXPECTED_HEADERS)
+}
+
+pub(crate) fn permissive(expr: Expr) -> syn::Result<bool> {
+    boolean(&expr, EXPECTED_PERMISSIVE)
+}
+
+/// Parses `true` or `false`.
+pub(crate) fn boolean(expr: &Expr, expected: &str) -> syn::Result<bool> {
+    match expr {
+        Expr::Lit(ExprLit { lit: Lit::Bool(value), .. }) => Ok(value.value),
+        _ => Err(error_at(expr.span(), expected)),
+    }
 }
 
 pub(crate) fn cost(expr: Expr) -> syn::Result<Cost> {

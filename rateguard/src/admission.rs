@@ -1,6 +1,6 @@
 //! An admitted HTTP request, and the effects of its response on the counts.
 
-use std::{ops::Range, rc::Rc};
+use std::{borrow::Cow, ops::Range, rc::Rc};
 
 use actix_rateguard_core::{
     RateGuard,
@@ -38,6 +38,9 @@ pub(crate) struct Admission {
     shadow_holds: Option<Box<ShadowHolds>>,
     /// The permits that the request holds until its response ends. `None` if no limit has permits.
     permit: Option<Box<PermitLease>>,
+    /// The admission by the permissive limits. The guard settles it before this one, as if the permissive limits belonged
+    /// to an inner middleware.
+    permissive: Option<Box<Admission>>,
 }
 
 type ResponseEffects = SmallVec<[ResponseEffect; 1]>;
@@ -54,7 +57,25 @@ impl Admission {
             reservation: None,
             shadow_holds: None,
             permit: None,
+            permissive: None,
         }
+    }
+
+    /// Adds the admission by the permissive limits of the same middleware or handler.
+    pub(crate) fn with_permissive(self, permissive: Self) -> Self {
+        let state = self.state.or_else(|| permissive.state.clone());
+        Self { state, permissive: Some(Box::new(permissive)), ..self }
+    }
+
+    /// Admits a request that permissive limits deny. Stores the denial in the state of the request.
+    pub(crate) fn denied_permissively(mut self, checks: usize, denial: Decision) -> Self {
+        self.record_denial(checks, denial);
+        if let Some(state) = &self.state {
+            state.is_denied_permissively.set(true);
+        }
+        // The denied checks have counted nothing, so the first checks of repeated limits charge the penalty.
+        self.repeated.iter_mut().for_each(RepeatedCheck::drop_extra_cost);
+        self
     }
 
     /// Creates the admission of a request before its checks are decided.
@@ -131,6 +152,11 @@ impl Admission {
     /// - The middleware of an inner limit has stored the response in the error. The error may then return another
     ///   status.
     pub(crate) fn needs_error_response(&self) -> bool {
+        self.permissive.as_ref().is_some_and(|it| it.needs_error_response())
+            || self.own_limits_need_error_response()
+    }
+
+    fn own_limits_need_error_response(&self) -> bool {
         let Some(state) = &self.state else { return false };
         self.is_preflight
             || state.has_decision()
@@ -152,7 +178,10 @@ impl Admission {
     /// that the handler added. It bans the client if the client has had too many responses that count. Then it
     /// updates the decision in the state of the request.
     pub(crate) async fn on_response(&mut self, guard: &RateGuard, response: &HttpResponse<()>) {
-        if !self.needs_settlement() {
+        if let Some(permissive) = &mut self.permissive {
+            Box::pin(permissive.on_response(guard, response)).await;
+        }
+        if !self.own_limits_need_settlement() {
             return;
         }
         let Some(state) = self.state.clone() else { return };
@@ -175,6 +204,11 @@ impl Admission {
     /// Returns false if [`on_response`](Self::on_response) does nothing, whatever the response is. In this case, the
     /// request counts for all of its limits, and there is nothing to charge.
     pub(crate) fn needs_settlement(&self) -> bool {
+        self.permissive.as_ref().is_some_and(|it| it.needs_settlement())
+            || self.own_limits_need_settlement()
+    }
+
+    fn own_limits_need_settlement(&self) -> bool {
         let Some(state) = &self.state else { return false };
         self.is_preflight
             || self.shadow_holds.is_some()
@@ -197,10 +231,10 @@ impl Admission {
         for repeated in &self.repeated {
             state.applied.record_corrections(repeated, response, penalty);
         }
-        // The enforced limits of an outer middleware do not charge the penalty again. If all limits are in shadow mode,
-        // the outer limits also charge the penalty, so that a trial of a limit does not weaken the enforced limits.
+        // The enforced limits of an outer middleware do not charge the penalty again. If all limits are in shadow mode or
+        // permissive, the outer limits also charge the penalty, so that these limits do not weaken the enforced limits.
         if state.applied.has_enforced(self.applied.clone())
-            || self.repeated.iter().any(|it| !it.is_in_shadow())
+            || self.repeated.iter().any(RepeatedCheck::is_enforced)
         {
             state.penalty.set(AddedUnits { charged: penalty.total, ..penalty });
         }
@@ -247,12 +281,18 @@ impl Admission {
     /// Returns the permits that the request holds, so that the body of the response can hold them until it ends. If this
     /// value is dropped before, because the handler is cancelled or panics, the guard releases the permits.
     pub(crate) fn take_permit(&mut self) -> Option<Box<PermitLease>> {
-        self.permit.take()
+        let further = self.permissive.as_mut().and_then(|it| it.take_permit());
+        match self.permit.take() {
+            Some(permit) if further.is_some() => Some(Box::new(permit.with_further(further))),
+            permit => permit.or(further),
+        }
     }
 
-    /// Returns the combination of all decisions on the request until now. The result is `None` if no limit has decided.
-    pub(crate) fn combined_decision(&self) -> Option<Decision> {
-        self.state.as_ref()?.decision()
+    /// Returns the combination of all decisions on the request until now, without hidden limits. The result is `None` if no
+    /// other limit has decided.
+    pub(crate) fn visible_decision(&self) -> Option<Decision> {
+        let state = self.state.as_ref()?;
+        state.visible(&state.decision()?).map(Cow::into_owned)
     }
 }
 

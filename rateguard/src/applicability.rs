@@ -1,11 +1,13 @@
 //! The scope of a limit: the settings that determine to which requests the limit applies, which responses count,
 //! and how the limit treats a request without a key and a rejected request.
 
-use actix_rateguard_core::adapter::RouteOverrides;
+use std::sync::Arc;
+
+use actix_rateguard_core::adapter::{RouteOverrides, ThrottledLog};
 use actix_web::{HttpRequest, http::Method};
 
 use crate::{
-    Caller, Key, MissingKey, Policy, client,
+    Caller, Key, MissingKey, Policy, Quotas, client,
     count_rule::CountRule,
     limit_check::{KeySource, LimitCheck},
     limit_context::LimitContext,
@@ -22,6 +24,14 @@ pub(crate) struct LimitScope {
     /// The function of the application that returns whether a request is exempt from the limit.
     pub(crate) skip: Option<RequestResolver<bool>>,
     pub(crate) missing: MissingKey,
+    /// The quotas for requests whose plan is not known. `None` if such requests get an error response.
+    pub(crate) plan_fallback: Option<Arc<Quotas>>,
+    /// Limits the log messages about plans that are not known.
+    pub(crate) plan_error_log: Arc<ThrottledLog>,
+    /// Whether the header fields of a response do not report the limit.
+    pub(crate) hides_headers: bool,
+    /// Whether a request that the limit denies still reaches its handler, which can read the decision.
+    pub(crate) is_permissive: bool,
     pub(crate) count: CountRule,
     pub(crate) on_reject: Option<OnReject>,
 }
@@ -68,9 +78,31 @@ impl LimitScope {
         cost: u32,
     ) -> LimitCheck {
         let count = self.count.overridden_by(overrides.count);
+        let (hides_headers, is_permissive) =
+            (self.hides_headers(overrides), self.is_permissive(overrides));
         let on_reject = self.on_reject.clone();
-        let holds_permit = false;
-        LimitCheck { policy, key, counted_by, is_shared, cost, holds_permit, count, on_reject }
+        LimitCheck {
+            policy,
+            key,
+            counted_by,
+            is_shared,
+            cost,
+            holds_permit: false,
+            count,
+            on_reject,
+            hides_headers,
+            is_permissive,
+        }
+    }
+
+    /// Returns whether the header fields of a response do not report the limit.
+    pub(crate) fn hides_headers(&self, overrides: &RouteOverrides) -> bool {
+        overrides.headers.map_or(self.hides_headers, |headers| !headers)
+    }
+
+    /// Returns whether a request that the limit denies still reaches its handler.
+    pub(crate) fn is_permissive(&self, overrides: &RouteOverrides) -> bool {
+        overrides.permissive.unwrap_or(self.is_permissive)
     }
 
     /// Returns the key by which the limit counts the request.

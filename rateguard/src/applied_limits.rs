@@ -82,7 +82,7 @@ pub(crate) struct RepeatedCheck {
     count: CountRule,
     /// The whole cost of the check.
     cost: u32,
-    is_in_shadow: bool,
+    is_enforced: bool,
     /// The index of this check in the list of checks that count units. The list has this check if its cost is higher
     /// than the sum of all earlier entries of the limit.
     extra_check: Option<usize>,
@@ -100,8 +100,9 @@ impl RepeatedCheck {
         (self.extra_check == Some(index)).then_some(self.applied_index)
     }
 
-    pub(crate) fn is_in_shadow(&self) -> bool {
-        self.is_in_shadow
+    /// Returns whether the limit rejects requests: it is neither in shadow mode nor permissive.
+    pub(crate) fn is_enforced(&self) -> bool {
+        self.is_enforced
     }
 
     /// Records that the store has not counted the difference between the cost of this check and the costs of the earlier
@@ -163,7 +164,7 @@ impl AppliedLimits {
                 applied_index,
                 count: check.count.clone(),
                 cost,
-                is_in_shadow: check.policy.is_in_shadow(),
+                is_enforced: check.is_enforced(),
                 extra_check: has_extra_cost.then_some(checks.len()),
             });
             if has_extra_cost {
@@ -201,9 +202,10 @@ impl AppliedLimits {
         self.limits.borrow()[indices].iter().map(|it| it.check.clone()).collect()
     }
 
-    /// Returns true if at least one of these entries belongs to a limit that is not in shadow mode.
+    /// Returns true if at least one of these entries belongs to a limit that rejects requests: a limit that is neither in
+    /// shadow mode nor permissive.
     pub(crate) fn has_enforced(&self, indices: Range<usize>) -> bool {
-        self.limits.borrow()[indices].iter().any(|it| !it.check.policy.is_in_shadow())
+        self.limits.borrow()[indices].iter().any(|it| it.check.is_enforced())
     }
 
     /// Returns true if the rule of at least one of these entries reads more of the response than its status.

@@ -1,5 +1,7 @@
 //! Enforces limits on an HTTP request. The middleware and the macro attribute both use this module.
 
+use std::rc::Rc;
+
 use actix_rateguard_core::{OnError, RateGuard, adapter::PolicySet};
 use actix_web::HttpRequest;
 
@@ -18,6 +20,18 @@ pub(crate) enum Enforcement {
     Done(Result<Admission, EarlyResponse>),
     /// The store must decide.
     Undecided(StoreCheck),
+    /// Some limits are permissive. The guard checks them after the other limits have admitted the request.
+    Permissive(Box<PermissiveCheck>),
+}
+
+/// The checks of a request of which some belong to permissive limits.
+pub(crate) struct PermissiveCheck {
+    /// The checks of the limits that are not permissive.
+    enforced: Enforcement,
+    permissive: LimitChecks,
+    state: Rc<RequestState>,
+    on_error: OnError,
+    is_preflight: bool,
 }
 
 /// The checks of an HTTP request that the store must decide.
@@ -47,12 +61,33 @@ pub(crate) fn enforce(
     }
     checks.iter_mut().for_each(|it| it.key = guard.hashed_key(&it.key));
     let state = RequestState::of(request);
+    state.hide_policies(checks.iter().filter(|it| it.hides_headers).map(|it| &it.policy));
+    let on_error = policy_set.on_error;
+    if checks.iter().all(|it| !it.is_permissive) {
+        return enforce_together(guard, state, on_error, checks, is_preflight);
+    }
+    let (permissive, enforced) = checks.into_iter().partition(|it| it.is_permissive);
+    let enforced = enforce_together(guard, Rc::clone(&state), on_error, enforced, is_preflight);
+    let check = PermissiveCheck { enforced, permissive, state, on_error, is_preflight };
+    Enforcement::Permissive(Box::new(check))
+}
+
+/// Runs checks whose results the guard combines into one decision, as far as possible without a call to the store.
+fn enforce_together(
+    guard: &RateGuard,
+    state: Rc<RequestState>,
+    on_error: OnError,
+    mut checks: LimitChecks,
+    is_preflight: bool,
+) -> Enforcement {
+    if checks.is_empty() {
+        return Enforcement::Done(Ok(Admission::not_limited()));
+    }
     let repeated = state.applied.split_repeated(guard, &mut checks);
     let admission = Admission::new(state, repeated, is_preflight);
     if checks.is_empty() {
         return Enforcement::Done(Ok(admission));
     }
-    let on_error = policy_set.on_error;
     if checks.iter().all(|it| it.policy.is_in_shadow()) {
         // A limit in shadow mode does not affect the response, so the request does not wait for the store.
         let holds = build_request(guard, on_error, &checks).check_shadow_only();
@@ -82,7 +117,18 @@ impl Enforcement {
                 let result = check.call_store(guard).await;
                 check.complete(guard, result)
             }
+            Self::Permissive(check) => Box::pin(check.complete(guard)).await,
         }
+    }
+}
+
+impl PermissiveCheck {
+    /// Checks the permissive limits, unless another limit rejects the request.
+    async fn complete(self, guard: &RateGuard) -> Result<Admission, EarlyResponse> {
+        let Self { enforced, permissive, state, on_error, is_preflight } = self;
+        let admission = Box::pin(enforced.complete(guard)).await?;
+        let permissive = enforce_together(guard, state, on_error, permissive, is_preflight);
+        Ok(admission.with_permissive(Box::pin(permissive.complete(guard)).await?))
     }
 }
 
@@ -155,6 +201,11 @@ fn build_request<'a>(
     })
 }
 
+/// Returns whether these checks belong to permissive limits. The guard checks them separately from other limits.
+fn is_permissive(checks: &[LimitCheck]) -> bool {
+    checks.iter().all(|check| check.is_permissive)
+}
+
 /// Stores a decision in the state of the request. Admits the request if the decision allows the request, and
 /// otherwise rejects the request.
 fn decided(
@@ -166,6 +217,9 @@ fn decided(
 ) -> Result<Admission, EarlyResponse> {
     if decision.is_allowed() {
         return Ok(admission.admitted(guard, checks, decision, reservation));
+    }
+    if is_permissive(&checks) {
+        return Ok(admission.denied_permissively(checks.len(), decision));
     }
     let denied_by = checks.iter().find(|it| it.policy.name() == decision.policy());
     let on_reject = denied_by.and_then(|it| it.on_reject.clone());
@@ -179,7 +233,7 @@ fn undecided(
     checks: &[LimitCheck],
     unavailable: Unavailable,
 ) -> Result<Admission, EarlyResponse> {
-    if unavailable.lets_pass() {
+    if unavailable.lets_pass() || is_permissive(checks) {
         admission.record_open_failure();
         return Ok(admission);
     }

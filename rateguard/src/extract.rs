@@ -43,6 +43,13 @@ impl CheckResult {
         self.decision().map(Decision::remaining)
     }
 
+    /// Returns true if a limit has denied the request. The handler of a denied request runs only if the limit is
+    /// [permissive](crate::Limit::permissive).
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        self.decision().is_some_and(|decision| !decision.is_allowed())
+    }
+
     /// Returns the decision. The result is `None` if no limit has decided.
     #[must_use]
     pub fn decision(&self) -> Option<&Decision> {

@@ -40,6 +40,8 @@ mod on_reject;
 pub mod operator;
 mod penalty;
 mod per_request;
+mod plan_choice;
+mod plan_text;
 mod proxy_warning;
 mod rejection;
 mod request_permit;

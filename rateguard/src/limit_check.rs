@@ -20,12 +20,21 @@ pub(crate) struct LimitCheck {
     pub(crate) count: CountRule,
     /// The function of the limit that responds to rejected requests. `None` if the limit has no function.
     pub(crate) on_reject: Option<OnReject>,
+    /// Whether the header fields of the response do not report the limit.
+    pub(crate) hides_headers: bool,
+    /// Whether the request still reaches its handler if the limit denies it.
+    pub(crate) is_permissive: bool,
 }
 
 impl LimitCheck {
     /// Returns whether the limit counts the request regardless of its response.
     pub(crate) fn counts_always(&self) -> bool {
         self.count.counts_always()
+    }
+
+    /// Returns whether the limit rejects requests: it is neither in shadow mode nor permissive.
+    pub(crate) fn is_enforced(&self) -> bool {
+        !self.policy.is_in_shadow() && !self.is_permissive
     }
 
     /// Returns whether an admitted request takes a permit, which it holds until its response ends.

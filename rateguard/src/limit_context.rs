@@ -1,15 +1,15 @@
 //! The parts of a guard that are used to check or explain one request: policies, plans and access lists.
 
-use std::{fmt::Display, sync::Arc};
+use std::fmt::Display;
 
 #[cfg(feature = "macros")]
 use actix_rateguard_core::adapter::NameRegistration;
 use actix_rateguard_core::adapter::{Access, NamedPolicy, PolicySet, ResolvedClient, ThrottledLog};
-use actix_rateguard_grammar::{escape_for_display, expected_one_of};
+use actix_rateguard_grammar::expected_one_of;
 use actix_web::HttpRequest;
 
 use crate::{
-    AccessList, Key, Plan, Policy, RateGuard, client,
+    AccessList, Key, RateGuard, client,
     not_checked::{Exemption, NotChecked, RejectReason},
 };
 
@@ -36,7 +36,7 @@ pub(crate) enum Purpose {
 }
 
 /// Returns the part of a message that says that the guard has no policy or plan of this name.
-fn missing(kind: &str, plural: &str, name: &str, names: &[&str]) -> String {
+pub(crate) fn missing(kind: &str, plural: &str, name: &str, names: &[&str]) -> String {
     if names.is_empty() {
         return format!("the guard has no {plural}");
     }
@@ -98,48 +98,7 @@ impl<'a> LimitContext<'a> {
         is_registered.map_err(|()| NotChecked::Misconfigured(RejectReason::NameConflict))
     }
 
-    /// Returns a copy of the policy in which the quotas of the plan replace the quotas of the policy. `limit` describes the
-    /// limit for the log message.
-    ///
-    /// # Errors
-    ///
-    /// [`Exemption::Plan`] if the plan is unlimited. [`RejectReason::NoPlan`] if a function chose the plan by name,
-    /// and the guard has no plan with this name.
-    pub(crate) fn with_plan(
-        &self,
-        policy: &Policy,
-        plan: Plan,
-        limit: impl Display,
-    ) -> Result<Policy, NotChecked> {
-        let found = match (&plan, self.purpose) {
-            (Plan::Named(name), Purpose::Enforce) => self.policy_set.plan(name),
-            (Plan::Named(name), Purpose::Explain) => self.policy_set.peek_plan(name),
-            (plan, _) => Some(plan),
-        };
-        match found {
-            Some(Plan::Limited(quotas)) => Ok(policy.with_quotas(Arc::clone(quotas))),
-            Some(Plan::Unlimited) => Err(NotChecked::Exempt(Exemption::Plan)),
-            // The guard's plans never refer to another plan by name, so the lookup never returns `Named`.
-            Some(_) | None => {
-                static LOG: ThrottledLog = ThrottledLog::new();
-                if let Plan::Named(name) = &plan
-                    && self.may_log(&LOG)
-                {
-                    let names = self.policy_set.plan_names();
-                    let missing = missing("plan", "plans", name, &names);
-                    // A function may have read the name from the request, so the name is escaped.
-                    log::error!(
-                        target: "rateguard",
-                        "the function of {limit} chose the plan `{}`, but {missing}. The request was rejected with 500. Add the plan with `RateGuard::builder().plan(…)` or under `[plans]` in the policies file",
-                        escape_for_display(name)
-                    );
-                }
-                Err(NotChecked::Misconfigured(RejectReason::NoPlan))
-            }
-        }
-    }
-
-    fn may_log(&self, log: &ThrottledLog) -> bool {
+    pub(crate) fn may_log(&self, log: &ThrottledLog) -> bool {
         self.purpose == Purpose::Enforce && log.try_emit().is_some()
     }
 

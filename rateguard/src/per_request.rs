@@ -15,7 +15,7 @@ use crate::Plan;
 /// ([`IntoResolved`]). The closure or function can be async. The compiler infers the type parameter `Kind`.
 #[diagnostic::on_unimplemented(
     message = "expected a closure or function over `&HttpRequest`, found `{Self}`",
-    note = "it may be sync or async; for a key it returns text, a number, a `Key`, a `Caller`, or an `Option` or `Result` of one of them; for a plan it returns a `Quota`, `Quotas`, a `Plan`, or an `Option` or `Result` of one of them; for `skip` it returns a `bool` or a `Result` of it",
+    note = "it may be sync or async; for a key it returns text, a number, a `Key`, a `Caller`, or an `Option` or `Result` of one of them; for a plan it returns a `Quota`, `Quotas`, a `Plan`, text, or a `Result` of one of them; for `skip` it returns a `bool` or a `Result` of it",
     note = "the error of a `Result` must convert into `actix_web::Error`: `.map_err(actix_web::error::ErrorBadRequest)` converts other errors, such as `String`"
 )]
 pub trait PerRequest<T, Kind>: Send + Sync + 'static {
@@ -38,6 +38,10 @@ pub trait IntoResolved<T, Kind> {
 #[doc(hidden)]
 pub enum Plain {}
 
+/// Marks the implementations of [`IntoResolved`] for the [text](Plan::text) of a plan.
+#[doc(hidden)]
+pub enum PlanText {}
+
 /// Marks the implementations of [`IntoResolved`] for an `Option` whose value converts into a `T`.
 #[doc(hidden)]
 pub enum Optional {}
@@ -58,6 +62,18 @@ impl<T, Kind, V: IntoResolved<T, Kind>, E: Into<Error>> IntoResolved<T, Fallible
 impl<V: Into<Plan>> IntoResolved<Plan, Plain> for V {
     fn into_resolved(self) -> Result<Plan, Error> {
         Ok(self.into())
+    }
+}
+
+impl IntoResolved<Plan, PlanText> for String {
+    fn into_resolved(self) -> Result<Plan, Error> {
+        Ok(Plan::text(self))
+    }
+}
+
+impl IntoResolved<Plan, PlanText> for &str {
+    fn into_resolved(self) -> Result<Plan, Error> {
+        Ok(Plan::text(self.to_owned()))
     }
 }
 

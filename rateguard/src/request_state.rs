@@ -2,17 +2,21 @@
 //! adds.
 
 use std::{
+    borrow::Cow,
     cell::{Cell, RefCell},
     mem,
     rc::Rc,
 };
 
-use actix_rateguard_core::adapter::PermitWatch;
-use actix_web::{HttpMessage, HttpRequest, http::header::HeaderMap};
+use actix_rateguard_core::adapter::{PermitWatch, PolicyName};
+use actix_web::{
+    HttpMessage, HttpRequest,
+    http::{StatusCode, header::HeaderMap},
+};
 use smallvec::SmallVec;
 
 use crate::{
-    Decision, QuotaStatus,
+    Decision, Policy, QuotaStatus,
     added_units::AddedUnits,
     applied_limits::{AppliedLimits, FirstEntries},
     lost_penalty,
@@ -37,6 +41,10 @@ pub(crate) struct RequestState {
     pub(crate) permits: RefCell<SmallVec<[PermitWatch; 1]>>,
     /// Whether a middleware has stored the response in the error of an inner middleware.
     pub(crate) has_stored_response: Cell<bool>,
+    /// The names of the policies that the header fields of the response do not report.
+    hidden_policies: RefCell<SmallVec<[PolicyName; 1]>>,
+    /// Whether permissive limits have denied the request. It still reaches its handler.
+    pub(crate) is_denied_permissively: Cell<bool>,
     /// If `decisions` is empty, the reason why no limit has decided.
     undecided: Cell<UndecidedReason>,
 }
@@ -119,20 +127,48 @@ impl RequestState {
         !self.decisions.borrow().is_empty()
     }
 
-    /// Writes the header fields that report the decisions. `retry_jitter` is the random delay in seconds for
-    /// `Retry-After`.
+    /// Hides policies from clients: the header fields of the response do not report them.
+    pub(crate) fn hide_policies<'a>(&self, policies: impl Iterator<Item = &'a Policy>) {
+        let mut policies = policies.peekable();
+        if policies.peek().is_some() {
+            let names = policies.map(|policy| policy.shared_name().clone());
+            self.hidden_policies.borrow_mut().extend(names);
+        }
+    }
+
+    /// Returns the part of the decision that clients may see. `None` if nothing is left.
+    pub(crate) fn visible<'a>(&self, decision: &'a Decision) -> Option<Cow<'a, Decision>> {
+        let hidden = self.hidden_policies.borrow();
+        if hidden.is_empty() {
+            return Some(Cow::Borrowed(decision));
+        }
+        let is_hidden = |name: &str| hidden.iter().any(|it| it.as_str() == name);
+        decision.without_policies(is_hidden).map(Cow::Owned)
+    }
+
+    /// Writes the header fields that report the decisions into a response with this status. `retry_jitter` is the random
+    /// delay in seconds for `Retry-After`.
     pub(crate) fn write_decisions(
         &self,
         settings: &HttpSettings,
         retry_jitter: u64,
+        status: StatusCode,
         headers: &mut HeaderMap,
     ) {
+        // A permissive limit can deny a request that its handler completes. The client need not retry this request.
+        let is_completed = self.is_denied_permissively.get() && status.is_success();
+        let retry_jitter = (!is_completed).then_some(retry_jitter);
+        let write = |decision: &Decision, headers: &mut HeaderMap| {
+            if let Some(decision) = self.visible(decision) {
+                write_decision(&decision, settings, retry_jitter, headers);
+            }
+        };
         match &**self.decisions.borrow() {
             [] => {}
-            [one] => write_decision(&one.decision, settings, retry_jitter, headers),
+            [one] => write(&one.decision, headers),
             several => {
                 if let Some(decision) = combine(several) {
-                    write_decision(&decision, settings, retry_jitter, headers);
+                    write(&decision, headers);
                 }
             }
         }

@@ -22,7 +22,7 @@ pub trait KeyOutput<Kind> {
 /// A value that a plan function of a macro attribute returns. It is the plan, or a future that returns the plan.
 #[diagnostic::on_unimplemented(
     message = "a plan function cannot return `{Self}`",
-    label = "expected a `Plan`, a `Quota`, `Quotas`, or an `Option` or `Result` of one of them",
+    label = "expected a `Plan`, a `Quota`, `Quotas`, text, or a `Result` of one of them",
     note = "`Plan::named(\"free\")` is a plan of the guard, and `Plan::of(\"10/minute\")` is a plan with these quotas",
     note = "the error of a `Result` must convert into `actix_web::Error`: `.map_err(actix_web::error::ErrorBadRequest)` converts other errors, such as `String`",
     note = "the function may be async"

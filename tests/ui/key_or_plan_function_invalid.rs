@@ -7,8 +7,8 @@ fn key_or_text(_: &HttpRequest) -> Result<String, String> {
     Err("no key".to_owned())
 }
 
-fn plan_name(_: &HttpRequest) -> &'static str {
-    "free"
+fn plan_number(_: &HttpRequest) -> u32 {
+    5
 }
 
 #[rate_limit(rate = "5/minute", key = key_or_text)]
@@ -16,7 +16,7 @@ async fn key() -> &'static str {
     "ok"
 }
 
-#[rate_limit(plan = plan_name)]
+#[rate_limit(plan = plan_number)]
 async fn plan() -> &'static str {
     "ok"
 }

@@ -24,4 +24,13 @@ async fn plan_and_policy() {}
 #[rate_limit(plan = "5/minute")]
 async fn plan_as_text() {}
 
+#[rate_limit(rate = "5/minute", plan_fallback = "3/minute")]
+async fn plan_fallback_without_a_plan() {}
+
+#[rate_limit(policy = "search", plan_fallback = "3/minute")]
+async fn policy_and_plan_fallback() {}
+
+#[rate_limit(plan = plan_of, plan_fallback = "unlimited")]
+async fn plan_fallback_without_quotas() {}
+
 fn main() {}

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use actix_rateguard_grammar::{
-    Ban, Count, EXPECTED_COST, KeyNotation, LeaseSize, Methods, MissingKey, Notation, OnError,
-    Quota, QuotaError, QuotaExamples, QuotaFields, QuotaLease, ShadowFields, check_concurrency,
-    check_cost, check_lease, check_name,
+    Ban, Count, EXPECTED_COST, EXPECTED_HEADERS, EXPECTED_PERMISSIVE, KeyNotation, LeaseSize,
+    Methods, MissingKey, Notation, OnError, Quota, QuotaError, QuotaExamples, QuotaFields,
+    QuotaLease, ShadowFields, check_concurrency, check_cost, check_lease, check_name,
 };
 use toml::{Spanned, de::DeString};
 
@@ -33,6 +33,8 @@ struct ParsedPolicy {
     cost: Option<Located<u32>>,
     count: Option<Located<Count>>,
     methods: Option<Located<Methods>>,
+    headers: Option<Located<bool>>,
+    permissive: Option<Located<bool>>,
     ban: Option<Located<Ban>>,
     shadow: ShadowFields<usize>,
     on_error: Option<Located<OnError>>,
@@ -74,6 +76,12 @@ const FIELDS: &[(&str, Reader<ParsedPolicy>)] = &[
     }),
     ("count", |to, value, diagnostics| to.count = parse(value, diagnostics)),
     ("methods", |to, value, diagnostics| to.methods = parse(value, diagnostics)),
+    ("headers", |to, value, diagnostics| {
+        to.headers = boolean(value, EXPECTED_HEADERS, diagnostics);
+    }),
+    ("permissive", |to, value, diagnostics| {
+        to.permissive = boolean(value, EXPECTED_PERMISSIVE, diagnostics);
+    }),
     ("ban", |to, value, diagnostics| to.ban = parse(value, diagnostics)),
     ("shadow", |to, value, diagnostics| {
         to.shadow.shadow = boolean(value, ShadowFields::<usize>::EXPECTED_SHADOW, diagnostics);
@@ -178,6 +186,8 @@ pub(super) fn policy(
         cost: parsed.cost.map(|it| it.value),
         count: parsed.count.map(|it| it.value),
         methods: parsed.methods.map(|it| it.value),
+        headers: parsed.headers.map(|it| it.value),
+        permissive: parsed.permissive.map(|it| it.value),
     };
     Some(FilePolicy { policy, overrides, offset })
 }

@@ -134,7 +134,7 @@ impl fmt::Display for BuildError {
             }
             Self::NestedPlan { name } => write!(
                 f,
-                "the plan `{name}` refers to another plan; expected quotas or `Plan::Unlimited`"
+                "the plan `{name}` refers to another plan or is a text that is not parsed yet; expected quotas or `Plan::Unlimited`"
             ),
             #[cfg(feature = "config")]
             Self::PoliciesFile(error) => error.fmt(f),

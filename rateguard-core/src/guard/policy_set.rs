@@ -53,12 +53,23 @@ pub struct RouteOverrides {
     pub count: Option<Count>,
     /// The HTTP methods to which the limit applies.
     pub methods: Option<Methods>,
+    /// Whether the header fields of a response report the limit.
+    pub headers: Option<bool>,
+    /// Whether a request that the limit denies still reaches its handler.
+    pub permissive: Option<bool>,
 }
 
 impl RouteOverrides {
     /// The value without any overrides. It applies to limits that do not select a policy by its name.
-    pub const NONE: &Self =
-        &Self { key: None, missing: None, cost: None, count: None, methods: None };
+    pub const NONE: &Self = &Self {
+        key: None,
+        missing: None,
+        cost: None,
+        count: None,
+        methods: None,
+        headers: None,
+        permissive: None,
+    };
 }
 
 #[derive(Clone)]
@@ -111,7 +122,7 @@ impl PolicySet {
             if this.plans.contains_key(&name) {
                 return Err(BuildError::DuplicatePlan { name });
             }
-            if matches!(plan, Plan::Named(_)) {
+            if !matches!(plan, Plan::Limited(_) | Plan::Unlimited) {
                 return Err(BuildError::NestedPlan { name });
             }
             this.put_plan(name, plan);

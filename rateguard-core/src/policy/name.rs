@@ -32,7 +32,9 @@ impl PolicyName {
         Self(Arc::new(Name { text: name.into(), public_from, hash: hasher.finish() }))
     }
 
-    pub(crate) fn as_str(&self) -> &str {
+    /// Returns the name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
         &self.0.text
     }
 

@@ -5,7 +5,10 @@ mod app_guard;
 mod handler_name;
 mod limited_handler;
 
-use std::{panic::Location, sync::atomic::AtomicU64};
+use std::{
+    panic::Location,
+    sync::{Arc, atomic::AtomicU64},
+};
 
 use actix_rateguard_core::adapter::{
     LimitOrigin, NameRegistration, PLACEHOLDER_QUOTA, PolicySet, RouteOverrides, ShadowSpec,
@@ -58,6 +61,12 @@ pub struct Settings {
     pub missing: MissingKey,
     /// The methods that the limit applies to. If the list is empty, the limit applies to all methods.
     pub methods: &'static [&'static str],
+    /// The quotas for requests whose plan is not known.
+    pub plan_fallback: Option<Quotas>,
+    /// Whether the header fields of a response do not report the limit.
+    pub hides_headers: bool,
+    /// Whether a request that the limit denies still reaches the handler.
+    pub is_permissive: bool,
 }
 
 /// The source of a limit's quotas.
@@ -125,6 +134,9 @@ impl HandlerLimit {
             methods: methods.collect(),
             missing: settings.missing,
             count: CountRule::Status(settings.count),
+            plan_fallback: settings.plan_fallback.map(Arc::new),
+            hides_headers: settings.hides_headers,
+            is_permissive: settings.is_permissive,
             ..LimitScope::default()
         };
         let location = Location::caller();
@@ -276,9 +288,9 @@ impl LimitInputs {
         // The access lists are applied before the plan. So if an access list denies the key, the request is
         // rejected even if the client's plan is unlimited.
         let key = scope.key(context, overrides, caller, request)?;
-        let policy = match self.plan.transpose().map_err(NotChecked::Failed)? {
+        let policy = match self.plan {
             None => policy.clone(),
-            Some(plan) => context.with_plan(policy, plan, self.limit.limit_name())?,
+            Some(plan) => context.with_plan(policy, plan, scope, self.limit.limit_name())?,
         };
         let cost = self.cost.map_err(NotChecked::Failed)?;
         Ok(scope.check(overrides, policy, key, cost))
@@ -322,7 +334,8 @@ pub async fn limited<H: LimitedHandler<Args>, Args, const LIMITS: usize>(
     };
     if let Some(state) = RequestState::existing(&request) {
         let jitter = state.retry_jitter(guard.http(), &request);
-        state.write_decisions(guard.http(), jitter, response.headers_mut());
+        let status = response.status();
+        state.write_decisions(guard.http(), jitter, status, response.headers_mut());
     }
     response
 }

@@ -46,6 +46,10 @@ pub struct LimitInfo {
     pub methods: Vec<String>,
     /// Whether the limit has a `skip` function, which can exempt requests.
     pub has_skip: bool,
+    /// Whether a request that the limit denies still reaches its handler ([`Limit::permissive`](crate::Limit::permissive)).
+    pub is_permissive: bool,
+    /// Whether the header fields of responses report the limit ([`Limit::headers`](crate::Limit::headers)).
+    pub has_headers: bool,
     /// The escalating ban. `None` if the limit bans no clients.
     pub ban: Option<Ban>,
     /// The failure mode, which determines decisions while the store does not answer.
@@ -123,6 +127,8 @@ impl LimitDefinition<'_> {
             count: overrides.count.or(self.scope.count.setting()),
             methods,
             has_skip: self.has_skip,
+            is_permissive: self.scope.is_permissive(overrides),
+            has_headers: !self.scope.hides_headers(overrides),
             ban: policy.and_then(Policy::own_ban),
             on_error: guard.on_error_of(policy),
             file: self.location.file(),
@@ -136,6 +142,7 @@ impl LimitInfo {
     pub(crate) fn quotas_text(&self) -> String {
         match &self.quotas {
             Some(quotas) if self.is_in_shadow => format!("{quotas}, in shadow"),
+            Some(quotas) if self.is_permissive => format!("{quotas}, permissive"),
             Some(quotas) => match (&self.candidate, self.rollout_percent) {
                 (Some(candidate), Some(percent)) => {
                     format!("{quotas}, candidate {candidate} for {percent} %")

@@ -101,6 +101,7 @@ impl MiddlewareLimit {
             key_probe: guard.http().key_probes.of(location, &name),
             _claim: None,
         };
+        limit.validate_plan_fallback().map_err(invalid)?;
         limit.validate_settings_of_rates().map_err(invalid)?;
         limit.validate_cost(&policy_set).map_err(error)?;
         if let Some(registration) = limit.registration() {
@@ -112,6 +113,15 @@ impl MiddlewareLimit {
         }
         limit.record_cost(&policy_set);
         Ok(limit)
+    }
+
+    /// Returns an error if the limit has fallback quotas and no function that chooses the quotas.
+    fn validate_plan_fallback(&self) -> Result<(), InvalidSetting> {
+        if self.scope.plan_fallback.is_none() || self.plan.is_some() {
+            return Ok(());
+        }
+        let message = "`plan_fallback` requires a plan; create the limit with `Limit::plan`, or remove `plan_fallback`";
+        Err(InvalidSetting { setting: Some("plan_fallback"), message: message.to_owned() })
     }
 
     /// Returns an error if the limit only limits the requests in progress, and has a setting that only concerns rates. A
@@ -189,8 +199,8 @@ impl MiddlewareLimit {
         let policy = match &self.plan {
             None => policy.clone(),
             Some(plan) => {
-                let plan = plan.resolve(request).await.map_err(NotChecked::Failed)?;
-                context.with_plan(policy, plan, self.limit_name())?
+                let plan = plan.resolve(request).await;
+                context.with_plan(policy, plan, &self.scope, self.limit_name())?
             }
         };
         let cost = match overrides.cost {

@@ -40,9 +40,9 @@ impl RequestChecks {
         let middleware = Rc::clone(middleware);
         match enforcement {
             Some(Enforcement::Done(result)) => Self::Complete((request, result)),
-            Some(Enforcement::Undecided(check)) => Self::Pending(Box::pin(async move {
-                let result = check.call_store(&middleware.guard).await;
-                (request, check.complete(&middleware.guard, result))
+            Some(enforcement) => Self::Pending(Box::pin(async move {
+                let result = enforcement.complete(&middleware.guard).await;
+                (request, result)
             })),
             None => Self::Pending(Box::pin(async move {
                 let policies = policy_set(&middleware.guard, request.request());

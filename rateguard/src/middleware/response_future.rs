@@ -173,7 +173,7 @@ async fn settle<B>(
             // Some errors can create their response only once, so the error stores the response and sends it later.
             let (response, body) = error.error_response().into_parts();
             admission.on_response(guard, &response).await;
-            let decision = admission.combined_decision();
+            let decision = admission.visible_decision();
             let body = hold_until_end(body, admission.take_permit());
             store_response(&mut error, response.set_body(body), decision, guard.clone());
             admission.record_stored_response();
@@ -217,7 +217,8 @@ fn with_limit_headers<B>(
     if let Some(state) = RequestState::existing(response.request()) {
         let settings = middleware.guard.http();
         let jitter = state.retry_jitter(settings, response.request());
-        state.write_decisions(settings, jitter, response.headers_mut());
+        let status = response.status();
+        state.write_decisions(settings, jitter, status, response.headers_mut());
     }
     response
 }

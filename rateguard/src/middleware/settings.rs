@@ -1,6 +1,6 @@
 //! The methods of [`Limit`] that set everything except the quotas of the limit.
 
-use std::{borrow::Cow, convert::Infallible, fmt::Display};
+use std::{borrow::Cow, convert::Infallible, fmt::Display, sync::Arc};
 
 use actix_rateguard_grammar::{LeaseSize, check_name, parse_window};
 use actix_web::{HttpRequest, HttpResponse};
@@ -51,6 +51,29 @@ impl Limit {
     {
         self.set(Some("missing_key"), missing.try_into(), |limit, missing| {
             limit.scope.missing = missing;
+        })
+    }
+
+    /// Sets the quotas for requests whose plan is not known: the function of [`Limit::plan`] returned an error, or chose a
+    /// plan that the guard does not have, or a text that is not valid. The log has the reason. Default: none, so that the
+    /// error of the function becomes the response, and the other requests get a response with status 500.
+    ///
+    /// ```
+    /// # use actix_web::HttpRequest;
+    /// # use actix_rateguard::Limit;
+    /// # async fn limits_in_database(_: &str) -> Result<String, std::io::Error> { Ok("1000/minute".to_owned()) }
+    /// let limit = Limit::plan(async |request: &HttpRequest| {
+    ///     let key = request.headers().get("X-Api-Key").and_then(|key| key.to_str().ok());
+    ///     limits_in_database(key.unwrap_or_default()).await // text such as "1000/minute", or the name of a plan
+    /// });
+    /// let limit = limit.plan_fallback("10/minute").key("header:X-Api-Key");
+    /// ```
+    pub fn plan_fallback<Q>(self, quotas: Q) -> Self
+    where
+        Q: TryInto<Quotas, Error: Display>,
+    {
+        self.set(Some("plan_fallback"), quotas.try_into(), |limit, quotas| {
+            limit.scope.plan_fallback = Some(Arc::new(quotas));
         })
     }
 
@@ -126,6 +149,35 @@ impl Limit {
     /// ```
     pub fn skip<Kind>(mut self, skip: impl PerRequest<bool, Kind>) -> Self {
         self.scope.skip = Some(skip.into_resolver());
+        self
+    }
+
+    /// Sets whether the header fields of responses report this limit. Default: `true`. With `false`, a client cannot see
+    /// the limit: the header fields report only the other limits of the request, and a rejection by this limit has no
+    /// `Retry-After`.
+    pub fn headers(mut self, headers: bool) -> Self {
+        self.scope.hides_headers = !headers;
+        self
+    }
+
+    /// Passes requests that this limit denies to the handler, which can read the decision from a
+    /// [`CheckResult`](crate::CheckResult) and, for example, do less work. A denied request takes no units.
+    ///
+    /// The guard first checks all other limits of the middleware together, and then the permissive limits together in a
+    /// second store call. So a rejected request takes no units of a permissive limit.
+    ///
+    /// ```
+    /// # use actix_web::get;
+    /// # use actix_rateguard::{CheckResult, Limit};
+    /// let limit = Limit::new("100/minute").permissive().name("search-quality");
+    ///
+    /// #[get("/search")]
+    /// async fn search(result: CheckResult) -> &'static str {
+    ///     if result.is_denied() { "cached results" } else { "fresh results" }
+    /// }
+    /// ```
+    pub fn permissive(mut self) -> Self {
+        self.scope.is_permissive = true;
         self
     }
 

@@ -49,6 +49,8 @@ fn limit(limit: &LimitInfo) -> Value {
         "count": limit.count_text(),
         "methods": limit.methods,
         "has_skip": limit.has_skip,
+        "is_permissive": limit.is_permissive,
+        "has_headers": limit.has_headers,
         "ban": limit.ban.map(|ban| ban.to_string()),
         "on_error": on_error_name(limit.on_error),
         "file": limit.file,

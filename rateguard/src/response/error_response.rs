@@ -27,7 +27,7 @@ pub(crate) fn store_response(
     error.add_response_mapper(move |created| {
         let mut response = stored.take().unwrap_or(created);
         if let Some(decision) = &decision {
-            write_decision(decision, guard.http(), 0, response.headers_mut());
+            write_decision(decision, guard.http(), Some(0), response.headers_mut());
         }
         response
     });

@@ -19,11 +19,12 @@ use actix_web::{
 use crate::{Decision, Quota, settings::HttpSettings};
 
 /// Writes the header fields that report a decision. If the response already has a field of the same name, replaces
-/// its value. `jitter` is the number of seconds that the function adds to `Retry-After`.
+/// its value. `retry_jitter` is the number of seconds that the function adds to `Retry-After`. `None` if the response gets no
+/// `Retry-After`.
 pub(crate) fn write_decision(
     decision: &Decision,
     settings: &HttpSettings,
-    jitter: u64,
+    retry_jitter: Option<u64>,
     headers: &mut HeaderMap,
 ) {
     let input = ReportedDecision { decision, names: OnceCell::new() };
@@ -37,7 +38,7 @@ pub(crate) fn write_decision(
             headers.insert(name(field), value);
         }
     }
-    if let Some(retry_after) = decision.retry_after() {
+    if let Some((retry_after, jitter)) = decision.retry_after().zip(retry_jitter) {
         write_retry_after(retry_after, jitter, headers);
     }
 }
@@ -209,7 +210,7 @@ mod tests {
     fn written(decision: &Decision, dialects: &[HeaderDialect], name: &str) -> Option<String> {
         let settings = HttpSettings { headers: dialects.to_vec(), ..HttpSettings::default() };
         let mut headers = HeaderMap::new();
-        write_decision(decision, &settings, 0, &mut headers);
+        write_decision(decision, &settings, Some(0), &mut headers);
         headers.get(name).map(|value| value.to_str().unwrap().to_owned())
     }
 

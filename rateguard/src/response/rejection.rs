@@ -3,7 +3,7 @@
 //! Every client can receive these responses, so the bodies must not reveal internal data. The texts are constant,
 //! except for the public names of policies.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use actix_rateguard_headers::encode_policy_name;
 use actix_web::{
@@ -15,7 +15,10 @@ use actix_web::{
 };
 use serde_json::json;
 
-use crate::{Decision, QuotaStatus, Rejection, RejectionBody, bounds, settings::HttpSettings};
+use crate::{
+    Decision, QuotaStatus, Rejection, RejectionBody, bounds, request_state::RequestState,
+    settings::HttpSettings,
+};
 
 /// The value of `Retry-After` while the store does not answer. After the store has recovered, the guard needs about
 /// this time to detect the recovery.
@@ -42,7 +45,15 @@ pub(super) fn default_response(
         _ => accepts_problem_json(request),
     };
     let status = rejection.status();
-    if is_problem { text.problem(status, rejection.decision()) } else { text.text(status) }
+    if !is_problem {
+        return text.text(status);
+    }
+    let state = RequestState::existing(request);
+    let visible = |decision| match &state {
+        Some(state) => state.visible(decision),
+        None => Some(Cow::Borrowed(decision)),
+    };
+    text.problem(status, rejection.decision().and_then(visible).as_deref())
 }
 
 /// The texts of a rejection. All problem types except `about:blank`, and their titles, come from

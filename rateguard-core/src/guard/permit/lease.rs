@@ -34,6 +34,8 @@ pub struct PermitLease {
     /// The number of the permits in the registry. `None` if they have no lease.
     id: Option<PermitId>,
     is_released: bool,
+    /// Permits of another decision on the same request, which are released together with these.
+    further: Option<Box<PermitLease>>,
 }
 
 impl PermitLease {
@@ -53,7 +55,13 @@ impl PermitLease {
         let hold = Arc::new(PermitHold::new(buckets, store, sent_at));
         guard.shared.permits.increment_held();
         let id = (store == PermitStore::Remote).then(|| guard.add_permit(&hold));
-        Self { guard: guard.clone(), hold, id, is_released: false }
+        Self { guard: guard.clone(), hold, id, is_released: false, further: None }
+    }
+
+    /// Adds the permits of another decision on the same request, which are released together with these.
+    pub fn with_further(mut self, further: Option<Box<Self>>) -> Self {
+        self.further = further;
+        self
     }
 
     /// Returns whether the permits are still valid.
