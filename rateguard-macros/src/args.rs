@@ -34,6 +34,8 @@ pub(crate) struct Args {
     pub(crate) ban: Option<Ban>,
     pub(crate) shadow: Option<ShadowSpec>,
     pub(crate) name: Option<LitStr>,
+    /// The name of the limit of a middleware that this limit replaces.
+    pub(crate) replaces: Option<LitStr>,
     pub(crate) on_error: Option<OnError>,
     pub(crate) on_reject: Option<Expr>,
     pub(crate) limiter: Option<Expr>,
@@ -70,6 +72,7 @@ struct ParsedArgs {
     ban: Option<Located<Ban>>,
     shadow: ShadowFields<Span>,
     name: Option<Located<LitStr>>,
+    replaces: Option<Located<LitStr>>,
     on_error: Option<Located<OnError>>,
     on_reject: Option<Located<Expr>>,
     limiter: Option<Located<Expr>>,
@@ -116,6 +119,7 @@ const ARGUMENTS: &[(&str, Reader)] = &[
     }),
     ("rollout", |to, name, input| set_once(&mut to.shadow.rollout, name, input, shadow::rollout)),
     ("name", |to, name, input| set_once(&mut to.name, name, input, values::policy_name)),
+    ("replaces", |to, name, input| set_once(&mut to.replaces, name, input, values::policy_name)),
     ("on_error", |to, name, input| set_once(&mut to.on_error, name, input, values::on_error)),
     ("on_reject", |to, name, input| set_once(&mut to.on_reject, name, input, values::on_reject)),
     ("limiter", |to, name, input| set_once(&mut to.limiter, name, input, Ok)),
@@ -136,6 +140,12 @@ impl Parse for Args {
                 )
             })?;
             let Some((_, read)) = ARGUMENTS.iter().find(|(argument, _)| name == argument) else {
+                if name == "exempt" {
+                    return Err(error_at(
+                        name.span(),
+                        "expected `exempt` in an attribute of its own: `#[rate_limit(exempt)]`; to replace one limit, write `replaces = \"app\"`",
+                    ));
+                }
                 let (names, unknown) = (argument_names(), name.to_string());
                 let expected = expected_one_of("argument", &unknown, &names);
                 return Err(error_at(
@@ -222,6 +232,7 @@ impl ParsedArgs {
             ban: self.ban.map(|ban| ban.value),
             shadow,
             name: self.name.map(|name| name.value),
+            replaces: self.replaces.map(|limit| limit.value),
             on_error: self.on_error.map(|on_error| on_error.value),
             on_reject: self.on_reject.map(|on_reject| on_reject.value),
             limiter: self.limiter.map(|limiter| limiter.value),

@@ -8,6 +8,7 @@ use crate::{
     args::{Allowance, Args},
     attributes::{is_inner, is_limit, is_outer},
     error::error_at,
+    exempt::{replacement, replacement_use},
     generics,
     limit::limit,
     registration::can_hoist,
@@ -46,7 +47,7 @@ use crate::{
 ///             }
 ///         }]
 ///     }
-///     ::actix_rateguard::__private::limited(None, [on_reject], inputs, handler(search), request, payload).await
+///     ::actix_rateguard::__private::limited(None, &[], [on_reject], inputs, handler(search), request, payload).await
 /// }
 /// ```
 ///
@@ -60,14 +61,7 @@ pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> 
     let (limits, function) = collect_stacked(args, function.clone());
     reject_duplicate_names(&limits)?;
 
-    let outer = function.attrs.iter().filter(|attribute| is_outer(attribute));
-    let mut user_function = function.clone();
-    user_function.attrs.retain(is_inner);
-    user_function.vis = Visibility::Inherited;
-
-    let visibility = &function.vis;
     let ident = &function.sig.ident;
-    let (parameters, where_clause) = generics::limited_generics(&function.sig);
     let handler = handler(&function);
     // Because of macro hygiene, these identifiers are not visible in the user's expressions, so names cannot
     // collide.
@@ -167,11 +161,16 @@ pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> 
         (TokenStream::new(), closure)
     };
 
+    let replaced: Vec<_> = limits.iter().filter_map(|args| args.replaces.as_ref()).collect();
+    let replacements = replaced.iter().map(|limit| replacement(Some(limit)));
+    let replacement_use = (!replaced.is_empty()).then(replacement_use);
+
     // The call has the span of the function's name. If the function is not a handler, the compiler finds the error
     // several times at the same place, and reports it once.
     let call = quote_spanned! {ident.span()=>
         ::actix_rateguard::__private::limited(
             #guard,
+            &[#(#replacements),*],
             [#(#on_reject),*],
             #inputs,
             #handler,
@@ -179,7 +178,33 @@ pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> 
             #payload,
         ).await
     };
-    Ok(quote! {
+    let body = quote! {
+        #replacement_use
+
+        #inputs_function
+
+        #guard_statement
+
+        #call
+    };
+    Ok(wrap(&function, &request, &payload, &body))
+}
+
+/// Generates the function that replaces the handler, with this body. The function contains the handler as a nested function.
+pub(crate) fn wrap(
+    function: &ItemFn,
+    request: &Ident,
+    payload: &Ident,
+    body: &TokenStream,
+) -> TokenStream {
+    let outer = function.attrs.iter().filter(|attribute| is_outer(attribute));
+    let mut user_function = function.clone();
+    user_function.attrs.retain(is_inner);
+    user_function.vis = Visibility::Inherited;
+
+    let (visibility, ident) = (&function.vis, &function.sig.ident);
+    let (parameters, where_clause) = generics::limited_generics(&function.sig);
+    quote! {
         #(#outer)*
         #visibility async fn #ident #parameters (
             #request: ::actix_rateguard::__private::HttpRequest,
@@ -189,13 +214,9 @@ pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> 
         {
             #user_function
 
-            #inputs_function
-
-            #guard_statement
-
-            #call
+            #body
         }
-    })
+    }
 }
 
 /// Collects the limit in `args` and the limits in the attributes below it, from top to bottom. One check decides on all
@@ -241,7 +262,7 @@ fn reject_duplicate_names(limits: &[Args]) -> syn::Result<()> {
 }
 
 /// Generates the expression for the user's function, with its type and const parameters.
-fn handler(function: &ItemFn) -> TokenStream {
+pub(crate) fn handler(function: &ItemFn) -> TokenStream {
     let ident = &function.sig.ident;
     let parameters = generics::parameters(&function.sig.generics);
     let parameters = (!parameters.is_empty()).then(|| quote!(::<#(#parameters),*>));

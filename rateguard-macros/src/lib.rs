@@ -3,6 +3,7 @@
 mod args;
 mod attributes;
 mod error;
+mod exempt;
 mod expand;
 mod generics;
 mod handler;
@@ -14,6 +15,7 @@ mod tokens;
 mod values;
 
 use proc_macro::TokenStream;
+use syn::parse::{Parse, ParseStream};
 
 /// Limits the rate of requests to an actix-web handler.
 ///
@@ -150,6 +152,19 @@ use proc_macro::TokenStream;
 /// - `crate = my_crate::actix_rateguard`: the path of this library. Use this argument if a macro of another crate
 ///   generates the attribute. Default: the dependency on `actix-rateguard`, even if `Cargo.toml` gives it another name.
 ///
+/// # Limits of middlewares
+///
+/// The limits of the middlewares around a handler apply in addition to those of its attributes. Two forms change this:
+///
+/// - `#[rate_limit(exempt)]` exempts the handler from all limits of middlewares, and `#[rate_limit(exempt = "app")]` from
+///   the limit with this name. Other attributes of the handler still apply.
+/// - `replaces = "app"`: the limit of this attribute replaces the limit of a middleware with this name.
+///
+/// The guard finds out which route a handler has when the handler runs for the first time. A middleware of an `App` still
+/// checks this first request in each process, and refunds its units. If it denies the request, the handler does not run.
+/// To exempt a route from the first request on, use `Limit::exempt_routes`. If several handlers share the pattern and the
+/// method of a route through guards, an exemption of one of them applies to all of them.
+///
 /// # Notes
 ///
 /// - Write the attribute above or below a route attribute such as `#[get(…)]`. For a handler without a route attribute,
@@ -208,11 +223,19 @@ use proc_macro::TokenStream;
 #[proc_macro_attribute]
 pub fn rate_limit(args: TokenStream, item: TokenStream) -> TokenStream {
     let original = proc_macro2::TokenStream::from(item.clone());
-    let args = syn::parse::<args::Args>(args);
+    let args = syn::parse::<AttributeArgs>(args);
     let handler = handler::parse(item.into());
     let expanded = both(args, handler).and_then(|(args, handler)| {
-        let path = tokens::crate_path(args.crate_path.as_ref());
-        Ok(tokens::with_crate_path(expand::expand(args, &handler)?, &path))
+        let (path, expansion) = match args {
+            AttributeArgs::Limit(args) => {
+                (tokens::crate_path(args.crate_path.as_ref()), expand::expand(*args, &handler)?)
+            }
+            AttributeArgs::Exempt(exempt) => {
+                let path = tokens::crate_path(exempt.crate_path.as_ref());
+                (path, exempt::expand(&exempt, &handler))
+            }
+        };
+        Ok(tokens::with_crate_path(expansion, &path))
     });
     match expanded {
         Ok(expanded) => expanded.into(),
@@ -222,6 +245,21 @@ pub fn rate_limit(args: TokenStream, item: TokenStream) -> TokenStream {
             let error = error.into_compile_error();
             let original = handler::recovered(original);
             quote::quote!(#error #original).into()
+        }
+    }
+}
+
+/// The arguments of the attribute.
+enum AttributeArgs {
+    Limit(Box<args::Args>),
+    Exempt(exempt::Exempt),
+}
+
+impl Parse for AttributeArgs {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        match exempt::Exempt::is_next(input) {
+            true => input.parse().map(Self::Exempt),
+            false => input.parse().map(|args| Self::Limit(Box::new(args))),
         }
     }
 }

@@ -185,6 +185,9 @@ impl Admission {
             return;
         }
         let Some(state) = self.state.clone() else { return };
+        // The header fields do not report a limit that does not apply to the handler.
+        let replaced = state.applied.replaced_policies(self.applied.clone(), &state.replaced);
+        state.hide_policies(replaced.iter());
         let effects = self.effects(&state, response);
         let has_penalty = effects.iter().any(|it| it.penalty > 0);
         if let Some(holds) = self.shadow_holds.take() {
@@ -214,7 +217,13 @@ impl Admission {
             || self.shadow_holds.is_some()
             || !self.repeated.is_empty()
             || state.penalty.get().total > 0
+            || self.has_replaced_limits(state)
             || !state.applied.count_always(self.applied.clone())
+    }
+
+    fn has_replaced_limits(&self, state: &RequestState) -> bool {
+        state.replaced.has_replacements()
+            && !state.applied.replaced_policies(self.applied.clone(), &state.replaced).is_empty()
     }
 
     /// Determines the effect of the response on each limit. For repeated checks, records the corrections that the outer
@@ -226,7 +235,7 @@ impl Admission {
         }
         let response = (!is_sent_by_cors).then_some(response);
         let penalty = state.penalty.get();
-        let effect = |index| state.applied.effect(index, response, penalty);
+        let effect = |index| state.applied.effect(index, response, penalty, &state.replaced);
         let effects = self.applied.clone().map(effect).collect();
         for repeated in &self.repeated {
             state.applied.record_corrections(repeated, response, penalty);

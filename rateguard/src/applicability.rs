@@ -23,6 +23,8 @@ pub(crate) struct LimitScope {
     pub(crate) methods: Vec<Method>,
     /// The function of the application that returns whether a request is exempt from the limit.
     pub(crate) skip: Option<RequestResolver<bool>>,
+    /// The patterns of the routes to which the limit does not apply.
+    pub(crate) exempt_routes: Vec<String>,
     pub(crate) missing: MissingKey,
     /// The quotas for requests whose plan is not known. `None` if such requests get an error response.
     pub(crate) plan_fallback: Option<Arc<Quotas>>,
@@ -49,6 +51,12 @@ impl LimitScope {
     ) -> Result<(), NotChecked> {
         if !self.has_method(overrides, request) {
             return Err(NotChecked::Exempt(Exemption::Method));
+        }
+        if !self.exempt_routes.is_empty()
+            && let Some(pattern) = request.match_pattern()
+            && self.exempt_routes.contains(&pattern)
+        {
+            return Err(NotChecked::Exempt(Exemption::Route));
         }
         match &self.skip {
             Some(skip) if skip.resolve(request).await.map_err(NotChecked::Failed)? => {
@@ -92,6 +100,7 @@ impl LimitScope {
             on_reject,
             hides_headers,
             is_permissive,
+            is_replaceable: false,
         }
     }
 

@@ -7,9 +7,11 @@ use actix_web::HttpResponse;
 use smallvec::SmallVec;
 
 use crate::{
+    Policy,
     added_units::AddedUnits,
     count_rule::CountRule,
     limit_check::{LimitCheck, LimitChecks},
+    replaced_limits::ReplacedLimits,
 };
 
 /// The limits that have been applied to a request.
@@ -213,6 +215,19 @@ impl AppliedLimits {
         self.limits.borrow()[indices].iter().any(|it| it.check.count.reads_response())
     }
 
+    /// Returns the policies of these entries that the handler of the request replaces.
+    pub(crate) fn replaced_policies(
+        &self,
+        indices: Range<usize>,
+        replaced: &ReplacedLimits,
+    ) -> SmallVec<[Policy; 1]> {
+        let limits = self.limits.borrow();
+        let checks = limits[indices].iter().map(|it| &it.check);
+        let is_replaced =
+            |it: &&LimitCheck| it.is_replaceable && replaced.contains(it.policy.name());
+        checks.filter(is_replaced).map(|it| it.policy.clone()).collect()
+    }
+
     /// Returns true if these entries count regardless of the response, and no repeated check requires corrections.
     pub(crate) fn count_always(&self, indices: Range<usize>) -> bool {
         let limits = self.limits.borrow();
@@ -228,15 +243,19 @@ impl AppliedLimits {
     }
 
     /// Returns the effect of the response on the units of the check that has the entry with this index. `response` is
-    /// `None` if no rule counts the response.
+    /// `None` if no rule counts the response. `replaced` has the limits that the handler replaces.
     pub(crate) fn effect(
         &self,
         index: usize,
         response: Option<&HttpResponse<()>>,
         penalty: AddedUnits,
+        replaced: &ReplacedLimits,
     ) -> ResponseEffect {
         let limits = self.limits.borrow();
         let AppliedLimit { check, earlier_cost, first, .. } = &limits[index];
+        if check.is_replaceable && replaced.contains(check.policy.name()) {
+            return ResponseEffect { kept: 0, refund: check.cost, is_offence: false, penalty: 0 };
+        }
         let corrections = limits[*first].corrections;
         let is_first = *first == index;
         let counts = response.is_some_and(|response| check.count.counts(response));

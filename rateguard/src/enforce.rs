@@ -94,7 +94,7 @@ fn enforce_together(
         return Enforcement::Done(Ok(admission.in_shadow(guard, checks, holds)));
     }
     if let [check] = &*checks
-        && check.counts_always()
+        && !check.may_be_refunded()
         && !is_preflight
         && let Some(decision) = guard.check_fast(&check.policy, &check.key, check.cost)
     {
@@ -142,7 +142,7 @@ impl StoreCheck {
         match &*self.checks {
             [check]
                 if !self.admission.is_preflight
-                    && check.counts_always()
+                    && !check.may_be_refunded()
                     && !check.policy.has_permits() =>
             {
                 let LimitCheck { policy, key, cost, .. } = check;
@@ -162,7 +162,7 @@ impl StoreCheck {
             let reservation = request.taking_permits().reserve_permit().await?;
             return Ok((reservation.decision().clone(), Some(reservation.into())));
         }
-        if !self.admission.is_preflight && checks.iter().all(LimitCheck::counts_always) {
+        if !self.admission.is_preflight && !checks.iter().any(LimitCheck::may_be_refunded) {
             return Ok((request.check_via_store().await?, None));
         }
         let reservation = request.reserve().await?;

@@ -15,10 +15,11 @@ use crate::{
 };
 pub use crate::{
     attribute::{
-        Allowance, HandlerLimit, LimitInputs, LimitedHandler, OnRejectFn, Settings, handler,
-        handler_with_decision, limited,
+        Allowance, HandlerLimit, LimitInputs, LimitedHandler, OnRejectFn, Settings, exempt,
+        handler, handler_with_decision, limited,
     },
     inventory::{AttributeLimit, PolicyUse},
+    replaced_limits::{Replacement, ReplacementUse},
 };
 
 /// Builds a quota. `burst` is `None` for the default burst.

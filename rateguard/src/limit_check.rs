@@ -24,6 +24,8 @@ pub(crate) struct LimitCheck {
     pub(crate) hides_headers: bool,
     /// Whether the request still reaches its handler if the limit denies it.
     pub(crate) is_permissive: bool,
+    /// Whether the handler of the request may replace the limit. The guard then refunds the units.
+    pub(crate) is_replaceable: bool,
 }
 
 impl LimitCheck {
@@ -35,6 +37,11 @@ impl LimitCheck {
     /// Returns whether the limit rejects requests: it is neither in shadow mode nor permissive.
     pub(crate) fn is_enforced(&self) -> bool {
         !self.policy.is_in_shadow() && !self.is_permissive
+    }
+
+    /// Returns whether the guard may have to refund the units after the response.
+    pub(crate) fn may_be_refunded(&self) -> bool {
+        !self.counts_always() || self.is_replaceable
     }
 
     /// Returns whether an admitted request takes a permit, which it holds until its response ends.

@@ -22,6 +22,10 @@ pub enum Exemption {
     Method,
     /// The limit's `skip` function exempts the request.
     Skip,
+    /// The handler replaces the limit: the macro attribute has `exempt` or `replaces`.
+    Handler,
+    /// The route is in the list of the limit's [exempt routes](crate::Limit::exempt_routes).
+    Route,
     /// An [`AccessList`](crate::AccessList) allows the client's address.
     AddressAllowed,
     /// An [`AccessList`](crate::AccessList) allows the key.
@@ -67,6 +71,8 @@ impl Exemption {
         match self {
             Self::Method => "method",
             Self::Skip => "skip",
+            Self::Handler => "handler",
+            Self::Route => "route",
             Self::AddressAllowed => "address_allowed",
             Self::KeyAllowed => "key_allowed",
             Self::KeyFunction => "key_function",

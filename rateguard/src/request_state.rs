@@ -21,6 +21,7 @@ use crate::{
     applied_limits::{AppliedLimits, FirstEntries},
     lost_penalty,
     not_checked::Exemption,
+    replaced_limits::ReplacedLimits,
     response::{jitter, write_decision},
     settings::HttpSettings,
 };
@@ -41,6 +42,8 @@ pub(crate) struct RequestState {
     pub(crate) permits: RefCell<SmallVec<[PermitWatch; 1]>>,
     /// Whether a middleware has stored the response in the error of an inner middleware.
     pub(crate) has_stored_response: Cell<bool>,
+    /// The limits of middlewares that the handler replaces.
+    pub(crate) replaced: ReplacedLimits,
     /// The names of the policies that the header fields of the response do not report.
     hidden_policies: RefCell<SmallVec<[PolicyName; 1]>>,
     /// Whether permissive limits have denied the request. It still reaches its handler.

@@ -8,6 +8,7 @@ use actix_rateguard_headers::HeaderDialect;
 use crate::{
     AccessList, BuildError, ClientAddress, RejectionBody, client_networks::ClientNetworks,
     key_probe::KeyProbes, on_reject::OnReject, proxy_warning::ProxyWarning,
+    replaced_limits::ReplacedRoutes,
 };
 
 /// The settings of a guard that only HTTP needs. The core crate has all other settings.
@@ -20,6 +21,8 @@ pub(crate) struct HttpSettings {
     pub(crate) on_reject: Option<OnReject>,
     pub(crate) proxy_warning: ProxyWarning,
     pub(crate) key_probes: KeyProbes,
+    /// Records which routes replace limits of middlewares.
+    pub(crate) replaced_routes: ReplacedRoutes,
     /// Records which IPv6 clients have keys that they do not share with other clients.
     pub(crate) client_networks: Arc<ClientNetworks>,
     /// Whether macro attributes without a `limiter` argument use this guard.
@@ -37,6 +40,7 @@ impl Default for HttpSettings {
             on_reject: None,
             proxy_warning: ProxyWarning::default(),
             key_probes: KeyProbes::default(),
+            replaced_routes: ReplacedRoutes::default(),
             client_networks: Arc::new(ClientNetworks::new(None)),
             is_for_attributes: true,
         }

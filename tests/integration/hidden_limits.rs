@@ -4,6 +4,7 @@ use actix_rateguard::{Limit, Policy, RateLimit, headers::HeaderDialect, rate_lim
 use actix_web::{HttpResponse, Responder, get, web};
 
 use crate::support::{
+    TEST_TIMEOUT,
     app::attribute_guard,
     redis_server::RedisServer,
     server::{Response, Server, get as fetch},
@@ -32,6 +33,7 @@ async fn refunded() -> impl Responder {
 fn server(redis: &RedisServer) -> Server {
     let guard = redis
         .settings("hidden")
+        .deadline(TEST_TIMEOUT)
         .headers([HeaderDialect::XRateLimit, HeaderDialect::Draft])
         .policy(Policy::new("hidden-shared", "2/hour").unwrap())
         .build()

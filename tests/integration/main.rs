@@ -54,6 +54,7 @@ mod processes;
 mod quickstart;
 mod quota_changes;
 mod redis_layout;
+mod replaced_limits;
 mod resilience;
 mod secrets;
 mod sentinel;

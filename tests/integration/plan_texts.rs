@@ -4,6 +4,7 @@ use actix_rateguard::{Limit, Plan, RateGuard, RateLimit, error::LimitError, rate
 use actix_web::{Error, HttpRequest, Responder, error::ErrorServiceUnavailable, get, web};
 
 use crate::support::{
+    TEST_TIMEOUT,
     app::attribute_guard,
     log_lines,
     redis_server::RedisServer,
@@ -47,8 +48,8 @@ async fn without_fallback() -> impl Responder {
 }
 
 fn server(redis: &RedisServer) -> Server {
-    let guard = redis.settings("plan-text").plan("plan-text-pro", Plan::of("5/hour"));
-    let guard = guard.build().unwrap();
+    let settings = redis.settings("plan-text").deadline(TEST_TIMEOUT);
+    let guard = settings.plan("plan-text-pro", Plan::of("5/hour")).build().unwrap();
     Server::start(move |app| {
         crate::support::app::set_attribute_guard(&guard);
         let limit = |name: &'static str| {

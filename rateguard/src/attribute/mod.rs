@@ -33,6 +33,7 @@ use crate::{
     missing_key_warning::{ProbedLimit, record_key},
     not_checked::{Exemption, NotChecked, RejectReason},
     on_reject::OnReject,
+    replaced_limits::Replacement,
     request_policies::policy_set,
     request_state::RequestState,
     response::{EarlyResponse, hold_until_end, unless_head},
@@ -299,11 +300,12 @@ impl LimitInputs {
 
 /// Checks the request against the limits, then runs the extractors and the handler.
 ///
-/// If `guard` is `None`, the function uses the guard in the application's data. If the application's data has no
+/// `replacements` are the limits of middlewares that the handler replaces. If `guard` is `None`, the function uses the guard in the application's data. If the application's data has no
 /// guard, or two different guards in two forms, the function rejects the request with 500. `on_reject` has an entry for
 /// each limit.
 pub async fn limited<H: LimitedHandler<Args>, Args, const LIMITS: usize>(
     guard: Option<&RateGuard>,
+    replacements: &[Replacement],
     on_reject: [Option<OnRejectFn>; LIMITS],
     limits: impl AsyncFnOnce(&PolicySet, &HttpRequest) -> [LimitInputs; LIMITS],
     handler: H,
@@ -316,6 +318,10 @@ pub async fn limited<H: LimitedHandler<Args>, Args, const LIMITS: usize>(
         return early_response.into_response(&HttpSettings::default(), &request);
     };
 
+    if !replacements.is_empty() {
+        let state = RequestState::of(&request);
+        replacements.iter().for_each(|it| state.replaced.add_replacement(*it));
+    }
     let policy_set = policy_set(guard, &request);
     #[cfg(feature = "test-util")]
     if let Some(probe) = crate::route_probe::RouteProbe::of(&request) {
@@ -338,6 +344,22 @@ pub async fn limited<H: LimitedHandler<Args>, Args, const LIMITS: usize>(
         state.write_decisions(guard.http(), jitter, status, response.headers_mut());
     }
     response
+}
+
+/// Runs a handler that is exempt from limits of middlewares. `has_limits` says whether the handler has limits of its own.
+pub async fn exempt<H: LimitedHandler<Args>, Args>(
+    replacement: Replacement,
+    #[cfg_attr(not(feature = "test-util"), allow(unused_variables))] has_limits: bool,
+    handler: H,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> HttpResponse {
+    #[cfg(feature = "test-util")]
+    if !has_limits && crate::route_probe::RouteProbe::of(&request).is_some() {
+        return crate::route_probe::RouteProbe::response();
+    }
+    RequestState::of(&request).replaced.add_replacement(replacement);
+    handler.respond(&request, payload).await
 }
 
 async fn admit<const LIMITS: usize>(

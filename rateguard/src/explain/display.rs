@@ -87,6 +87,8 @@ impl fmt::Display for Exemption {
         f.write_str(match self {
             Self::Method => "it is for other methods",
             Self::Skip => "its `skip` function exempts the request",
+            Self::Handler => "the handler of the route replaces the limit",
+            Self::Route => "the route is exempt",
             Self::AddressAllowed => "an access list allows the address",
             Self::KeyAllowed => "an access list allows the key",
             Self::KeyFunction => "its key function exempts the request",

@@ -15,7 +15,7 @@ use percent_encoding::percent_decode_str;
 
 use super::{cookie::cookie, identity, session};
 
-use crate::{Key, client, user::UserId};
+use crate::{Key, client, http_methods::is_defined, user::UserId};
 
 /// The name under which a limit counts the methods that are not defined by RFC 9110 or RFC 5789.
 const OTHER_METHODS: &str = "other";
@@ -166,18 +166,7 @@ impl PartSource {
 /// Returns the name of the method by which a limit counts. All methods that RFC 9110 and RFC 5789 do not define share
 /// one name, because a client could invent methods.
 fn method_name(method: &Method) -> &str {
-    const DEFINED: [Method; 9] = [
-        Method::GET,
-        Method::HEAD,
-        Method::POST,
-        Method::PUT,
-        Method::PATCH,
-        Method::DELETE,
-        Method::OPTIONS,
-        Method::CONNECT,
-        Method::TRACE,
-    ];
-    if DEFINED.contains(method) { method.as_str() } else { OTHER_METHODS }
+    if is_defined(method) { method.as_str() } else { OTHER_METHODS }
 }
 
 /// Returns the credential after the scheme `Bearer`. The scheme may have uppercase or lowercase letters, and any

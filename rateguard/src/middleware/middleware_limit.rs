@@ -20,11 +20,13 @@ use crate::{
     inventory::{FUNCTION, LimitKind, NameClaim},
     key_probe::KeyProbe,
     limit_check::LimitCheck,
-    limit_context::LimitContext,
+    limit_context::{LimitContext, Purpose},
     limit_name::LimitName,
     missing_key_warning::{ProbedLimit, record_key},
-    not_checked::NotChecked,
+    not_checked::{Exemption, NotChecked},
     per_request::RequestResolver,
+    replaced_limits::{self, ReplacedLimits, RouteStatus},
+    request_state::RequestState,
 };
 
 /// One limit of a middleware. It is created from a valid [`Limit`]. Its policy is built from the settings of the
@@ -180,6 +182,7 @@ impl MiddlewareLimit {
     ) -> Result<LimitCheck, NotChecked> {
         let (policy, overrides) = self.policy(context)?;
         self.scope.check_applies(overrides, request).await?;
+        let is_replaceable = self.is_replaceable(context, request)?;
         let caller = match &overrides.key {
             Some(key) => crate::key::read(&**key, request),
             None => self.key.resolve(request).await.map_err(NotChecked::Failed)?,
@@ -207,7 +210,43 @@ impl MiddlewareLimit {
             Some(cost) => cost,
             None => self.cost.resolve(request).await.map_err(NotChecked::Failed)?,
         };
-        Ok(self.scope.check(overrides, policy, key, cost))
+        let check = self.scope.check(overrides, policy, key, cost);
+        Ok(LimitCheck { is_replaceable, ..check })
+    }
+
+    /// Returns whether the handler of the request may replace this limit, because no request to its route has completed yet.
+    ///
+    /// # Errors
+    ///
+    /// [`Exemption::Handler`] if the handler replaces this limit.
+    fn is_replaceable(
+        &self,
+        context: &LimitContext<'_>,
+        request: &HttpRequest,
+    ) -> Result<bool, NotChecked> {
+        if !replaced_limits::is_in_use() {
+            return Ok(false);
+        }
+        let status = context.guard.http().replaced_routes.status(self.location, request);
+        let is_new = status == RouteStatus::New;
+        if context.purpose == Purpose::Enforce {
+            RequestState::of(request).replaced.add_limit(self.policy.shared_name(), is_new);
+        }
+        match status {
+            RouteStatus::Replaced => Err(NotChecked::Exempt(Exemption::Handler)),
+            RouteStatus::New | RouteStatus::Limited => Ok(is_new),
+        }
+    }
+
+    /// Records whether the handler of a completed request has replaced this limit.
+    pub(super) fn record_replacement(
+        &self,
+        guard: &RateGuard,
+        request: &HttpRequest,
+        replaced: &ReplacedLimits,
+    ) {
+        let is_replaced = replaced.contains(self.policy.name());
+        guard.http().replaced_routes.record(self.location, request, is_replaced);
     }
 
     /// Returns the settings in the policies file that override settings of the middleware.

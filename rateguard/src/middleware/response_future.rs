@@ -8,7 +8,7 @@ use std::{
 };
 
 use actix_web::{
-    Error, HttpResponse,
+    Error, HttpRequest, HttpResponse,
     body::EitherBody,
     dev::{Service, ServiceRequest, ServiceResponse},
 };
@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     admission::Admission,
+    replaced_limits,
     request_state::RequestState,
     response::{EarlyResponse, PermitBody, hold_until_end, store_response, unless_head},
 };
@@ -130,6 +131,9 @@ where
                 StateProjection::Handler { future, middleware, admission } => {
                     let result = ready!(future.poll(context));
                     let Some(mut admission) = admission.take() else { return Poll::Pending };
+                    if let Ok(response) = &result {
+                        record_replacements(middleware, response.request());
+                    }
                     match result {
                         Ok(response) if !admission.needs_settlement() => {
                             let response = with_permit(response, &mut admission);
@@ -150,6 +154,18 @@ where
                 ControlFlow::Continue(next) => state.set(next),
                 ControlFlow::Break(response) => return Poll::Ready(Ok(response)),
             }
+        }
+    }
+}
+
+/// Records whether the handler of a completed request has replaced limits of the middleware.
+fn record_replacements(middleware: &RateLimit, request: &HttpRequest) {
+    if replaced_limits::is_in_use()
+        && let Some(state) = RequestState::existing(request)
+        && state.replaced.is_new()
+    {
+        for limit in &**middleware.limits {
+            limit.record_replacement(&middleware.guard, request, &state.replaced);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, convert::Infallible, fmt::Display, sync::Arc};
 
-use actix_rateguard_grammar::{LeaseSize, check_name, parse_window};
+use actix_rateguard_grammar::{LeaseSize, check_name, escape_for_display, parse_window};
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::{
@@ -150,6 +150,30 @@ impl Limit {
     pub fn skip<Kind>(mut self, skip: impl PerRequest<bool, Kind>) -> Self {
         self.scope.skip = Some(skip.into_resolver());
         self
+    }
+
+    /// Exempts the routes with these patterns, such as `/health` and `/orders/{id}`. A pattern is the full path of the route
+    /// in the application, as in [`HttpRequest::match_pattern`].
+    ///
+    /// A handler can also exempt itself with `#[rate_limit(exempt)]`.
+    ///
+    /// ```
+    /// # use actix_rateguard::Limit;
+    /// let limit = Limit::new("100/minute").exempt_routes(["/health", "/metrics"]);
+    /// ```
+    pub fn exempt_routes<P: Into<String>>(self, patterns: impl IntoIterator<Item = P>) -> Self {
+        let patterns: Vec<String> = patterns.into_iter().map(Into::into).collect();
+        let relative = patterns.iter().find(|pattern| !pattern.starts_with('/'));
+        let result = match relative {
+            Some(pattern) => Err(format!(
+                "expected the pattern of a route that begins with `/`, found `{}`",
+                escape_for_display(pattern)
+            )),
+            None => Ok(patterns),
+        };
+        self.set(Some("exempt_routes"), result, |limit, patterns| {
+            limit.scope.exempt_routes = patterns;
+        })
     }
 
     /// Sets whether the header fields of responses report this limit. Default: `true`. With `false`, a client cannot see
