@@ -70,7 +70,17 @@ impl LimitScope {
         let count = self.count.overridden_by(overrides.count);
         let on_reject = self.on_reject.clone();
         let holds_permit = false;
-        LimitCheck { policy, key, counted_by, is_shared, cost, holds_permit, count, on_reject }
+        LimitCheck {
+            policy,
+            is_overridden: false,
+            key,
+            counted_by,
+            is_shared,
+            cost,
+            holds_permit,
+            count,
+            on_reject,
+        }
     }
 
     /// Returns the key by which the limit counts the request.

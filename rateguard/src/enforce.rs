@@ -45,7 +45,7 @@ pub(crate) fn enforce(
     if checks.is_empty() {
         return Enforcement::Done(Ok(Admission::not_limited()));
     }
-    checks.iter_mut().for_each(|it| it.key = guard.hashed_key(&it.key));
+    checks.iter_mut().for_each(|it| it.prepare(guard));
     let state = RequestState::of(request);
     let repeated = state.applied.split_repeated(guard, &mut checks);
     let admission = Admission::new(state, repeated, is_preflight);

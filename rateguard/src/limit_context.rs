@@ -99,7 +99,7 @@ impl<'a> LimitContext<'a> {
     }
 
     /// Returns a copy of the policy in which the quotas of the plan replace the quotas of the policy. `limit` describes the
-    /// limit for the log message.
+    /// limit for the log message. An override of the key wins over an unlimited plan.
     ///
     /// # Errors
     ///
@@ -108,6 +108,7 @@ impl<'a> LimitContext<'a> {
     pub(crate) fn with_plan(
         &self,
         policy: &Policy,
+        key: &Key,
         plan: Plan,
         limit: impl Display,
     ) -> Result<Policy, NotChecked> {
@@ -118,7 +119,10 @@ impl<'a> LimitContext<'a> {
         };
         match found {
             Some(Plan::Limited(quotas)) => Ok(policy.with_quotas(Arc::clone(quotas))),
-            Some(Plan::Unlimited) => Err(NotChecked::Exempt(Exemption::Plan)),
+            Some(Plan::Unlimited) => match self.guard.override_of(policy, key) {
+                Some(overridden) => Ok(Arc::unwrap_or_clone(overridden)),
+                None => Err(NotChecked::Exempt(Exemption::Plan)),
+            },
             // The guard's plans never refer to another plan by name, so the lookup never returns `Named`.
             Some(_) | None => {
                 static LOG: ThrottledLog = ThrottledLog::new();

@@ -190,7 +190,7 @@ impl MiddlewareLimit {
             None => policy.clone(),
             Some(plan) => {
                 let plan = plan.resolve(request).await.map_err(NotChecked::Failed)?;
-                context.with_plan(policy, plan, self.limit_name())?
+                context.with_plan(policy, &key.key, plan, self.limit_name())?
             }
         };
         let cost = match overrides.cost {

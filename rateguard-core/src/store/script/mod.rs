@@ -3,6 +3,7 @@
 
 mod batch;
 mod command;
+mod documents;
 mod reply;
 pub(super) mod request;
 mod store;
@@ -10,6 +11,7 @@ mod store;
 pub(super) use self::{
     batch::{Argument, Batch},
     command::{ScriptBy, ScriptCommand},
+    documents::DocumentCall,
     reply::{BatchOutcome, BatchReply},
     request::ScriptRequest,
     store::{ScriptStore, Transport},
