@@ -46,6 +46,7 @@ mod mutations;
 mod operations;
 mod operator;
 mod outcomes;
+mod overrides;
 mod permits;
 mod processes;
 mod quickstart;
