@@ -3,6 +3,7 @@
 
 mod batch;
 mod command;
+mod document_call;
 mod documents;
 mod reply;
 pub(super) mod request;
@@ -11,7 +12,7 @@ mod store;
 pub(super) use self::{
     batch::{Argument, Batch},
     command::{ScriptBy, ScriptCommand},
-    documents::DocumentCall,
+    document_call::DocumentCall,
     reply::{BatchOutcome, BatchReply},
     request::ScriptRequest,
     store::{ScriptStore, Transport},
