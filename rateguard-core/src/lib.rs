@@ -39,7 +39,7 @@ pub mod error {
     pub use crate::{
         access::AccessListError,
         client_address::ClientAddressError,
-        guard::{BanError, MessageLimitError, NameConflict},
+        guard::{BanError, MessageLimitError, NameConflict, OverrideError},
         policy::PolicyError,
         store::{
             error::{IoCause, NotReadyCause},
@@ -62,7 +62,7 @@ pub use self::{
     decision::Decision,
     guard::{
         Acquisition, BuildError, Failures, Health, MessageDecision, MessageLimiter, MessageLimits,
-        Permit, RateGuard, Request, Reservation, ShadowCounts, Unavailable, builder,
+        Permit, QuotaOverride, RateGuard, Request, Reservation, ShadowCounts, Unavailable, builder,
         builder::RateGuardBuilder,
     },
     key::Key,

@@ -91,6 +91,7 @@ impl LimitScope {
         let on_reject = self.on_reject.clone();
         LimitCheck {
             policy,
+            is_overridden: false,
             key,
             counted_by,
             is_shared,

@@ -142,7 +142,10 @@ impl AppliedLimits {
                 it.guard_id == guard.id()
                     && it.check.key == check.key
                     && it.check.policy.shared_name() == check.policy.shared_name()
-                    && it.check.policy.quotas() == check.policy.quotas()
+                    && (it.check.policy.quotas() == check.policy.quotas()
+                        // An override may have begun or ended since the first check.
+                        || it.check.is_overridden
+                        || check.is_overridden)
             };
             let Some(applied_index) = limits.iter().position(is_same) else {
                 checks.push(check);

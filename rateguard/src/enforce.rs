@@ -59,7 +59,7 @@ pub(crate) fn enforce(
     if checks.is_empty() {
         return Enforcement::Done(Ok(Admission::not_limited()));
     }
-    checks.iter_mut().for_each(|it| it.key = guard.hashed_key(&it.key));
+    checks.iter_mut().for_each(|it| it.prepare(guard));
     let state = RequestState::of(request);
     state.hide_policies(checks.iter().filter(|it| it.hides_headers).map(|it| &it.policy));
     let on_error = policy_set.on_error;

@@ -1,5 +1,8 @@
 //! The data with which the guard checks a request against one limit.
 
+use std::sync::Arc;
+
+use actix_rateguard_core::RateGuard;
 use smallvec::SmallVec;
 
 use crate::{Key, Policy, count_rule::CountRule, on_reject::OnReject};
@@ -8,6 +11,8 @@ use crate::{Key, Policy, count_rule::CountRule, on_reject::OnReject};
 #[derive(Clone)]
 pub(crate) struct LimitCheck {
     pub(crate) policy: Policy,
+    /// Whether the policy has the quotas of an override. [`enforce`](crate::enforce::enforce) applies the override.
+    pub(crate) is_overridden: bool,
     /// The key. [`enforce`](crate::enforce::enforce) replaces this key with its hash, which the store uses.
     pub(crate) key: Key,
     pub(crate) counted_by: KeySource,
@@ -29,6 +34,15 @@ pub(crate) struct LimitCheck {
 }
 
 impl LimitCheck {
+    /// Hashes the key, and replaces the quotas of the policy if the key has an override.
+    pub(crate) fn prepare(&mut self, guard: &RateGuard) {
+        self.key = guard.hashed_key(&self.key);
+        if let Some(policy) = guard.overridden_policy(&self.policy, &self.key) {
+            self.policy = Arc::unwrap_or_clone(policy);
+            self.is_overridden = true;
+        }
+    }
+
     /// Returns whether the limit counts the request regardless of its response.
     pub(crate) fn counts_always(&self) -> bool {
         self.count.counts_always()

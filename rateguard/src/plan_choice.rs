@@ -6,7 +6,7 @@ use actix_rateguard_grammar::escape_for_display;
 use actix_web::Error;
 
 use crate::{
-    Plan, Policy, Quotas,
+    Key, Plan, Policy, Quotas,
     applicability::LimitScope,
     error::RateError,
     limit_context::{LimitContext, Purpose, missing},
@@ -27,7 +27,7 @@ enum PlanError {
 impl LimitContext<'_> {
     /// Returns a copy of the policy in which the quotas of the chosen plan replace the quotas of the policy. If the
     /// function of the limit has chosen no valid plan, the fallback quotas of the limit replace them. `limit` describes the
-    /// limit for the log message.
+    /// limit for the log message. An override of the key wins over an unlimited plan.
     ///
     /// # Errors
     ///
@@ -36,13 +36,18 @@ impl LimitContext<'_> {
     pub(crate) fn with_plan(
         &self,
         policy: &Policy,
+        key: &Key,
         plan: Result<Plan, Error>,
         scope: &LimitScope,
         limit: impl Display,
     ) -> Result<Policy, NotChecked> {
         let error = match plan.map_err(PlanError::Function).and_then(|plan| self.quotas_of(plan)) {
             Ok(Some(quotas)) => return Ok(policy.with_quotas(quotas)),
-            Ok(None) => return Err(NotChecked::Exempt(Exemption::Plan)),
+            Ok(None) => {
+                let overridden = self.guard.override_of(policy, key);
+                let exempt = NotChecked::Exempt(Exemption::Plan);
+                return overridden.map(Arc::unwrap_or_clone).ok_or(exempt);
+            }
             Err(error) => error,
         };
         self.log_plan_error(&error, scope, limit);

@@ -47,6 +47,7 @@ mod mutations;
 mod operations;
 mod operator;
 mod outcomes;
+mod overrides;
 mod permissive;
 mod permits;
 mod plan_texts;

@@ -26,6 +26,7 @@ pub(crate) struct StartupSettings {
     pub(crate) max_in_flight: Option<usize>,
     pub(crate) denial_cache_ttl: Option<Duration>,
     pub(crate) replicas: Option<u32>,
+    pub(crate) overrides: Option<bool>,
     pub(crate) http: HttpSettings,
 }
 
@@ -68,6 +69,10 @@ const FIELDS: &[(&str, Reader<ParsedGuard>)] = &[
         let parsed = integer_u32(value, 1..=u32::MAX, AT_LEAST_ONE, diagnostics);
         to.startup.replicas = to.record("replicas", parsed);
     }),
+    ("overrides", |to, value, diagnostics| {
+        let parsed = boolean(value, TRUE_OR_FALSE, diagnostics);
+        to.startup.overrides = to.record("overrides", parsed);
+    }),
     ("client_address", |to, value, diagnostics| {
         let parsed = client_address(value, diagnostics);
         to.startup.http.client_address = to.record("client_address", parsed);
@@ -91,6 +96,7 @@ const FIELDS: &[(&str, Reader<ParsedGuard>)] = &[
     }),
 ];
 
+const TRUE_OR_FALSE: &str = "expected true or false, without quotes";
 const AT_LEAST_ONE: &str = "expected a whole number of at least 1";
 
 const BODIES: &[(&str, RejectionBody)] = &[
@@ -125,6 +131,7 @@ impl ParsedGuard {
             ("max_in_flight", old.max_in_flight != new.max_in_flight),
             ("denial_cache_ttl", old.denial_cache_ttl != new.denial_cache_ttl),
             ("replicas", old.replicas != new.replicas),
+            ("overrides", old.overrides != new.overrides),
             ("client_address", old.http.client_address != new.http.client_address),
             ("headers", old.http.headers != new.http.headers),
             ("retry_jitter", old.http.retry_jitter != new.http.retry_jitter),
@@ -217,8 +224,8 @@ const ADDRESS_FIELDS: &[(&str, Reader<ParsedClientAddress>)] = &[
         to.max_ipv6_keys_per_32 = max.map(|it| it.value);
     }),
     ("trust_unix_sockets", |to, value, diagnostics| {
-        const EXPECTED: &str = "expected true or false, without quotes";
-        to.trust_unix_sockets = boolean(value, EXPECTED, diagnostics).is_some_and(|it| it.value);
+        to.trust_unix_sockets =
+            boolean(value, TRUE_OR_FALSE, diagnostics).is_some_and(|it| it.value);
     }),
 ];
 

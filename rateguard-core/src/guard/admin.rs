@@ -46,7 +46,9 @@ impl RateGuard {
     #[doc(hidden)]
     pub fn is_rolled_out(&self, policy: &Policy, key: &Key) -> Option<bool> {
         policy.candidate_quotas()?;
-        Some(policy.variant_for(&self.hashed_key(key)) == QuotaVariant::Candidate)
+        let key = self.hashed_key(key);
+        let is_overridden = self.overridden_policy(policy, &key).is_some();
+        Some(!is_overridden && policy.variant_for(&key) == QuotaVariant::Candidate)
     }
 
     /// Returns the failure mode of this policy, or the failure mode of the guard if the policy sets no failure mode.

@@ -21,7 +21,7 @@ impl Request<'_> {
             .filter(|(index, _)| verdict.is_known(*index))
             .map(|(_, it)| it)
             .partition(|(bucket, _)| bucket.is_quota);
-        let policy = |bucket: &LimitBucket<'_>| self.limits[bucket.limit].policy;
+        let policy = |bucket: &LimitBucket<'_>| &*self.limits[bucket.limit].policy;
         let statuses = quotas.into_iter().map(|(bucket, status)| {
             QuotaStatus::new(policy(bucket).shared_name().clone(), &bucket.request, status)
                 .of_limit(bucket.limit)
@@ -66,6 +66,7 @@ impl Request<'_> {
             }
             if operation == Operation::Reset {
                 others.extend(requested.candidate_requests());
+                others.extend(requested.replaced_requests());
             }
             for request in others {
                 // All buckets of one store call must be distinct.
@@ -122,6 +123,15 @@ impl Request<'_> {
 }
 
 impl RequestedLimit<'_> {
+    /// Returns the bucket requests for the quotas of the policy that an override has replaced. If the override has fewer
+    /// quotas than the policy, a reset must also delete the other buckets of the policy.
+    fn replaced_requests(&self) -> impl Iterator<Item = BucketRequest<'_>> {
+        self.policy.replaced_quotas().iter().enumerate().map(|(index, quota)| {
+            let bucket = Bucket::new(self.policy.name(), index, &self.key);
+            BucketRequest::new(bucket, *quota, self.cost)
+        })
+    }
+
     /// Returns the number of permits that the operation takes from a quota for requests in progress. A request holds one
     /// permit, also if it costs nothing. A debit is for units that the client has already used, so it takes no permit.
     fn permits(&self, operation: Operation) -> u32 {

@@ -25,6 +25,8 @@ pub enum BuildError {
     Replicas,
     /// The maximum number of keys of the in-memory store is zero.
     MaxKeys,
+    /// The guard has overrides, but its store has no documents, in which the guard could store them.
+    Overrides,
     /// The secret for hashing keys is shorter than 16 bytes.
     Secret,
     /// Two policies have the same name.
@@ -104,6 +106,9 @@ impl fmt::Display for BuildError {
             Self::MaxKeys => {
                 f.write_str("max_keys of the in-memory store: expected at least 1, found 0")
             }
+            Self::Overrides => f.write_str(
+                "overrides: expected a store with documents, found a store without them; implement `Store::documents`, or remove `.overrides(true)`",
+            ),
             Self::Secret => write!(
                 f,
                 "key_secret: expected a secret of at least {} bytes",

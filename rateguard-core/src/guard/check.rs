@@ -41,6 +41,8 @@ impl RateGuard {
     /// Panics if the guard counts in Redis Cluster or Upstash and there is no Tokio runtime with its timer enabled.
     pub async fn check(&self, policy: &Policy, key: &Key) -> Result<Decision, Unavailable> {
         let key = self.hashed_key(key);
+        let overridden = self.overridden_policy(policy, &key);
+        let policy = overridden.as_deref().unwrap_or(policy);
         match self.check_fast(policy, &key, 1) {
             Some(decision) => Ok(decision),
             // The future is boxed, so that the future of `check` is small. The fast path decides most checks.

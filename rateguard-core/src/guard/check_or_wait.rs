@@ -87,7 +87,7 @@ impl Request<'_> {
 
     async fn reserve_until_room(&self, max: Duration) -> Result<Reservation, Unavailable> {
         let queues = &self.guard().shared.wait_queues;
-        let ids: Vec<_> = self.limits().map(|it| QueueId::of(it.policy, &it.key)).collect();
+        let ids: Vec<_> = self.limits().map(|it| QueueId::of(&it.policy, &it.key)).collect();
         // Only limits with a cost above 0 are in this list. For a limit with a cost of 0, the request takes no units
         // that other requests need, so it need not wait for the requests in the queue.
         let with_cost: Vec<_> =
@@ -177,8 +177,10 @@ impl Request<'_> {
         // A separate task waits for the reply. Even if this future is dropped, the task gets the receipts that a
         // refund needs.
         let guard = self.guard().clone();
-        let limits: Vec<(Policy, Key, u32, PermitUse)> =
-            self.limits().map(|it| (it.policy.clone(), it.key, it.cost, it.permit_use)).collect();
+        let limits: Vec<(Policy, Key, u32, PermitUse)> = self
+            .limits()
+            .map(|it| (Policy::clone(&it.policy), it.key, it.cost, it.permit_use))
+            .collect();
         let default_on_error = self.default_on_error;
         let (sender, receiver) = oneshot::channel();
         let mut pending = PendingReservation { receiver, runtime: Handle::current() };

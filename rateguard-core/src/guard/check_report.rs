@@ -133,7 +133,7 @@ impl Request<'_> {
                 // mode, the report names the first policy of the request.
                 let is_applied =
                     |policy: &&Policy| self.own_on_error(policy) == unavailable.on_error();
-                let mut policies = self.limits().map(|requested| requested.policy);
+                let mut policies = self.limits().map(|requested| &*requested.policy);
                 let policy = policies.clone().find(is_applied).or_else(|| policies.next());
                 if let Some(policy) = policy {
                     report.undecided(policy, unavailable);

@@ -76,7 +76,7 @@ impl Request<'_> {
             }
             let ban = self.guard().apply_offence(escalation, &requested.key, offence_store).await;
             if let Some(ban) = ban {
-                decision = decision.banned(requested.policy, ban).denied();
+                decision = decision.banned(&requested.policy, ban).denied();
             }
         }
         decision

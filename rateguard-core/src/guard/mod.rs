@@ -31,6 +31,7 @@ mod name_registry;
 mod permit;
 mod policies;
 mod policy_set;
+mod quota_overrides;
 mod rate_guard;
 #[cfg(feature = "config")]
 mod reload;
@@ -61,6 +62,7 @@ pub use self::{
     name_registry::{LimitOrigin, NameRegistration, conflict_of},
     permit::{Acquisition, Permit, PermitLease, PermitWatch},
     policy_set::{AttributePolicy, NamedPolicy, PolicySet, PolicySetRef, RouteOverrides},
+    quota_overrides::{OverrideError, QuotaOverride},
     rate_guard::RateGuard,
     request::Request,
     reservation::Reservation,

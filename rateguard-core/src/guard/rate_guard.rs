@@ -19,6 +19,7 @@ use super::{
     local_fallback::LocalFallback,
     permit::PermitRegistry,
     policies::Policies,
+    quota_overrides::OverrideTable,
     server_state::ServerStates,
     settings::Settings,
     shadow::ShadowRunner,
@@ -70,6 +71,7 @@ pub(super) struct Shared {
     pub(super) local: LocalFallback,
     pub(super) secret: Option<KeySecret>,
     pub(super) policies: Policies,
+    pub(super) overrides: OverrideTable,
     /// The settings for an HTTP adapter. The guard stores these settings for the adapter, but does not use them.
     pub(super) http: HttpSettings,
     pub(super) failures: FailureCounters,
@@ -121,6 +123,7 @@ impl RateGuard {
             local: LocalFallback::new(settings.replicas, settings.mirrors_exactly),
             secret,
             policies,
+            overrides: OverrideTable::new(settings.has_overrides),
             http,
             failures: FailureCounters::new(),
             names: NameRegistry::default(),

@@ -8,7 +8,7 @@ use super::{
     RateGuard, Reservation, Unavailable,
     fast_path::log_denial,
     local_fallback::MirroredReceipts,
-    requested_limit::{LimitBucket, PermitUse, RequestedLimit},
+    requested_limit::{LimitBucket, PermitUse, RequestedLimit, RequestedPolicy},
 };
 use crate::{
     Decision, Key, OnError, Policy,
@@ -61,9 +61,14 @@ impl<'a> Request<'a> {
     }
 
     /// Adds `cost` units of a key to the request. The caller must have [hashed](RateGuard::hashed_key) the key
-    /// already.
+    /// already, and must have applied the [override](RateGuard::overridden_policy) of the key.
     #[doc(hidden)]
     pub fn and_hashed(mut self, policy: &'a Policy, key: Key, cost: u32) -> Self {
+        self.push(RequestedPolicy::Own(policy), key, cost);
+        self
+    }
+
+    fn push(&mut self, policy: RequestedPolicy<'a>, key: Key, cost: u32) {
         let variant = policy.variant_for(&key);
         self.limits.push(RequestedLimit {
             policy,
@@ -73,7 +78,6 @@ impl<'a> Request<'a> {
             variant,
             permit_use: PermitUse::RequireRoom,
         });
-        self
     }
 
     /// Excludes the requests in progress from the limit that was added last, because the caller already holds a permit
@@ -92,9 +96,14 @@ impl<'a> Request<'a> {
     /// the keys of a request one after the other. If the store denies a key, the guard refunds the units of the keys
     /// that it checked before. No limit is exceeded, but until the refund, the taken units can cause the denial of
     /// another request.
-    pub fn and(self, policy: &'a Policy, key: &Key) -> Self {
+    pub fn and(mut self, policy: &'a Policy, key: &Key) -> Self {
         let key = self.guard.hashed_key(key);
-        self.and_hashed(policy, key, 1)
+        let policy = match self.guard.overridden_policy(policy, &key) {
+            None => RequestedPolicy::Own(policy),
+            Some(overridden) => RequestedPolicy::Overridden { own: policy, policy: overridden },
+        };
+        self.push(policy, key, 1);
+        self
     }
 
     /// Sets the number of units for the key that was added last. Default: 1.
@@ -387,7 +396,7 @@ impl<'a> Request<'a> {
     pub(super) fn on_error(&self) -> OnError {
         let enforced = self.limits().filter(|requested| !requested.policy.is_in_shadow());
         let is_any = |on_error| {
-            enforced.clone().any(|requested| self.own_on_error(requested.policy) == on_error)
+            enforced.clone().any(|requested| self.own_on_error(&requested.policy) == on_error)
         };
         [OnError::Closed, OnError::Local]
             .into_iter()

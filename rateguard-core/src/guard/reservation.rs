@@ -99,13 +99,13 @@ impl Reservation {
             .zip(receipts)
             .filter(|(bucket, _)| bucket.is_quota)
             .map(|(&LimitBucket { limit, request, .. }, (receipt, mirrored))| {
-                let RequestedLimit { policy, key, variant, .. } = limits[limit];
+                let RequestedLimit { policy, key, variant, .. } = &limits[limit];
                 Hold {
                     limit,
                     policy: policy.shared_name().clone(),
-                    bucket_name: policy.quotas_of_variant(variant).0.clone(),
+                    bucket_name: policy.quotas_of_variant(*variant).0.clone(),
                     bucket_index: request.bucket.index(),
-                    key,
+                    key: *key,
                     quota: request.quota,
                     // The permits of a request are not part of its units.
                     cost: match request.quota.algorithm().has_permits() {

@@ -21,6 +21,8 @@ pub(super) struct Settings {
     pub(super) mirrors_exactly: bool,
     pub(super) secret: Option<KeySecret>,
     pub(super) policies: Policies,
+    /// Whether the guard has overrides.
+    pub(super) has_overrides: bool,
     pub(super) http: HttpSettings,
 }
 
@@ -36,6 +38,7 @@ impl Default for Settings {
             mirrors_exactly: false,
             secret: None,
             policies: Policies::Fixed(Box::<PolicySet>::default()),
+            has_overrides: false,
             http: HttpSettings::default(),
         }
     }

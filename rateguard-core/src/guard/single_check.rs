@@ -13,8 +13,8 @@ use crate::{
 };
 
 impl RateGuard {
-    /// Checks a [hashed](Self::hashed_key) key, if [`check_fast`](Self::check_fast) could not decide. `on_error` is the
-    /// failure mode of a policy that sets no failure mode. If `is_exempt_from_ban` is true, the guard does not count a
+    /// Checks a [hashed](Self::hashed_key) key, if [`check_fast`](Self::check_fast) could not decide. The caller
+    /// must have applied the [override](Self::overridden_policy) of the key. `on_error` is the failure mode of a policy that sets no failure mode. If `is_exempt_from_ban` is true, the guard does not count a
     /// denial as an offence.
     ///
     /// # Errors

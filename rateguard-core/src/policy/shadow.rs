@@ -5,6 +5,8 @@
 //! the buckets of the policy's own quotas and also in the buckets of the candidate quotas. It does not matter which
 //! quotas are enforced for the key. So no count starts from zero when the rollout changes.
 
+use std::sync::Arc;
+
 use actix_rateguard_grammar::{Quotas, ShadowSpec};
 
 use super::{
@@ -112,6 +114,19 @@ impl Policy {
     #[doc(hidden)]
     pub fn candidate_quotas(&self) -> Option<(&Quotas, u8)> {
         self.candidate_mode().map(|candidate| (&candidate.quotas, candidate.rollout.percent()))
+    }
+
+    /// Returns the same policy with the quotas of an override. For a key with an override, the guard does not enforce the
+    /// candidate quotas, but still counts under them.
+    pub(crate) fn overridden(&self, quotas: Arc<Quotas>) -> Self {
+        let policy = self.with_quotas(quotas);
+        let mode = match policy.candidate_mode() {
+            Some(candidate) => {
+                ShadowMode::Candidate(Candidate { rollout: Rollout::NONE, ..candidate.clone() })
+            }
+            None => return policy,
+        };
+        policy.with_shadow_mode(Some(mode))
     }
 
     /// Returns the highest request cost that both the policy's own quotas and its candidate quotas can admit.

@@ -4,7 +4,7 @@ use std::{fmt, future::Future, pin::Pin, time::Duration};
 
 use smallvec::SmallVec;
 
-use super::{StoreError, keyspace::Keyspace};
+use super::{StoreError, document::DocumentStore, keyspace::Keyspace};
 use crate::{Quota, bucket_status::BucketStatus, key::Bucket, telemetry::mode::DecisionMode};
 
 /// Stores buckets, and applies operations to them.
@@ -152,6 +152,14 @@ pub trait Store: Send + Sync {
         false
     }
 
+    /// Returns the part of the store that has shared documents. The default is `None`. A guard with such a store has no
+    /// [overrides](crate::RateGuardBuilder::overrides).
+    ///
+    /// A store that wraps another store should call this method of the wrapped store.
+    fn documents(&self) -> Option<&dyn DocumentStore> {
+        None
+    }
+
     /// Returns the store itself if it is a [`MemoryStore`](crate::MemoryStore). For such a store, the guard has a
     /// fast path that creates no future.
     #[doc(hidden)]
@@ -210,6 +218,10 @@ impl<S: Store + ?Sized> Store for std::sync::Arc<S> {
         (**self).supports_leases()
     }
 
+    fn documents(&self) -> Option<&dyn DocumentStore> {
+        (**self).documents()
+    }
+
     fn in_process(&self) -> Option<&dyn InProcess> {
         (**self).in_process()
     }
@@ -221,6 +233,9 @@ pub trait InProcess {
     /// Checks the bucket of one request. Returns three values: whether the request is allowed, the status of the
     /// bucket, and whether the key uses a shared log because the store is full.
     fn check_one(&self, request: &BucketRequest<'_>) -> (bool, BucketStatus, bool);
+
+    /// Returns the time on the clock of the store.
+    fn now(&self) -> Duration;
 
     /// Returns the number of buckets in the store.
     fn keys(&self) -> usize;

@@ -3,6 +3,7 @@
 #[cfg(any(feature = "redis", feature = "upstash"))]
 mod connection;
 mod contract;
+mod document;
 pub(crate) mod error;
 #[cfg(any(feature = "redis", feature = "upstash"))]
 mod io_thread;
@@ -25,6 +26,9 @@ pub(crate) mod upstash;
 pub(crate) mod upstash_error;
 
 pub use contract::{BucketRequest, InProcess, Operation, Receipt, Store, StoreFuture, Verdict};
+pub use document::{
+    Document, DocumentFuture, DocumentRead, DocumentStore, DocumentVersion, DocumentWrite,
+};
 #[doc(hidden)]
 pub use keyspace::Keyspace;
 

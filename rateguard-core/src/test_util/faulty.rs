@@ -2,13 +2,17 @@
 
 use std::{
     fmt,
+    future::{pending, ready},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use crate::{
     StoreError,
-    store::{BucketRequest, Keyspace, Operation, Store, StoreFuture},
+    store::{
+        BucketRequest, DocumentFuture, DocumentRead, DocumentStore, DocumentVersion, DocumentWrite,
+        Keyspace, Operation, Store, StoreFuture,
+    },
 };
 
 /// A wrapper that makes a store fail when a test calls [`fail`](Self::fail) or [`hang`](Self::hang). All clones share
@@ -61,7 +65,21 @@ impl FaultyStore {
         match self.fault() {
             Fault::None => apply(),
             Fault::Fails(cause) => StoreFuture::Ready(Err(cause)),
-            Fault::Hangs => StoreFuture::Pending(Box::pin(std::future::pending())),
+            Fault::Hangs => StoreFuture::Pending(Box::pin(pending())),
+        }
+    }
+}
+
+impl FaultyStore {
+    fn run_unless_faulty<'a, T: Send + 'a>(
+        &'a self,
+        run: impl FnOnce(&'a dyn DocumentStore) -> DocumentFuture<'a, T>,
+    ) -> DocumentFuture<'a, T> {
+        match (self.fault(), self.store.documents()) {
+            (Fault::None, Some(documents)) => run(documents),
+            (Fault::None, None) => Box::pin(ready(Err(StoreError::Other("no documents")))),
+            (Fault::Fails(cause), _) => Box::pin(ready(Err(cause))),
+            (Fault::Hangs, _) => Box::pin(pending()),
         }
     }
 }
@@ -109,6 +127,28 @@ impl Store for FaultyStore {
 
     fn keyspace(&self) -> Option<&Keyspace> {
         self.store.keyspace()
+    }
+
+    fn documents(&self) -> Option<&dyn DocumentStore> {
+        self.store.documents().is_some().then_some(self)
+    }
+}
+
+impl DocumentStore for FaultyStore {
+    fn read<'a>(
+        &'a self,
+        name: &'a str,
+        known: Option<DocumentVersion>,
+    ) -> DocumentFuture<'a, DocumentRead> {
+        self.run_unless_faulty(|documents| documents.read(name, known))
+    }
+
+    fn write<'a>(
+        &'a self,
+        name: &'a str,
+        write: DocumentWrite<'a>,
+    ) -> DocumentFuture<'a, Option<DocumentVersion>> {
+        self.run_unless_faulty(|documents| documents.write(name, write))
     }
 }
 

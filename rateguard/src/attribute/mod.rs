@@ -291,7 +291,9 @@ impl LimitInputs {
         let key = scope.key(context, overrides, caller, request)?;
         let policy = match self.plan {
             None => policy.clone(),
-            Some(plan) => context.with_plan(policy, plan, scope, self.limit.limit_name())?,
+            Some(plan) => {
+                context.with_plan(policy, &key.key, plan, scope, self.limit.limit_name())?
+            }
         };
         let cost = self.cost.map_err(NotChecked::Failed)?;
         Ok(scope.check(overrides, policy, key, cost))

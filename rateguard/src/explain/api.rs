@@ -125,10 +125,12 @@ impl RateGuard {
                 counted_by: Some(counted_by),
                 cost: Some(cost),
                 is_rolled_out: self.is_rolled_out(&policy, &key),
+                is_overridden: Some(self.override_of(&policy, &key).is_some()),
                 outcome: self.peek_outcome(&policy, &key, cost).await,
             },
             Err(outcome) => {
-                ExplainedLimit { limit, counted_by: None, cost: None, is_rolled_out: None, outcome }
+                let (counted_by, cost, is_rolled_out, is_overridden) = (None, None, None, None);
+                ExplainedLimit { limit, counted_by, cost, is_rolled_out, is_overridden, outcome }
             }
         };
         let limits =

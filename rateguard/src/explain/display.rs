@@ -27,6 +27,9 @@ impl fmt::Display for ExplainedLimit {
         if let Some(cost) = self.cost.filter(|cost| *cost != 1) {
             write!(f, ", cost {cost}")?;
         }
+        if self.is_overridden == Some(true) {
+            f.write_str(", under an override")?;
+        }
         match self.is_rolled_out {
             Some(true) => f.write_str(", under the candidate")?,
             Some(false) => f.write_str(", not under the candidate")?,

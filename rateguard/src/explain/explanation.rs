@@ -29,6 +29,9 @@ pub struct ExplainedLimit {
     /// `false`, the guard enforces the limit's regular quotas. `None` if the limit has no candidate, or if the
     /// limit does not count the request.
     pub is_rolled_out: Option<bool>,
+    /// Whether an [override](actix_rateguard_core::RateGuard::set_override) replaces the quotas of the limit for this
+    /// key. `None` if the limit does not count the request.
+    pub is_overridden: Option<bool>,
     /// The outcome that this limit would have for the request.
     pub outcome: Outcome,
 }

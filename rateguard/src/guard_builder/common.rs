@@ -16,6 +16,13 @@ core_settings! {
     /// counts to zero, because it changes the hash of every key.
     key_secret(secret: impl AsRef<[u8]>);
 
+    /// Sets whether the guard has overrides, with which
+    /// [`set_override`](actix_rateguard_core::RateGuard::set_override) replaces the quotas of a policy for one key on
+    /// every application server. Default: false, because a guard on Redis or Upstash with overrides reads their version
+    /// about 7 times a second, in the background. If a [`store`](crate::RateGuardBuilder::store) of your own has no
+    /// documents, [`build`](Self::build) returns an error.
+    overrides(has_overrides: bool);
+
     /// Adds a policy. A limit uses the policy by its name: `#[rate_limit(policy = "search")]`, or
     /// [`Limit::policy`](crate::Limit::policy). All limits that use the same policy share its counts.
     ///

@@ -30,6 +30,8 @@ pub struct LimitInfo {
     /// The percentage of keys for which the guard [enforces](crate::Policy::rollout) the candidate quotas. `None` if
     /// the limit has no candidate.
     pub rollout_percent: Option<u8>,
+    /// The number of keys whose quotas an [override](actix_rateguard_core::RateGuard::set_override) replaces.
+    pub overridden_keys: usize,
     /// Whether a function chooses the quotas for each request.
     pub is_per_request: bool,
     /// The key in the notation of the macro attribute, such as `user+ip`. The text is `function` if a closure or
@@ -120,6 +122,7 @@ impl LimitDefinition<'_> {
             is_in_shadow: policy.is_some_and(Policy::is_in_shadow),
             candidate: candidate.map(|(quotas, _)| quotas.clone()),
             rollout_percent: candidate.map(|(_, percent)| percent),
+            overridden_keys: guard.overridden_keys(self.name),
             is_per_request: self.is_per_request,
             key: overrides.key.as_ref().map_or_else(|| self.key.to_owned(), |key| key.notation()),
             missing_key: overrides.missing.unwrap_or(self.scope.missing),

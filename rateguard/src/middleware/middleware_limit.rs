@@ -203,7 +203,7 @@ impl MiddlewareLimit {
             None => policy.clone(),
             Some(plan) => {
                 let plan = plan.resolve(request).await;
-                context.with_plan(policy, plan, &self.scope, self.limit_name())?
+                context.with_plan(policy, &key.key, plan, &self.scope, self.limit_name())?
             }
         };
         let cost = match overrides.cost {

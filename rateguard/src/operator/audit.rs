@@ -8,7 +8,7 @@ use actix_web::{HttpMessage, HttpRequest};
 
 use super::problem::Problem;
 use crate::{
-    RateGuard, UserId,
+    Quotas, RateGuard, UserId,
     client::{self, PeerKind},
 };
 
@@ -22,11 +22,12 @@ pub(super) struct AuditEntry {
     policy: Option<String>,
     by: Option<String>,
     seconds: Option<f64>,
+    quotas: Option<String>,
 }
 
 impl AuditEntry {
     pub(super) fn new(action: &'static str) -> Self {
-        Self { action, policy: None, by: None, seconds: None }
+        Self { action, policy: None, by: None, seconds: None, quotas: None }
     }
 
     pub(super) fn set_policy(&mut self, policy: &str) {
@@ -39,7 +40,12 @@ impl AuditEntry {
         self.by = Some(escape_for_display(by));
     }
 
-    /// Sets the requested duration of a ban.
+    /// Sets the quotas of an override.
+    pub(super) fn set_quotas(&mut self, quotas: &Quotas) {
+        self.quotas = Some(quotas.to_string());
+    }
+
+    /// Sets the requested duration of a ban or an override.
     pub(super) fn set_seconds(&mut self, seconds: f64) {
         self.seconds = Some(seconds);
     }
@@ -77,7 +83,8 @@ impl AuditEntry {
 impl fmt::Display for AuditEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "operator: action={}", self.action)?;
-        for (name, value) in [("policy", &self.policy), ("by", &self.by)] {
+        for (name, value) in [("policy", &self.policy), ("by", &self.by), ("quotas", &self.quotas)]
+        {
             if let Some(value) = value {
                 write!(f, " {name}={value:?}")?;
             }

@@ -15,10 +15,10 @@ use serde_json::Value;
 
 use super::{
     audit::AuditEntry,
-    json,
-    problem::Problem,
+    json, overrides,
+    problem::{EndpointResult, Problem},
     request_body::{BanBody, KeySelector, SelectedKey, read},
-    response::{json_response, with_version},
+    response::{json_response, merge, with_version},
 };
 use crate::{
     PerRequest, RateGuard, error::BanError, explain::Outcome, per_request::RequestResolver,
@@ -95,9 +95,14 @@ impl Endpoints {
         let result = match endpoint {
             Endpoint::Inventory => Ok(json::inventory(&self.guard.inventory())),
             Endpoint::Policies => Ok(json::policies(&self.guard, &self.guard.current_policies())),
+            Endpoint::Overrides => Ok(overrides::list(&self.guard)),
             Endpoint::Health => Ok(json::health(&self.guard)),
             Endpoint::Explain => self.explain(request, payload).await,
-            Endpoint::Reset | Endpoint::Ban | Endpoint::Unban => {
+            Endpoint::Reset
+            | Endpoint::Ban
+            | Endpoint::Unban
+            | Endpoint::SetOverride
+            | Endpoint::RemoveOverride => {
                 let mut entry = AuditEntry::new(endpoint.action().unwrap_or_default());
                 let result = self.change(endpoint, request, payload, &mut entry).await;
                 entry.log(&self.guard, request, &result);
@@ -107,7 +112,7 @@ impl Endpoints {
         result.map_or_else(Problem::into_response, json_response)
     }
 
-    /// Performs a reset, ban or unban. Adds to `entry` the fields of the request that the audit log contains.
+    /// Performs a reset, a ban, an unban, or a change of an override. Adds to `entry` the fields of the request that the audit log contains.
     async fn change(
         &self,
         endpoint: Endpoint,
@@ -115,6 +120,9 @@ impl Endpoints {
         payload: web::Payload,
         entry: &mut AuditEntry,
     ) -> EndpointResult {
+        if let Endpoint::SetOverride = endpoint {
+            return overrides::set(&self.guard, request, payload, entry).await;
+        }
         let (selector, seconds) = match endpoint {
             Endpoint::Ban => {
                 let body: BanBody = read(request, payload).await?;
@@ -130,6 +138,7 @@ impl Endpoints {
         let selected = selector.select(&self.guard)?;
         entry.set_by(selected.echo["by"].as_str().unwrap_or_default());
         match endpoint {
+            Endpoint::RemoveOverride => overrides::remove(&self.guard, selected).await,
             Endpoint::Ban => self.ban(selected, length).await,
             Endpoint::Unban => self.unban(selected).await,
             _ => self.reset(selected).await,
@@ -142,15 +151,16 @@ impl Endpoints {
             let inventory = self.guard.inventory();
             inventory.limits().iter().any(|limit| limit.name == name && limit.is_per_request)
         };
-        if is_per_request(&selector.policy) {
+        let is_per_request = is_per_request(&selector.policy);
+        let SelectedKey { policy, key, address, echo, .. } = selector.select(&self.guard)?;
+        if is_per_request && self.guard.override_of(&policy, &key).is_none() {
             return Err(Problem::conflict(
                 "the quotas of this limit are chosen for each request, so a key does not determine them; call `RateGuard::explain_request` with a request",
             ));
         }
-        let SelectedKey { policy, key, address, echo, .. } = selector.select(&self.guard)?;
         let outcome = self.guard.explain_client(&policy, &key, address).await;
         let body = merge(echo, json::outcome(&outcome));
-        let body = merge(body, json::shadow_state(&self.guard, &policy, &key));
+        let body = merge(body, json::variant(&self.guard, &policy, &key));
         match outcome {
             Outcome::Unavailable(unavailable) => {
                 Err(Problem::unavailable(&unavailable, with_version(body)))
@@ -189,28 +199,32 @@ impl Endpoints {
     }
 }
 
-type EndpointResult = Result<Value, Problem>;
-
 #[derive(Clone, Copy)]
 enum Endpoint {
     Inventory,
     Policies,
+    Overrides,
     Health,
     Explain,
     Reset,
     Ban,
     Unban,
+    SetOverride,
+    RemoveOverride,
 }
 
 impl Endpoint {
-    const ALL: [(&'static str, Self); 7] = [
+    const ALL: [(&'static str, Self); 10] = [
         ("/inventory", Self::Inventory),
         ("/policies", Self::Policies),
+        ("/overrides", Self::Overrides),
         ("/health", Self::Health),
         ("/explain", Self::Explain),
         ("/reset", Self::Reset),
         ("/ban", Self::Ban),
         ("/unban", Self::Unban),
+        ("/set_override", Self::SetOverride),
+        ("/remove_override", Self::RemoveOverride),
     ];
 
     /// Returns the name of the action in the audit log. The result is `None` if the endpoint changes nothing.
@@ -219,14 +233,23 @@ impl Endpoint {
             Self::Reset => Some("reset"),
             Self::Ban => Some("ban"),
             Self::Unban => Some("unban"),
-            Self::Inventory | Self::Policies | Self::Health | Self::Explain => None,
+            Self::SetOverride => Some("set_override"),
+            Self::RemoveOverride => Some("remove_override"),
+            Self::Inventory | Self::Policies | Self::Overrides | Self::Health | Self::Explain => {
+                None
+            }
         }
     }
 
     fn method(self) -> Method {
         match self {
-            Self::Inventory | Self::Policies | Self::Health => Method::GET,
-            Self::Explain | Self::Reset | Self::Ban | Self::Unban => Method::POST,
+            Self::Inventory | Self::Policies | Self::Overrides | Self::Health => Method::GET,
+            Self::Explain
+            | Self::Reset
+            | Self::Ban
+            | Self::Unban
+            | Self::SetOverride
+            | Self::RemoveOverride => Method::POST,
         }
     }
 }
@@ -253,12 +276,4 @@ fn ban_problem(error: BanError, echo: Value) -> Problem {
         BanError::Length => Problem::bad(error.to_string()),
         _ => Problem::conflict(error.to_string()),
     }
-}
-
-/// Adds the fields of the object `source` to the object `target`.
-fn merge(mut target: Value, source: Value) -> Value {
-    if let (Value::Object(fields), Value::Object(added)) = (&mut target, source) {
-        fields.extend(added);
-    }
-    target
 }

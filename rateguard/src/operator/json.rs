@@ -42,6 +42,7 @@ fn limit(limit: &LimitInfo) -> Value {
         "is_in_shadow": limit.is_in_shadow,
         "candidate": limit.candidate.as_ref().map(quotas),
         "rollout_percent": limit.rollout_percent,
+        "overridden_keys": limit.overridden_keys,
         "is_per_request": limit.is_per_request,
         "key": limit.key,
         "missing_key": missing_key_name(limit.missing_key),
@@ -58,7 +59,7 @@ fn limit(limit: &LimitInfo) -> Value {
     })
 }
 
-fn quotas(quotas: &Quotas) -> Vec<Value> {
+pub(super) fn quotas(quotas: &Quotas) -> Vec<Value> {
     let to_json = |quota: &crate::Quota| {
         json!({
             "text": quota.to_string(),
@@ -173,6 +174,7 @@ fn explained(explained: &ExplainedLimit) -> Value {
     body["cost"] = explained.cost.into();
     body["is_in_shadow"] = explained.limit.is_in_shadow.into();
     body["is_rolled_out"] = explained.is_rolled_out.into();
+    body["is_overridden"] = explained.is_overridden.into();
     body
 }
 
@@ -220,12 +222,12 @@ pub(super) fn outcome(outcome: &Outcome) -> Value {
     })
 }
 
-/// Returns the fields that report whether a policy is in shadow mode, and whether the guard enforces the candidate
-/// quotas of the policy for this key.
-pub(super) fn shadow_state(guard: &RateGuard, policy: &Policy, key: &Key) -> Value {
+/// Returns the fields that report which quotas the guard enforces for this key, and whether it enforces them.
+pub(super) fn variant(guard: &RateGuard, policy: &Policy, key: &Key) -> Value {
     json!({
         "is_in_shadow": policy.is_in_shadow(),
         "is_rolled_out": guard.is_rolled_out(policy, key),
+        "is_overridden": guard.override_of(policy, key).is_some(),
     })
 }
 
@@ -242,7 +244,7 @@ fn seconds(time: Option<Duration>) -> Option<f64> {
 
 /// Returns the end of a duration that starts now, as Unix time in seconds. The time comes from the clock of this
 /// application server.
-fn until(left: Duration) -> Option<f64> {
+pub(super) fn until(left: Duration) -> Option<f64> {
     unix_seconds(SystemTime::now() + left)
 }
 

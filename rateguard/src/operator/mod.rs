@@ -20,11 +20,14 @@
 //! |---|---|
 //! | `GET inventory` | lists all limits of the guard, like [`RateGuard::inventory`](crate::RateGuard::inventory) |
 //! | `GET policies` | lists the policies of the guard, from its builder and its policies file |
+//! | `GET overrides` | lists the overrides that are in effect in this process |
 //! | `GET health` | reports the state of the store, and how many checks have failed |
 //! | `POST explain` | explains which outcome one more request with a given key would have, and counts nothing |
 //! | `POST reset` | deletes the counts of a key, and ends its ban |
 //! | `POST ban` | bans a key |
 //! | `POST unban` | ends the ban of a key |
+//! | `POST set_override` | replaces the quotas of a policy for a key, for a limited time |
+//! | `POST remove_override` | removes the override of a key |
 //!
 //! # Bodies
 //!
@@ -60,6 +63,10 @@
 //!
 //! The body of `ban` also requires the field `for_seconds`, which is the duration of the ban.
 //!
+//! The body of `set_override` also requires the fields `quotas`, which is text such as `"1000/minute"`, and
+//! `for_seconds`. The optional field `description` is a text of up to 200 characters. The store has this text as it is,
+//! and `overrides` returns it.
+//!
 //! # Explanations
 //!
 //! `explain` reports the outcome that one more request with the selected key would have. The report contains the status
@@ -67,7 +74,8 @@
 //! or denies the key or the address.
 //!
 //! `explain` cannot apply settings that depend on an HTTP request: `methods`, `skip`, the access lists of middlewares,
-//! and quotas that a function chooses for each request. For a limit with such quotas, the response has status 409.
+//! and quotas that a function chooses for each request. For a limit with such quotas, the response has status 409, unless
+//! the key has an override.
 //!
 //! [`RateGuard::explain_request`](crate::RateGuard::explain_request) applies all settings of the limits to an HTTP
 //! request, and shows how the guard determined the address of the client. For example, a route of the application
@@ -94,6 +102,20 @@
 //!
 //! The body of an error response has problem details (RFC 9457). If the store does not answer, the status of the
 //! response is 503. The body then also has all fields of the normal response that do not depend on the store.
+//!
+//! # Overrides
+//!
+//! `set_override` and `remove_override` take effect on this server immediately, and on others within 250 ms
+//! ([`set_override`](crate::RateGuard#method.set_override)). The response of `set_override` also has the fields `quotas`,
+//! `ends_after_seconds` and `ends_at_unix_seconds`. The response of `remove_override` has the field `was_overridden`.
+//! The status is 409 if the guard was built without [`overrides`](crate::RateGuardBuilder::overrides), if there are
+//! already 1,000 overrides, and for a key that several clients of an IPv6 network share.
+//!
+//! Each item of the list `overrides` has the fields `policy`, `key_digest`, `quotas`, `ends_after_seconds`,
+//! `ends_at_unix_seconds` and `description`. `key_digest` is the digest of the key, because the store does not have the
+//! key itself. In an explanation, `is_overridden` is `true` if an override applies to the key.
+//!
+//! # Effects on other servers
 //!
 //! A reset, ban or unban takes effect on every application server that uses the store. Only the server that handled the
 //! operator's request also removes the key from its [denial cache](crate::RateGuardBuilder::denial_cache_ttl). Another
@@ -127,7 +149,7 @@
 //!
 //! # The audit log
 //!
-//! Each request to `reset`, `ban` or `unban` writes a log message with the target `actix_rateguard::audit`. The
+//! Each request to `reset`, `ban`, `unban`, `set_override` or `remove_override` writes a log message with the target `actix_rateguard::audit`. The
 //! level is `info` on success and `warn` on failure. After a failure, the log message has the status of the
 //! response.
 //!
@@ -138,8 +160,8 @@
 //! `peer` is the address of the TCP peer, or `unix` for a Unix socket. `peer` is `unknown` if the client has reset its
 //! TCP connection before the server read the address. `client` is the address of the client, and is present only if
 //! this address differs from `peer`. `user` is the [`UserId`](crate::UserId) in the request's extensions, which an
-//! `allow_if` function can insert. The log message contains neither the key, nor the hash of the key, nor headers of
-//! the request.
+//! `allow_if` function can insert. For `set_override`, the message also contains the quotas. The log message contains
+//! neither the key, nor the hash of the key, nor the description of an override, nor headers of the request.
 //!
 //! For requests that `allow_if` rejects, the endpoints write at most one log message in 10 seconds. This log message
 //! contains the number of rejected requests since the previous message.
@@ -154,6 +176,7 @@ mod audit;
 mod endpoints;
 mod json;
 mod key_type;
+mod overrides;
 mod problem;
 mod request_body;
 mod response;

@@ -10,6 +10,9 @@ use crate::Unavailable;
 /// length that the client sent.
 const MAX_DETAIL: usize = 400;
 
+/// The fields of a response, or the error.
+pub(super) type EndpointResult = Result<Value, Problem>;
+
 pub(super) struct Problem {
     status: StatusCode,
     kind: &'static str,
@@ -71,15 +74,19 @@ impl Problem {
         let cause = unavailable.cause();
         let effect =
             if unavailable.lets_pass() { "allowed without a check" } else { "rejected with 503" };
+        let detail =
+            format!("The store did not answer: {cause}. Meanwhile, requests are {effect}.");
+        Self::store_failed(detail, extra)
+    }
+
+    /// Reports that the store failed. `extra` contains the fields of the response that do not depend on the store.
+    pub(super) fn store_failed(detail: String, extra: Value) -> Self {
         Self {
             kind: "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity",
             title: "Request cannot be satisfied due to temporary server capacity constraints"
                 .to_owned(),
             extra,
-            ..Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                format!("The store did not answer: {cause}. Meanwhile, requests are {effect}."),
-            )
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
         }
     }
 

@@ -28,6 +28,14 @@ pub(super) fn with_version(mut body: Value) -> Value {
     body
 }
 
+/// Adds the fields of the object `source` to the object `target`.
+pub(super) fn merge(mut target: Value, source: Value) -> Value {
+    if let (Value::Object(fields), Value::Object(added)) = (&mut target, source) {
+        fields.extend(added);
+    }
+    target
+}
+
 /// Creates a response with the headers that all responses of the endpoints have.
 pub(super) fn build(status: StatusCode, content_type: &str, body: &Value) -> HttpResponse {
     let mut text = escape_json(&body.to_string());

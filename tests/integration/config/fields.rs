@@ -30,6 +30,7 @@ const GUARD: &[(&str, Location)] = &[
     ("denial_cache_ttl", In(&["guard.denial_cache_ttl"])),
     ("log_encoding", Code("it belongs to the store, which is an object of the application")),
     ("replicas", In(&["guard.replicas"])),
+    ("overrides", In(&["guard.overrides"])),
     ("key_secret", Code("it is a secret")),
     ("policy", In(&["policies"])),
     ("plan", In(&["plans"])),

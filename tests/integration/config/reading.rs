@@ -1,5 +1,7 @@
 //! Tests that the settings in a policies file override the settings of limits in code.
 
+use std::time::Duration;
+
 use actix_rateguard::{
     Caller, Count, Key, Limit, MissingKey, OnError, Policy, RateGuard, RateLimit, key, rate_limit,
     test_util::FaultyStore,
@@ -211,6 +213,7 @@ async fn file_sets_guard_settings() {
         max_in_flight = 100
         denial_cache_ttl = "5s"
         replicas = 3
+        overrides = true
         headers = ["x-ratelimit", "draft"]
         retry_jitter = 0
         rejection_body = "problem_details"
@@ -248,10 +251,12 @@ async fn file_sets_guard_settings() {
         (denied.status, denied.header("content-type")),
         (429, Some("application/problem+json"))
     );
+    let search = guard.policy("search").unwrap();
+    let (key, minute) = (Key::global(), Duration::from_secs(60));
+    assert_eq!(guard.set_override(&search, &key, "9/minute", minute).await, Ok(()));
     // With 3 replicas of the application server, each server may admit 1 of 3 units in memory while the store is down.
     faults.fail(actix_rateguard::StoreError::Unreachable(None));
     let local = Policy::new("local", "3/minute").unwrap().on_error(OnError::Local);
-    let key = Key::global();
     assert!(guard.allows(&local, &key).await && !guard.allows(&local, &key).await);
 }
 

@@ -210,6 +210,7 @@ pub(super) const INVALID_FILES: &[(&str, &[Expected])] = &[
     ("[guard]\ndenial_cache_ttl = \"never\"\n", &[(2, 20, "found `never`")]),
     ("[guard]\ndenial_cache_ttl = true\n", &[(2, 20, "or 0 for no denial cache")]),
     ("[guard]\nreplicas = 0\n", &[(2, 12, "a whole number of at least 1")]),
+    ("[guard]\noverrides = \"yes\"\n", &[(2, 13, "expected true or false, without quotes")]),
     ("[guard]\nmax_in_flight = \"many\"\n", &[(2, 17, "a whole number of at least 1")]),
     (
         "[guard]\nheaders = [\"x-ratelimit\", \"rfc\"]\n",

@@ -68,6 +68,7 @@ const VALID_FILES: &[&str] = &[
         max_in_flight = 100
         denial_cache_ttl = 0
         replicas = 3
+        overrides = true
         headers = ["x-ratelimit", "draft"]
         retry_jitter = "5s"
         rejection_body = "text"

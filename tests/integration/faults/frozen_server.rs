@@ -33,6 +33,20 @@ fn frozen_redis_costs_at_most_deadline_and_is_reused() {
     eventually("the limit is reached", || (site.get().status == 429).then_some(()));
 }
 
+#[test]
+fn frozen_read_of_overrides_delays_no_request() {
+    let redis = RedisServer::start();
+    let settings = redis.settings("overridden").deadline(DEADLINE).overrides(true);
+    let site = Site::start(settings.build().unwrap());
+    site.wait_until_limited();
+
+    redis.freeze();
+    // `Site::get` fails if a request waits for longer than its deadline and the delays of a busy machine.
+    site.assert_open(30);
+    redis.thaw();
+    site.wait_until_limited();
+}
+
 #[tokio::test]
 async fn timed_out_checks_are_not_counted_when_redis_resumes() {
     let redis = RedisServer::start();

@@ -50,6 +50,7 @@ const FAULTS: [(&str, &[&str]); 40] = [
             "faults::frozen_server::frozen_redis_costs_at_most_deadline_and_is_reused",
             "faults::frozen_server::redis_that_stays_frozen_soon_fails_without_delay",
             "faults::frozen_server::cancelled_checks_do_not_hide_a_dead_connection",
+            "faults::frozen_server::frozen_read_of_overrides_delays_no_request",
             "faults::frozen_server::silent_server_costs_at_most_the_deadline",
             "fault_figures::frozen_redis_costs_one_deadline_then_microseconds",
         ],

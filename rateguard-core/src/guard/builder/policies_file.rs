@@ -76,6 +76,7 @@ impl BuilderSettings {
             max_in_flight,
             denial_cache_ttl,
             replicas,
+            overrides,
             http,
         } = startup;
         self.fail_closed_after = fail_closed_after.or(self.fail_closed_after);
@@ -83,6 +84,7 @@ impl BuilderSettings {
         self.max_in_flight = max_in_flight.unwrap_or(self.max_in_flight);
         self.denial_cache_ttl = denial_cache_ttl.or(self.denial_cache_ttl);
         self.replicas = replicas.unwrap_or(self.replicas);
+        self.has_overrides = overrides.unwrap_or(self.has_overrides);
         self.http = http;
         Ok(Policies::FromFile(Box::new(file)))
     }

@@ -32,6 +32,19 @@ impl<S> RateGuardBuilder<S> {
         self.settings.secret = Some(secret.as_ref().to_vec());
         self
     }
+
+    /// Sets whether the guard has overrides, with which [`RateGuard::set_override`] replaces the quotas of a policy for
+    /// one key. Default: false, because a guard on Redis or Upstash with overrides reads their version about 7 times a
+    /// second, in the background. Set it on every application server: a server without overrides enforces the quotas of
+    /// the policy.
+    ///
+    /// A check needs no further store call for an override, because each process has the list in memory. With a
+    /// [`store`](RateGuardBuilder::store) of your own that has no [documents](crate::store::Store::documents),
+    /// [`build`](Self::build) returns an error.
+    pub fn overrides(mut self, has_overrides: bool) -> Self {
+        self.settings.has_overrides = has_overrides;
+        self
+    }
 }
 
 impl<S: StoreConfig> RateGuardBuilder<S> {
@@ -50,9 +63,13 @@ impl<S: StoreConfig> RateGuardBuilder<S> {
         if store.in_process().is_some_and(|it| it.max_keys() == 0) {
             return Err(BuildError::MaxKeys);
         }
+        if settings.has_overrides && store.documents().is_none() {
+            return Err(BuildError::Overrides);
+        }
         let guard = settings.guard(store, S::DENIAL_CACHE_TTL, policies)?;
         #[cfg(feature = "config")]
         guard.watch_file().map_err(BuildError::Thread)?;
+        guard.watch_overrides();
         Ok(guard)
     }
 }

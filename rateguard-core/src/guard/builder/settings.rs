@@ -30,6 +30,7 @@ pub(super) struct BuilderSettings {
     #[cfg(feature = "config")]
     pub(super) file: FileSettings,
     pub(super) attributes: Vec<AttributePolicy>,
+    pub(super) has_overrides: bool,
     pub(super) http: HttpSettings,
 }
 
@@ -48,6 +49,7 @@ impl Default for BuilderSettings {
             #[cfg(feature = "config")]
             file: FileSettings::default(),
             attributes: Vec::new(),
+            has_overrides: false,
             http: HttpSettings::default(),
         }
     }
@@ -89,6 +91,7 @@ impl BuilderSettings {
             mirrors_exactly: self.on_error == OnError::Local,
             secret: secret.transpose()?,
             policies,
+            has_overrides: self.has_overrides,
             http: self.http,
         });
         guard.register_initial_policies();

@@ -10,7 +10,7 @@ use super::{
     shadow_check::{ShadowCheck, ShadowChecks, ShadowHolds},
 };
 use crate::{
-    Decision, RateGuard,
+    Decision, Policy, RateGuard,
     policy::{QuotaVariant, ShadowMode},
     store::{Bucket, BucketRequest, Operation},
 };
@@ -100,7 +100,8 @@ impl Request<'_> {
                     (requested.variant.other(), requested.variant == QuotaVariant::Own)
                 }
             };
-            let (policy, key, cost) = (requested.policy.clone(), requested.key, requested.cost);
+            let policy = Policy::clone(&requested.policy);
+            let (key, cost) = (requested.key, requested.cost);
             let is_reported = is_reported && operation == Operation::Check;
             Some(ShadowCheck { policy, variant, key, cost, limit, is_reported })
         };

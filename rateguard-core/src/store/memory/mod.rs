@@ -1,5 +1,6 @@
 //! The store that holds all buckets in the memory of one process, and needs no Redis server.
 
+mod documents;
 mod id;
 mod overflow;
 mod permits;
@@ -8,6 +9,7 @@ mod table;
 
 use std::{
     fmt,
+    future::ready,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -18,11 +20,13 @@ use std::{
 use smallvec::SmallVec;
 
 use self::{
+    documents::Documents,
     id::{BucketHasher, BucketLocation},
     shard::Shard,
 };
 use super::{
-    BucketRequest, BucketStatus, InProcess, Operation, Receipt, Store, StoreFuture, Verdict,
+    BucketRequest, BucketStatus, DocumentFuture, DocumentRead, DocumentStore, DocumentVersion,
+    DocumentWrite, InProcess, Operation, Receipt, Store, StoreFuture, Verdict,
 };
 use crate::{
     algorithm::{Micros, concurrency::HolderId},
@@ -72,6 +76,7 @@ pub struct MemoryStore {
     /// The id of the next request that takes permits. The ids start at 1, so no request has the id 0 of an empty
     /// receipt.
     next_holder: AtomicU64,
+    documents: Documents,
 }
 
 impl MemoryStore {
@@ -85,6 +90,7 @@ impl MemoryStore {
             hasher: BucketHasher::new(),
             shards: shards(DEFAULT_MAX_KEYS),
             next_holder: AtomicU64::new(1),
+            documents: Documents::default(),
         }
     }
 
@@ -254,8 +260,30 @@ impl Store for MemoryStore {
         StoreFuture::Ready(Ok(self.apply_now(operation, requests)))
     }
 
+    fn documents(&self) -> Option<&dyn DocumentStore> {
+        Some(self)
+    }
+
     fn in_process(&self) -> Option<&dyn InProcess> {
         Some(self)
+    }
+}
+
+impl DocumentStore for MemoryStore {
+    fn read<'a>(
+        &'a self,
+        name: &'a str,
+        known: Option<DocumentVersion>,
+    ) -> DocumentFuture<'a, DocumentRead> {
+        Box::pin(ready(Ok(self.documents.read(name, known, self.clock.now()))))
+    }
+
+    fn write<'a>(
+        &'a self,
+        name: &'a str,
+        write: DocumentWrite<'a>,
+    ) -> DocumentFuture<'a, Option<DocumentVersion>> {
+        Box::pin(ready(Ok(self.documents.write(name, &write, self.clock.now()))))
     }
 }
 
@@ -263,6 +291,10 @@ impl InProcess for MemoryStore {
     fn check_one(&self, request: &BucketRequest<'_>) -> (bool, BucketStatus, bool) {
         let (allowed, status, _, mode) = self.take_one(Operation::Check, request);
         (allowed, status, mode == DecisionMode::Overflow)
+    }
+
+    fn now(&self) -> Duration {
+        self.clock.now()
     }
 
     fn max_keys(&self) -> usize {

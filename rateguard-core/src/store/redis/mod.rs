@@ -9,6 +9,7 @@ mod connect;
 mod connector;
 mod diagnosis;
 mod dispatcher;
+mod document_call;
 mod error;
 mod fair_queue;
 mod health_reports;
@@ -46,7 +47,7 @@ pub(crate) use self::{target::Server, tls::TlsSettings};
 use self::{queued_request::QueuedRequest, router::Router, script_runner::ScriptRunner};
 use super::{
     BucketRequest, Keyspace, Operation, StoreError,
-    script::{BatchOutcome, ScriptStore, Transport},
+    script::{BatchOutcome, DocumentCall, ScriptStore, Transport},
 };
 use crate::{
     BuildError,
@@ -100,6 +101,10 @@ impl Transport for RedisTransport {
         deadline: Duration,
     ) -> Result<BatchOutcome, StoreError> {
         self.router.send(buckets, request, deadline).await
+    }
+
+    async fn run_document_call(&self, call: &DocumentCall) -> Result<Vec<String>, StoreError> {
+        self.router.run_document_call(call).await
     }
 
     fn health(&self) -> Result<(), StoreError> {

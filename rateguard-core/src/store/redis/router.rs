@@ -7,7 +7,10 @@ use super::{
     link::Link,
     queued_request::QueuedRequest,
 };
-use crate::store::{BucketRequest, StoreError, script::BatchOutcome};
+use crate::store::{
+    BucketRequest, StoreError,
+    script::{BatchOutcome, DocumentCall},
+};
 
 pub(super) enum Router {
     One(Arc<Link>),
@@ -26,6 +29,19 @@ impl Router {
             Self::One(link) => link.send(request, deadline).await.map_err(|error| error.cause()),
             // Allocate this large future separately. It would otherwise enlarge the future of every check.
             Self::Cluster(cluster) => Box::pin(cluster.send(buckets, request, deadline)).await,
+        }
+    }
+
+    /// Runs the script of a document on the server that stores the document.
+    pub(super) async fn run_document_call(
+        &self,
+        call: &DocumentCall,
+    ) -> Result<Vec<String>, StoreError> {
+        match self {
+            Self::One(link) => {
+                link.run_document_call(call, false).await.map_err(|error| error.cause())
+            }
+            Self::Cluster(cluster) => cluster.run_document_call(call).await,
         }
     }
 

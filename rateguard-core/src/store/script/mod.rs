@@ -3,6 +3,8 @@
 
 mod batch;
 mod command;
+mod document_call;
+mod documents;
 mod reply;
 pub(super) mod request;
 mod store;
@@ -10,6 +12,7 @@ mod store;
 pub(super) use self::{
     batch::{Argument, Batch},
     command::{ScriptBy, ScriptCommand},
+    document_call::DocumentCall,
     reply::{BatchOutcome, BatchReply},
     request::ScriptRequest,
     store::{ScriptStore, Transport},

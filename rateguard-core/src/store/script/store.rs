@@ -7,8 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{BatchOutcome, BucketRequest, Operation};
-use crate::store::{Keyspace, Store, StoreError, StoreFuture, Verdict, log_encoding::LogEncoding};
+use super::{BatchOutcome, BucketRequest, DocumentCall, Operation};
+use crate::store::{
+    DocumentStore, Keyspace, Store, StoreError, StoreFuture, Verdict, log_encoding::LogEncoding,
+};
 
 /// Sends requests to the servers that run the script.
 pub(crate) trait Transport: Send + Sync {
@@ -35,6 +37,12 @@ pub(crate) trait Transport: Send + Sync {
         deadline: Duration,
     ) -> impl Future<Output = Result<BatchOutcome, StoreError>> + Send;
 
+    /// Runs the script of a document, and returns its reply. The caller limits the time.
+    fn run_document_call(
+        &self,
+        call: &DocumentCall,
+    ) -> impl Future<Output = Result<Vec<String>, StoreError>> + Send;
+
     /// Returns an error if one of the servers has no live connection or cannot run the script.
     fn health(&self) -> Result<(), StoreError>;
 
@@ -56,11 +64,11 @@ pub(crate) trait Transport: Send + Sync {
 
 /// A store whose servers run the Lua script.
 pub(crate) struct ScriptStore<T> {
-    keyspace: Keyspace,
+    pub(super) keyspace: Keyspace,
     log: LogEncoding,
     /// The deadline for an operation if the caller sets no deadline.
     deadline: Duration,
-    transport: T,
+    pub(super) transport: T,
     /// The id of the process that created the store. Only this process has the thread for the connections.
     process: u32,
 }
@@ -77,7 +85,7 @@ impl<T: Transport> ScriptStore<T> {
 
     /// Returns true if this process is a fork of the process that created the store. The query of the process id is a
     /// system call, so operations that succeed do not call this function.
-    fn is_forked(&self) -> bool {
+    pub(super) fn is_forked(&self) -> bool {
         process::id() != self.process
     }
 
@@ -157,6 +165,10 @@ impl<T: Transport> Store for ScriptStore<T> {
 
     fn supports_leases(&self) -> bool {
         true
+    }
+
+    fn documents(&self) -> Option<&dyn DocumentStore> {
+        Some(self)
     }
 
     fn keyspace(&self) -> Option<&Keyspace> {

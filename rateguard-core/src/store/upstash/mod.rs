@@ -19,8 +19,8 @@ use self::{address::Endpoint, client::Client, connection::RestServer, reply::Fai
 use super::{
     BucketRequest, Keyspace, Operation, StoreError,
     script::{
-        Argument, Batch, BatchOutcome, BatchReply, ScriptBy, ScriptCommand, ScriptRequest,
-        ScriptStore, Transport,
+        Argument, Batch, BatchOutcome, BatchReply, DocumentCall, ScriptBy, ScriptCommand,
+        ScriptRequest, ScriptStore, Transport,
     },
     server_clock::ServerClock,
     tls::RedisTls,
@@ -130,6 +130,17 @@ impl Transport for UpstashTransport {
         let mut reply = self.run(&batch).await?;
         reply.update_clock(&self.clock, sent);
         reply.outcomes.pop().ok_or(StoreError::InvalidReply)
+    }
+
+    async fn run_document_call(&self, call: &DocumentCall) -> Result<Vec<String>, StoreError> {
+        let command: Vec<&str> = call.command().collect();
+        let command = serde_json::Value::from(command).to_string();
+        let reply = self.client.send(command.into()).await.and_then(|reply| reply.texts());
+        reply.map_err(|failure| match failure {
+            Failure::Store(cause) => cause,
+            // This error cannot be a reply to `EVAL`, because `EVAL` sends the source of the script.
+            Failure::NoScript => StoreError::InvalidReply,
+        })
     }
 
     fn health(&self) -> Result<(), StoreError> {

@@ -23,12 +23,22 @@ impl RestReply {
     /// Returns the integers in the result of the script. An error does not contain the error text, because servers
     /// quote arguments in error texts.
     pub(super) fn integers(&self) -> Result<Vec<i64>, Failure> {
+        self.list(Value::as_i64)
+    }
+
+    /// Returns the texts in the result of the script of a document. The errors are those of
+    /// [`integers`](Self::integers).
+    pub(super) fn texts(&self) -> Result<Vec<String>, Failure> {
+        self.list(|value| value.as_str().map(str::to_owned))
+    }
+
+    fn list<T>(&self, decode: impl Fn(&Value) -> Option<T>) -> Result<Vec<T>, Failure> {
         let invalid = Failure::Store(StoreError::InvalidReply);
         let reply = self.json().map_err(Failure::Store)?;
         match (reply.get("error"), reply.get("result")) {
             (Some(Value::String(error)), None) => Err(failure(error)),
-            (None, Some(Value::Array(numbers))) if self.status == StatusCode::OK => {
-                numbers.iter().map(Value::as_i64).collect::<Option<_>>().ok_or(invalid)
+            (None, Some(Value::Array(values))) if self.status == StatusCode::OK => {
+                values.iter().map(decode).collect::<Option<_>>().ok_or(invalid)
             }
             _ => Err(invalid),
         }

@@ -1,6 +1,7 @@
 //! The conformance suite, which tests whether a store satisfies the contract of the trait `Store`.
 
 mod check;
+mod documents;
 mod permits;
 mod refund;
 mod subject;
@@ -14,6 +15,9 @@ use crate::{Algorithm, store::Store};
 ///
 /// For [`Algorithm::Concurrency`], which is not in [`Algorithm::NAMES`], the suite tests permits. A store without permits
 /// should return an error for such a quota.
+///
+/// If the store has [documents](Store::documents), the suite also tests the rules of
+/// [`DocumentStore`](crate::store::DocumentStore).
 ///
 /// The suite uses random keys, so the store does not need to be empty.
 ///
@@ -34,6 +38,9 @@ use crate::{Algorithm, store::Store};
 ///
 /// The function panics if the store violates the contract. The message contains the violated rule.
 pub async fn conformance(store: &dyn Store, time: Time, algorithms: &[Algorithm]) {
+    if let Some(documents) = store.documents() {
+        documents::check_all(documents, &time).await;
+    }
     let (with_permits, rates): (Vec<&Algorithm>, Vec<_>) =
         algorithms.iter().partition(|it| it.has_permits());
     for algorithm in with_permits {

@@ -5,6 +5,7 @@
 //! request is not sent again if a node may already have run it, because the units would then count twice.
 
 mod asking;
+mod documents;
 mod migrating_slots;
 mod node_address;
 mod nodes;

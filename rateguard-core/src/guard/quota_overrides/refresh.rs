@@ -1,0 +1,167 @@
+//! Reads the overrides in the background, and keeps them while the store does not answer.
+
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use super::{
+    document::{self, StoredOverride},
+    table::KnownDocument,
+};
+use crate::{
+    StoreError,
+    guard::{RateGuard, Shared, ThrottledLog, failure_log::server_suffix},
+    store::{
+        Document, DocumentFuture, DocumentRead, DocumentStore, DocumentVersion, DocumentWrite,
+    },
+};
+
+/// The time between two reads. With the duration of a read, it is less than 250 ms, which is also the lifetime of a
+/// cached denial.
+const REFRESH_INTERVAL: Duration = Duration::from_millis(150);
+
+/// The time after which a process reads the document again although its version is the same, so that clocks of different
+/// rates have little effect on the end of an override.
+const RESYNC_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The time for which the document exists after the end of its last override.
+const EXPIRY_GRACE: Duration = Duration::from_secs(1);
+
+impl RateGuard {
+    /// Starts to read the overrides in the background. An in-memory store has no other processes, so nothing is read.
+    pub(in crate::guard) fn watch_overrides(&self) {
+        if self.shared.overrides.is_enabled && self.has_remote_store() {
+            self.run_on_permit_thread(refresh(Arc::downgrade(&self.shared)));
+        }
+    }
+
+    /// Reads the overrides if they have changed. If the store has lost them, writes those of this process again.
+    async fn refresh_overrides(&self) -> Result<(), StoreError> {
+        let table = &self.shared.overrides;
+        let mut known = table.document.lock().await;
+        if self.is_closed() {
+            return Err(StoreError::Closed);
+        }
+        if self.override_time().saturating_sub(known.read_at) >= RESYNC_INTERVAL {
+            known.version = None;
+        }
+        if self.read_overrides(&mut known).await? == ReadOverrides::Lost {
+            let overrides = table.list(known.read_at);
+            self.write_overrides(&mut known, overrides).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads the document, and puts its overrides in effect.
+    pub(super) async fn read_overrides(
+        &self,
+        known: &mut KnownDocument,
+    ) -> Result<ReadOverrides, StoreError> {
+        let table = &self.shared.overrides;
+        let store = self.override_store()?;
+        // The time before the read, so that an override never ends later than on the clock of the store.
+        let sent_at = self.override_time();
+        let read = self.within_deadline(store.read(document::NAME, known.version)).await?;
+        let DocumentRead::Changed(Document { version, text, now }) = read else {
+            return Ok(ReadOverrides::Current);
+        };
+        let is_missing = version == DocumentVersion::NONE;
+        let overrides = if is_missing { Some(Vec::new()) } else { document::decode(&text) };
+        let overrides = overrides.ok_or(StoreError::ForeignValue)?;
+        *known = KnownDocument { version: Some(version), read_at: sent_at, store_time: now };
+        if is_missing && !table.list(sent_at).is_empty() {
+            return Ok(ReadOverrides::Lost);
+        }
+        let active = overrides.into_iter().filter(|it| now < it.ends_at);
+        table.replace(
+            active.map(|it| StoredOverride {
+                ends_at: sent_at + it.ends_at.saturating_sub(now),
+                ..it
+            }),
+        );
+        Ok(ReadOverrides::Current)
+    }
+
+    /// Writes these overrides and puts them in effect, if nobody has changed the document since it was read. Otherwise
+    /// returns false.
+    pub(super) async fn write_overrides(
+        &self,
+        known: &mut KnownDocument,
+        overrides: Vec<StoredOverride>,
+    ) -> Result<bool, StoreError> {
+        let KnownDocument { version, read_at, store_time } = *known;
+        // If the write fails, the next read must return the document, because the store may have written it.
+        known.version = None;
+        let stored: Vec<_> = overrides
+            .iter()
+            .map(|it| {
+                let ends_at = store_time + it.ends_at.saturating_sub(read_at);
+                StoredOverride { ends_at, ..it.clone() }
+            })
+            .collect();
+        let end = stored.iter().map(|it| it.ends_at).max().unwrap_or(store_time);
+        let write = DocumentWrite {
+            expected: version.unwrap_or(DocumentVersion::NONE),
+            text: &document::encode(&stored),
+            expires_at: end + EXPIRY_GRACE,
+        };
+        let write = self.override_store()?.write(document::NAME, write);
+        known.version = self.within_deadline(write).await?;
+        let is_written = known.version.is_some();
+        if is_written {
+            self.shared.overrides.replace(overrides);
+        }
+        Ok(is_written)
+    }
+
+    fn log_refresh_failure(&self, cause: StoreError) {
+        static LOG: ThrottledLog = ThrottledLog::new();
+        if let Some(failures) = LOG.try_emit() {
+            let server = server_suffix(self.keyspace());
+            log::warn!(
+                target: "rateguard",
+                "failed to read the overrides{server}: {cause}; the last overrides stay in effect until they end; {failures} failed reads since the last message of this kind"
+            );
+        }
+    }
+
+    fn override_store(&self) -> Result<&dyn DocumentStore, StoreError> {
+        // `build` has tested that the store has documents.
+        self.shared.store.documents().ok_or(StoreError::Other("the store has no documents"))
+    }
+
+    /// Waits for an operation on a document. An in-memory store answers immediately, so it needs no timer.
+    async fn within_deadline<T>(&self, operation: DocumentFuture<'_, T>) -> Result<T, StoreError> {
+        if !self.has_remote_store() {
+            return operation.await;
+        }
+        let result = tokio::time::timeout(self.shared.deadline, operation).await;
+        result.unwrap_or(Err(StoreError::Timeout))
+    }
+}
+
+/// The result of a read of the overrides.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum ReadOverrides {
+    /// The overrides of the document are in effect.
+    Current,
+    /// There is no document, although this process has overrides, which stay in effect. The document only expires after
+    /// its overrides have ended, so the store has lost its data.
+    Lost,
+}
+
+/// Reads the overrides until the guard is dropped or closed.
+async fn refresh(guard: Weak<Shared>) {
+    loop {
+        let Some(shared) = guard.upgrade() else { return };
+        let guard = RateGuard { shared };
+        match guard.refresh_overrides().await {
+            Ok(()) => {}
+            Err(StoreError::Closed) => return,
+            Err(cause) => guard.log_refresh_failure(cause),
+        }
+        drop(guard);
+        tokio::time::sleep(REFRESH_INTERVAL).await;
+    }
+}

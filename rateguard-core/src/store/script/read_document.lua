@@ -1,0 +1,13 @@
+-- Reads a document, if its version is not the known one.
+--
+-- KEYS[1]: the hash with the fields `version` and `text`
+-- ARGV[1]: the known version, or an empty text
+-- Reply:   {version}, or {version, seconds, microseconds, text} with the time of the server
+-- Cost:    one command if the version is the known one
+
+local version = redis.call('HGET', KEYS[1], 'version') or '0'
+if version == ARGV[1] then
+  return {version}
+end
+local time = redis.call('TIME')
+return {version, time[1], time[2], redis.call('HGET', KEYS[1], 'text') or ''}
