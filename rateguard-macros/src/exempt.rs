@@ -12,6 +12,7 @@ use crate::{
     attributes::is_limit,
     error::error_at,
     expand::{handler, wrap},
+    registration::{replacement, replacement_use},
     values,
 };
 
@@ -70,21 +71,4 @@ pub(crate) fn expand(exempt: &Exempt, function: &ItemFn) -> TokenStream {
         ::actix_rateguard::__private::exempt(#replacement, #has_limits, #handler, #request, #payload).await
     };
     wrap(function, &request, &payload, &quote!(#replacement_use #call))
-}
-
-/// Generates the value that names the replaced limit. `None` if the handler replaces all limits.
-pub(crate) fn replacement(limit: Option<&LitStr>) -> TokenStream {
-    match limit {
-        Some(limit) => quote!(::actix_rateguard::__private::Replacement::Named(#limit)),
-        None => quote!(::actix_rateguard::__private::Replacement::All),
-    }
-}
-
-/// Generates the entry by which the library finds out that a handler of the program replaces limits of middlewares.
-pub(crate) fn replacement_use() -> TokenStream {
-    quote! {
-        ::actix_rateguard::__private::inventory::submit! {
-            ::actix_rateguard::__private::ReplacementUse
-        }
-    }
 }

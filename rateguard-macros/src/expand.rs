@@ -8,10 +8,9 @@ use crate::{
     args::{Allowance, Args},
     attributes::{is_inner, is_limit, is_outer},
     error::error_at,
-    exempt::{replacement, replacement_use},
     generics,
     limit::limit,
-    registration::can_hoist,
+    registration::{can_hoist, replacement, replacement_use},
     tokens::option,
     values::Key,
 };

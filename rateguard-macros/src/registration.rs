@@ -3,7 +3,7 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
-use syn::{Expr, Generics};
+use syn::{Expr, Generics, LitStr};
 
 use crate::{
     args::{Allowance, Args},
@@ -43,6 +43,23 @@ pub(crate) fn attribute_limit(args: &Args, number: usize, is_hoisted: bool) -> T
                 has_own_guard: #has_own_guard,
                 inputs: #inputs,
             }
+        }
+    }
+}
+
+/// Generates the value that names the replaced limit. `None` if the handler replaces all limits.
+pub(crate) fn replacement(limit: Option<&LitStr>) -> TokenStream {
+    match limit {
+        Some(limit) => quote!(::actix_rateguard::__private::Replacement::Named(#limit)),
+        None => quote!(::actix_rateguard::__private::Replacement::All),
+    }
+}
+
+/// Generates the entry by which the library finds out that a handler of the program replaces limits of middlewares.
+pub(crate) fn replacement_use() -> TokenStream {
+    quote! {
+        ::actix_rateguard::__private::inventory::submit! {
+            ::actix_rateguard::__private::ReplacementUse
         }
     }
 }

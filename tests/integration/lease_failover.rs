@@ -4,7 +4,9 @@
 use actix_rateguard::{Acquisition, Key, Permit, Policy, RateGuard};
 use redis::Commands as _;
 
-use crate::support::{TEST_TIMEOUT, redis_server::RedisServer, sentinels::Sentinels};
+use crate::support::{
+    TEST_TIMEOUT, eventually_async, redis_server::RedisServer, sentinels::Sentinels,
+};
 
 fn guard(servers: &Sentinels, prefix: &str) -> RateGuard {
     RateGuard::redis(servers.url()).prefix(prefix).deadline(TEST_TIMEOUT).build().unwrap()
@@ -15,18 +17,6 @@ fn kill_replicated_primary(servers: &mut Sentinels) {
     let wait = redis::cmd("WAIT").arg(1).arg(0).query(&mut servers.primary.client());
     assert_eq!(wait, Ok(1), "the replica has not received the writes");
     servers.primary.kill();
-}
-
-/// Repeats `attempt` until it returns a value. It returns none while no primary replies.
-async fn until<T>(subject: &str, mut attempt: impl AsyncFnMut() -> Option<T>) -> T {
-    let start = std::time::Instant::now();
-    loop {
-        if let Some(value) = attempt().await {
-            return value;
-        }
-        assert!(start.elapsed() < TEST_TIMEOUT, "{subject}");
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
 }
 
 /// Returns the earliest end of the leases of all permits on this server.
@@ -48,14 +38,15 @@ async fn permits_are_renewed_on_a_promoted_replica_and_deny_others() {
         permits.push(acquire(&holder).await.unwrap().into_permit().unwrap());
     }
     kill_replicated_primary(&mut servers);
-    let promoted = until("a reply of the new primary", async || acquire(&other).await.ok()).await;
+    let promoted =
+        eventually_async("a reply of the new primary", async || acquire(&other).await.ok()).await;
     assert!(matches!(promoted, Acquisition::Denied(_)), "the promoted replica lacks the permits");
 
-    let before = until("the permits on the new primary", async || {
+    let before = eventually_async("the permits on the new primary", async || {
         earliest_end(&servers.replica, "promoted")
     })
     .await;
-    until("a renewal of both permits", async || {
+    eventually_async("a renewal of both permits", async || {
         earliest_end(&servers.replica, "promoted").filter(|end| *end > before)
     })
     .await;
@@ -80,15 +71,15 @@ async fn leased_units_count_on_a_promoted_replica() {
         admitted += u32::from(decision.is_allowed());
         Some(decision)
     };
-    until("a lease", async || admit(&leasing).await.filter(|it| it.is_leased())).await;
+    eventually_async("a lease", async || admit(&leasing).await.filter(|it| it.is_leased())).await;
     kill_replicated_primary(&mut servers);
     // The units of the open lease still admit requests, and then the new primary decides.
-    until("a reply of the new primary", async || {
+    eventually_async("a reply of the new primary", async || {
         admit(&leasing).await.filter(|it| !it.is_leased())
     })
     .await;
     // Each guard learns the new primary for itself, so this one may learn it later.
-    let status = until("a reply to the other guard", async || {
+    let status = eventually_async("a reply to the other guard", async || {
         other.peek(&policy, &Key::global()).await.ok()
     })
     .await;

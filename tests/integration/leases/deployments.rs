@@ -5,8 +5,8 @@ use std::time::Duration;
 use actix_rateguard::{Key, Permit, Policy, RateGuard};
 
 use crate::support::{
-    TEST_TIMEOUT, eventually, redis_cluster::RedisCluster, redis_server::RedisServer,
-    rest_server::RestServer, sentinels::Sentinels,
+    TEST_TIMEOUT, eventually, eventually_async, redis_cluster::RedisCluster,
+    redis_server::RedisServer, rest_server::RestServer, sentinels::Sentinels,
 };
 
 const LIMIT: u32 = 200;
@@ -125,9 +125,12 @@ async fn promoted_replica_has_the_leases_and_the_permits() {
         let name: String = redis::from_redis_value_ref(&role[0]).unwrap();
         (name == "master").then_some(())
     });
-    eventually("both guards use the new primary", || {
-        [&holder, &other].iter().all(|it| it.health().is_good()).then_some(())
-    });
+    for guard in [&holder, &other] {
+        eventually_async("a reply of the new primary", async || {
+            guard.request(&policy, &key).peek().await.ok()
+        })
+        .await;
+    }
 
     assert!(permits.iter().all(Permit::is_valid));
     assert!(acquire(&other, &key).await.is_none());

@@ -46,6 +46,18 @@ pub fn eventually<T>(condition: &str, mut poll: impl FnMut() -> Option<T>) -> T 
     }
 }
 
+/// Calls the async function `poll` every 20 ms until it returns a value. Panics after [`TEST_TIMEOUT`].
+pub async fn eventually_async<T>(condition: &str, mut poll: impl AsyncFnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(value) = poll().await {
+            return value;
+        }
+        assert!(start.elapsed() < TEST_TIMEOUT, "timed out waiting for: {condition}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// Reports that a test cannot run on this machine.
 ///
 /// The message is written directly to stderr, because the test runner would capture the output of `eprintln!`.
