@@ -6,6 +6,7 @@ mod error;
 mod expand;
 mod generics;
 mod handler;
+mod key_call;
 mod limit;
 mod quota;
 mod registration;
