@@ -4,7 +4,7 @@ use std::io::Write;
 
 use actix_rateguard::Limit;
 
-use super::{JSON, address_and_account, echo, login, send_head, servers};
+use super::{JSON, echo, login, send_head, servers};
 use crate::support::{
     eventually,
     redis_server::{RedisServer, run},
@@ -15,7 +15,8 @@ use crate::support::{
 fn denied_client_sends_no_body() {
     let redis = RedisServer::start();
     let servers = servers(&redis, "denied-early", |guard, app| {
-        echo(guard, app, address_and_account());
+        let account = Limit::new("9/hour").key("json:/email").name("early-account");
+        echo(guard, app, [account, Limit::new("3/hour").name("early-address")]);
     });
     for account in ["ann", "bob", "cid"] {
         assert_eq!(login(&servers[0], account).status, 200);
@@ -37,16 +38,16 @@ fn denied_client_sends_no_body() {
 fn early_denials_count_towards_a_ban_once() {
     let redis = RedisServer::start();
     let servers = servers(&redis, "denied-ban", |guard, app| {
-        let address = Limit::new("1/hour").ban("3/hour for 1h").name("ban-address");
+        let address = Limit::new("1/minute").ban("3/hour for 1h").name("ban-address");
         let account = Limit::new("9/hour").key("json:/email").name("ban-account");
         echo(guard, app, [account, address]);
     });
     assert_eq!(login(&servers[0], "ann").status, 200);
     let retry_after = |server: usize| login(&servers[server], "ann").number("retry-after");
     // The third offence starts the ban, which lasts longer than the window.
-    assert!(retry_after(0) < 3_600);
-    assert!(retry_after(1) < 3_600);
-    assert_eq!(retry_after(0), 3_600);
+    assert!(retry_after(0) <= 60);
+    assert!(retry_after(1) <= 60);
+    assert!(retry_after(0) > 3_500);
 }
 
 #[test]
