@@ -3,19 +3,20 @@
 
 mod app_guard;
 mod handler_name;
+mod key_input;
 mod limited_handler;
 
-use std::{
-    panic::Location,
-    sync::{Arc, atomic::AtomicU64},
-};
+use std::{panic::Location, sync::atomic::AtomicU64};
 
 use actix_rateguard_core::adapter::{
     LimitOrigin, NameRegistration, PLACEHOLDER_QUOTA, PolicySet, RouteOverrides, ShadowSpec,
 };
 use actix_web::{Error, HttpRequest, HttpResponse, dev::Payload, http::Method, web};
 
-pub use self::limited_handler::{LimitedHandler, handler, handler_with_decision};
+pub use self::{
+    key_input::KeyInput,
+    limited_handler::{LimitedHandler, handler, handler_with_decision},
+};
 pub use crate::on_reject::OnRejectFn;
 
 use self::{app_guard::guard_of, handler_name::handler_name};
@@ -34,7 +35,6 @@ use crate::{
     missing_key_warning::{ProbedLimit, record_key},
     not_checked::{Exemption, NotChecked, RejectReason},
     on_reject::OnReject,
-    per_request::RequestResolver,
     request_policies::policy_set,
     request_state::RequestState,
     response::{EarlyResponse, hold_until_end, unless_head},
@@ -151,14 +151,8 @@ impl HandlerLimit {
     /// Reads the request's key if the policies file sets a key for this limit. The key in the file overrides the
     /// key of the macro attribute. The result is `None` if the file sets no key.
     pub fn key(&self, policy_set: &PolicySet, request: &HttpRequest) -> Option<KeyInput> {
-        let key = self.overrides(policy_set).key.as_ref()?;
-        if crate::key::reads_body(&**key) {
-            let key = Arc::clone(key);
-            return Some(KeyInput::InBody(RequestResolver::Sync(Arc::new(move |request| {
-                Ok(crate::key::read(&*key, request))
-            }))));
-        }
-        Some(KeyInput::Caller(Ok(crate::key::read(&**key, request))))
+        let recipe = self.overrides(policy_set).key.as_ref()?;
+        Some(KeyInput::of_recipe(recipe, request))
     }
 
     /// Returns the cost that the policies file sets. This cost overrides the cost of the macro attribute. The
@@ -232,20 +226,6 @@ pub struct LimitInputs {
     pub(crate) cost: Result<u32, Error>,
 }
 
-/// The key of a request, or the function that reads it from the body.
-pub enum KeyInput {
-    /// The key is not in the body.
-    Caller(Result<Caller, Error>),
-    /// A part of the key is in the body.
-    InBody(RequestResolver<Caller>),
-}
-
-impl From<Result<Caller, Error>> for KeyInput {
-    fn from(caller: Result<Caller, Error>) -> Self {
-        Self::Caller(caller)
-    }
-}
-
 impl LimitInputs {
     /// Creates the inputs of a limit that applies to the request. `plan` is `None` if the limit has the same quotas
     /// for all requests.
@@ -278,12 +258,7 @@ impl LimitInputs {
 
     /// Reads the key from the body, which RateGuard has read.
     pub(crate) async fn with_body_key(self, request: &HttpRequest) -> Self {
-        match self.key {
-            KeyInput::InBody(function) if self.applies => {
-                Self { key: function.resolve(request).await.into(), ..self }
-            }
-            key => Self { key, ..self },
-        }
+        Self { key: self.key.resolve(request).await.into(), ..self }
     }
 
     /// Builds the check that compares the request with the limit. If the key is in the body, call

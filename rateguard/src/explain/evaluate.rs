@@ -70,10 +70,12 @@ async fn evaluate_attribute(
     let read_inputs = limit.inputs.ok_or(Outcome::Unknown(UnknownReason::InHandler))?;
     let inputs = read_inputs(context.policy_set, request).await.into_iter().nth(limit.index);
     let inputs = inputs.ok_or(Outcome::Unknown(UnknownReason::InHandler))?;
-    if inputs.needs_body() && !context.is_body_read {
-        return Err(Outcome::Unknown(UnknownReason::Body));
-    }
-    Ok(inputs.with_body_key(request).await.into_check(&context, request)?.into())
+    let inputs = match (inputs.needs_body(), context.is_body_read) {
+        (true, true) => inputs.with_body_key(request).await,
+        (true, false) => return Err(Outcome::Unknown(UnknownReason::Body)),
+        (false, _) => inputs,
+    };
+    Ok(inputs.into_check(&context, request)?.into())
 }
 
 async fn evaluate_middleware(

@@ -1,17 +1,18 @@
 //! Tests that the handler gets the whole body, whatever RateGuard has read of it.
 
-use std::io::Write;
-
-use actix_rateguard::{Limit, key, rate_limit};
-use actix_web::{post, web};
-
-use super::{FORM, JSON, echo, send_head, servers};
-use crate::support::{
-    app::attribute_guard,
-    redis_server::RedisServer,
-    server::post as send,
-    wire::{WireResponse, read_response},
+use actix_http::error::PayloadError;
+use actix_rateguard::{Limit, RateGuard, RateLimit, key, rate_limit};
+use actix_web::{
+    App,
+    dev::{Payload, Service},
+    post,
+    test::{TestRequest, init_service, read_body},
+    web,
 };
+use futures_util::{StreamExt, stream};
+
+use super::{FORM, JSON, echo, servers};
+use crate::support::{app::attribute_guard, redis_server::RedisServer, server::post as send};
 
 #[post("/attribute")]
 #[rate_limit(rate = "100/hour", key = key::form("email"), name = "handed-on-attribute", limiter = attribute_guard())]
@@ -44,19 +45,35 @@ fn handler_gets_bodies_of_every_length() {
     }
 }
 
-#[test]
-fn handler_gets_the_error_of_an_invalid_body() {
-    let redis = RedisServer::start();
-    let servers = servers(&redis, "handed-on-error", |guard, app| {
-        echo(guard, app, [Limit::new("1/hour").key("json:/email").name("handed-on-error")]);
-    });
-    let send = |server: usize, chunks: &str| {
-        let mut stream = send_head(servers[server].address(), "Transfer-Encoding: chunked");
-        stream.write_all(chunks.as_bytes()).unwrap();
-        read_response(&mut stream)
+/// Returns the chunks and the error that the handler reads.
+async fn chunks(payload: web::Payload) -> String {
+    let chunk = |chunk: Result<web::Bytes, PayloadError>| match chunk {
+        Ok(bytes) => format!("{bytes:?}"),
+        Err(error) => format!("error: {error}"),
     };
-    assert_eq!(send(0, "3\r\n{\"a\r\nnot a length\r\n"), WireResponse::Status(400));
-    // The invalid body has counted by address.
-    assert_eq!(send(1, "2\r\n{}\r\n0\r\n\r\n"), WireResponse::Status(429));
-    assert_eq!(send(1, "f\r\n{\"email\":\"ann\"}\r\n0\r\n\r\n"), WireResponse::Status(200));
+    payload.map(chunk).collect::<Vec<_>>().await.join(", ")
+}
+
+#[actix_web::test]
+async fn handler_gets_the_error_of_an_incomplete_body() {
+    let guard = RateGuard::in_memory();
+    let limit = Limit::new("2/hour").key("json:/email").name("handed-on-error");
+    let app = App::new().wrap(RateLimit::new(&guard, limit)).route("/", web::post().to(chunks));
+    let app = init_service(app).await;
+    let send = async |body: Vec<Result<&'static str, PayloadError>>| {
+        let request = TestRequest::post().insert_header(("Content-Type", JSON)).to_request();
+        let body =
+            stream::iter(body).map(|chunk| chunk.map(|it| web::Bytes::from_static(it.as_bytes())));
+        let (request, _) = request.replace_payload(Payload::Stream { payload: body.boxed_local() });
+        let response = app.call(request).await.unwrap();
+        let status = response.status().as_u16();
+        (status, String::from_utf8(read_body(response).await.to_vec()).unwrap())
+    };
+    let lost = || Err(PayloadError::Incomplete(None));
+    let expected = format!("b\"{{\\\"em\", error: {}", PayloadError::Incomplete(None));
+    assert_eq!(send(vec![Ok("{\""), Ok("em"), lost()]).await, (200, expected));
+    // The incomplete body has counted by address, and so does the next one.
+    assert_eq!(send(vec![lost()]).await.0, 200);
+    assert_eq!(send(vec![Ok("{}")]).await.0, 429);
+    assert_eq!(send(vec![Ok(r#"{"email":"#), Ok(r#""ann"}"#)]).await.0, 200);
 }
