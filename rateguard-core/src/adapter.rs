@@ -10,9 +10,9 @@ pub use crate::{
         SharedKey, TraceListener, canonical,
     },
     guard::{
-        AttributePolicy, HttpSettings, LimitOrigin, MAX_RETRY_JITTER, NameRegistration,
-        NamedPolicy, PermitLease, PermitWatch, PolicySet, PolicySetRef, RouteOverrides,
-        ShadowHolds, ThrottledLog, conflict_of,
+        AttributePolicy, HttpSettings, LimitOrigin, MAX_KEY_BODY, MAX_RETRY_JITTER,
+        NameRegistration, NamedPolicy, PermitLease, PermitWatch, PolicySet, PolicySetRef,
+        RouteOverrides, ShadowHolds, ThrottledLog, conflict_of,
     },
     key::{KeyRecipe, KeyRecipes, KeySecret},
     policy::{PLACEHOLDER_QUOTA, PolicyName},

@@ -3,7 +3,7 @@
 
 use std::{error::Error, fmt, ops::RangeInclusive, str::FromStr};
 
-use crate::{escape::escape_for_display, suggest};
+use crate::{escape::escape_for_display, json_pointer::JsonPointer, suggest};
 
 /// The valid prefix lengths, in bits, of an IPv6 network that counts as one client. The range is from the network of a
 /// provider (32) to a single address (128).
@@ -40,15 +40,27 @@ pub enum KeyPart {
     Cookie(String),
     /// `"path:NAME"`: the value of a route parameter.
     Path(String),
+    /// `"json:/POINTER"`: a value in the JSON body.
+    Json(JsonPointer),
+    /// `"form:NAME"`: a field of the form in the body.
+    Form(String),
     /// `"route"`: the pattern of the route, such as `/orders/{id}`.
     Route,
     /// `"method"`: the method.
     Method,
 }
 
+impl KeyPart {
+    /// Returns whether the value of the part is in the body of a request.
+    #[must_use]
+    pub fn is_in_body(&self) -> bool {
+        matches!(self, Self::Json(_) | Self::Form(_))
+    }
+}
+
 impl KeyNotation {
     /// A list of the valid forms, for error messages.
-    pub const FORMS: &str = r#""ip", "ip/48", "user", "identity", "session:NAME", "bearer", "global", "header:NAME", "cookie:NAME", "path:NAME", "route", "method", several of these joined by `+`"#;
+    pub const FORMS: &str = r#""ip", "ip/48", "user", "identity", "session:NAME", "bearer", "global", "header:NAME", "cookie:NAME", "path:NAME", "json:/POINTER", "form:NAME", "route", "method", several of these joined by `+`"#;
 
     /// Creates the notation `"ip"`, for the client's address.
     #[must_use]
@@ -107,6 +119,8 @@ impl fmt::Display for KeyPart {
             Self::Header(name) => write!(f, "header:{name}"),
             Self::Cookie(name) => write!(f, "cookie:{name}"),
             Self::Path(name) => write!(f, "path:{name}"),
+            Self::Json(pointer) => write!(f, "json:{pointer}"),
+            Self::Form(name) => write!(f, "form:{name}"),
             Self::Route => f.write_str("route"),
             Self::Method => f.write_str("method"),
         }
@@ -136,6 +150,12 @@ impl FromStr for KeyPart {
             ("header", Some(name)) if is_token(name) => Ok(Self::Header(name.to_owned())),
             ("cookie", Some(name)) if is_token(name) => Ok(Self::Cookie(name.to_owned())),
             ("path", Some(name)) if is_parameter(name) => Ok(Self::Path(name.to_owned())),
+            ("form", Some(name)) if !name.is_empty() => Ok(Self::Form(name.to_owned())),
+            ("json", Some(pointer)) => {
+                pointer.parse().map(Self::Json).map_err(|_| invalid(Problem::JsonPointer))
+            }
+            ("json", None) => Err(invalid(Problem::JsonPointer)),
+            ("form", _) => Err(invalid(Problem::FormName)),
             ("session", _) => Err(invalid(Problem::SessionName)),
             ("header", _) => Err(invalid(Problem::HeaderName)),
             ("cookie", _) => Err(invalid(Problem::CookieName)),
@@ -175,7 +195,7 @@ fn similar_key(text: &str) -> Option<String> {
     let [part] = &parts[..] else { return None };
     let similar = match part.split_once(':') {
         Some((kind, name)) => {
-            let kinds = ["header", "cookie", "path", "session"];
+            let kinds = ["header", "cookie", "path", "session", "json", "form"];
             format!("{}:{name}", suggest(kind, kinds)?)
         }
         None => {
@@ -205,6 +225,8 @@ enum Problem {
     HeaderName,
     CookieName,
     PathName,
+    JsonPointer,
+    FormName,
     DuplicatePart,
     CombinedGlobal,
 }
@@ -255,6 +277,14 @@ impl fmt::Display for KeyNotationError {
                 f,
                 "expected the name of a route parameter without braces, such as \"path:tenant\", found `{text}`"
             ),
+            Problem::JsonPointer => write!(
+                f,
+                "expected a JSON pointer (RFC 6901), such as \"json:/user/name\", found `{text}`"
+            ),
+            Problem::FormName => write!(
+                f,
+                "expected the name of a form field, such as \"form:email\", found `{text}`"
+            ),
             Problem::DuplicatePart => write!(f, "duplicate part in key `{text}`"),
             Problem::CombinedGlobal => {
                 write!(f, "expected \"global\" alone, found it in key `{text}`")
@@ -284,6 +314,8 @@ mod tests {
             ("header:X-Api-Key", KeyPart::Header("X-Api-Key".into())),
             ("cookie:session", KeyPart::Cookie("session".into())),
             ("path:tenant", KeyPart::Path("tenant".into())),
+            ("json:/user/name", KeyPart::Json("/user/name".parse().unwrap())),
+            ("form:email", KeyPart::Form("email".into())),
             ("route", KeyPart::Route),
             ("method", KeyPart::Method),
         ] {
@@ -322,6 +354,14 @@ mod tests {
             ("cookie:a=b", "the name of a cookie"),
             ("path:{id}", "the name of a route parameter"),
             ("session:", "the name of a session value"),
+            ("json", "a JSON pointer (RFC 6901)"),
+            ("json:", "a JSON pointer"),
+            ("json:email", "such as \"json:/user/name\""),
+            ("json:/a~2", "a JSON pointer"),
+            ("form", "the name of a form field"),
+            ("form:", "the name of a form field"),
+            ("jsn:/email", "did you mean `json:/email`?"),
+            ("JSON:/Email", "did you mean `json:/Email`?"),
             ("user+path:{id}", "the name of a route parameter"),
             ("user+ip+user", "duplicate part"),
             ("global+user", "\"global\" alone"),

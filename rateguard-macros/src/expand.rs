@@ -1,5 +1,6 @@
 //! Generates the code into which the macro attribute expands.
 
+use actix_rateguard_grammar::KeyPart;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::{Expr, FnArg, ItemFn, Type, Visibility, spanned::Spanned};
@@ -39,7 +40,7 @@ use crate::{
 ///                 LimitInputs::exempt(limit)
 ///             } else {
 ///                 match skips(request, skip).await {
-///                     Ok(false) => LimitInputs::new(limit, caller, plan, cost),
+///                     Ok(false) => LimitInputs::new(limit, key, plan, cost),
 ///                     Ok(true) => LimitInputs::exempt(limit),
 ///                     Err(error) => LimitInputs::failed(limit, error),
 ///                 }
@@ -71,7 +72,7 @@ pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> 
     let is_hoisted = limits.iter().all(|args| can_hoist(args, &function.sig.generics));
     let inputs = limits.iter().enumerate().map(|(index, args)| {
         let limit = limit(args, index + 1, is_hoisted);
-        let mut caller = caller(&args.key, &request);
+        let mut key = key(&args.key, &request);
         let plan = option(match &args.allowance {
             Allowance::PerRequest(plan) => Some(quote_spanned! {plan.span()=>
                 ::actix_rateguard::__private::plan(#request, #plan).await
@@ -83,9 +84,9 @@ pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> 
             // The policies file can override the key and the cost. So the generated code takes the key from the
             // policy set if the policy set has a key for this limit, and otherwise from the attribute. The same
             // applies to the cost.
-            caller = quote!(match #limit_ident.caller(#policy_set, #request) {
-                ::core::option::Option::Some(caller) => ::core::result::Result::Ok(caller),
-                ::core::option::Option::None => #caller,
+            key = quote!(match #limit_ident.key(#policy_set, #request) {
+                ::core::option::Option::Some(key) => key,
+                ::core::option::Option::None => ::actix_rateguard::__private::KeyInput::from(#key),
             });
             cost = quote!(match #limit_ident.cost(#policy_set) {
                 ::core::option::Option::Some(cost) => ::core::result::Result::Ok(cost),
@@ -93,7 +94,7 @@ pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> 
             });
         }
         let inputs = quote! {
-            ::actix_rateguard::__private::LimitInputs::new(#limit_ident, #caller, #plan, #cost)
+            ::actix_rateguard::__private::LimitInputs::new(#limit_ident, #key, #plan, #cost)
         };
         let exempt = quote!(::actix_rateguard::__private::LimitInputs::exempt(#limit_ident));
         let inputs = match &args.skip {
@@ -300,16 +301,29 @@ fn cost(cost: Option<&Expr>, request: &Ident) -> TokenStream {
 }
 
 /// Generates the expression that determines the key of a request.
-fn caller(key: &Key, request: &Ident) -> TokenStream {
+fn key(key: &Key, request: &Ident) -> TokenStream {
     match key {
         Key::Notation(notation) => {
+            let reads_body = notation.parts().iter().any(KeyPart::is_in_body);
             let notation = notation.to_string();
-            quote!(::core::result::Result::Ok({
+            let key = quote! {
                 static __RATEGUARD_KEY: ::std::sync::LazyLock<::actix_rateguard::key::BuiltinKey> =
                     ::std::sync::LazyLock::new(|| ::actix_rateguard::key::notation(#notation));
-                ::actix_rateguard::__private::key_of_notation(&__RATEGUARD_KEY, #request)
-            }))
+            };
+            match reads_body {
+                true => quote!({
+                    #key
+                    ::actix_rateguard::__private::body_key_of_notation(&__RATEGUARD_KEY)
+                }),
+                false => quote!(::core::result::Result::Ok({
+                    #key
+                    ::actix_rateguard::__private::key_of_notation(&__RATEGUARD_KEY, #request)
+                })),
+            }
         }
+        Key::Expression(key) => quote_spanned! {key.span()=>
+            ::actix_rateguard::__private::key_of_expression(#key, #request).await
+        },
         Key::Function(function) => quote_spanned! {function.span()=>
             ::actix_rateguard::__private::key_of_function(#request, #function).await
         },

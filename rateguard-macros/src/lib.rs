@@ -7,6 +7,7 @@ mod exempt;
 mod expand;
 mod generics;
 mod handler;
+mod key_call;
 mod limit;
 mod quota;
 mod registration;
@@ -99,6 +100,8 @@ use syn::parse::{Parse, ParseStream};
 /// - `"bearer"`: the credential in the header `Authorization: Bearer`.
 /// - `"header:X-Api-Key"`: the value of a request header. `"cookie:session"`: the value of a cookie.
 ///   `"path:tenant"`: the value of a route parameter.
+/// - `"json:/user/name"`: a value in a JSON body, by its JSON pointer. `"form:email"`: a field of a form in the body. The
+///   limiter reads the body only after it has checked the handler's other limits, and hands it on to the handler.
 /// - `"route"`: the pattern of the route, such as `/orders/{id}`. `"method"`: the method of the request.
 /// - `"global"`: one key for all requests.
 /// - several of the keys above, joined by `+`: `"user+path:tenant"`. If a request lacks one of the joined values, it
@@ -106,6 +109,8 @@ use syn::parse::{Parse, ParseStream};
 /// - a function path, or a closure: `|req: &HttpRequest| tenant_of(req)`. The function can be async. The function
 ///   returns text, a number, a `Key`, a tuple of such values, a `Caller`, or an `Option` or `Result` of one of these
 ///   types.
+/// - calls of the module `key`: `key::json(|login: &Login| login.email.to_lowercase())`, or
+///   `key::ip().and(key::form(account_of))`.
 ///
 /// These arguments choose the requests to which the limit applies:
 ///

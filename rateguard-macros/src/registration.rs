@@ -17,7 +17,7 @@ pub(crate) fn attribute_limit(args: &Args, number: usize, is_hoisted: bool) -> T
     let index = number - 1;
     let key = match &args.key {
         Key::Notation(notation) => notation.to_string(),
-        Key::Function(_) => "function".to_owned(),
+        Key::Function(_) | Key::Expression(_) => "function".to_owned(),
     };
     // A literal was validated when it was parsed, so it is a valid cost.
     let cost = option(match &args.cost {
@@ -69,7 +69,7 @@ pub(crate) fn replacement_use() -> TokenStream {
 /// limited function, which contains the handler as a nested function.
 pub(crate) fn can_hoist(args: &Args, generics: &Generics) -> bool {
     let function = match &args.key {
-        Key::Function(function) => Some(function),
+        Key::Function(function) | Key::Expression(function) => Some(function),
         Key::Notation(_) => None,
     };
     let plan = match &args.allowance {

@@ -10,7 +10,7 @@ use actix_rateguard_grammar::{
 use quote::ToTokens;
 use syn::{Expr, ExprLit, Lit, LitStr, Path, Token, punctuated::Punctuated, spanned::Spanned};
 
-use crate::error::error_at;
+use crate::{error::error_at, key_call};
 
 /// The way in which the key of a request is determined.
 pub(crate) enum Key {
@@ -18,6 +18,8 @@ pub(crate) enum Key {
     Notation(KeyNotation),
     /// A closure, or the function with this path, returns the key.
     Function(Expr),
+    /// The key is a call, such as `key::ip().and(key::json(account))`.
+    Expression(Expr),
 }
 
 /// The cost of a request: the expression for it, and its value if the expression is a number.
@@ -158,16 +160,25 @@ pub(crate) fn key(expr: Expr) -> syn::Result<Key> {
             Ok(Key::Notation(notation))
         }
         Expr::Path(_) | Expr::Closure(_) => Ok(Key::Function(expr)),
-        _ => Err(called_function(&expr).unwrap_or_else(|| {
-            error_at(
-                expr.span(),
-                format!(
-                    "expected one of {}, a function path, a closure over `&HttpRequest`",
-                    KeyNotation::FORMS
-                ),
-            )
-        })),
+        Expr::Call(ref call) if call.args.is_empty() => Err(expected_key(&expr)),
+        Expr::Call(_) | Expr::MethodCall(_) => {
+            key_call::validate(&expr)?;
+            Ok(Key::Expression(expr))
+        }
+        _ => Err(expected_key(&expr)),
     }
+}
+
+fn expected_key(expr: &Expr) -> syn::Error {
+    called_function(expr).unwrap_or_else(|| {
+        error_at(
+            expr.span(),
+            format!(
+                "expected one of {}, a function path, a closure over `&HttpRequest`",
+                KeyNotation::FORMS
+            ),
+        )
+    })
 }
 
 /// Returns the strings of an expression that consists of several strings, such as `"user" + "ip"` or `["user", "ip"]`.

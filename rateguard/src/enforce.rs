@@ -8,6 +8,7 @@ use actix_web::HttpRequest;
 use crate::{
     Decision, Rejection, Request, Reservation, Unavailable,
     admission::Admission,
+    cors,
     limit_check::{LimitCheck, LimitChecks},
     request_state::RequestState,
     response::EarlyResponse,
@@ -101,6 +102,51 @@ fn enforce_together(
         return Enforcement::Done(decided(guard, admission, checks, decision, None));
     }
     Enforcement::Undecided(StoreCheck { admission, checks, on_error })
+}
+
+/// Rejects the request if these limits deny it, and takes no units otherwise. The other limits of the same decision need
+/// the body of the request.
+///
+/// The denial counts like any other: an offence counts towards a ban. If the store fails, the failure mode applies.
+///
+/// # Errors
+///
+/// [`EarlyResponse`] if a limit denies the request, or if a limit fails closed because the store does not answer.
+pub(crate) async fn deny_early(
+    guard: &RateGuard,
+    policy_set: &PolicySet,
+    mut checks: LimitChecks,
+    request: &HttpRequest,
+) -> Result<(), EarlyResponse> {
+    // A permissive limit denies no request, so it decides after the body.
+    checks.retain(|it| !it.is_permissive);
+    checks.iter_mut().for_each(|it| it.prepare(guard));
+    let state = RequestState::of(request);
+    state.hide_policies(checks.iter().filter(|it| it.hides_headers).map(|it| &it.policy));
+    let repeated = state.applied.split_repeated(guard, &mut checks);
+    if checks.iter().all(|it| it.policy.is_in_shadow()) {
+        return Ok(());
+    }
+    let admission = Admission::new(state, repeated, cors::is_preflight(request));
+    let request = build_request(guard, policy_set.on_error, &checks);
+    match request.peek().await {
+        Ok(decision) if decision.is_allowed() => return Ok(()),
+        Ok(_) => {}
+        Err(unavailable) if unavailable.lets_pass() => return Ok(()),
+        Err(unavailable) => return undecided(admission, &checks, unavailable).map(drop),
+    }
+    let decision = match request.reserve().await {
+        // Room has become free since the peek. The guard decides again after the body, together with the other limits.
+        // If this refund fails, the request counts twice, so no limit is exceeded.
+        Ok(reservation) if reservation.decision().is_allowed() => {
+            drop(reservation.refund().await);
+            return Ok(());
+        }
+        Ok(reservation) => reservation.decision().clone(),
+        Err(unavailable) => return undecided(admission, &checks, unavailable).map(drop),
+    };
+    drop(request);
+    decided(guard, admission, checks, decision, None).map(drop)
 }
 
 impl Enforcement {

@@ -1,6 +1,6 @@
 //! The items that the expansion of `#[rate_limit]` uses. These items are not public API and change without notice.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 pub use actix_rateguard_core::adapter::{PolicySet, ShadowSpec};
 pub use actix_web::{Error, FromRequest, HttpRequest, HttpResponse, Responder, web::Payload};
@@ -10,13 +10,14 @@ use crate::{
     Algorithm, Caller, Plan, Quota, Quotas,
     cost::IntoCost,
     error::QuotaError,
-    key::BuiltinKey,
+    key::{BuiltinKey, JoinKey},
+    per_request::RequestResolver,
     resolve_output::{CostOutput, KeyOutput, PlanOutput, SkipOutput},
 };
 pub use crate::{
     attribute::{
-        Allowance, HandlerLimit, LimitInputs, LimitedHandler, OnRejectFn, Settings, exempt,
-        handler, handler_with_decision, limited,
+        Allowance, HandlerLimit, KeyInput, LimitInputs, LimitedHandler, OnRejectFn, Settings,
+        exempt, handler, handler_with_decision, limited,
     },
     inventory::{AttributeLimit, PolicyUse},
     replaced_limits::{Replacement, ReplacementUse},
@@ -225,6 +226,21 @@ where
 #[must_use]
 pub fn key_of_notation(key: &BuiltinKey, request: &HttpRequest) -> Caller {
     key.caller(request)
+}
+
+/// Returns the input of a limit whose key is in the body, as the notation of a built-in key selects it.
+#[must_use]
+pub fn body_key_of_notation(key: &'static BuiltinKey) -> KeyInput {
+    KeyInput::InBody(RequestResolver::Sync(Arc::new(|request| Ok(key.caller(request)))))
+}
+
+/// Returns the input of a limit whose argument `key` is an expression, such as `key::ip().and(key::json(account))`.
+pub async fn key_of_expression<Kind>(key: impl JoinKey<Kind>, request: &HttpRequest) -> KeyInput {
+    let reads_body = key.reads_body();
+    match (reads_body, key.into_part()) {
+        (true, resolver) => KeyInput::InBody(resolver),
+        (false, resolver) => KeyInput::Caller(resolver.resolve(request).await),
+    }
 }
 
 /// Calls the function `key` to read the key of a request. The value that `key` returns may borrow from the request.

@@ -10,6 +10,8 @@ mod applicability;
 mod applied_limits;
 #[cfg(feature = "macros")]
 mod attribute;
+mod body_checks;
+mod body_key;
 mod bounds;
 mod client;
 pub mod client_address;

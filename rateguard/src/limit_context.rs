@@ -22,6 +22,8 @@ pub(crate) struct LimitContext<'a> {
     /// the limits belong to a handler.
     pub(crate) middleware_access: Option<&'a AccessList>,
     pub(crate) purpose: Purpose,
+    /// Whether RateGuard has read the body of the request, so that limits can read keys from it.
+    pub(crate) is_body_read: bool,
 }
 
 /// The purpose for which a limit is applied to a request.

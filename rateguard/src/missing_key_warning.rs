@@ -151,6 +151,14 @@ fn advice(part: Option<&KeyPart>, kind: LimitKind, request: &HttpRequest) -> Cow
             };
             format!("Check the name of the route parameter `{name}`{route}{note}").into()
         }
+        Some(KeyPart::Json(pointer)) => format!(
+            "Check the pointer `{pointer}`, and whether clients send an uncompressed JSON body with its media type, of at most `max_key_body` bytes"
+        )
+        .into(),
+        Some(KeyPart::Form(name)) => format!(
+            "Check the name of the form field `{name}`, and whether clients send an uncompressed form with the media type `application/x-www-form-urlencoded`, of at most `max_key_body` bytes"
+        )
+        .into(),
         Some(KeyPart::Route) => {
             "Check whether routes are registered for the paths of these requests: a path without a route has no pattern".into()
         }

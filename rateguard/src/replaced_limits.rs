@@ -69,7 +69,11 @@ pub(crate) struct ReplacedLimits {
 impl ReplacedLimits {
     /// Records that the request has reached this limit of a middleware.
     pub(crate) fn add_limit(&self, name: &PolicyName, is_new_route: bool) {
-        self.around.borrow_mut().push(name.clone());
+        let mut around = self.around.borrow_mut();
+        // A limit whose key is in the body is added once before and once after the body is read.
+        if !around.contains(name) {
+            around.push(name.clone());
+        }
         self.is_new_route.set(self.is_new_route.get() || is_new_route);
     }
 

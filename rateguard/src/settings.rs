@@ -17,6 +17,8 @@ pub(crate) struct HttpSettings {
     pub(crate) access: AccessList,
     pub(crate) headers: Vec<HeaderDialect>,
     pub(crate) retry_jitter: Duration,
+    /// The maximum length in bytes of a body from which a limit reads a key.
+    pub(crate) max_key_body: usize,
     pub(crate) body: RejectionBody,
     pub(crate) on_reject: Option<OnReject>,
     pub(crate) proxy_warning: ProxyWarning,
@@ -36,6 +38,7 @@ impl Default for HttpSettings {
             access: AccessList::new(),
             headers: vec![HeaderDialect::XRateLimit],
             retry_jitter: Duration::ZERO,
+            max_key_body: 8_192,
             body: RejectionBody::default(),
             on_reject: None,
             proxy_warning: ProxyWarning::default(),
@@ -53,8 +56,8 @@ impl HttpSettings {
         Self { client_networks: Arc::new(ClientNetworks::new(secret)), ..self }
     }
 
-    /// Returns an error if two header dialects write the same fields, or if the retry jitter is too long or is not
-    /// a whole number of seconds.
+    /// Returns an error if two header dialects write the same fields, if the retry jitter is too long or is not a whole
+    /// number of seconds, or if the length of a body with a key is out of range.
     pub(crate) fn validate(&self) -> Result<(), BuildError> {
         if let Some(dialects) = HeaderDialect::find_conflict(&self.headers) {
             return Err(BuildError::Headers { dialects });
@@ -62,12 +65,21 @@ impl HttpSettings {
         if self.retry_jitter > adapter::MAX_RETRY_JITTER || self.retry_jitter.subsec_nanos() > 0 {
             return Err(BuildError::RetryJitter);
         }
+        if !adapter::MAX_KEY_BODY.contains(&u64::try_from(self.max_key_body).unwrap_or(u64::MAX)) {
+            return Err(BuildError::MaxKeyBody);
+        }
         Ok(())
     }
 
     /// Replaces each setting of the guard for which the policies file has a value.
     pub(crate) fn apply(&mut self, file: &adapter::HttpSettings) {
-        let adapter::HttpSettings { client_address, headers, retry_jitter, rejection_body } = file;
+        let adapter::HttpSettings {
+            client_address,
+            headers,
+            retry_jitter,
+            rejection_body,
+            max_key_body,
+        } = file;
         if let Some(client_address) = client_address {
             self.client_address = client_address.clone();
         }
@@ -76,5 +88,6 @@ impl HttpSettings {
         }
         self.retry_jitter = retry_jitter.unwrap_or(self.retry_jitter);
         self.body = rejection_body.unwrap_or(self.body);
+        self.max_key_body = max_key_body.unwrap_or(self.max_key_body);
     }
 }

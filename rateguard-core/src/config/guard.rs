@@ -13,7 +13,7 @@ use super::{
 use crate::{
     ClientAddress, RejectionBody,
     guard::{
-        HttpSettings, MAX_RETRY_JITTER,
+        HttpSettings, MAX_KEY_BODY, MAX_RETRY_JITTER,
         bounds::{DEADLINES, MAX_IN_FLIGHT},
     },
 };
@@ -90,6 +90,12 @@ const FIELDS: &[(&str, Reader<ParsedGuard>)] = &[
         }
         to.startup.http.retry_jitter = to.record("retry_jitter", parsed);
     }),
+    ("max_key_body", |to, value, diagnostics| {
+        const EXPECTED: &str = "expected a number of bytes from 1 to 1048576, without quotes";
+        let parsed = integer(value, MAX_KEY_BODY, EXPECTED, diagnostics);
+        let parsed = to.record("max_key_body", parsed);
+        to.startup.http.max_key_body = parsed.and_then(|it| it.try_into().ok());
+    }),
     ("rejection_body", |to, value, diagnostics| {
         let parsed = keyword(value, BODIES, diagnostics);
         to.startup.http.rejection_body = to.record("rejection_body", parsed);
@@ -135,6 +141,7 @@ impl ParsedGuard {
             ("client_address", old.http.client_address != new.http.client_address),
             ("headers", old.http.headers != new.http.headers),
             ("retry_jitter", old.http.retry_jitter != new.http.retry_jitter),
+            ("max_key_body", old.http.max_key_body != new.http.max_key_body),
             ("rejection_body", old.http.rejection_body != new.http.rejection_body),
         ] {
             if is_changed {

@@ -71,6 +71,8 @@ pub enum BuildError {
     PoliciesFileInterval,
     /// The maximum random time that is added to `Retry-After` is not a whole number of seconds, or is above 1 hour.
     RetryJitter,
+    /// The maximum length of a request body from which a key is read is zero or above 1 MiB.
+    MaxKeyBody,
     /// Two of the selected header dialects write the same header field with different meanings.
     Headers {
         /// The two dialects, in the order in which they were selected.
@@ -148,6 +150,9 @@ impl fmt::Display for BuildError {
             ),
             Self::RetryJitter => {
                 f.write_str("retry_jitter: expected a whole number of seconds, at most 1 hour")
+            }
+            Self::MaxKeyBody => {
+                f.write_str("max_key_body: expected a number of bytes from 1 to 1048576")
             }
             Self::Headers { dialects: [one, other] } => write!(
                 f,

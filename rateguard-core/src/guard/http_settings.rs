@@ -18,4 +18,6 @@ pub struct HttpSettings {
     pub retry_jitter: Option<Duration>,
     /// The body of the response to a rejected HTTP request.
     pub rejection_body: Option<RejectionBody>,
+    /// The maximum length in bytes of a request body from which the adapter reads a key.
+    pub max_key_body: Option<usize>,
 }

@@ -48,7 +48,7 @@ mod traffic;
 mod unavailable;
 mod wait_queue;
 
-pub use self::bounds::MAX_RETRY_JITTER;
+pub use self::bounds::{MAX_KEY_BODY, MAX_RETRY_JITTER};
 pub(crate) use self::name_registry::NameRegistry;
 use self::rate_guard::Shared;
 pub use self::{

@@ -35,6 +35,8 @@ impl Key {
             KeyPart::Header(name) => Self::tagged("header", [name.as_bytes(), value]),
             KeyPart::Cookie(name) => Self::tagged("cookie", [name.as_bytes(), value]),
             KeyPart::Path(name) => Self::tagged("path", [name.as_bytes(), value]),
+            KeyPart::Json(pointer) => Self::tagged("json", [pointer.as_str().as_bytes(), value]),
+            KeyPart::Form(name) => Self::tagged("form", [name.as_bytes(), value]),
             KeyPart::Route => Self::tagged("route", [value]),
             KeyPart::Method => Self::tagged("method", [value]),
             KeyPart::Ip | KeyPart::IpNetwork(_) | KeyPart::Global => Self::global(),

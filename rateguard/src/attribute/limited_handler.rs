@@ -3,7 +3,7 @@
 
 use std::marker::PhantomData;
 
-use actix_web::{Error, FromRequest, HttpRequest, HttpResponse, Responder, web};
+use actix_web::{Error, FromRequest, HttpRequest, HttpResponse, Responder, dev::Payload};
 
 /// An async function that actix-web accepts as a handler. This trait corresponds to actix-web's trait `Handler`. It
 /// exists because its error message fits the macro attribute. The compiler infers `Args`, which is the tuple of the
@@ -62,7 +62,7 @@ pub trait LimitedHandler<Args>: 'static {
     /// Extracts the arguments from the request, calls the handler, and converts its result into the response. If an
     /// argument cannot be extracted, returns the response to this error.
     #[allow(async_fn_in_trait, reason = "the future is awaited on the thread of the request")]
-    async fn respond(&self, request: &HttpRequest, payload: web::Payload) -> HttpResponse;
+    async fn respond(&self, request: &HttpRequest, payload: Payload) -> HttpResponse;
 }
 
 impl<H, Args> LimitedHandler<Args> for H
@@ -70,8 +70,8 @@ where
     H: HandlerFunction<Args, Output: Responder<Body: 'static>>,
     Args: FromRequest,
 {
-    async fn respond(&self, request: &HttpRequest, payload: web::Payload) -> HttpResponse {
-        match Args::from_request(request, &mut payload.into_inner()).await {
+    async fn respond(&self, request: &HttpRequest, mut payload: Payload) -> HttpResponse {
+        match Args::from_request(request, &mut payload).await {
             Ok(arguments) => self.call(arguments).await.respond_to(request).map_into_boxed_body(),
             Err(error) => HttpResponse::from_error(error),
         }
@@ -98,14 +98,14 @@ where
 )]
 pub trait ArgumentsWithDecision<Kind>: Sized {
     #[allow(async_fn_in_trait, reason = "the future is awaited on the thread of the request")]
-    async fn extract(request: &HttpRequest, payload: web::Payload) -> Result<Self, Error>;
+    async fn extract(request: &HttpRequest, payload: Payload) -> Result<Self, Error>;
 }
 
 /// Marks the implementation of [`ArgumentsWithDecision`].
 pub struct Extracted<Kind>(PhantomData<Kind>);
 
 impl<Kind, T: Extract<Kind>> ArgumentsWithDecision<Extracted<Kind>> for T {
-    async fn extract(request: &HttpRequest, payload: web::Payload) -> Result<Self, Error> {
+    async fn extract(request: &HttpRequest, payload: Payload) -> Result<Self, Error> {
         T::from_request(request, payload).await
     }
 }
@@ -114,7 +114,7 @@ impl<Kind, T: Extract<Kind>> ArgumentsWithDecision<Extracted<Kind>> for T {
 /// `FromRequest`. Because it has two, the compiler reports [`ArgumentsWithDecision`].
 pub trait Extract<Kind>: Sized {
     #[allow(async_fn_in_trait, reason = "the future is awaited on the thread of the request")]
-    async fn from_request(request: &HttpRequest, payload: web::Payload) -> Result<Self, Error>;
+    async fn from_request(request: &HttpRequest, payload: Payload) -> Result<Self, Error>;
 }
 
 /// Marks the implementation of [`Extract`] for all types that implement `FromRequest`.
@@ -124,10 +124,8 @@ pub enum ByActix {}
 pub enum Never {}
 
 impl<T: FromRequest> Extract<ByActix> for T {
-    async fn from_request(request: &HttpRequest, payload: web::Payload) -> Result<Self, Error> {
-        <T as FromRequest>::from_request(request, &mut payload.into_inner())
-            .await
-            .map_err(Into::into)
+    async fn from_request(request: &HttpRequest, mut payload: Payload) -> Result<Self, Error> {
+        <T as FromRequest>::from_request(request, &mut payload).await.map_err(Into::into)
     }
 }
 
@@ -138,7 +136,7 @@ pub trait Unimplemented: Sized {
 }
 
 impl<T: Unimplemented> Extract<Never> for T {
-    async fn from_request(_: &HttpRequest, _: web::Payload) -> Result<Self, Error> {
+    async fn from_request(_: &HttpRequest, _: Payload) -> Result<Self, Error> {
         Ok(T::value())
     }
 }
@@ -152,7 +150,7 @@ where
     H: HandlerFunction<Args, Output: Responder<Body: 'static>>,
     Args: ArgumentsWithDecision<Kind>,
 {
-    async fn respond(&self, request: &HttpRequest, payload: web::Payload) -> HttpResponse {
+    async fn respond(&self, request: &HttpRequest, payload: Payload) -> HttpResponse {
         match Args::extract(request, payload).await {
             Ok(arguments) => self.call(arguments).await.respond_to(request).map_into_boxed_body(),
             Err(error) => HttpResponse::from_error(error),

@@ -3,6 +3,7 @@
 
 mod app_guard;
 mod handler_name;
+mod key_input;
 mod limited_handler;
 
 use std::{
@@ -13,9 +14,12 @@ use std::{
 use actix_rateguard_core::adapter::{
     LimitOrigin, NameRegistration, PLACEHOLDER_QUOTA, PolicySet, RouteOverrides, ShadowSpec,
 };
-use actix_web::{Error, HttpRequest, HttpResponse, http::Method, web};
+use actix_web::{Error, HttpRequest, HttpResponse, dev::Payload, http::Method, web};
 
-pub use self::limited_handler::{LimitedHandler, handler, handler_with_decision};
+pub use self::{
+    key_input::KeyInput,
+    limited_handler::{LimitedHandler, handler, handler_with_decision},
+};
 pub use crate::on_reject::OnRejectFn;
 
 use self::{app_guard::guard_of, handler_name::handler_name};
@@ -23,6 +27,7 @@ use crate::{
     Ban, Caller, Count, MissingKey, OnError, Plan, Policy, Quotas, RateGuard, Rejection,
     admission::Admission,
     applicability::LimitScope,
+    body_checks::PartialChecks,
     client,
     count_rule::CountRule,
     enforce::enforce,
@@ -158,8 +163,9 @@ impl HandlerLimit {
 
     /// Reads the request's key if the policies file sets a key for this limit. The key in the file overrides the
     /// key of the macro attribute. The result is `None` if the file sets no key.
-    pub fn caller(&self, policy_set: &PolicySet, request: &HttpRequest) -> Option<Caller> {
-        self.overrides(policy_set).key.as_ref().map(|key| crate::key::read(&**key, request))
+    pub fn key(&self, policy_set: &PolicySet, request: &HttpRequest) -> Option<KeyInput> {
+        let recipe = self.overrides(policy_set).key.as_ref()?;
+        Some(KeyInput::of_recipe(recipe, request))
     }
 
     /// Returns the cost that the policies file sets. This cost overrides the cost of the macro attribute. The
@@ -228,7 +234,7 @@ pub struct LimitInputs {
     limit: &'static HandlerLimit,
     /// Whether the limit applies to this request.
     pub(crate) applies: bool,
-    pub(crate) caller: Result<Caller, Error>,
+    key: KeyInput,
     pub(crate) plan: Option<Result<Plan, Error>>,
     pub(crate) cost: Result<u32, Error>,
 }
@@ -239,11 +245,11 @@ impl LimitInputs {
     #[must_use]
     pub fn new(
         limit: &'static HandlerLimit,
-        caller: Result<Caller, Error>,
+        key: impl Into<KeyInput>,
         plan: Option<Result<Plan, Error>>,
         cost: Result<u32, Error>,
     ) -> Self {
-        Self { limit, applies: true, caller, plan, cost }
+        Self { limit, applies: true, key: key.into(), plan, cost }
     }
 
     /// Creates the inputs of a limit that does not apply to the request.
@@ -258,7 +264,18 @@ impl LimitInputs {
         Self::new(limit, Err(error), None, Ok(0))
     }
 
-    /// Builds the check that compares the request with the limit.
+    /// Returns whether the limit applies to the request and reads its key from the body.
+    pub(crate) fn needs_body(&self) -> bool {
+        self.applies && matches!(self.key, KeyInput::InBody(_))
+    }
+
+    /// Reads the key from the body, which RateGuard has read.
+    pub(crate) async fn with_body_key(self, request: &HttpRequest) -> Self {
+        Self { key: self.key.resolve(request).await.into(), ..self }
+    }
+
+    /// Builds the check that compares the request with the limit. If the key is in the body, call
+    /// [`with_body_key`](Self::with_body_key) before.
     ///
     /// # Errors
     ///
@@ -276,7 +293,10 @@ impl LimitInputs {
             let exemption = if has_method { Exemption::Skip } else { Exemption::Method };
             return Err(NotChecked::Exempt(exemption));
         }
-        let caller = self.caller.map_err(NotChecked::Failed)?;
+        let caller = match self.key {
+            KeyInput::Caller(caller) => caller.map_err(NotChecked::Failed)?,
+            KeyInput::InBody(_) => Caller::Unknown,
+        };
         record_key(context, &self.limit.key_probe, &caller, request, || ProbedLimit {
             limit: self.limit.limit_name(),
             kind: LimitKind::Attribute,
@@ -331,7 +351,9 @@ pub async fn limited<H: LimitedHandler<Args>, Args, const LIMITS: usize>(
         probe.record(limits(&policy_set, &request).await.iter().any(|inputs| inputs.applies));
         return crate::route_probe::RouteProbe::response();
     }
-    let mut response = match admit(guard, &policy_set, &on_reject, limits, &request).await {
+    let mut payload = payload.into_inner();
+    let admitted = admit(guard, &policy_set, &on_reject, limits, &request, &mut payload).await;
+    let mut response = match admitted {
         Err(early_response) => early_response.into_response(guard.http(), &request),
         Ok(mut admission) => {
             let (response, body) = handler.respond(&request, payload).await.into_parts();
@@ -361,7 +383,7 @@ pub async fn exempt<H: LimitedHandler<Args>, Args>(
         return crate::route_probe::RouteProbe::response();
     }
     RequestState::of(&request).replaced.add_replacement(replacement);
-    handler.respond(&request, payload).await
+    handler.respond(&request, payload.into_inner()).await
 }
 
 async fn admit<const LIMITS: usize>(
@@ -370,18 +392,25 @@ async fn admit<const LIMITS: usize>(
     on_reject: &[Option<OnRejectFn>; LIMITS],
     limits: impl AsyncFnOnce(&PolicySet, &HttpRequest) -> [LimitInputs; LIMITS],
     request: &HttpRequest,
+    payload: &mut Payload,
 ) -> Result<Admission, EarlyResponse> {
     client::resolve(guard.http(), request);
-    let purpose = Purpose::Enforce;
-    let context = LimitContext { guard, policy_set, middleware_access: None, purpose };
+    let (purpose, is_body_read) = (Purpose::Enforce, false);
+    let context =
+        LimitContext { guard, policy_set, middleware_access: None, purpose, is_body_read };
     if let Err(not_checked) = context.check_address(request) {
         // An access list exempts or rejects the request for all limits of the handler. If it rejects the request, the
         // first limit that has an `on_reject` function creates the response.
         not_checked.reject_unless_exempt(request, first(on_reject).as_ref())?;
         return Ok(Admission::not_limited());
     }
+    let limits = limits(policy_set, request).await;
+    if limits.iter().any(LimitInputs::needs_body) {
+        let limits = limits.into_iter().zip(on_reject.iter().copied()).collect();
+        return Box::pin(admit_with_body(context, limits, request, payload)).await;
+    }
     let mut checks = LimitChecks::new();
-    for (inputs, on_reject) in limits(policy_set, request).await.into_iter().zip(on_reject) {
+    for (inputs, on_reject) in limits.into_iter().zip(on_reject) {
         let on_reject = on_reject.map(OnReject::Pointer);
         match inputs.into_check(&context, request) {
             Ok(check) => checks.push(LimitCheck { on_reject, ..check }),
@@ -391,6 +420,40 @@ async fn admit<const LIMITS: usize>(
     // A preflight that reaches the attribute also reaches the handler, so the limit counts it like any request.
     let is_preflight = false;
     enforce(guard, policy_set, checks, is_preflight, request).complete(guard).await
+}
+
+/// Reads the body, and checks the request against all limits of the handler.
+async fn admit_with_body(
+    context: LimitContext<'_>,
+    limits: Vec<(LimitInputs, Option<OnRejectFn>)>,
+    request: &HttpRequest,
+    payload: &mut Payload,
+) -> Result<Admission, EarlyResponse> {
+    let LimitContext { guard, policy_set, .. } = context;
+    let check = |inputs: LimitInputs, on_reject: Option<OnRejectFn>, context: &LimitContext<'_>| {
+        let on_reject = on_reject.map(OnReject::Pointer);
+        match inputs.into_check(context, request) {
+            Ok(check) => Ok(Some(LimitCheck { on_reject, ..check })),
+            Err(not_checked) => {
+                not_checked.reject_unless_exempt(request, on_reject.as_ref()).map(|()| None)
+            }
+        }
+    };
+    let mut partial = PartialChecks::of(LimitChecks::new());
+    for (inputs, on_reject) in limits {
+        if inputs.needs_body() {
+            partial.push_limit((inputs, on_reject));
+        } else if let Some(check) = check(inputs, on_reject, &context)? {
+            partial.push(check);
+        }
+    }
+    partial.read_body(guard, policy_set, guard.http().max_key_body, request, payload).await?;
+    let context = LimitContext { is_body_read: true, ..context };
+    let checks = partial.complete(async |(inputs, on_reject)| {
+        check(inputs.with_body_key(request).await, on_reject, &context)
+    });
+    let checks = checks.await?;
+    enforce(guard, policy_set, checks, false, request).complete(guard).await
 }
 
 /// Returns the function of the first limit that has one.

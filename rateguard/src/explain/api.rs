@@ -86,7 +86,8 @@ impl RateGuard {
         check: impl FnOnce(&LimitContext<'_>) -> Result<(), NotChecked>,
     ) -> Result<(), Outcome> {
         let (policy_set, purpose) = (&*self.policy_set(), Purpose::Explain);
-        check(&LimitContext { guard: self, policy_set, middleware_access: None, purpose })
+        let (middleware_access, is_body_read) = (None, false);
+        check(&LimitContext { guard: self, policy_set, middleware_access, purpose, is_body_read })
             .map_err(Outcome::from)
     }
 
@@ -99,6 +100,9 @@ impl RateGuard {
     /// `explain_request` also calls the functions of the application that the limits use, such as key functions. These
     /// functions have no time limit. For the calls to the store, the method needs at most one
     /// [`deadline`](crate::RateGuardBuilder::deadline) of the guard for every 16 limits.
+    ///
+    /// An explanation does not read the body of the request. If a limit reads its key from the body, its outcome is
+    /// [`UnknownReason::Body`](crate::explain::UnknownReason::Body), unless a limit of the request has read the body before.
     ///
     /// The method evaluates each limit separately, as if the guard had no other limits. If a denial of the request
     /// would start a [ban](Policy::ban), the explanation reports a denial without a ban.

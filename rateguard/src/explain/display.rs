@@ -122,6 +122,7 @@ impl fmt::Display for UnknownReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::InHandler => "its functions use `Self` or type parameters of the handler",
+            Self::Body => "its key is in the body of the request",
             Self::NotRunning => "no worker runs the middleware any more",
             Self::Panicked => {
                 "a function of the limit panicked; it may need parts of a request of its own route"

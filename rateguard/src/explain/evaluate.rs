@@ -14,6 +14,7 @@ use super::{Outcome, UnknownReason};
 use crate::inventory::AttributeLimit;
 use crate::{
     Key, Policy, RateGuard,
+    body_key::BufferedBody,
     inventory::{LimitSource, RegisteredLimit},
     limit_check::{KeySource, LimitCheck},
     limit_context::{LimitContext, Purpose},
@@ -46,7 +47,9 @@ pub(super) async fn evaluate(
     request: &HttpRequest,
 ) -> Result<PeekRequest, Outcome> {
     let purpose = Purpose::Explain;
-    let context = LimitContext { guard, policy_set, middleware_access: None, purpose };
+    let is_body_read = BufferedBody::is_stored(request);
+    let context =
+        LimitContext { guard, policy_set, middleware_access: None, purpose, is_body_read };
     let evaluation = async {
         match source {
             #[cfg(feature = "macros")]
@@ -67,6 +70,11 @@ async fn evaluate_attribute(
     let read_inputs = limit.inputs.ok_or(Outcome::Unknown(UnknownReason::InHandler))?;
     let inputs = read_inputs(context.policy_set, request).await.into_iter().nth(limit.index);
     let inputs = inputs.ok_or(Outcome::Unknown(UnknownReason::InHandler))?;
+    let inputs = match (inputs.needs_body(), context.is_body_read) {
+        (true, true) => inputs.with_body_key(request).await,
+        (true, false) => return Err(Outcome::Unknown(UnknownReason::Body)),
+        (false, _) => inputs,
+    };
     Ok(inputs.into_check(&context, request)?.into())
 }
 
@@ -78,7 +86,8 @@ async fn evaluate_middleware(
     let active = limit.active().ok_or(Outcome::Unknown(UnknownReason::NotRunning))?;
     let context = LimitContext { middleware_access: Some(&active.access), ..context };
     context.check_address(request)?;
-    Ok(active.limit().check(&context, request).await?.into())
+    let check = active.limit().check(&context, request).await?;
+    check.map(PeekRequest::from).ok_or(Outcome::Unknown(UnknownReason::Body))
 }
 
 /// Awaits a future that calls functions of the application, and catches a panic of these functions.

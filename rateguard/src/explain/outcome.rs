@@ -35,6 +35,8 @@ pub enum UnknownReason {
     NotRunning,
     /// The limit calls a function of the application, such as a key function, and this function panicked.
     Panicked,
+    /// The key of the limit is in the body of the request, and an explanation does not read bodies.
+    Body,
 }
 
 impl From<NotChecked> for Outcome {
@@ -90,6 +92,7 @@ impl UnknownReason {
             Self::InHandler => "in_handler",
             Self::NotRunning => "not_running",
             Self::Panicked => "panicked",
+            Self::Body => "body",
         }
     }
 }

@@ -50,6 +50,17 @@ impl<S> RateGuardBuilder<S> {
         self
     }
 
+    /// Sets the maximum length in bytes of a request body from which a limit reads its key
+    /// ([`key::json`](crate::key::json), [`key::form`](crate::key::form)). A longer body has no key. Default: 8,192. If
+    /// `bytes` is zero or above 1,048,576, [`build`](Self::build) returns an error.
+    ///
+    /// Each request with such a limit needs this memory until its handler has read the body. The bound does not change
+    /// the bodies that a handler accepts.
+    pub fn max_key_body(mut self, bytes: usize) -> Self {
+        self.http.max_key_body = bytes;
+        self
+    }
+
     /// Sets the format of the body in a response that rejects a request. Default: [`RejectionBody::Negotiated`].
     pub fn rejection_body(mut self, body: RejectionBody) -> Self {
         self.http.body = body;

@@ -87,7 +87,7 @@ pub fn identity() -> BuiltinKey {
 #[must_use]
 #[track_caller]
 pub fn session(name: &str) -> BuiltinKey {
-    part(KeyPart::Session(name.to_owned()), &format!("session:{name}"))
+    part(&format!("session:{name}"))
 }
 
 /// Returns a key that reads the credential in `Authorization: Bearer` (RFC 6750). Its notation in the macro
@@ -126,7 +126,7 @@ pub fn global() -> BuiltinKey {
 #[must_use]
 #[track_caller]
 pub fn header(name: &str) -> BuiltinKey {
-    part(KeyPart::Header(name.to_owned()), &format!("header:{name}"))
+    part(&format!("header:{name}"))
 }
 
 /// Returns a key that reads the value of a cookie. Its notation in the macro attribute is `"cookie:NAME"`.
@@ -145,7 +145,7 @@ pub fn header(name: &str) -> BuiltinKey {
 #[must_use]
 #[track_caller]
 pub fn cookie(name: &str) -> BuiltinKey {
-    part(KeyPart::Cookie(name.to_owned()), &format!("cookie:{name}"))
+    part(&format!("cookie:{name}"))
 }
 
 /// Returns a key that reads the value of a route parameter. Its notation in the macro attribute is `"path:NAME"`.
@@ -169,7 +169,7 @@ pub fn cookie(name: &str) -> BuiltinKey {
 #[must_use]
 #[track_caller]
 pub fn path(name: &str) -> BuiltinKey {
-    part(KeyPart::Path(name.to_owned()), &format!("path:{name}"))
+    part(&format!("path:{name}"))
 }
 
 /// Returns a key that reads the pattern of the route that the application has registered for the path of the request,
@@ -233,8 +233,8 @@ pub fn notation(text: &str) -> BuiltinKey {
 /// Creates a key with one part. The name in that part may contain a `+`, although in [`notation`] a `+` separates
 /// two parts.
 #[track_caller]
-fn part(part: KeyPart, notation: &str) -> BuiltinKey {
-    let _: KeyPart = expect_valid(notation.parse());
+pub(super) fn part(notation: &str) -> BuiltinKey {
+    let part: KeyPart = expect_valid(notation.parse());
     expect_valid(PartSource::of(&part)).into()
 }
 
@@ -318,12 +318,20 @@ impl BuiltinKey {
     /// before a limit of the guard has handled the request, the key has the address of the TCP peer, even if the guard
     /// reads the client's address from a header. To get the client's address in other code, call
     /// [`RateGuard::client_ip`](crate::RateGuard::client_ip).
+    ///
+    /// A key function runs before RateGuard reads the body, so it cannot read the keys `json` and `form`.
+    /// [`and`](Self::and) combines such a key with a function.
     #[must_use]
     pub fn read(&self, request: &HttpRequest) -> Option<Key> {
         match self.caller(request) {
             Caller::Known(key) => Some(key),
             Caller::Unknown | Caller::Exempt => None,
         }
+    }
+
+    /// Returns whether a part of the key is in the body of a request.
+    pub(crate) fn reads_body(&self) -> bool {
+        self.sources.iter().any(PartSource::reads_body)
     }
 
     /// Returns the key in the notation of the macro attribute.
@@ -372,6 +380,12 @@ impl KeyRecipe for BuiltinKey {
 #[cfg(feature = "config")]
 pub(crate) fn recipe(notation: &KeyNotation) -> Result<std::sync::Arc<dyn KeyRecipe>, String> {
     Ok(std::sync::Arc::new(BuiltinKey::of(notation)?))
+}
+
+/// Returns whether a key in the policies file is in the body of a request.
+pub(crate) fn reads_body(recipe: &dyn KeyRecipe) -> bool {
+    let recipe: &dyn Any = recipe;
+    recipe.downcast_ref().is_some_and(BuiltinKey::reads_body)
 }
 
 /// Reads a request's key, for a limit whose key is set in the policies file.

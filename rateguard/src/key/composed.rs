@@ -12,10 +12,12 @@ use crate::{
     per_request::{PerRequest, RequestResolver},
 };
 
-/// A key with several parts, of which at least one is a function of the application. [`BuiltinKey::and`] creates it.
+/// A key with at least one part that is a function of the application. [`BuiltinKey::and`], [`json`](super::json) and
+/// [`form`](super::form) create it.
 #[derive(Clone)]
 pub struct ComposedKey {
     parts: SmallVec<[RequestResolver<Caller>; 2]>,
+    reads_body: bool,
 }
 
 impl fmt::Debug for ComposedKey {
@@ -24,8 +26,8 @@ impl fmt::Debug for ComposedKey {
     }
 }
 
-/// A built-in key, or a closure or function over `&HttpRequest`, that [`BuiltinKey::and`] and [`ComposedKey::and`] can
-/// add to a key. The compiler infers the type parameter `Kind`.
+/// A built-in key, a [`ComposedKey`], or a closure or function over `&HttpRequest`, that [`BuiltinKey::and`] and
+/// [`ComposedKey::and`] can add to a key. The compiler infers the type parameter `Kind`.
 #[diagnostic::on_unimplemented(
     message = "expected a part of a key, found `{Self}`",
     note = "expected a built-in key such as `key::route()`, or a closure or function over `&HttpRequest`, sync or async, that returns text, a number, a `Key`, a `Caller`, or an `Option` or `Result` of one of them"
@@ -39,6 +41,12 @@ pub trait JoinKey<Kind> {
 
     #[doc(hidden)]
     fn into_part(self) -> RequestResolver<Caller>;
+
+    /// Returns whether a part of the key is in the body of a request.
+    #[doc(hidden)]
+    fn reads_body(&self) -> bool {
+        false
+    }
 }
 
 impl JoinKey<BuiltinKey> for BuiltinKey {
@@ -51,13 +59,40 @@ impl JoinKey<BuiltinKey> for BuiltinKey {
     fn into_part(self) -> RequestResolver<Caller> {
         RequestResolver::Sync(Arc::new(move |request| Ok(self.caller(request))))
     }
+
+    fn reads_body(&self) -> bool {
+        Self::reads_body(self)
+    }
+}
+
+impl JoinKey<Self> for ComposedKey {
+    type Joined = Self;
+
+    fn join_to(self, first: BuiltinKey) -> Self {
+        Self::from(first).and(self)
+    }
+
+    fn into_part(self) -> RequestResolver<Caller> {
+        self.into_resolver()
+    }
+
+    fn reads_body(&self) -> bool {
+        self.reads_body
+    }
+}
+
+impl From<BuiltinKey> for ComposedKey {
+    fn from(key: BuiltinKey) -> Self {
+        let reads_body = key.reads_body();
+        Self { parts: [key.into_part()].into_iter().collect(), reads_body }
+    }
 }
 
 impl<Kind, F: PerRequest<Caller, Kind>> JoinKey<Function<Kind>> for F {
     type Joined = ComposedKey;
 
     fn join_to(self, first: BuiltinKey) -> ComposedKey {
-        ComposedKey { parts: [first.into_part()].into_iter().collect() }.and(self)
+        ComposedKey::from(first).and(self)
     }
 
     fn into_part(self) -> RequestResolver<Caller> {
@@ -66,11 +101,21 @@ impl<Kind, F: PerRequest<Caller, Kind>> JoinKey<Function<Kind>> for F {
 }
 
 impl ComposedKey {
+    /// Creates a key that this function reads from the body of a request.
+    pub(super) fn of_body(function: RequestResolver<Caller>) -> Self {
+        Self { parts: [function].into_iter().collect(), reads_body: true }
+    }
+
     /// Adds a part to the key. See [`BuiltinKey::and`].
     #[must_use]
     pub fn and<K: JoinKey<Kind>, Kind>(mut self, other: K) -> Self {
+        self.reads_body |= other.reads_body();
         self.parts.push(other.into_part());
         self
+    }
+
+    pub(super) fn reads_body(&self) -> bool {
+        self.reads_body
     }
 
     pub(super) fn into_resolver(self) -> RequestResolver<Caller> {
@@ -98,5 +143,8 @@ async fn read(parts: &[RequestResolver<Caller>], request: &HttpRequest) -> Resul
             other @ (Caller::Unknown | Caller::Exempt) => return Ok(other),
         }
     }
-    Ok(Caller::Known(client::combined_key(request, &keys)))
+    Ok(Caller::Known(match *keys {
+        [key] => key,
+        _ => client::combined_key(request, &keys),
+    }))
 }

@@ -32,6 +32,8 @@ pub struct LimitKey {
     pub(crate) resolver: RequestResolver<Caller>,
     /// The key in the notation of the macro attribute. `None` if a function of the application reads the key.
     pub(crate) notation: Option<String>,
+    /// Whether a part of the key is in the body of a request.
+    pub(crate) reads_body: bool,
 }
 
 /// Marks the implementation of [`IntoKey`] for text in the notation of the macro attribute.
@@ -44,8 +46,9 @@ pub struct Function<Kind>(PhantomData<Kind>);
 
 impl From<BuiltinKey> for LimitKey {
     fn from(key: BuiltinKey) -> Self {
-        let notation = Some(key.to_notation());
-        Self { resolver: RequestResolver::Sync(Arc::new(move |it| Ok(key.caller(it)))), notation }
+        let (notation, reads_body) = (Some(key.to_notation()), key.reads_body());
+        let resolver = RequestResolver::Sync(Arc::new(move |it| Ok(key.caller(it))));
+        Self { resolver, notation, reads_body }
     }
 }
 
@@ -57,7 +60,8 @@ impl IntoKey<BuiltinKey> for BuiltinKey {
 
 impl IntoKey<ComposedKey> for ComposedKey {
     fn into_key(self) -> Result<LimitKey, KeyError> {
-        Ok(LimitKey { resolver: self.into_resolver(), notation: None })
+        let reads_body = self.reads_body();
+        Ok(LimitKey { resolver: self.into_resolver(), notation: None, reads_body })
     }
 }
 
@@ -75,7 +79,7 @@ impl IntoKey<Notation> for String {
 
 impl<Kind, F: PerRequest<Caller, Kind>> IntoKey<Function<Kind>> for F {
     fn into_key(self) -> Result<LimitKey, KeyError> {
-        Ok(LimitKey { resolver: self.into_resolver(), notation: None })
+        Ok(LimitKey { resolver: self.into_resolver(), notation: None, reads_body: false })
     }
 }
 

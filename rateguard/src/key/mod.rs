@@ -8,6 +8,7 @@
 //! omitting its key. The counts of requests without a key are separate for each client, and separate from the counts of
 //! requests with a key. [`Limit::missing_key`](crate::Limit::missing_key) changes this default.
 
+mod body;
 mod builtin;
 mod caller;
 mod composed;
@@ -27,9 +28,9 @@ mod session;
 mod session;
 mod source;
 
+pub use body::{FormKey, JsonKey, form, json};
 #[cfg(feature = "actix-identity")]
 pub use builtin::identity;
-pub(crate) use builtin::read;
 #[cfg(feature = "config")]
 pub(crate) use builtin::recipe;
 #[cfg(feature = "actix-session")]
@@ -38,6 +39,7 @@ pub use builtin::{
     BuiltinKey, bearer, client_ip, cookie, global, header, ip, ip_network, method, notation, path,
     route, user,
 };
+pub(crate) use builtin::{read, reads_body};
 pub use caller::Caller;
 pub use composed::{ComposedKey, JoinKey};
 pub(crate) use identity::VERSION as IDENTITY_VERSION;

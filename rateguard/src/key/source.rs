@@ -3,7 +3,7 @@
 use std::{borrow::Cow, net::IpAddr};
 
 use actix_rateguard_core::adapter::Network;
-use actix_rateguard_grammar::KeyPart;
+use actix_rateguard_grammar::{JsonPointer, KeyPart};
 use actix_web::{
     HttpMessage, HttpRequest,
     http::{
@@ -14,8 +14,13 @@ use actix_web::{
 use percent_encoding::percent_decode_str;
 
 use super::{cookie::cookie, identity, session};
-
-use crate::{Key, client, http_methods::is_defined, user::UserId};
+use crate::{
+    Key,
+    body_key::{form_field, json_value},
+    client,
+    http_methods::is_defined,
+    user::UserId,
+};
 
 /// The name under which a limit counts the methods that are not defined by RFC 9110 or RFC 5789.
 const OTHER_METHODS: &str = "other";
@@ -34,6 +39,8 @@ pub(super) enum PartSource {
     Header(HeaderName),
     Cookie(String),
     Path(String),
+    Json(JsonPointer),
+    Form(String),
     Route,
     Method,
 }
@@ -71,9 +78,16 @@ impl PartSource {
             ),
             KeyPart::Cookie(name) => Self::Cookie(name.clone()),
             KeyPart::Path(name) => Self::Path(name.clone()),
+            KeyPart::Json(pointer) => Self::Json(pointer.clone()),
+            KeyPart::Form(name) => Self::Form(name.clone()),
             KeyPart::Route => Self::Route,
             KeyPart::Method => Self::Method,
         })
+    }
+
+    /// Returns whether the value is in the body of a request.
+    pub(super) fn reads_body(&self) -> bool {
+        matches!(self, Self::Json(_) | Self::Form(_))
     }
 
     /// Returns this source as a part of a key in the notation of the macro attribute.
@@ -89,6 +103,8 @@ impl PartSource {
             Self::Header(name) => KeyPart::Header(name.as_str().to_owned()),
             Self::Cookie(name) => KeyPart::Cookie(name.clone()),
             Self::Path(name) => KeyPart::Path(name.clone()),
+            Self::Json(pointer) => KeyPart::Json(pointer.clone()),
+            Self::Form(name) => KeyPart::Form(name.clone()),
             Self::Route => KeyPart::Route,
             Self::Method => KeyPart::Method,
         }
@@ -105,6 +121,8 @@ impl PartSource {
             Self::Header(name) => Key::tagged("header", [name.as_str().as_bytes(), value]),
             Self::Cookie(name) => Key::tagged("cookie", [name.as_bytes(), value]),
             Self::Path(name) => Key::tagged("path", [name.as_bytes(), value]),
+            Self::Json(pointer) => Key::tagged("json", [pointer.as_str().as_bytes(), value]),
+            Self::Form(name) => Key::tagged("form", [name.as_bytes(), value]),
             Self::Route => Key::tagged("route", [value]),
             Self::Method => Key::tagged("method", [value]),
             Self::Ip(_) | Self::Global => Key::global(),
@@ -156,6 +174,8 @@ impl PartSource {
                 let value: Cow<'_, [u8]> = percent_decode_str(value).into();
                 Some(self.key(&value))
             }
+            Self::Json(pointer) => Some(self.key(json_value(request, pointer)?.as_bytes())),
+            Self::Form(name) => Some(self.key(form_field(request, name)?.as_bytes())),
             // The pattern comes from the application. A client could invent paths.
             Self::Route => Some(self.key(request.match_pattern()?.as_bytes())),
             Self::Method => Some(self.key(method_name(request.method()).as_bytes())),

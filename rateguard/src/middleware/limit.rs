@@ -40,6 +40,8 @@ pub struct Limit {
     pub(super) key: RequestResolver<Caller>,
     /// The key in the notation of the macro attribute. `None` if a function reads the key.
     pub(super) key_notation: Option<String>,
+    /// Whether the key is in the body of a request.
+    pub(super) reads_body: bool,
     pub(super) cost: CostSource,
     pub(super) scope: LimitScope,
     /// The first setting that is invalid. `None` if all settings are valid.
@@ -111,6 +113,7 @@ impl Limit {
             policy_settings: PolicySettings::default(),
             key: key.resolver,
             key_notation: key.notation,
+            reads_body: key.reads_body,
             cost: 1.into_cost(),
             scope: LimitScope::default(),
             invalid: None,

@@ -43,6 +43,8 @@ pub(crate) struct MiddlewareLimit {
     pub(crate) key: RequestResolver<Caller>,
     /// The key in the notation of the macro attribute. `None` if a function reads the key.
     pub(crate) key_notation: Option<String>,
+    /// Whether the key is in the body of a request.
+    reads_body: bool,
     pub(crate) cost: CostSource,
     pub(crate) scope: LimitScope,
     /// The source location of the call of `RateLimit::new` or `RateLimit::and`. The location of the `Limit` would
@@ -96,6 +98,7 @@ impl MiddlewareLimit {
             plan,
             key: limit.key,
             key_notation: limit.key_notation,
+            reads_body: limit.reads_body,
             cost: limit.cost,
             scope: limit.scope,
             location,
@@ -170,7 +173,8 @@ impl MiddlewareLimit {
             || self.cost.is_async()
     }
 
-    /// Builds the check that compares the request with the limit.
+    /// Builds the check that compares the request with the limit. The result is `None` if the key of the limit is in the
+    /// body, and RateGuard has not read the body.
     ///
     /// # Errors
     ///
@@ -179,10 +183,42 @@ impl MiddlewareLimit {
         &self,
         context: &LimitContext<'_>,
         request: &HttpRequest,
-    ) -> Result<LimitCheck, NotChecked> {
+    ) -> Result<Option<LimitCheck>, NotChecked> {
         let (policy, overrides) = self.policy(context)?;
         self.scope.check_applies(overrides, request).await?;
         let is_replaceable = self.is_replaceable(context, request)?;
+        let reads_body =
+            overrides.key.as_ref().map_or(self.reads_body, |key| crate::key::reads_body(&**key));
+        if reads_body && !context.is_body_read {
+            return Ok(None);
+        }
+        let check = self.check_applicable(context, policy, overrides, request).await?;
+        Ok(Some(LimitCheck { is_replaceable, ..check }))
+    }
+
+    /// Does the same as [`check`](Self::check) after RateGuard has read the body. The limit must apply to the request.
+    ///
+    /// # Errors
+    ///
+    /// The errors are the same as for [`check`](Self::check).
+    pub(super) async fn check_with_body(
+        &self,
+        context: &LimitContext<'_>,
+        request: &HttpRequest,
+    ) -> Result<LimitCheck, NotChecked> {
+        let (policy, overrides) = self.policy(context)?;
+        let is_replaceable = self.is_replaceable(context, request)?;
+        let check = self.check_applicable(context, policy, overrides, request).await?;
+        Ok(LimitCheck { is_replaceable, ..check })
+    }
+
+    async fn check_applicable(
+        &self,
+        context: &LimitContext<'_>,
+        policy: &Policy,
+        overrides: &RouteOverrides,
+        request: &HttpRequest,
+    ) -> Result<LimitCheck, NotChecked> {
         let caller = match &overrides.key {
             Some(key) => crate::key::read(&**key, request),
             None => self.key.resolve(request).await.map_err(NotChecked::Failed)?,
@@ -210,8 +246,7 @@ impl MiddlewareLimit {
             Some(cost) => cost,
             None => self.cost.resolve(request).await.map_err(NotChecked::Failed)?,
         };
-        let check = self.scope.check(overrides, policy, key, cost);
-        Ok(LimitCheck { is_replaceable, ..check })
+        Ok(self.scope.check(overrides, policy, key, cost))
     }
 
     /// Returns whether the handler of the request may replace this limit, because no request to its route has completed yet.

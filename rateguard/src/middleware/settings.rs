@@ -40,6 +40,7 @@ impl Limit {
         self.set(Some("key"), key.into_key(), |limit, key| {
             limit.key = key.resolver;
             limit.key_notation = key.notation;
+            limit.reads_body = key.reads_body;
         })
     }
 

@@ -50,6 +50,7 @@ const GUARD: &[(&str, Location)] = &[
     ),
     ("headers", In(&["guard.headers"])),
     ("retry_jitter", In(&["guard.retry_jitter"])),
+    ("max_key_body", In(&["guard.max_key_body"])),
     ("rejection_body", In(&["guard.rejection_body"])),
     ("on_reject", Code(FUNCTION)),
 ];

@@ -221,6 +221,8 @@ pub(super) const INVALID_FILES: &[(&str, &[Expected])] = &[
         &[(2, 11, "`x-ratelimit` and `x-ratelimit-epoch`; remove one of the two dialects")],
     ),
     ("[guard]\nrejection_body = \"html\"\n", &[(2, 18, "expected one of \"negotiated\"")]),
+    ("[guard]\nmax_key_body = 0\n", &[(2, 16, "from 1 to 1048576")]),
+    ("[guard]\nmax_key_body = 1_048_577\n", &[(2, 16, "from 1 to 1048576")]),
     ("[guard]\nretry_jitter = \"2h\"\n", &[(2, 16, "up to 1 hour")]),
     ("[guard]\nretry_jitter = \"1500ms\"\n", &[(2, 16, "a whole number of seconds")]),
     ("[guard.client_address]\nbehind = [\"0.0.0.0/0\"]\n", &[(2, 11, "trusts all addresses")]),

@@ -71,6 +71,7 @@ const VALID_FILES: &[&str] = &[
         overrides = true
         headers = ["x-ratelimit", "draft"]
         retry_jitter = "5s"
+        max_key_body = 1_048_576
         rejection_body = "text"
         [guard.client_address]
         behind = ["10.0.0.0/8", "fd00::/8", "::ffff:10.1.2.3"]
@@ -100,6 +101,7 @@ const VALUES: &[&str] = &[
     "key = \"bearer\"",
     "key = \"global\"",
     "key = \"header:X-Api-Key+cookie:session\"",
+    "key = \"json:/user/a~1b+form:e mail\"",
     "missing_key = \"ip\"",
     "missing_key = \"deny\"",
     "missing_key = \"skip\"",

@@ -81,11 +81,21 @@ const READERS: [Reader; 11] = [
             "user+path:tenant",
             "cookie:sid+bearer+identity",
             "session:a:b+header:X-Y",
+            "ip+json:/user/a~1b+form:email",
         ],
     ),
     (
         round_trip::<KeyPart>,
-        &["global", "ip/128", "header:X-Api-Key", "session:user_id", "cookie:sid", "path:größe"],
+        &[
+            "global",
+            "ip/128",
+            "header:X-Api-Key",
+            "session:user_id",
+            "cookie:sid",
+            "path:größe",
+            "json:/~0/0",
+            "form:e mail",
+        ],
     ),
     (
         round_trip::<Count>,
