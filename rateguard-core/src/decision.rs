@@ -34,6 +34,8 @@ pub struct Decision {
     /// is not in shadow mode.
     shadow: Option<bool>,
     denied_for_others: bool,
+    /// How long the request has waited for its decision.
+    waited: Duration,
 }
 
 impl Decision {
@@ -48,6 +50,7 @@ impl Decision {
             mode: DecisionMode::Store,
             shadow: None,
             denied_for_others: false,
+            waited: Duration::ZERO,
         }
     }
 
@@ -69,6 +72,7 @@ impl Decision {
             mode: DecisionMode::Store,
             shadow: None,
             denied_for_others: false,
+            waited: Duration::ZERO,
         }
     }
 
@@ -139,6 +143,25 @@ impl Decision {
         Self { denied_for_others, ..self }
     }
 
+    /// Returns how long the request waited for room before this decision, for example in
+    /// [`check_or_wait`](crate::Request::check_or_wait). The time is zero if the request did not wait. It does not contain
+    /// the duration of the first store call.
+    #[must_use]
+    pub fn waited(&self) -> Duration {
+        self.waited
+    }
+
+    /// Returns the same decision, made after a wait.
+    pub(crate) fn after_wait(self, waited: Duration) -> Self {
+        Self { waited, ..self }
+    }
+
+    /// Returns the same decision, whose durations are shorter by the time since the decision.
+    pub(crate) fn repeated_after(mut self, elapsed: Duration) -> Self {
+        self.statuses = self.statuses.into_iter().map(|it| it.repeated_after(elapsed)).collect();
+        self.by(DecisionMode::DenialCache)
+    }
+
     /// Returns whether a quota had no room only because the key shares a count with other keys. Keys share counts
     /// when the in-memory store is full.
     pub(crate) fn is_denied_for_others(&self) -> bool {
@@ -197,9 +220,9 @@ impl Decision {
     ///
     /// The result is `None` in three cases: the request is admitted, it [can never be admitted](Self::is_too_costly),
     /// or only [requests in progress](Self::is_denied_by_concurrency) prevent its admission, because nobody knows when
-    /// they end. If a quota for a rate has no room either, the result is the wait for this quota. The time is zero if a
-    /// request in [`check_or_wait`](crate::Request::check_or_wait) was denied only because other requests were ahead in
-    /// its queue.
+    /// they end. If a quota for a rate has no room either, the result is the wait for this quota. If other requests wait
+    /// ahead in the queue of [`check_or_wait`](crate::Request::check_or_wait), the time ends when these requests have
+    /// taken their units.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         if self.allowed {
@@ -295,7 +318,8 @@ impl Decision {
         let banned_for = self.banned_for.max(other.banned_for);
         // The result is in shadow mode only if both decisions are in shadow mode.
         let shadow = self.shadow.zip(other.shadow).map(|(one, other)| one || other);
-        Self { tightest, banned_for, mode, shadow, ..both }
+        let waited = self.waited + other.waited;
+        Self { tightest, banned_for, mode, shadow, waited, ..both }
     }
 
     /// Replaces the statuses for which `newer` returns a newer status of the same quota.

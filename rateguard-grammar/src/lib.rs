@@ -27,6 +27,7 @@ mod rate;
 mod shadow_fields;
 mod statuses;
 mod suggest;
+mod wait;
 mod window;
 
 pub use algorithm::{Algorithm, AlgorithmError};
@@ -51,4 +52,5 @@ pub use rate::RateError;
 pub use shadow_fields::{ShadowFields, ShadowSpec};
 pub use statuses::Statuses;
 pub use suggest::{expected_one_of, suggest};
+pub use wait::{Wait, WaitError, check_wait};
 pub use window::{WindowError, parse_window};

@@ -1,8 +1,10 @@
 //! Parses the arguments of the macro attribute. Each argument is written as `name = value` and occurs at most once.
 
+use std::time::Duration;
+
 use actix_rateguard_grammar::{
     Ban, Count, KeyNotation, Methods, MissingKey, OnError, Quotas, ShadowFields, ShadowSpec,
-    check_concurrency, check_cost, check_lease, expected_one_of,
+    check_concurrency, check_cost, check_lease, check_wait, expected_one_of,
 };
 use proc_macro2::{Delimiter, Span, TokenTree};
 use syn::{
@@ -27,6 +29,7 @@ pub(crate) struct Args {
     pub(crate) cost: Option<Expr>,
     pub(crate) count: Count,
     pub(crate) methods: Option<Methods>,
+    pub(crate) wait: Option<Duration>,
     pub(crate) skip: Option<Expr>,
     pub(crate) ban: Option<Ban>,
     pub(crate) shadow: Option<ShadowSpec>,
@@ -60,6 +63,7 @@ struct ParsedArgs {
     cost: Option<Located<Cost>>,
     count: Option<Located<Count>>,
     methods: Option<Located<Methods>>,
+    wait: Option<Located<Duration>>,
     skip: Option<Located<Expr>>,
     ban: Option<Located<Ban>>,
     shadow: ShadowFields<Span>,
@@ -99,6 +103,7 @@ const ARGUMENTS: &[(&str, Reader)] = &[
     ("cost", |to, name, input| set_once(&mut to.cost, name, input, values::cost)),
     ("count", |to, name, input| set_once(&mut to.count, name, input, values::count)),
     ("methods", |to, name, input| set_once(&mut to.methods, name, input, values::methods)),
+    ("wait", |to, name, input| set_once(&mut to.wait, name, input, values::wait)),
     ("skip", |to, name, input| set_once(&mut to.skip, name, input, values::skip)),
     ("ban", |to, name, input| set_once(&mut to.ban, name, input, values::ban)),
     ("shadow", |to, name, input| set_once(&mut to.shadow.shadow, name, input, shadow::shadow)),
@@ -195,6 +200,8 @@ impl ParsedArgs {
             .map_err(at_field)?;
         let ban = self.ban.as_ref().map(|it| it.location);
         check_lease(enforced, ban, &self.shadow).map_err(at_field)?;
+        let wait = self.wait.as_ref().map(|it| it.location);
+        check_wait(enforced, wait, &self.shadow).map_err(at_field)?;
         if let Some(Located { value: Cost { number: Some(cost), .. }, location }) = &self.cost {
             check_cost(*cost, enforced, shadow.as_ref())
                 .map_err(|message| error_at(*location, message))?;
@@ -206,6 +213,7 @@ impl ParsedArgs {
             cost: self.cost.map(|cost| cost.value.expr),
             count: self.count.map_or(Count::All, |count| count.value),
             methods: self.methods.map(|methods| methods.value),
+            wait: self.wait.map(|wait| wait.value),
             skip: self.skip.map(|skip| skip.value),
             ban: self.ban.map(|ban| ban.value),
             shadow,

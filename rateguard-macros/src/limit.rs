@@ -37,6 +37,7 @@ pub(crate) fn limit(args: &Args, number: usize, is_hoisted: bool) -> TokenStream
     let count = args.count.to_string();
     let missing = variant(args.missing);
     let methods = args.methods.as_ref().map_or(&[][..], Methods::names);
+    let wait = duration(args.wait.unwrap_or_default());
     let attribute_limit = attribute_limit(args, number, is_hoisted);
     quote!({
         #policy_use
@@ -56,6 +57,7 @@ pub(crate) fn limit(args: &Args, number: usize, is_hoisted: bool) -> TokenStream
                     count: ::actix_rateguard::__private::count(#count),
                     missing: ::actix_rateguard::MissingKey::#missing,
                     methods: &[#(#methods),*],
+                    wait: #wait,
                 };
                 ::actix_rateguard::__private::HandlerLimit::new(__rateguard_settings, __rateguard_path)
             });

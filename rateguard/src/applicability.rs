@@ -1,6 +1,8 @@
 //! The scope of a limit: the settings that determine to which requests the limit applies, which responses count,
 //! and how the limit treats a request without a key and a rejected request.
 
+use std::time::Duration;
+
 use actix_rateguard_core::adapter::RouteOverrides;
 use actix_web::{HttpRequest, http::Method};
 
@@ -23,6 +25,8 @@ pub(crate) struct LimitScope {
     pub(crate) skip: Option<RequestResolver<bool>>,
     pub(crate) missing: MissingKey,
     pub(crate) count: CountRule,
+    /// The maximum time that a request waits for room. Zero if the limit denies it immediately.
+    pub(crate) wait: Duration,
     pub(crate) on_reject: Option<OnReject>,
 }
 
@@ -69,8 +73,17 @@ impl LimitScope {
     ) -> LimitCheck {
         let count = self.count.overridden_by(overrides.count);
         let on_reject = self.on_reject.clone();
-        let holds_permit = false;
-        LimitCheck { policy, key, counted_by, is_shared, cost, holds_permit, count, on_reject }
+        LimitCheck {
+            policy,
+            key,
+            counted_by,
+            is_shared,
+            cost,
+            wait: overrides.wait.unwrap_or(self.wait),
+            holds_permit: false,
+            count,
+            on_reject,
+        }
     }
 
     /// Returns the key by which the limit counts the request.

@@ -61,6 +61,7 @@ pub(crate) fn enforce(
     if let [check] = &*checks
         && check.counts_always()
         && !is_preflight
+        && !check.may_wait()
         && let Some(decision) = guard.check_fast(&check.policy, &check.key, check.cost)
     {
         return Enforcement::Done(decided(guard, admission, checks, decision, None));
@@ -96,6 +97,7 @@ impl StoreCheck {
         match &*self.checks {
             [check]
                 if !self.admission.is_preflight
+                    && !check.may_wait()
                     && check.counts_always()
                     && !check.policy.has_permits() =>
             {
@@ -112,6 +114,11 @@ impl StoreCheck {
 
     async fn decide_several(&self, guard: &RateGuard, checks: &[LimitCheck]) -> StoreResult {
         let request = build_request(guard, self.on_error, checks);
+        if checks.iter().any(LimitCheck::may_wait) {
+            let waits = checks.iter().map(|check| check.wait);
+            let reservation = request.taking_permits().reserve_within_waits(waits).await?;
+            return Ok((reservation.decision().clone(), Some(reservation.into())));
+        }
         if checks.iter().any(LimitCheck::takes_permit) {
             let reservation = request.taking_permits().reserve_permit().await?;
             return Ok((reservation.decision().clone(), Some(reservation.into())));

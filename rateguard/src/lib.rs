@@ -65,8 +65,8 @@ pub use actix_rateguard_core::{
     AccessList, Acquisition, Algorithm, Ban, BuildError, ClientAddress, Clock, Count, Decision,
     Failures, Health, Key, LeaseSize, MemoryStore, MessageDecision, MessageLimiter, MessageLimits,
     MissingKey, OnError, Permit, Plan, Policy, Quota, QuotaLease, QuotaStatus, Quotas,
-    RejectionBody, Request, Reservation, ShadowCounts, Statuses, StoreError, Unavailable, builder,
-    store,
+    RejectionBody, Request, Reservation, ShadowCounts, Statuses, StoreError, Unavailable, Wait,
+    builder, store,
 };
 pub use actix_rateguard_headers::{self as headers, HeaderDialect};
 #[cfg(feature = "macros")]

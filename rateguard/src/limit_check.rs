@@ -1,5 +1,7 @@
 //! The data with which the guard checks a request against one limit.
 
+use std::time::Duration;
+
 use smallvec::SmallVec;
 
 use crate::{Key, Policy, count_rule::CountRule, on_reject::OnReject};
@@ -15,6 +17,8 @@ pub(crate) struct LimitCheck {
     /// ban would affect all of these clients.
     pub(crate) is_shared: bool,
     pub(crate) cost: u32,
+    /// The maximum time that the request waits for room in the limit. Zero if the limit denies it immediately.
+    pub(crate) wait: Duration,
     /// Whether the request already holds a permit of the limit, so that this check needs none.
     pub(crate) holds_permit: bool,
     pub(crate) count: CountRule,
@@ -31,6 +35,11 @@ impl LimitCheck {
     /// Returns whether an admitted request takes a permit, which it holds until its response ends.
     pub(crate) fn takes_permit(&self) -> bool {
         !self.holds_permit && self.policy.has_permits()
+    }
+
+    /// Returns whether the request may wait for room in the limit.
+    pub(crate) fn may_wait(&self) -> bool {
+        !self.wait.is_zero()
     }
 
     /// Returns whether the guard counts no offence if it denies the check.

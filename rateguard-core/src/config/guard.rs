@@ -14,7 +14,7 @@ use crate::{
     ClientAddress, RejectionBody,
     guard::{
         HttpSettings, MAX_RETRY_JITTER,
-        bounds::{DEADLINES, MAX_IN_FLIGHT},
+        bounds::{DEADLINES, MAX_IN_FLIGHT, MAX_WAITING},
     },
 };
 
@@ -24,6 +24,8 @@ pub(crate) struct StartupSettings {
     pub(crate) fail_closed_after: Option<Duration>,
     pub(crate) deadline: Option<Duration>,
     pub(crate) max_in_flight: Option<usize>,
+    pub(crate) max_waiting: Option<usize>,
+    pub(crate) max_waiting_per_key: Option<usize>,
     pub(crate) denial_cache_ttl: Option<Duration>,
     pub(crate) replicas: Option<u32>,
     pub(crate) http: HttpSettings,
@@ -59,6 +61,16 @@ const FIELDS: &[(&str, Reader<ParsedGuard>)] = &[
         let parsed = to.record("max_in_flight", parsed);
         to.startup.max_in_flight = parsed.and_then(|it| it.try_into().ok());
     }),
+    ("max_waiting", |to, value, diagnostics| {
+        let parsed = integer(value, MAX_WAITING, WHOLE_NUMBER, diagnostics);
+        let parsed = to.record("max_waiting", parsed);
+        to.startup.max_waiting = parsed.and_then(|it| it.try_into().ok());
+    }),
+    ("max_waiting_per_key", |to, value, diagnostics| {
+        let parsed = integer(value, MAX_WAITING, WHOLE_NUMBER, diagnostics);
+        let parsed = to.record("max_waiting_per_key", parsed);
+        to.startup.max_waiting_per_key = parsed.and_then(|it| it.try_into().ok());
+    }),
     ("denial_cache_ttl", |to, value, diagnostics| {
         const EXPECTED: &str = "expected a duration such as \"250ms\", or 0 for no denial cache";
         let parsed = duration(value, Duration::ZERO..=Duration::MAX, EXPECTED, diagnostics);
@@ -92,6 +104,7 @@ const FIELDS: &[(&str, Reader<ParsedGuard>)] = &[
 ];
 
 const AT_LEAST_ONE: &str = "expected a whole number of at least 1";
+const WHOLE_NUMBER: &str = "expected a whole number of requests, such as 100, or 0 for none";
 
 const BODIES: &[(&str, RejectionBody)] = &[
     ("negotiated", RejectionBody::Negotiated),
@@ -123,6 +136,8 @@ impl ParsedGuard {
             ("fail_closed_after", old.fail_closed_after != new.fail_closed_after),
             ("deadline", old.deadline != new.deadline),
             ("max_in_flight", old.max_in_flight != new.max_in_flight),
+            ("max_waiting", old.max_waiting != new.max_waiting),
+            ("max_waiting_per_key", old.max_waiting_per_key != new.max_waiting_per_key),
             ("denial_cache_ttl", old.denial_cache_ttl != new.denial_cache_ttl),
             ("replicas", old.replicas != new.replicas),
             ("client_address", old.http.client_address != new.http.client_address),

@@ -1,11 +1,11 @@
 //! Parses the tables `[policies.NAME]`, which have the quotas and the other settings of a policy.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use actix_rateguard_grammar::{
     Ban, Count, EXPECTED_COST, KeyNotation, LeaseSize, Methods, MissingKey, Notation, OnError,
-    Quota, QuotaError, QuotaExamples, QuotaFields, QuotaLease, ShadowFields, check_concurrency,
-    check_cost, check_lease, check_name,
+    Quota, QuotaError, QuotaExamples, QuotaFields, QuotaLease, ShadowFields, Wait,
+    check_concurrency, check_cost, check_lease, check_name, check_wait,
 };
 use toml::{Spanned, de::DeString};
 
@@ -33,6 +33,7 @@ struct ParsedPolicy {
     cost: Option<Located<u32>>,
     count: Option<Located<Count>>,
     methods: Option<Located<Methods>>,
+    wait: Option<Located<Duration>>,
     ban: Option<Located<Ban>>,
     shadow: ShadowFields<usize>,
     on_error: Option<Located<OnError>>,
@@ -74,6 +75,9 @@ const FIELDS: &[(&str, Reader<ParsedPolicy>)] = &[
     }),
     ("count", |to, value, diagnostics| to.count = parse(value, diagnostics)),
     ("methods", |to, value, diagnostics| to.methods = parse(value, diagnostics)),
+    ("wait", |to, value, diagnostics| {
+        to.wait = duration(value, Duration::ZERO..=Wait::MAX, Wait::EXPECTED, diagnostics);
+    }),
     ("ban", |to, value, diagnostics| to.ban = parse(value, diagnostics)),
     ("shadow", |to, value, diagnostics| {
         to.shadow.shadow = boolean(value, ShadowFields::<usize>::EXPECTED_SHADOW, diagnostics);
@@ -148,6 +152,7 @@ pub(super) fn policy(
         let of_rates = of_rates.into_iter().filter_map(|(name, location)| Some((name, location?)));
         check_concurrency(Some(&quotas), of_rates, &parsed.shadow)?;
         check_lease(Some(&quotas), parsed.ban.as_ref().map(|it| it.location), &parsed.shadow)?;
+        check_wait(Some(&quotas), parsed.wait.map(|it| it.location), &parsed.shadow)?;
         Ok((quotas, shadow))
     });
     let (quotas, shadow) = match fields {
@@ -178,6 +183,7 @@ pub(super) fn policy(
         cost: parsed.cost.map(|it| it.value),
         count: parsed.count.map(|it| it.value),
         methods: parsed.methods.map(|it| it.value),
+        wait: parsed.wait.map(|it| it.value),
     };
     Some(FilePolicy { policy, overrides, offset })
 }

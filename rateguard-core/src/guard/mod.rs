@@ -7,6 +7,7 @@ mod breaker;
 mod bucket_requests;
 mod build_error;
 pub mod builder;
+mod cancel_safe;
 mod check;
 mod check_or_wait;
 mod check_report;
@@ -31,6 +32,7 @@ mod name_registry;
 mod permit;
 mod policies;
 mod policy_set;
+mod queue_denial;
 mod rate_guard;
 #[cfg(feature = "config")]
 mod reload;
@@ -44,8 +46,10 @@ mod shutdown;
 mod single_check;
 mod store_call;
 mod traffic;
+mod turn;
 mod unavailable;
 mod wait_queue;
+mod waiting;
 
 pub use self::bounds::MAX_RETRY_JITTER;
 pub(crate) use self::name_registry::NameRegistry;

@@ -8,6 +8,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use actix_rateguard_grammar::{Methods, check_name};
@@ -53,12 +54,14 @@ pub struct RouteOverrides {
     pub count: Option<Count>,
     /// The HTTP methods to which the limit applies.
     pub methods: Option<Methods>,
+    /// The maximum time that a request waits for room.
+    pub wait: Option<Duration>,
 }
 
 impl RouteOverrides {
     /// The value without any overrides. It applies to limits that do not select a policy by its name.
     pub const NONE: &Self =
-        &Self { key: None, missing: None, cost: None, count: None, methods: None };
+        &Self { key: None, missing: None, cost: None, count: None, methods: None, wait: None };
 }
 
 #[derive(Clone)]

@@ -5,7 +5,7 @@ mod app_guard;
 mod handler_name;
 mod limited_handler;
 
-use std::{panic::Location, sync::atomic::AtomicU64};
+use std::{panic::Location, sync::atomic::AtomicU64, time::Duration};
 
 use actix_rateguard_core::adapter::{
     LimitOrigin, NameRegistration, PLACEHOLDER_QUOTA, PolicySet, RouteOverrides, ShadowSpec,
@@ -58,6 +58,8 @@ pub struct Settings {
     pub missing: MissingKey,
     /// The methods that the limit applies to. If the list is empty, the limit applies to all methods.
     pub methods: &'static [&'static str],
+    /// The maximum time that a request waits for room. Zero if the limit denies it immediately.
+    pub wait: Duration,
 }
 
 /// The source of a limit's quotas.
@@ -125,6 +127,7 @@ impl HandlerLimit {
             methods: methods.collect(),
             missing: settings.missing,
             count: CountRule::Status(settings.count),
+            wait: settings.wait,
             ..LimitScope::default()
         };
         let location = Location::caller();

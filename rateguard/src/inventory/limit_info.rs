@@ -1,6 +1,6 @@
 //! Describes one limit for the inventory and for explanations.
 
-use std::{fmt, panic::Location};
+use std::{fmt, panic::Location, time::Duration};
 
 use actix_rateguard_core::adapter::{PolicySet, RouteOverrides};
 
@@ -44,6 +44,8 @@ pub struct LimitInfo {
     /// The methods that the limit applies to, as the program or the policies file lists them. `GET` includes `HEAD`.
     /// If the list is empty, the limit applies to all methods.
     pub methods: Vec<String>,
+    /// The maximum time that a request waits for room. Zero if the limit denies it immediately.
+    pub wait: Duration,
     /// Whether the limit has a `skip` function, which can exempt requests.
     pub has_skip: bool,
     /// The escalating ban. `None` if the limit bans no clients.
@@ -122,6 +124,7 @@ impl LimitDefinition<'_> {
             cost: overrides.cost.or(self.cost),
             count: overrides.count.or(self.scope.count.setting()),
             methods,
+            wait: overrides.wait.unwrap_or(self.scope.wait),
             has_skip: self.has_skip,
             ban: policy.and_then(Policy::own_ban),
             on_error: guard.on_error_of(policy),

@@ -48,6 +48,7 @@ fn limit(limit: &LimitInfo) -> Value {
         "cost": limit.cost,
         "count": limit.count_text(),
         "methods": limit.methods,
+        "wait_seconds": limit.wait.as_secs_f64(),
         "has_skip": limit.has_skip,
         "ban": limit.ban.map(|ban| ban.to_string()),
         "on_error": on_error_name(limit.on_error),
@@ -171,6 +172,8 @@ fn explained(explained: &ExplainedLimit) -> Value {
     body["cost"] = explained.cost.into();
     body["is_in_shadow"] = explained.limit.is_in_shadow.into();
     body["is_rolled_out"] = explained.is_rolled_out.into();
+    body["passes"] = explained.passes().into();
+    body["would_wait_seconds"] = seconds(explained.would_wait()).into();
     body
 }
 
