@@ -58,6 +58,7 @@ pub(crate) fn enforce(
         let holds = build_request(guard, on_error, &checks).check_shadow_only();
         return Enforcement::Done(Ok(admission.in_shadow(guard, checks, holds)));
     }
+    // A request that may wait must not overtake the requests in its queue, so the fast path does not decide on it.
     if let [check] = &*checks
         && check.counts_always()
         && !is_preflight
@@ -92,7 +93,7 @@ type StoreResult = Result<(Decision, Option<Box<Reservation>>), Unavailable>;
 
 impl StoreCheck {
     /// Runs all checks with a call to the store. If the request may not count, reserves the units, so that the guard
-    /// can refund them after the response.
+    /// can refund them after the response. If a limit has a wait, the request may wait for room.
     pub(crate) async fn call_store(&self, guard: &RateGuard) -> StoreResult {
         match &*self.checks {
             [check]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Request, Reservation, Unavailable, shadow::ShadowChecks, waiting::Deadlines};
+use super::{Request, Reservation, Unavailable, shadow::ShadowChecks, wait_deadlines::Deadlines};
 use crate::{Decision, store::Operation};
 
 impl Request<'_> {

@@ -14,6 +14,7 @@ mod check_report;
 mod clock_margin;
 mod debit;
 mod denial_cache;
+mod denied_by_others;
 mod escalating_ban;
 mod failure_log;
 mod fast_path;
@@ -48,6 +49,7 @@ mod store_call;
 mod traffic;
 mod turn;
 mod unavailable;
+mod wait_deadlines;
 mod wait_queue;
 mod waiting;
 

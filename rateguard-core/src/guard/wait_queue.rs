@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -120,11 +121,11 @@ impl WaitQueues {
         }
         table.length += 1;
         let queue = table.queues.entry(id.clone()).or_default();
-        let is_alone = queue.length == 0;
+        let (is_alone, ahead) = (queue.length == 0, queue.units);
         queue.length += 1;
         queue.units = queue.units.saturating_add(cost.into());
         let front = Arc::clone(&queue.front);
-        Some(QueueEntry { queues: self, id, cost, is_alone, front })
+        Some(QueueEntry { queues: self, id, cost, is_alone, ahead, front })
     }
 
     /// Returns whether a request of a client cannot join this queue.
@@ -165,6 +166,7 @@ pub(super) struct QueueEntry<'a> {
     id: QueueId,
     cost: u32,
     is_alone: bool,
+    ahead: u64,
     front: Arc<sync::Mutex<()>>,
 }
 
@@ -174,6 +176,11 @@ impl<'a> QueueEntry<'a> {
         self.is_alone
     }
 
+    /// Returns the units for which the requests in the queue waited when this request joined it.
+    pub(super) fn ahead(&self) -> u64 {
+        self.ahead
+    }
+
     /// Waits until the request is at the front of the queue.
     pub(super) async fn front(self) -> QueuePlace<'a> {
         let front = Arc::clone(&self.front).lock_owned().await;
@@ -181,7 +188,12 @@ impl<'a> QueueEntry<'a> {
     }
 
     /// Lets the request wait outside of the order of the queue. It still counts as a waiting request of the key.
-    pub(super) fn outside(self) -> QueuePlace<'a> {
+    pub(super) fn outside(mut self) -> QueuePlace<'a> {
+        // Later requests need not wait for these units.
+        let cost = mem::take(&mut self.cost);
+        if let Some(queue) = self.queues.lock().queues.get_mut(&self.id) {
+            queue.units = queue.units.saturating_sub(cost.into());
+        }
         QueuePlace { _front: None, entry: self }
     }
 }

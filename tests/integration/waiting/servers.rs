@@ -5,10 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix_rateguard::{Limit, RateLimit, rate_limit};
+use actix_rateguard::{Key, Limit, Policy, RateLimit, rate_limit};
 use actix_web::{get as route, web};
+use futures_util::{StreamExt, stream::FuturesUnordered};
 
 use crate::support::{
+    TEST_TIMEOUT,
     app::{attribute_guard, set_attribute_guard},
     redis_server::RedisServer,
     server::{Server, get},
@@ -89,4 +91,24 @@ fn wait_beyond_the_maximum_is_denied_by_every_server() {
         assert_eq!(denial.status, 429);
         assert!(denial.number("retry-after") > 3_000);
     }
+}
+
+#[tokio::test]
+async fn requests_of_a_burst_whose_turn_is_too_late_are_denied_immediately() {
+    let redis = RedisServer::start();
+    let guard = redis.settings("burst").deadline(TEST_TIMEOUT).build().unwrap();
+    let (policy, key) = (Policy::new("burst", "5/20s").unwrap(), Key::global());
+    let request = guard.request(&policy, &key);
+    // All checks are sent before the first reply, so no request finds a queue.
+    let burst = (0..30).map(|_| request.reserve_within_waits([Duration::from_secs(55)]));
+    let mut burst: FuturesUnordered<_> = burst.collect();
+    let mut admitted = 0;
+    for _ in 0..20 {
+        let reservation = burst.next().await.unwrap().unwrap();
+        match reservation.decision().retry_after() {
+            None => admitted += 1,
+            Some(turn) => assert!(turn > Duration::from_secs(40), "{turn:?}"),
+        }
+    }
+    assert_eq!((admitted, burst.len()), (5, 10), "ten requests wait");
 }
