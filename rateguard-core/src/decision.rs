@@ -5,7 +5,8 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use crate::{
-    Policy, Quota, policy::PolicyName, quota_status::QuotaStatus, telemetry::mode::DecisionMode,
+    Policy, Quota, clock::micros, policy::PolicyName, quota_status::QuotaStatus,
+    telemetry::mode::DecisionMode,
 };
 
 /// The result of a check: whether the request is admitted, and the status of each quota that was checked.
@@ -27,15 +28,16 @@ pub struct Decision {
     statuses: SmallVec<[QuotaStatus; 1]>,
     /// The index of the tightest quota in `statuses`.
     tightest: u32,
-    /// The time until the end of the ban; `None` if the key is not banned.
-    banned_for: Option<Duration>,
+    /// The time until the end of the ban, in microseconds; 0 if the key is not banned. A whole number of microseconds is
+    /// half as large as an optional duration.
+    banned_micros: u64,
     mode: DecisionMode,
     /// Whether a policy would deny the request if its denials were enforced. `None` if the decision has a policy that
     /// is not in shadow mode.
     shadow: Option<bool>,
     denied_for_others: bool,
-    /// How long the request has waited for its decision.
-    waited: Duration,
+    /// How long the request has waited for its decision, in microseconds.
+    waited_micros: u64,
 }
 
 impl Decision {
@@ -46,11 +48,11 @@ impl Decision {
             allowed,
             statuses,
             tightest,
-            banned_for: None,
+            banned_micros: 0,
             mode: DecisionMode::Store,
             shadow: None,
             denied_for_others: false,
-            waited: Duration::ZERO,
+            waited_micros: 0,
         }
     }
 
@@ -68,11 +70,11 @@ impl Decision {
             allowed,
             statuses,
             tightest: 0,
-            banned_for: None,
+            banned_micros: 0,
             mode: DecisionMode::Store,
             shadow: None,
             denied_for_others: false,
-            waited: Duration::ZERO,
+            waited_micros: 0,
         }
     }
 
@@ -148,12 +150,12 @@ impl Decision {
     /// the duration of the first store call.
     #[must_use]
     pub fn waited(&self) -> Duration {
-        self.waited
+        Duration::from_micros(self.waited_micros)
     }
 
     /// Returns the same decision, made after a wait.
     pub(crate) fn after_wait(self, waited: Duration) -> Self {
-        Self { waited, ..self }
+        Self { waited_micros: micros(waited), ..self }
     }
 
     /// Returns the same decision, whose durations are shorter by the time since the decision.
@@ -179,7 +181,7 @@ impl Decision {
     /// See [`Policy::ban`].
     #[must_use]
     pub fn banned_for(&self) -> Option<Duration> {
-        self.banned_for
+        (self.banned_micros > 0).then(|| Duration::from_micros(self.banned_micros))
     }
 
     /// Returns the name of the policy that has the tightest quota. In a denial, this policy denied the request.
@@ -204,7 +206,7 @@ impl Decision {
     /// Returns the number of units that the tightest quota would admit now. The number is 0 if the key is banned.
     #[must_use]
     pub fn remaining(&self) -> u32 {
-        self.banned_for.map_or(self.tightest().remaining(), |_| 0)
+        if self.banned_micros > 0 { 0 } else { self.tightest().remaining() }
     }
 
     /// Returns the time until [`remaining`](Self::remaining) grows by one unit, if no other request takes units.
@@ -213,7 +215,7 @@ impl Decision {
     /// end of the ban.
     #[must_use]
     pub fn reset_after(&self) -> Duration {
-        self.banned_for.unwrap_or(self.tightest().reset_after())
+        self.banned_for().unwrap_or(self.tightest().reset_after())
     }
 
     /// Returns the time until the same request is admitted, if no other request takes units in the meantime.
@@ -228,7 +230,7 @@ impl Decision {
         if self.allowed {
             return None;
         }
-        let ban = self.banned_for.unwrap_or_default();
+        let ban = Duration::from_micros(self.banned_micros);
         let lacks_permit = self.is_denied_by_concurrency();
         let known = self.statuses.iter().filter(|status| !status.lacks_permit());
         let wait = known.into_iter().try_fold(ban, |wait, it| Some(wait.max(it.retry_after()?)))?;
@@ -310,16 +312,16 @@ impl Decision {
             }
         }
         let both = Self::new(allowed, self.statuses);
-        let tightest = match (self.banned_for, other.banned_for) {
-            (None, None) => both.tightest,
+        let tightest = match (self.banned_micros, other.banned_micros) {
+            (0, 0) => both.tightest,
             (one, other) if one >= other => of_self,
             _ => of_other,
         };
-        let banned_for = self.banned_for.max(other.banned_for);
+        let banned_micros = self.banned_micros.max(other.banned_micros);
         // The result is in shadow mode only if both decisions are in shadow mode.
         let shadow = self.shadow.zip(other.shadow).map(|(one, other)| one || other);
-        let waited = self.waited + other.waited;
-        Self { tightest, banned_for, mode, shadow, waited, ..both }
+        let waited_micros = self.waited_micros.saturating_add(other.waited_micros);
+        Self { tightest, banned_micros, mode, shadow, waited_micros, ..both }
     }
 
     /// Replaces the statuses for which `newer` returns a newer status of the same quota.
@@ -331,7 +333,7 @@ impl Decision {
             }
         }
         // In a decision with a ban, the tightest quota belongs to the policy that has started the ban.
-        if self.banned_for.is_none() {
+        if self.banned_micros == 0 {
             self.tightest = Self::tightest_of(&self.statuses);
         }
     }
@@ -340,8 +342,8 @@ impl Decision {
     /// nothing changes.
     #[doc(hidden)]
     pub fn banned(mut self, policy: &Policy, ban: Duration) -> Self {
-        if self.banned_for < Some(ban) {
-            self.banned_for = Some(ban);
+        if self.banned_micros < micros(ban) {
+            self.banned_micros = micros(ban);
             let is_of_policy = |status: &QuotaStatus| status.policy() == policy.name();
             if let Some(index) = self.statuses.iter().position(is_of_policy) {
                 self.tightest = index as u32;

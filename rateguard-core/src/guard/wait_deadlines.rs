@@ -18,18 +18,27 @@ pub(super) const PERMIT_BACKOFF: Backoff =
     Backoff::new(Duration::from_millis(5), Duration::from_millis(100), 0.25);
 
 /// The time at which the wait for each limit of a request ends.
-pub(super) struct Deadlines(SmallVec<[Instant; 2]>);
+pub(super) struct Deadlines {
+    start: Instant,
+    ends: SmallVec<[Instant; 2]>,
+}
 
 impl Deadlines {
     /// Returns the ends of waits that begin now.
     pub(super) fn new(max: impl IntoIterator<Item = Duration>) -> Self {
-        let now = Instant::now();
-        Self(max.into_iter().map(|max| now + max.min(MAX_WAIT)).collect())
+        let start = Instant::now();
+        let ends = max.into_iter().map(|max| start + max.min(MAX_WAIT)).collect();
+        Self { start, ends }
     }
 
     /// Returns the end of the wait for the limit with this index in the request.
     pub(super) fn of(&self, limit: usize) -> Instant {
-        self.0.get(limit).copied().unwrap_or_else(Instant::now)
+        self.ends.get(limit).copied().unwrap_or(self.start)
+    }
+
+    /// Returns whether the request may wait for the limit with this index.
+    pub(super) fn has_wait(&self, limit: usize) -> bool {
+        self.of(limit) > self.start
     }
 
     /// Returns the time of the next check of a denied request. The result is `None` if the request is denied: a limit

@@ -58,10 +58,13 @@ impl Request<'_> {
         let mut other_queue = None;
         loop {
             // For a limit with a cost of 0, the request takes no units that other requests need, so it need not wait
-            // for the requests in the queue.
+            // for the requests in the queue. For a limit without a wait, a request of a client never waits.
             let behind_others = |joined: &[QueueId]| {
                 let has_others = |id| !joined.contains(id) && queues.has(id);
-                self.limits().zip(&ids).position(|(limit, id)| limit.cost > 0 && has_others(id))
+                let joins = |limit: usize| {
+                    self.limits[limit].cost > 0 && (!is_bounded || deadlines.has_wait(limit))
+                };
+                (0..ids.len()).find(|limit| joins(*limit) && has_others(&ids[*limit]))
             };
             let is_other_queue = other_queue.is_some();
             let (limit, entry) = match other_queue.take().or_else(|| behind_others(&joined)) {
