@@ -5,7 +5,8 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use crate::{
-    Policy, Quota, policy::PolicyName, quota_status::QuotaStatus, telemetry::mode::DecisionMode,
+    Policy, Quota, clock::micros, policy::PolicyName, quota_status::QuotaStatus,
+    telemetry::mode::DecisionMode,
 };
 
 /// The result of a check: whether the request is admitted, and the status of each quota that was checked.
@@ -27,13 +28,16 @@ pub struct Decision {
     statuses: SmallVec<[QuotaStatus; 1]>,
     /// The index of the tightest quota in `statuses`.
     tightest: u32,
-    /// The time until the end of the ban; `None` if the key is not banned.
-    banned_for: Option<Duration>,
+    /// The time until the end of the ban, in microseconds; 0 if the key is not banned. A whole number of microseconds is
+    /// half as large as an optional duration.
+    banned_micros: u64,
     mode: DecisionMode,
     /// Whether a policy would deny the request if its denials were enforced. `None` if the decision has a policy that
     /// is not in shadow mode.
     shadow: Option<bool>,
     denied_for_others: bool,
+    /// How long the request has waited for its decision, in microseconds.
+    waited_micros: u64,
 }
 
 impl Decision {
@@ -44,10 +48,11 @@ impl Decision {
             allowed,
             statuses,
             tightest,
-            banned_for: None,
+            banned_micros: 0,
             mode: DecisionMode::Store,
             shadow: None,
             denied_for_others: false,
+            waited_micros: 0,
         }
     }
 
@@ -65,10 +70,11 @@ impl Decision {
             allowed,
             statuses,
             tightest: 0,
-            banned_for: None,
+            banned_micros: 0,
             mode: DecisionMode::Store,
             shadow: None,
             denied_for_others: false,
+            waited_micros: 0,
         }
     }
 
@@ -139,6 +145,25 @@ impl Decision {
         Self { denied_for_others, ..self }
     }
 
+    /// Returns how long the request waited for room before this decision, for example in
+    /// [`check_or_wait`](crate::Request::check_or_wait). The time is zero if the request did not wait. It does not contain
+    /// the duration of the first store call.
+    #[must_use]
+    pub fn waited(&self) -> Duration {
+        Duration::from_micros(self.waited_micros)
+    }
+
+    /// Returns the same decision, made after a wait.
+    pub(crate) fn after_wait(self, waited: Duration) -> Self {
+        Self { waited_micros: micros(waited), ..self }
+    }
+
+    /// Returns the same decision, whose durations are shorter by the time since the decision.
+    pub(crate) fn repeated_after(mut self, elapsed: Duration) -> Self {
+        self.statuses = self.statuses.into_iter().map(|it| it.repeated_after(elapsed)).collect();
+        self.by(DecisionMode::DenialCache)
+    }
+
     /// Returns whether a quota had no room only because the key shares a count with other keys. Keys share counts
     /// when the in-memory store is full.
     pub(crate) fn is_denied_for_others(&self) -> bool {
@@ -156,7 +181,7 @@ impl Decision {
     /// See [`Policy::ban`].
     #[must_use]
     pub fn banned_for(&self) -> Option<Duration> {
-        self.banned_for
+        (self.banned_micros > 0).then(|| Duration::from_micros(self.banned_micros))
     }
 
     /// Returns the name of the policy that has the tightest quota. In a denial, this policy denied the request.
@@ -181,7 +206,7 @@ impl Decision {
     /// Returns the number of units that the tightest quota would admit now. The number is 0 if the key is banned.
     #[must_use]
     pub fn remaining(&self) -> u32 {
-        self.banned_for.map_or(self.tightest().remaining(), |_| 0)
+        if self.banned_micros > 0 { 0 } else { self.tightest().remaining() }
     }
 
     /// Returns the time until [`remaining`](Self::remaining) grows by one unit, if no other request takes units.
@@ -190,22 +215,22 @@ impl Decision {
     /// end of the ban.
     #[must_use]
     pub fn reset_after(&self) -> Duration {
-        self.banned_for.unwrap_or(self.tightest().reset_after())
+        self.banned_for().unwrap_or(self.tightest().reset_after())
     }
 
     /// Returns the time until the same request is admitted, if no other request takes units in the meantime.
     ///
     /// The result is `None` in three cases: the request is admitted, it [can never be admitted](Self::is_too_costly),
     /// or only [requests in progress](Self::is_denied_by_concurrency) prevent its admission, because nobody knows when
-    /// they end. If a quota for a rate has no room either, the result is the wait for this quota. The time is zero if a
-    /// request in [`check_or_wait`](crate::Request::check_or_wait) was denied only because other requests were ahead in
-    /// its queue.
+    /// they end. If a quota for a rate has no room either, the result is the wait for this quota. If other requests wait
+    /// ahead in the queue of [`check_or_wait`](crate::Request::check_or_wait), the time ends when these requests have
+    /// taken their units.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         if self.allowed {
             return None;
         }
-        let ban = self.banned_for.unwrap_or_default();
+        let ban = Duration::from_micros(self.banned_micros);
         let lacks_permit = self.is_denied_by_concurrency();
         let known = self.statuses.iter().filter(|status| !status.lacks_permit());
         let wait = known.into_iter().try_fold(ban, |wait, it| Some(wait.max(it.retry_after()?)))?;
@@ -287,15 +312,16 @@ impl Decision {
             }
         }
         let both = Self::new(allowed, self.statuses);
-        let tightest = match (self.banned_for, other.banned_for) {
-            (None, None) => both.tightest,
+        let tightest = match (self.banned_micros, other.banned_micros) {
+            (0, 0) => both.tightest,
             (one, other) if one >= other => of_self,
             _ => of_other,
         };
-        let banned_for = self.banned_for.max(other.banned_for);
+        let banned_micros = self.banned_micros.max(other.banned_micros);
         // The result is in shadow mode only if both decisions are in shadow mode.
         let shadow = self.shadow.zip(other.shadow).map(|(one, other)| one || other);
-        Self { tightest, banned_for, mode, shadow, ..both }
+        let waited_micros = self.waited_micros.saturating_add(other.waited_micros);
+        Self { tightest, banned_micros, mode, shadow, waited_micros, ..both }
     }
 
     /// Returns the part of the decision that belongs to the other policies, without those for which `is_hidden` returns
@@ -305,8 +331,7 @@ impl Decision {
     #[must_use]
     #[doc(hidden)]
     pub fn without_policies(&self, is_hidden: impl Fn(&str) -> bool) -> Option<Self> {
-        let is_ban_hidden = self.banned_for.is_some() && is_hidden(self.policy());
-        let banned_for = self.banned_for.filter(|_| !is_ban_hidden);
+        let banned_micros = if is_hidden(self.policy()) { 0 } else { self.banned_micros };
         let visible = |(_, status): &(u32, &QuotaStatus)| !is_hidden(status.policy());
         let (indices, statuses): (SmallVec<[u32; 1]>, SmallVec<[QuotaStatus; 1]>) = (0..)
             .zip(&self.statuses)
@@ -316,16 +341,16 @@ impl Decision {
         if statuses.is_empty() {
             return None;
         }
-        let is_denied = banned_for.is_some()
+        let is_denied = banned_micros > 0
             || statuses.iter().any(|status| status.retry_after() != Some(Duration::ZERO));
         let is_complete = statuses.len() == self.statuses.len();
         let allowed = self.allowed || !(is_denied || is_complete);
         let kept = Self::new(allowed, statuses);
-        let tightest = match banned_for {
-            Some(_) => indices.iter().position(|index| *index == self.tightest).unwrap_or(0) as u32,
-            None => kept.tightest,
+        let tightest = match banned_micros {
+            0 => kept.tightest,
+            _ => indices.iter().position(|index| *index == self.tightest).unwrap_or(0) as u32,
         };
-        Some(Self { tightest, banned_for, mode: self.mode, ..kept })
+        Some(Self { tightest, banned_micros, mode: self.mode, ..kept })
     }
 
     /// Replaces the statuses for which `newer` returns a newer status of the same quota.
@@ -337,7 +362,7 @@ impl Decision {
             }
         }
         // In a decision with a ban, the tightest quota belongs to the policy that has started the ban.
-        if self.banned_for.is_none() {
+        if self.banned_micros == 0 {
             self.tightest = Self::tightest_of(&self.statuses);
         }
     }
@@ -346,8 +371,8 @@ impl Decision {
     /// nothing changes.
     #[doc(hidden)]
     pub fn banned(mut self, policy: &Policy, ban: Duration) -> Self {
-        if self.banned_for < Some(ban) {
-            self.banned_for = Some(ban);
+        if self.banned_micros < micros(ban) {
+            self.banned_micros = micros(ban);
             let is_of_policy = |status: &QuotaStatus| status.policy() == policy.name();
             if let Some(index) = self.statuses.iter().position(is_of_policy) {
                 self.tightest = index as u32;

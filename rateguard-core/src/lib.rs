@@ -27,6 +27,7 @@ mod word_hash;
 
 pub use actix_rateguard_grammar::{
     Algorithm, Ban, Count, LeaseSize, MissingKey, OnError, Quota, QuotaLease, Quotas, Statuses,
+    Wait,
 };
 #[cfg(feature = "metrics")]
 pub use telemetry::metrics;
@@ -34,7 +35,9 @@ pub use telemetry::metrics;
 /// The errors of constructors and parsers. The errors [`BuildError`] and [`StoreError`] are at the root of the crate
 /// instead.
 pub mod error {
-    pub use actix_rateguard_grammar::{BanSpecError, CountError, NameError, QuotaError, RateError};
+    pub use actix_rateguard_grammar::{
+        BanSpecError, CountError, NameError, QuotaError, RateError, WaitError,
+    };
 
     pub use crate::{
         access::AccessListError,

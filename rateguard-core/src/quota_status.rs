@@ -52,6 +52,24 @@ impl QuotaStatus {
         Self { limit: index as u32, ..self }
     }
 
+    /// Returns the same status for a request of this cost, which will have room after `wait`.
+    pub(crate) fn with_wait(self, cost: u32, wait: Option<Duration>) -> Self {
+        Self { cost, retry_after: wait, ..self }
+    }
+
+    /// Returns the same status, whose durations are shorter by the time since the decision.
+    pub(crate) fn repeated_after(self, elapsed: Duration) -> Self {
+        let reset_after = self.reset_after.saturating_sub(elapsed);
+        let retry_after = self.retry_after.map(|wait| wait.saturating_sub(elapsed));
+        Self { reset_after, retry_after, ..self }
+    }
+
+    /// Returns the numbers of this status.
+    pub(crate) fn bucket_status(&self) -> BucketStatus {
+        let Self { remaining, reset_after, retry_after, .. } = *self;
+        BucketStatus { remaining, reset_after, retry_after }
+    }
+
     /// Returns the index of the quota's limit in the request.
     #[doc(hidden)]
     pub fn limit_index(&self) -> usize {

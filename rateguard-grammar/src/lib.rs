@@ -29,6 +29,7 @@ mod response_fields;
 mod shadow_fields;
 mod statuses;
 mod suggest;
+mod wait;
 mod window;
 
 pub use algorithm::{Algorithm, AlgorithmError};
@@ -55,4 +56,5 @@ pub use response_fields::{EXPECTED_HEADERS, EXPECTED_PERMISSIVE};
 pub use shadow_fields::{ShadowFields, ShadowSpec};
 pub use statuses::Statuses;
 pub use suggest::{expected_one_of, suggest};
+pub use wait::{Wait, WaitError, check_wait};
 pub use window::{WindowError, parse_window};

@@ -1,8 +1,10 @@
 //! Parses the arguments of the macro attribute. Each argument is written as `name = value` and occurs at most once.
 
+use std::time::Duration;
+
 use actix_rateguard_grammar::{
     Ban, Count, KeyNotation, Methods, MissingKey, OnError, Quotas, ShadowFields, ShadowSpec,
-    check_concurrency, check_cost, check_lease, expected_one_of,
+    check_concurrency, check_cost, check_lease, check_wait, expected_one_of,
 };
 use proc_macro2::{Delimiter, Span, TokenTree};
 use syn::{
@@ -30,6 +32,7 @@ pub(crate) struct Args {
     pub(crate) plan_fallback: Option<Quotas>,
     pub(crate) hides_headers: bool,
     pub(crate) is_permissive: bool,
+    pub(crate) wait: Option<Duration>,
     pub(crate) skip: Option<Expr>,
     pub(crate) ban: Option<Ban>,
     pub(crate) shadow: Option<ShadowSpec>,
@@ -68,6 +71,7 @@ struct ParsedArgs {
     plan_fallback: Option<Located<Quotas>>,
     headers: Option<Located<bool>>,
     permissive: Option<Located<bool>>,
+    wait: Option<Located<Duration>>,
     skip: Option<Located<Expr>>,
     ban: Option<Located<Ban>>,
     shadow: ShadowFields<Span>,
@@ -109,6 +113,7 @@ const ARGUMENTS: &[(&str, Reader)] = &[
     ("cost", |to, name, input| set_once(&mut to.cost, name, input, values::cost)),
     ("count", |to, name, input| set_once(&mut to.count, name, input, values::count)),
     ("methods", |to, name, input| set_once(&mut to.methods, name, input, values::methods)),
+    ("wait", |to, name, input| set_once(&mut to.wait, name, input, values::wait)),
     ("skip", |to, name, input| set_once(&mut to.skip, name, input, values::skip)),
     ("headers", |to, name, input| set_once(&mut to.headers, name, input, values::headers)),
     ("permissive", |to, name, input| set_once(&mut to.permissive, name, input, values::permissive)),
@@ -214,6 +219,8 @@ impl ParsedArgs {
             .map_err(at_field)?;
         let ban = self.ban.as_ref().map(|it| it.location);
         check_lease(enforced, ban, &self.shadow).map_err(at_field)?;
+        let wait = self.wait.as_ref().map(|it| it.location);
+        check_wait(enforced, wait, &self.shadow).map_err(at_field)?;
         if let Some(Located { value: Cost { number: Some(cost), .. }, location }) = &self.cost {
             check_cost(*cost, enforced, shadow.as_ref())
                 .map_err(|message| error_at(*location, message))?;
@@ -228,6 +235,7 @@ impl ParsedArgs {
             plan_fallback: self.plan_fallback.map(|fallback| fallback.value),
             hides_headers: self.headers.is_some_and(|headers| !headers.value),
             is_permissive: self.permissive.is_some_and(|permissive| permissive.value),
+            wait: self.wait.map(|wait| wait.value),
             skip: self.skip.map(|skip| skip.value),
             ban: self.ban.map(|ban| ban.value),
             shadow,

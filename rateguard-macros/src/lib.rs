@@ -127,6 +127,10 @@ use syn::parse::{Parse, ParseStream};
 /// - `headers = false`: leaves the limit out of the rate limit headers. Default: `true`.
 /// - `permissive = true`: passes requests that the limit denies to the handler, which can read the decision from a
 ///   `CheckResult`. The guard checks permissive limits after all other limits of the handler. Default: `false`.
+/// - `wait = "2s"`: the maximum time that a request waits for room instead of being denied, at most 60 seconds. Requests
+///   with the same key wait in the order of their arrival. If there will be no room before the end of the wait, the
+///   request is denied immediately. The value is a literal in the form of `window`. Default: no wait. A limit with a lease
+///   cannot have a wait, and no request waits for a limit in shadow mode.
 /// - `ban = "10/hour for 15m up to 1d"`: an escalating ban. After 10 denials in an hour, all requests of the key are
 ///   denied for 15 minutes. Each further ban is twice as long as the previous ban, up to a maximum of 1 day.
 /// - `name = "login"`: the name of the limit in store keys and logs. Default: the path of the handler, such as

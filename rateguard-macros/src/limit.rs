@@ -39,6 +39,7 @@ pub(crate) fn limit(args: &Args, number: usize, is_hoisted: bool) -> TokenStream
     let methods = args.methods.as_ref().map_or(&[][..], Methods::names);
     let plan_fallback = option(args.plan_fallback.as_ref().map(quotas_expr));
     let (hides_headers, is_permissive) = (args.hides_headers, args.is_permissive);
+    let wait = duration(args.wait.unwrap_or_default());
     let attribute_limit = attribute_limit(args, number, is_hoisted);
     quote!({
         #policy_use
@@ -61,6 +62,7 @@ pub(crate) fn limit(args: &Args, number: usize, is_hoisted: bool) -> TokenStream
                     plan_fallback: #plan_fallback,
                     hides_headers: #hides_headers,
                     is_permissive: #is_permissive,
+                    wait: #wait,
                 };
                 ::actix_rateguard::__private::HandlerLimit::new(__rateguard_settings, __rateguard_path)
             });

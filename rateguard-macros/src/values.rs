@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use actix_rateguard_grammar::{
     Algorithm, Ban, Count, EXPECTED_COST, EXPECTED_HEADERS, EXPECTED_PERMISSIVE, KeyNotation,
-    KeyPart, LeaseSize, Methods, MissingKey, Notation, OnError, QuotaError, Quotas, check_name,
-    escape_for_display, parse_window,
+    KeyPart, LeaseSize, Methods, MissingKey, Notation, OnError, QuotaError, Quotas, Wait,
+    check_name, escape_for_display, parse_window,
 };
 use quote::ToTokens;
 use syn::{Expr, ExprLit, Lit, LitStr, Path, Token, punctuated::Punctuated, spanned::Spanned};
@@ -67,6 +67,12 @@ pub(crate) fn lease_for(expr: Expr) -> syn::Result<Duration> {
 /// Parses the lease of a permit, which must be a literal.
 pub(crate) fn permit_lease(expr: Expr) -> syn::Result<Duration> {
     literal(window(expr.clone())?, &expr)
+}
+
+/// Parses the maximum wait of a request, which must be a literal.
+pub(crate) fn wait(expr: Expr) -> syn::Result<Duration> {
+    let wait = literal(window(expr.clone())?, &expr)?;
+    Wait::try_from(wait).map(Wait::duration).map_err(|_| error_at(expr.span(), Wait::EXPECTED))
 }
 
 /// Returns the value of a number that must be a literal.

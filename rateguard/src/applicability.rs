@@ -1,7 +1,7 @@
 //! The scope of a limit: the settings that determine to which requests the limit applies, which responses count,
 //! and how the limit treats a request without a key and a rejected request.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use actix_rateguard_core::adapter::{RouteOverrides, ThrottledLog};
 use actix_web::{HttpRequest, http::Method};
@@ -35,6 +35,8 @@ pub(crate) struct LimitScope {
     /// Whether a request that the limit denies still reaches its handler, which can read the decision.
     pub(crate) is_permissive: bool,
     pub(crate) count: CountRule,
+    /// The maximum time that a request waits for room. Zero if the limit denies it immediately.
+    pub(crate) wait: Duration,
     pub(crate) on_reject: Option<OnReject>,
 }
 
@@ -96,6 +98,7 @@ impl LimitScope {
             counted_by,
             is_shared,
             cost,
+            wait: overrides.wait.unwrap_or(self.wait),
             holds_permit: false,
             count,
             on_reject,

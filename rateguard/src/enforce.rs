@@ -94,9 +94,11 @@ fn enforce_together(
         let holds = build_request(guard, on_error, &checks).check_shadow_only();
         return Enforcement::Done(Ok(admission.in_shadow(guard, checks, holds)));
     }
+    // A request that may wait must not overtake the requests in its queue, so the fast path does not decide on it.
     if let [check] = &*checks
         && !check.may_be_refunded()
         && !is_preflight
+        && !check.may_wait()
         && let Some(decision) = guard.check_fast(&check.policy, &check.key, check.cost)
     {
         return Enforcement::Done(decided(guard, admission, checks, decision, None));
@@ -118,8 +120,8 @@ pub(crate) async fn deny_early(
     mut checks: LimitChecks,
     request: &HttpRequest,
 ) -> Result<(), EarlyResponse> {
-    // A permissive limit denies no request, so it decides after the body.
-    checks.retain(|it| !it.is_permissive);
+    // A permissive limit denies no request, and a limit with a wait may have room later. Both decide after the body.
+    checks.retain(|it| !it.is_permissive && !it.may_wait());
     checks.iter_mut().for_each(|it| it.prepare(guard));
     let state = RequestState::of(request);
     state.hide_policies(checks.iter().filter(|it| it.hides_headers).map(|it| &it.policy));
@@ -183,12 +185,13 @@ type StoreResult = Result<(Decision, Option<Box<Reservation>>), Unavailable>;
 
 impl StoreCheck {
     /// Runs all checks with a call to the store. If the request may not count, reserves the units, so that the guard
-    /// can refund them after the response.
+    /// can refund them after the response. If a limit has a wait, the request may wait for room.
     pub(crate) async fn call_store(&self, guard: &RateGuard) -> StoreResult {
         match &*self.checks {
             [check]
                 if !self.admission.is_preflight
                     && !check.may_be_refunded()
+                    && !check.may_wait()
                     && !check.policy.has_permits() =>
             {
                 let LimitCheck { policy, key, cost, .. } = check;
@@ -204,6 +207,11 @@ impl StoreCheck {
 
     async fn decide_several(&self, guard: &RateGuard, checks: &[LimitCheck]) -> StoreResult {
         let request = build_request(guard, self.on_error, checks);
+        if checks.iter().any(LimitCheck::may_wait) {
+            let waits = checks.iter().map(|check| check.wait);
+            let reservation = request.taking_permits().reserve_within_waits(waits).await?;
+            return Ok((reservation.decision().clone(), Some(reservation.into())));
+        }
         if checks.iter().any(LimitCheck::takes_permit) {
             let reservation = request.taking_permits().reserve_permit().await?;
             return Ok((reservation.decision().clone(), Some(reservation.into())));

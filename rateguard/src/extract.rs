@@ -1,6 +1,6 @@
 //! The result of a request's checks, which a handler can take as an argument.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, time::Duration};
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use futures_util::future::{Ready, ready};
@@ -48,6 +48,13 @@ impl CheckResult {
     #[must_use]
     pub fn is_denied(&self) -> bool {
         self.decision().is_some_and(|decision| !decision.is_allowed())
+    }
+
+    /// Returns how long the request has waited for room, because its limits have a `wait`. The time is zero if the request
+    /// did not wait.
+    #[must_use]
+    pub fn waited(&self) -> Duration {
+        self.decision().map_or(Duration::ZERO, Decision::waited)
     }
 
     /// Returns the decision. The result is `None` if no limit has decided.

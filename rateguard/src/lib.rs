@@ -72,7 +72,7 @@ pub use actix_rateguard_core::{
     Failures, Health, Key, LeaseSize, MemoryStore, MessageDecision, MessageLimiter, MessageLimits,
     MissingKey, OnError, Permit, Plan, Policy, Quota, QuotaLease, QuotaOverride, QuotaStatus,
     Quotas, RejectionBody, Request, Reservation, ShadowCounts, Statuses, StoreError, Unavailable,
-    builder, store,
+    Wait, builder, store,
 };
 pub use actix_rateguard_headers::{self as headers, HeaderDialect};
 #[cfg(feature = "macros")]

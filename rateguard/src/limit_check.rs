@@ -1,6 +1,6 @@
 //! The data with which the guard checks a request against one limit.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use actix_rateguard_core::RateGuard;
 use smallvec::SmallVec;
@@ -20,6 +20,8 @@ pub(crate) struct LimitCheck {
     /// ban would affect all of these clients.
     pub(crate) is_shared: bool,
     pub(crate) cost: u32,
+    /// The maximum time that the request waits for room in the limit. Zero if the limit denies it immediately.
+    pub(crate) wait: Duration,
     /// Whether the request already holds a permit of the limit, so that this check needs none.
     pub(crate) holds_permit: bool,
     pub(crate) count: CountRule,
@@ -61,6 +63,11 @@ impl LimitCheck {
     /// Returns whether an admitted request takes a permit, which it holds until its response ends.
     pub(crate) fn takes_permit(&self) -> bool {
         !self.holds_permit && self.policy.has_permits()
+    }
+
+    /// Returns whether the request may wait for room in the limit.
+    pub(crate) fn may_wait(&self) -> bool {
+        !self.wait.is_zero()
     }
 
     /// Returns whether the guard counts no offence if it denies the check.

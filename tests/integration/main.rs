@@ -70,5 +70,6 @@ mod tracing;
 mod upstash;
 mod upstash_faults;
 mod wait_queue;
+mod waiting;
 mod without_redis;
 mod worker_connections;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use actix_rateguard::{
-    Key, MemoryStore, Policy, RateGuard, StoreError,
+    Algorithm, Key, MemoryStore, Policy, Quota, RateGuard, StoreError,
     store::{BucketRequest, Operation, Store, StoreFuture},
     test_util::{FaultyStore, TokioClock},
 };
@@ -281,4 +281,58 @@ async fn store_panic_propagates_to_the_caller() {
     let (policy, key) = (Policy::new("jobs", "1/hour").unwrap(), Key::global());
     let check = guard.check_or_wait(&policy, &key, SECOND);
     let _ = tokio::time::timeout(TEST_TIMEOUT, check).await.expect("the check waits forever");
+}
+
+#[tokio::test(start_paused = true)]
+async fn request_whose_turn_is_too_late_is_denied_immediately() {
+    let (guard, policy) = (guard(), Policy::new("jobs", "5/second").unwrap());
+    let start = Instant::now();
+    let order = Mutex::new(Vec::new());
+    let checks = (0..30).map(|number| {
+        let (guard, policy, order) = (&guard, &policy, &order);
+        async move {
+            let decision =
+                guard.check_or_wait(policy, &Key::global(), SECOND * 5 / 2).await.unwrap();
+            let at = start.elapsed().as_secs();
+            order.lock().unwrap().push((number, at, decision.retry_after()));
+        }
+    });
+    join_all(checks).await;
+    let mut order = order.into_inner().unwrap();
+    let admitted = order.split_off(20);
+    // The denied checks end together with the first five admissions.
+    let (first, denied): (Vec<_>, Vec<_>) = order.into_iter().partition(|it| it.2.is_none());
+    assert!(denied.iter().all(|it| it.0 >= 15 && it.1 == 0 && it.2 == Some(3 * SECOND)));
+    let admitted: Vec<_> = first.into_iter().chain(admitted).collect();
+    let expected: Vec<_> = (0..15).map(|number| (number, number / 5, None)).collect();
+    assert_eq!(admitted, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn predicted_turn_is_never_after_the_admission() {
+    for quota in Algorithm::NAMES
+        .map(|(algorithm, _)| Quota::new(3, 2 * SECOND).unwrap().with_algorithm(algorithm).unwrap())
+    {
+        for costs in [[1, 1, 1, 1, 1], [1, 2, 1, 2, 1], [2, 1, 2, 2, 1]] {
+            let (guard, policy) = (guard(), Policy::new("jobs", quota).unwrap());
+            let key = Key::global();
+            // After a part of the window, the bucket still has no room.
+            guard.request(&policy, &key).cost(2 * quota.capacity()).debit().await.unwrap();
+            tokio::time::sleep(quota.window() / 5).await;
+            let year = 365 * 86_400 * SECOND;
+            let checks = costs.map(|cost| {
+                let request = guard.request(&policy, &key).cost(cost.min(quota.max_cost()));
+                async move {
+                    let now = Instant::now();
+                    let denial = request.check_or_wait(Duration::ZERO).await.unwrap();
+                    let turn = denial.retry_after().unwrap();
+                    assert!(request.check_or_wait(year).await.unwrap().is_allowed());
+                    (turn, now.elapsed())
+                }
+            });
+            for (turn, admitted) in join_all(checks).await {
+                assert!(turn <= admitted, "{quota}, {costs:?}: {turn:?} > {admitted:?}");
+            }
+        }
+    }
 }

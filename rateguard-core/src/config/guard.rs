@@ -14,7 +14,7 @@ use crate::{
     ClientAddress, RejectionBody,
     guard::{
         HttpSettings, MAX_KEY_BODY, MAX_RETRY_JITTER,
-        bounds::{DEADLINES, MAX_IN_FLIGHT},
+        bounds::{DEADLINES, MAX_IN_FLIGHT, MAX_WAITING},
     },
 };
 
@@ -24,6 +24,8 @@ pub(crate) struct StartupSettings {
     pub(crate) fail_closed_after: Option<Duration>,
     pub(crate) deadline: Option<Duration>,
     pub(crate) max_in_flight: Option<usize>,
+    pub(crate) max_waiting: Option<usize>,
+    pub(crate) max_waiting_per_key: Option<usize>,
     pub(crate) denial_cache_ttl: Option<Duration>,
     pub(crate) replicas: Option<u32>,
     pub(crate) overrides: Option<bool>,
@@ -59,6 +61,16 @@ const FIELDS: &[(&str, Reader<ParsedGuard>)] = &[
         let parsed = integer(value, MAX_IN_FLIGHT, AT_LEAST_ONE, diagnostics);
         let parsed = to.record("max_in_flight", parsed);
         to.startup.max_in_flight = parsed.and_then(|it| it.try_into().ok());
+    }),
+    ("max_waiting", |to, value, diagnostics| {
+        let parsed = integer(value, MAX_WAITING, WHOLE_NUMBER, diagnostics);
+        let parsed = to.record("max_waiting", parsed);
+        to.startup.max_waiting = parsed.and_then(|it| it.try_into().ok());
+    }),
+    ("max_waiting_per_key", |to, value, diagnostics| {
+        let parsed = integer(value, MAX_WAITING, WHOLE_NUMBER, diagnostics);
+        let parsed = to.record("max_waiting_per_key", parsed);
+        to.startup.max_waiting_per_key = parsed.and_then(|it| it.try_into().ok());
     }),
     ("denial_cache_ttl", |to, value, diagnostics| {
         const EXPECTED: &str = "expected a duration such as \"250ms\", or 0 for no denial cache";
@@ -104,6 +116,7 @@ const FIELDS: &[(&str, Reader<ParsedGuard>)] = &[
 
 const TRUE_OR_FALSE: &str = "expected true or false, without quotes";
 const AT_LEAST_ONE: &str = "expected a whole number of at least 1";
+const WHOLE_NUMBER: &str = "expected a whole number of requests, such as 100, or 0 for none";
 
 const BODIES: &[(&str, RejectionBody)] = &[
     ("negotiated", RejectionBody::Negotiated),
@@ -135,6 +148,8 @@ impl ParsedGuard {
             ("fail_closed_after", old.fail_closed_after != new.fail_closed_after),
             ("deadline", old.deadline != new.deadline),
             ("max_in_flight", old.max_in_flight != new.max_in_flight),
+            ("max_waiting", old.max_waiting != new.max_waiting),
+            ("max_waiting_per_key", old.max_waiting_per_key != new.max_waiting_per_key),
             ("denial_cache_ttl", old.denial_cache_ttl != new.denial_cache_ttl),
             ("replicas", old.replicas != new.replicas),
             ("overrides", old.overrides != new.overrides),

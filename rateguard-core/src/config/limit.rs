@@ -1,11 +1,12 @@
 //! Parses the tables `[policies.NAME]`, which have the quotas and the other settings of a policy.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use actix_rateguard_grammar::{
     Ban, Count, EXPECTED_COST, EXPECTED_HEADERS, EXPECTED_PERMISSIVE, KeyNotation, LeaseSize,
     Methods, MissingKey, Notation, OnError, Quota, QuotaError, QuotaExamples, QuotaFields,
-    QuotaLease, ShadowFields, check_concurrency, check_cost, check_lease, check_name,
+    QuotaLease, ShadowFields, Wait, check_concurrency, check_cost, check_lease, check_name,
+    check_wait,
 };
 use toml::{Spanned, de::DeString};
 
@@ -35,6 +36,7 @@ struct ParsedPolicy {
     methods: Option<Located<Methods>>,
     headers: Option<Located<bool>>,
     permissive: Option<Located<bool>>,
+    wait: Option<Located<Duration>>,
     ban: Option<Located<Ban>>,
     shadow: ShadowFields<usize>,
     on_error: Option<Located<OnError>>,
@@ -81,6 +83,9 @@ const FIELDS: &[(&str, Reader<ParsedPolicy>)] = &[
     }),
     ("permissive", |to, value, diagnostics| {
         to.permissive = boolean(value, EXPECTED_PERMISSIVE, diagnostics);
+    }),
+    ("wait", |to, value, diagnostics| {
+        to.wait = duration(value, Duration::ZERO..=Wait::MAX, Wait::EXPECTED, diagnostics);
     }),
     ("ban", |to, value, diagnostics| to.ban = parse(value, diagnostics)),
     ("shadow", |to, value, diagnostics| {
@@ -156,6 +161,7 @@ pub(super) fn policy(
         let of_rates = of_rates.into_iter().filter_map(|(name, location)| Some((name, location?)));
         check_concurrency(Some(&quotas), of_rates, &parsed.shadow)?;
         check_lease(Some(&quotas), parsed.ban.as_ref().map(|it| it.location), &parsed.shadow)?;
+        check_wait(Some(&quotas), parsed.wait.map(|it| it.location), &parsed.shadow)?;
         Ok((quotas, shadow))
     });
     let (quotas, shadow) = match fields {
@@ -188,6 +194,7 @@ pub(super) fn policy(
         methods: parsed.methods.map(|it| it.value),
         headers: parsed.headers.map(|it| it.value),
         permissive: parsed.permissive.map(|it| it.value),
+        wait: parsed.wait.map(|it| it.value),
     };
     Some(FilePolicy { policy, overrides, offset })
 }

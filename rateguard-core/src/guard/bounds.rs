@@ -9,6 +9,10 @@ pub(crate) const DEADLINES: RangeInclusive<Duration> =
 /// The valid range for the maximum number of checks that wait for the store at the same time.
 pub(crate) const MAX_IN_FLIGHT: RangeInclusive<u64> = 1..=u32::MAX as u64;
 
+/// The valid range for the maximum numbers of requests of clients that wait.
+#[cfg(feature = "config")]
+pub(crate) const MAX_WAITING: RangeInclusive<u64> = 0..=u32::MAX as u64;
+
 /// The highest valid value for the setting `retry_jitter`: the maximum random time that an HTTP adapter adds to
 /// `Retry-After`.
 pub const MAX_RETRY_JITTER: Duration = Duration::from_secs(3_600);

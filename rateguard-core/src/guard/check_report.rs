@@ -79,6 +79,11 @@ impl RateGuard {
         }
     }
 
+    /// Reports a request that has waited for room.
+    pub(super) fn record_wait(&self, outcome: OutcomeLabel) {
+        self.shared.metrics.record_wait(outcome);
+    }
+
     /// Reports a failed store call.
     pub(super) fn record_store_error(&self, cause: StoreError) {
         self.shared.metrics.record_store_error(cause);

@@ -6,8 +6,8 @@ use super::{RateGuard, Shared, denial_cache::DenialCache};
 use crate::{store::InProcess, telemetry::metrics::GaugeValues};
 
 impl RateGuard {
-    /// Updates the gauges: keys in memory, checks in progress, cached denials, permits, units of leases, connections to
-    /// Redis, open circuit breakers and current quotas. If a changed policies file no longer contains a quota, this
+    /// Updates the gauges: keys in memory, checks in progress, cached denials, permits, units of leases, waiting
+    /// requests, connections to Redis, open circuit breakers and current quotas. If a changed policies file no longer contains a quota, this
     /// method sets the gauge of the quota to 0 once.
     ///
     /// Call this method each time before you render the metrics. Without this call, the gauges are missing or outdated.
@@ -18,7 +18,16 @@ impl RateGuard {
         // The policies file may have changed since the last update.
         self.register_policies(&self.policy_set());
         let Shared {
-            store, servers, in_flight, denial_cache, local, permits, leases, metrics, ..
+            store,
+            servers,
+            in_flight,
+            denial_cache,
+            local,
+            permits,
+            leases,
+            wait_queues,
+            metrics,
+            ..
         } = &*self.shared;
         metrics.update(GaugeValues {
             memory_keys: store.in_process().map(|memory| memory.keys()),
@@ -29,6 +38,7 @@ impl RateGuard {
             permits_held: permits.held(),
             permits_waiting: permits.waiting(),
             leased_units: leases.unused_units(),
+            requests_waiting: wait_queues.len(),
             permits_renewed: permits.take_renewed(),
             permits_expired: permits.take_expired(),
             open_breakers: servers.used().filter(|server| server.breaker.is_open()).count(),

@@ -8,6 +8,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use actix_rateguard_grammar::{Methods, check_name};
@@ -57,6 +58,8 @@ pub struct RouteOverrides {
     pub headers: Option<bool>,
     /// Whether a request that the limit denies still reaches its handler.
     pub permissive: Option<bool>,
+    /// The maximum time that a request waits for room.
+    pub wait: Option<Duration>,
 }
 
 impl RouteOverrides {
@@ -69,6 +72,7 @@ impl RouteOverrides {
         methods: None,
         headers: None,
         permissive: None,
+        wait: None,
     };
 }
 

@@ -127,7 +127,7 @@ impl RateGuard {
             http,
             failures: FailureCounters::new(),
             names: NameRegistry::default(),
-            wait_queues: WaitQueues::default(),
+            wait_queues: WaitQueues::new(settings.max_waiting),
             permits: PermitRegistry::default(),
             is_cross_slot: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),

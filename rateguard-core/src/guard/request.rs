@@ -290,6 +290,14 @@ impl<'a> Request<'a> {
         Ok(self.apply_to(&self.buckets(operation), operation).await?.decision)
     }
 
+    /// Peeks at these buckets, which may have other costs than the request.
+    pub(super) async fn peek_buckets(
+        &self,
+        buckets: &[LimitBucket<'_>],
+    ) -> Result<Decision, Unavailable> {
+        Ok(self.apply_to(buckets, Operation::Peek).await?.decision)
+    }
+
     async fn apply_to<'b>(
         &self,
         buckets: &[LimitBucket<'b>],

@@ -1,7 +1,7 @@
 //! A reservation records the units that the guard has taken for a request. With this record, the guard can refund
 //! the units or correct their number.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use smallvec::SmallVec;
 
@@ -159,6 +159,12 @@ impl Reservation {
         Self { shadows: Some(shadows), ..self }
     }
 
+    /// Sets how long the request has waited for its decision.
+    pub(super) fn with_wait(mut self, waited: Duration) -> Self {
+        self.decision = self.decision.after_wait(waited);
+        self
+    }
+
     /// Returns the decision on the request. After a denial, the reservation holds no units, so [`settle`](Self::settle)
     /// and [`refund`](Self::refund) have no effect.
     #[must_use]
@@ -305,7 +311,8 @@ impl Reservation {
             statuses[index] =
                 QuotaStatus::new(hold.policy.clone(), request, status).of_limit(hold.limit);
         }
-        let decision = Decision::new(self.decision.is_allowed(), statuses);
+        let waited = self.decision.waited();
+        let decision = Decision::new(self.decision.is_allowed(), statuses).after_wait(waited);
         self.decision = if is_local { decision.locally() } else { decision };
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{HttpSettings, policies::Policies, policy_set::PolicySet};
+use super::{HttpSettings, policies::Policies, policy_set::PolicySet, wait_queue::MaxWaiting};
 use crate::{MemoryStore, key::KeySecret, store::Store};
 
 pub(super) const DEFAULT_MAX_IN_FLIGHT: usize = 4_096;
@@ -14,6 +14,7 @@ pub(super) struct Settings {
     pub(super) deadline: Duration,
     pub(super) fail_closed_after: Option<Duration>,
     pub(super) max_in_flight: usize,
+    pub(super) max_waiting: MaxWaiting,
     pub(super) denial_cache_ttl: Duration,
     pub(super) replicas: u32,
     /// Whether this process counts its share of a quota with an exact sliding-window log even if the share has more
@@ -33,6 +34,7 @@ impl Default for Settings {
             deadline: DEFAULT_DEADLINE,
             fail_closed_after: None,
             max_in_flight: DEFAULT_MAX_IN_FLIGHT,
+            max_waiting: MaxWaiting::default(),
             denial_cache_ttl: Duration::ZERO,
             replicas: 1,
             mirrors_exactly: false,

@@ -34,6 +34,8 @@ impl RateGuard {
     /// # }).unwrap().unwrap();
     /// ```
     ///
+    /// Requests that [wait](crate::Request::check_or_wait) for room are denied as soon as `close` is called.
+    ///
     /// Checks that start after the call of `close` fail with [`StoreError::Closed`](crate::StoreError::Closed), so
     /// the failure mode of the policy decides. [`health`](Self::health) reports the same error as soon as `close` is
     /// called. If all clones of a guard are dropped without `close`, the guard closes the connections without
@@ -45,6 +47,7 @@ impl RateGuard {
     /// enabled.
     pub async fn close(&self) {
         self.shared.is_closed.store(true, SeqCst);
+        self.shared.wait_queues.closed.notify_waiters();
         let start = Instant::now();
         let is_busy = || {
             let Shared { in_flight, permits, leases, .. } = &*self.shared;

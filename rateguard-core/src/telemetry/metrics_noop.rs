@@ -32,4 +32,6 @@ impl Metrics {
     pub(crate) fn record_store_call(&self, _: Operation, _: Duration) {}
 
     pub(crate) fn record_store_error(&self, _: StoreError) {}
+
+    pub(crate) fn record_wait(&self, _: OutcomeLabel) {}
 }

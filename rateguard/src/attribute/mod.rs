@@ -9,6 +9,7 @@ mod limited_handler;
 use std::{
     panic::Location,
     sync::{Arc, atomic::AtomicU64},
+    time::Duration,
 };
 
 use actix_rateguard_core::adapter::{
@@ -73,6 +74,8 @@ pub struct Settings {
     pub hides_headers: bool,
     /// Whether a request that the limit denies still reaches the handler.
     pub is_permissive: bool,
+    /// The maximum time that a request waits for room. Zero if the limit denies it immediately.
+    pub wait: Duration,
 }
 
 /// The source of a limit's quotas.
@@ -143,6 +146,7 @@ impl HandlerLimit {
             plan_fallback: settings.plan_fallback.map(Arc::new),
             hides_headers: settings.hides_headers,
             is_permissive: settings.is_permissive,
+            wait: settings.wait,
             ..LimitScope::default()
         };
         let location = Location::caller();

@@ -35,7 +35,11 @@ impl fmt::Display for ExplainedLimit {
             Some(false) => f.write_str(", not under the candidate")?,
             None => {}
         }
-        write!(f, ": {}", self.outcome)
+        write!(f, ": {}", self.outcome)?;
+        match self.would_wait() {
+            Some(wait) => write!(f, "; the request would wait {:.3} s", wait.as_secs_f64()),
+            None => Ok(()),
+        }
     }
 }
 

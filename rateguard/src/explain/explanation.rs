@@ -36,6 +36,23 @@ pub struct ExplainedLimit {
     pub outcome: Outcome,
 }
 
+impl ExplainedLimit {
+    /// Returns how long the request would [wait](crate::Limit::wait) until this limit admits it, if no other request waits
+    /// for the same key in this process. The result is `None` if the request would not wait.
+    #[must_use]
+    pub fn would_wait(&self) -> Option<Duration> {
+        let is_denied = self.outcome.passes() == Some(false);
+        self.outcome.retry_after().filter(|wait| is_denied && *wait <= self.limit.wait)
+    }
+
+    /// Returns whether the request would pass this limit, possibly after a wait. The result is `None` if the outcome is
+    /// unknown.
+    #[must_use]
+    pub fn passes(&self) -> Option<bool> {
+        if self.would_wait().is_some() { Some(true) } else { self.outcome.passes() }
+    }
+}
+
 impl Explanation {
     /// Returns the steps by which the guard determined the client's address.
     #[must_use]
@@ -50,11 +67,11 @@ impl Explanation {
         &self.limits
     }
 
-    /// Returns whether the request would pass all explained limits. The result is `None` if no limit rejects the
+    /// Returns whether the request would pass all explained limits, possibly after a wait. The result is `None` if no limit rejects the
     /// request, but the outcome of at least one limit is unknown.
     #[must_use]
     pub fn passes(&self) -> Option<bool> {
-        let each = || self.limits.iter().map(|it| it.outcome.passes());
+        let each = || self.limits.iter().map(ExplainedLimit::passes);
         if each().any(|passes| passes == Some(false)) {
             return Some(false);
         }
@@ -69,7 +86,7 @@ impl Explanation {
     /// of the client, even if an inner limit then denies the attempt.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        let denied = self.limits.iter().filter(|it| it.outcome.passes() == Some(false));
+        let denied = self.limits.iter().filter(|it| it.passes() == Some(false));
         let waits: Option<Vec<_>> = denied.map(|it| it.outcome.retry_after()).collect();
         waits?.into_iter().max()
     }

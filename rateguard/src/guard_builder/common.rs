@@ -44,4 +44,13 @@ core_settings! {
     /// # Ok::<(), actix_rateguard::BuildError>(())
     /// ```
     plan(name: impl Into<String>, plan: impl TryInto<Plan, Error: Into<RateError>>);
+
+    /// Sets the maximum number of requests that wait in this process, because a limit has a
+    /// [`wait`](crate::Limit::wait). Above this number, a request is denied immediately. Default: 10,000, because each
+    /// waiting request occupies a connection and a few kilobytes of memory. With 0, no request waits.
+    max_waiting(requests: usize);
+
+    /// Sets the maximum number of requests that wait in this process for the same limit and key, so that one client
+    /// cannot take all places of the guard. See [`max_waiting`](Self::max_waiting). Default: 100.
+    max_waiting_per_key(requests: usize);
 }

@@ -1,6 +1,6 @@
 //! Describes one limit for the inventory and for explanations.
 
-use std::{fmt, panic::Location};
+use std::{fmt, panic::Location, time::Duration};
 
 use actix_rateguard_core::adapter::{PolicySet, RouteOverrides};
 
@@ -46,6 +46,8 @@ pub struct LimitInfo {
     /// The methods that the limit applies to, as the program or the policies file lists them. `GET` includes `HEAD`.
     /// If the list is empty, the limit applies to all methods.
     pub methods: Vec<String>,
+    /// The maximum time that a request waits for room. Zero if the limit denies it immediately.
+    pub wait: Duration,
     /// Whether the limit has a `skip` function, which can exempt requests.
     pub has_skip: bool,
     /// Whether a request that the limit denies still reaches its handler ([`Limit::permissive`](crate::Limit::permissive)).
@@ -129,6 +131,7 @@ impl LimitDefinition<'_> {
             cost: overrides.cost.or(self.cost),
             count: overrides.count.or(self.scope.count.setting()),
             methods,
+            wait: overrides.wait.unwrap_or(self.scope.wait),
             has_skip: self.has_skip,
             is_permissive: self.scope.is_permissive(overrides),
             has_headers: !self.scope.hides_headers(overrides),

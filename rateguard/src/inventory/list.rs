@@ -142,6 +142,9 @@ fn row(limit: &LimitInfo) -> [String; 8] {
     if let Some(ban) = limit.ban {
         quotas = format!("{quotas}, ban {ban}");
     }
+    if !limit.wait.is_zero() {
+        quotas = format!("{quotas}, wait {:?}", limit.wait);
+    }
     let key = match missing_key_name(limit.missing_key) {
         "ip" => limit.key.clone(),
         missing => format!("{} (missing: {missing})", limit.key),

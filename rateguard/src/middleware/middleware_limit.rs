@@ -5,7 +5,7 @@ use std::{panic::Location, sync::Arc};
 use actix_rateguard_core::adapter::{
     LimitOrigin, NameRegistration, PLACEHOLDER_QUOTA, PolicySet, RouteOverrides,
 };
-use actix_rateguard_grammar::expected_one_of;
+use actix_rateguard_grammar::{ShadowFields, check_wait, expected_one_of};
 use actix_web::HttpRequest;
 
 use super::{
@@ -108,6 +108,7 @@ impl MiddlewareLimit {
         };
         limit.validate_plan_fallback().map_err(invalid)?;
         limit.validate_settings_of_rates().map_err(invalid)?;
+        limit.validate_wait().map_err(invalid)?;
         limit.validate_cost(&policy_set).map_err(error)?;
         if let Some(registration) = limit.registration() {
             let registered = guard.name_conflict(&registration).map_or(Ok(()), Err);
@@ -146,6 +147,13 @@ impl MiddlewareLimit {
             }
         }
         Ok(())
+    }
+
+    /// Returns an error if the limit has a wait and its quotas have a lease.
+    fn validate_wait(&self) -> Result<(), InvalidSetting> {
+        let wait = (!self.scope.wait.is_zero()).then_some("wait");
+        check_wait(Some(self.policy.quotas()), wait, &ShadowFields::default())
+            .map_err(|error| InvalidSetting { setting: error.location, message: error.message })
     }
 
     /// Returns the data with which the limit registers its name at the guard. The result is `None` if the limit

@@ -11,8 +11,8 @@ use super::{
     methods::IntoMethods,
 };
 use crate::{
-    Ban, MissingKey, OnError, PerRequest, Quota, Quotas, Rejection, cost::IntoCost, key::IntoKey,
-    on_reject::OnReject,
+    Ban, MissingKey, OnError, PerRequest, Quota, Quotas, Rejection, Wait, cost::IntoCost,
+    key::IntoKey, on_reject::OnReject,
 };
 
 /// The settings of a limit. The macro attribute and the policies file have settings with the same names.
@@ -204,6 +204,32 @@ impl Limit {
     pub fn permissive(mut self) -> Self {
         self.scope.is_permissive = true;
         self
+    }
+
+    /// Lets a request wait for room instead of denying it immediately. The value is the maximum wait: a [`Wait`], a
+    /// [`Duration`](std::time::Duration), or text such as `"2s"`. It is at most 60 seconds. Default: no wait.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use actix_rateguard::Limit;
+    /// let limit = Limit::new("5/second").wait("2s");
+    /// let limit = Limit::new("5/second").wait(Duration::from_millis(1_500));
+    /// ```
+    ///
+    /// Requests with the same key wait in the order of their arrival. If there will be no room before the end of the
+    /// wait, the request is denied immediately. The request waits before its body is read. A limit in shadow mode denies
+    /// no request, so no request waits for it. A limit with a lease cannot have a wait.
+    ///
+    /// If a request has several limits, it waits until all of them have room. Each limit bounds the wait for its own
+    /// room, from the arrival of the request. So if a limit without a `wait` has no room, the request is denied
+    /// immediately.
+    pub fn wait<W>(self, wait: W) -> Self
+    where
+        W: TryInto<Wait, Error: Display>,
+    {
+        self.set(Some("wait"), wait.try_into(), |limit, wait: Wait| {
+            limit.scope.wait = wait.duration();
+        })
     }
 
     /// Bans clients that are denied too often. The value is a [`Ban`], or text such as

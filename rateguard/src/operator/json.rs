@@ -49,6 +49,7 @@ fn limit(limit: &LimitInfo) -> Value {
         "cost": limit.cost,
         "count": limit.count_text(),
         "methods": limit.methods,
+        "wait_seconds": limit.wait.as_secs_f64(),
         "has_skip": limit.has_skip,
         "is_permissive": limit.is_permissive,
         "has_headers": limit.has_headers,
@@ -175,6 +176,8 @@ fn explained(explained: &ExplainedLimit) -> Value {
     body["is_in_shadow"] = explained.limit.is_in_shadow.into();
     body["is_rolled_out"] = explained.is_rolled_out.into();
     body["is_overridden"] = explained.is_overridden.into();
+    body["passes"] = explained.passes().into();
+    body["would_wait_seconds"] = seconds(explained.would_wait()).into();
     body
 }
 

@@ -135,6 +135,10 @@
 //! - `is_in_shadow`: whether the limit is in shadow mode, in which the limit counts and decides, but denies no request.
 //! - `candidate`: the quotas that the guard checks in shadow mode, in the format of the field `quotas`.
 //! - `rollout_percent`: the percentage of keys for which the guard enforces the candidate quotas.
+//! - `wait_seconds`: the maximum time that a request waits for room, or 0 if the limit denies it immediately.
+//!
+//! An explanation of a request also has the field `would_wait_seconds`: the time that the request would wait for room, if
+//! no other request waits, or `null`. Such a request passes the limit.
 //!
 //! An explanation also has the fields `is_in_shadow`, `would_deny` and `is_rolled_out`. `would_deny` is `true` if a
 //! limit in shadow mode would deny the request. `is_rolled_out` is `true` if the guard enforces the candidate quotas

@@ -11,6 +11,7 @@ mod permits;
 mod redis;
 mod requests;
 mod shadow;
+mod waits;
 
 use std::collections::BTreeMap;
 

@@ -31,6 +31,10 @@ pub(super) fn with_all_metrics(action: impl Fn(&Recorder)) {
             // guard.
             std::mem::forget(guard);
         }
+        let guard = RateGuard::in_memory();
+        let (policy, key) = (Policy::new("app", "1/10ms").unwrap(), Key::global());
+        let wait = || guard.check_or_wait(&policy, &key, TEST_TIMEOUT);
+        while wait().await.unwrap().waited().is_zero() {}
         action(recorder);
     });
 }

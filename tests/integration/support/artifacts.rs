@@ -31,6 +31,7 @@ fn artifacts() -> &'static [Value] {
             .args(["build", "--quiet", "--locked", "--workspace"])
             .args(["--example", "quickstart", "--example", "behind_nginx"])
             .args(["--example", "concurrent_exports", "--example", "hot_key"])
+            .args(["--example", "slow_down"])
             .arg("--message-format=json-render-diagnostics")
             .stderr(Stdio::inherit())
             .output()

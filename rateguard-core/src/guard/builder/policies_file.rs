@@ -74,6 +74,8 @@ impl BuilderSettings {
             fail_closed_after,
             deadline,
             max_in_flight,
+            max_waiting,
+            max_waiting_per_key,
             denial_cache_ttl,
             replicas,
             overrides,
@@ -82,6 +84,8 @@ impl BuilderSettings {
         self.fail_closed_after = fail_closed_after.or(self.fail_closed_after);
         self.deadline = deadline.unwrap_or(self.deadline);
         self.max_in_flight = max_in_flight.unwrap_or(self.max_in_flight);
+        self.max_waiting.total = max_waiting.unwrap_or(self.max_waiting.total);
+        self.max_waiting.per_key = max_waiting_per_key.unwrap_or(self.max_waiting.per_key);
         self.denial_cache_ttl = denial_cache_ttl.or(self.denial_cache_ttl);
         self.replicas = replicas.unwrap_or(self.replicas);
         self.has_overrides = overrides.unwrap_or(self.has_overrides);

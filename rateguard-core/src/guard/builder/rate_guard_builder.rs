@@ -45,6 +45,23 @@ impl<S> RateGuardBuilder<S> {
         self.settings.has_overrides = has_overrides;
         self
     }
+
+    /// Sets the maximum number of requests of clients that wait in this process because of the wait of a limit. Above
+    /// this number, a request is denied immediately. Default: 10,000. With 0, no request waits.
+    ///
+    /// The bound does not apply to [`check_or_wait`](crate::Request::check_or_wait), because the program itself bounds
+    /// the number of its calls.
+    pub fn max_waiting(mut self, requests: usize) -> Self {
+        self.settings.max_waiting.total = requests;
+        self
+    }
+
+    /// Sets the maximum number of requests that wait in this process for the same policy and key, so that one client
+    /// cannot take all places of the guard. See [`max_waiting`](Self::max_waiting). Default: 100.
+    pub fn max_waiting_per_key(mut self, requests: usize) -> Self {
+        self.settings.max_waiting.per_key = requests;
+        self
+    }
 }
 
 impl<S: StoreConfig> RateGuardBuilder<S> {

@@ -25,6 +25,7 @@ pub(crate) struct GaugeValues {
     pub(crate) permits_waiting: usize,
     /// The number of unused units of leases.
     pub(crate) leased_units: usize,
+    pub(crate) requests_waiting: usize,
     /// The number of renewals of permits since the last update.
     pub(crate) permits_renewed: u64,
     /// The number of permits that have expired since the last update.
@@ -41,6 +42,7 @@ pub(super) struct Gauges {
     permits_held: GuardGauge,
     permits_waiting: GuardGauge,
     leased_units: GuardGauge,
+    requests_waiting: GuardGauge,
 }
 
 impl Gauges {
@@ -57,6 +59,7 @@ impl Gauges {
             permits_held: GuardGauge::new(&names::PERMITS_HELD, Vec::new()),
             permits_waiting: GuardGauge::new(&names::PERMITS_WAITING, Vec::new()),
             leased_units: GuardGauge::new(&names::LEASED_UNITS, Vec::new()),
+            requests_waiting: GuardGauge::new(&names::REQUESTS_WAITING, Vec::new()),
         }
     }
 
@@ -73,6 +76,7 @@ impl Gauges {
         self.permits_held.update(values.permits_held);
         self.permits_waiting.update(values.permits_waiting);
         self.leased_units.update(values.leased_units);
+        self.requests_waiting.update(values.requests_waiting);
         self.open_breakers.update(values.open_breakers)
     }
 }

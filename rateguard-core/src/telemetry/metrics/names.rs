@@ -145,6 +145,22 @@ pub(super) const LEASED_UNITS: Metric = Metric {
     help: "Unused units of leases that this process holds.",
 };
 
+pub(super) const REQUESTS_WAITING: Metric = Metric {
+    name: "rateguard_requests_waiting",
+    kind: MetricKind::Gauge,
+    unit: Unit::Count,
+    labels: &[],
+    help: "Requests of this process that wait for room instead of being denied.",
+};
+
+pub(super) const WAITS: Metric = Metric {
+    name: "rateguard_waits_total",
+    kind: MetricKind::Counter,
+    unit: Unit::Count,
+    labels: &["outcome"],
+    help: "Requests that have waited for room. The label outcome names the result after the wait.",
+};
+
 pub(super) const QUOTA_LIMIT: Metric = Metric {
     name: "rateguard_quota_limit",
     kind: MetricKind::Gauge,
@@ -162,7 +178,7 @@ pub(super) const QUOTA_WINDOW: Metric = Metric {
 };
 
 /// The definitions of all metrics.
-pub const ALL: [Metric; 15] = [
+pub const ALL: [Metric; 17] = [
     DECISIONS,
     STORE_DURATION,
     STORE_ERRORS,
@@ -176,6 +192,8 @@ pub const ALL: [Metric; 15] = [
     PERMITS_RENEWED,
     PERMITS_EXPIRED,
     LEASED_UNITS,
+    REQUESTS_WAITING,
+    WAITS,
     QUOTA_LIMIT,
     QUOTA_WINDOW,
 ];

@@ -26,6 +26,8 @@ pub(crate) struct Metrics {
     errors: [OnceLock<LazyHandle<Counter>>; StoreError::ALL.len()],
     /// The histograms of store calls. The index of a histogram is the discriminant of the operation.
     durations: [OnceLock<LazyHandle<Histogram>>; Operation::ALL.len()],
+    /// The counters of waits. The index of a counter is the discriminant of the outcome.
+    waits: [OnceLock<LazyHandle<Counter>>; OutcomeLabel::ALL.len()],
     permits_renewed: LazyHandle<Counter>,
     permits_expired: LazyHandle<Counter>,
     gauges: Gauges,
@@ -41,6 +43,7 @@ impl Metrics {
             series: SeriesTable::new(),
             errors: [const { OnceLock::new() }; StoreError::ALL.len()],
             durations: [const { OnceLock::new() }; Operation::ALL.len()],
+            waits: [const { OnceLock::new() }; OutcomeLabel::ALL.len()],
             permits_renewed: LazyHandle::new(&names::PERMITS_RENEWED, Vec::new()),
             permits_expired: LazyHandle::new(&names::PERMITS_EXPIRED, Vec::new()),
             gauges: Gauges::new(),
@@ -101,6 +104,15 @@ impl Metrics {
             LazyHandle::new(&names::STORE_ERRORS, vec![label])
         });
         self.describe(errors.with_handle(|errors, _| errors.increment(1)));
+    }
+
+    /// Counts a request that has waited for room.
+    pub(crate) fn record_wait(&self, outcome: OutcomeLabel) {
+        let waits = self.waits[outcome as usize].get_or_init(|| {
+            let label = Label::from_static_parts("outcome", outcome.as_str());
+            LazyHandle::new(&names::WAITS, vec![label])
+        });
+        self.describe(waits.with_handle(|waits, _| waits.increment(1)));
     }
 
     /// Sets all gauges of the guard to these values, and adds to the counters that are not updated by the checks.
