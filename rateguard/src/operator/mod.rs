@@ -113,7 +113,8 @@
 //!
 //! Each item of the list `overrides` has the fields `policy`, `key_digest`, `quotas`, `ends_after_seconds`,
 //! `ends_at_unix_seconds` and `description`. `key_digest` is the digest of the key, because the store does not have the
-//! key itself. In an explanation, `is_overridden` is `true` if an override applies to the key.
+//! key itself. In an explanation, `is_overridden` is `true` if an override applies to the key. In a limit of `inventory`,
+//! `overridden_keys` is the number of keys with an override.
 //!
 //! # Effects on other servers
 //!
