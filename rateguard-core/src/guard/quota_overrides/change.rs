@@ -28,8 +28,8 @@ struct NewOverride {
     description: Option<String>,
 }
 
-/// Methods for overrides. An override replaces the quotas of a policy for one key, on every application server that uses
-/// the store. [`RateGuardBuilder::overrides`](crate::RateGuardBuilder::overrides) enables them.
+/// Methods for overrides. An override replaces the quotas of a policy for one key, on every application server that
+/// uses the store. [`RateGuardBuilder::overrides`](crate::RateGuardBuilder::overrides) enables them.
 impl RateGuard {
     /// Replaces the quotas of `policy` for `key` for a duration from 1 second to 90 days. The quotas are a
     /// [`Quota`](crate::Quota), [`Quotas`] or text such as `"1000/minute"`, and follow the rules for the quotas of a
@@ -38,12 +38,12 @@ impl RateGuard {
     /// - When the method returns, the override is in effect in this process. Other processes apply it within 250 ms.
     /// - The units that the key has used still count. The first quota of the override counts in the bucket of the first
     ///   quota of the policy, and so on. So write as many quotas as the policy has, in the same order.
-    /// - The name, the ban, the failure mode and the shadow mode are those of the policy. The override wins over a plan,
-    ///   also over an unlimited one, and over the candidate quotas of a rollout.
+    /// - The name, the ban, the failure mode and the shadow mode are those of the policy. The override wins over a
+    ///   plan, also over an unlimited one, and over the candidate quotas of a rollout.
     /// - The override ends by itself on the clock of the store. Until then, it stays in effect while the store is down.
     ///
-    /// A change needs two calls of the store, and more if other processes change overrides at the same time. Each of them
-    /// lasts at most as long as the [deadline](crate::RateGuardBuilder::deadline) of the guard.
+    /// A change needs two calls of the store, and more if other processes change overrides at the same time. Each of
+    /// them lasts at most as long as the [deadline](crate::RateGuardBuilder::deadline) of the guard.
     ///
     /// ```
     /// # use std::time::Duration;

@@ -51,8 +51,8 @@ pub(super) fn encode<'a>(overrides: impl IntoIterator<Item = &'a StoredOverride>
     text
 }
 
-/// Reads the overrides. Returns `None` if the text is not a document of this format. Ignores additional columns, so that
-/// a later version can add some.
+/// Reads the overrides. Returns `None` if the text is not a document of this format. Ignores additional columns, so
+/// that a later version can add some.
 pub(super) fn decode(text: &str) -> Option<Vec<StoredOverride>> {
     let mut lines = text.split('\n');
     if lines.next() != Some(FORMAT) {

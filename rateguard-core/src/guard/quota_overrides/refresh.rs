@@ -21,8 +21,8 @@ use crate::{
 /// cached denial.
 const REFRESH_INTERVAL: Duration = Duration::from_millis(150);
 
-/// The time after which a process reads the document again although its version is the same, so that clocks of different
-/// rates have little effect on the end of an override.
+/// The time after which a process reads the document again although its version is the same, so that clocks of
+/// different rates have little effect on the end of an override.
 const RESYNC_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The time for which the document exists after the end of its last override.
@@ -83,8 +83,8 @@ impl RateGuard {
         Ok(OverrideRead::Current)
     }
 
-    /// Writes these overrides and puts them in effect, if no other process has changed the document since it was read. Otherwise
-    /// returns false.
+    /// Writes these overrides and puts them in effect, if no other process has changed the document since it was read.
+    /// Otherwise returns false.
     pub(super) async fn write_overrides(
         &self,
         last: &mut LastDocument,
