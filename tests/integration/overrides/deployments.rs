@@ -109,6 +109,7 @@ async fn promoted_replica_has_the_overrides() {
         (new.overrides().len() == 1).then_some(())
     });
     assert_eq!(guard.overrides().len(), 1);
+    eventually("the first process uses the new primary", || guard.health().is_good().then_some(()));
     assert!(guard.remove_override(&policy, &key).await.unwrap());
     wait_for_overrides(&new, 0);
 }
