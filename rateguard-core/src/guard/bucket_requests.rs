@@ -123,8 +123,8 @@ impl Request<'_> {
 }
 
 impl RequestedLimit<'_> {
-    /// Returns the bucket requests for the quotas of the policy that an override has replaced. If the override has fewer
-    /// quotas than the policy, a reset must also delete the other buckets of the policy.
+    /// Returns the bucket requests for the quotas of the policy that an override has replaced. If the override has
+    /// fewer quotas than the policy, a reset must also delete the other buckets of the policy.
     fn replaced_requests(&self) -> impl Iterator<Item = BucketRequest<'_>> {
         self.policy.replaced_quotas().iter().enumerate().map(|(index, quota)| {
             let bucket = Bucket::new(self.policy.name(), index, &self.key);

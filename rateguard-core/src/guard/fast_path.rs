@@ -10,9 +10,9 @@ use crate::{
 };
 
 impl RateGuard {
-    /// Checks a [hashed](Self::hashed_key) key, if the in-memory store, a lease or the denial cache can decide. The caller
-    /// must have applied the [override](Self::overridden_policy) of the key. Returns `None` if the guard is closed, if the policy has several quotas, a ban or a shadow mode, or if the decision
-    /// needs a store call.
+    /// Checks a [hashed](Self::hashed_key) key, if the in-memory store, a lease or the denial cache can decide. The
+    /// caller must have applied the [override](Self::overridden_policy) of the key. Returns `None` if the guard is
+    /// closed, if the policy has several quotas, a ban or a shadow mode, or if the decision needs a store call.
     ///
     /// [`check_via_store`](Self::check_via_store) would return the same decision. That method is several times as slow
     /// as this method, because it creates futures.

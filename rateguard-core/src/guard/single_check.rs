@@ -13,9 +13,9 @@ use crate::{
 };
 
 impl RateGuard {
-    /// Checks a [hashed](Self::hashed_key) key, if [`check_fast`](Self::check_fast) could not decide. The caller
-    /// must have applied the [override](Self::overridden_policy) of the key. `on_error` is the failure mode of a policy that sets no failure mode. If `is_exempt_from_ban` is true, the guard does not count a
-    /// denial as an offence.
+    /// Checks a [hashed](Self::hashed_key) key, if [`check_fast`](Self::check_fast) could not decide. The caller must
+    /// have applied the [override](Self::overridden_policy) of the key. `on_error` is the failure mode of a policy that
+    /// sets no failure mode. If `is_exempt_from_ban` is true, the guard does not count a denial as an offence.
     ///
     /// # Errors
     ///

@@ -116,8 +116,8 @@ impl Policy {
         self.candidate_mode().map(|candidate| (&candidate.quotas, candidate.rollout.percent()))
     }
 
-    /// Returns the same policy with the quotas of an override. For a key with an override, the guard does not enforce the
-    /// candidate quotas, but still counts under them.
+    /// Returns the same policy with the quotas of an override. For a key with an override, the guard does not enforce
+    /// the candidate quotas, but still counts under them.
     pub(crate) fn overridden(&self, quotas: Arc<Quotas>) -> Self {
         let policy = self.with_quotas(quotas);
         let mode = match policy.candidate_mode() {

@@ -8,7 +8,8 @@ use super::StoreError;
 ///
 /// A [`Store`](super::Store) with documents returns itself from [`Store::documents`](super::Store::documents).
 pub trait DocumentStore: Send + Sync {
-    /// Reads the document with this name, if its version is not `known`.
+    /// Reads the document with this name, if its version is not `last`, which is the version that the client has read
+    /// last.
     ///
     /// A guard calls this method several times a second, so it should cost little if the version is the same.
     ///
@@ -18,7 +19,7 @@ pub trait DocumentStore: Send + Sync {
     fn read<'a>(
         &'a self,
         name: &'a str,
-        known: Option<DocumentVersion>,
+        last: Option<DocumentVersion>,
     ) -> DocumentFuture<'a, DocumentRead>;
 
     /// Replaces the document with this name, if its version is [`expected`](DocumentWrite::expected). Returns the new
@@ -63,9 +64,9 @@ impl fmt::Display for DocumentVersion {
 /// The result of reading a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DocumentRead {
-    /// The document has the version that the client knows.
+    /// The document still has the version that the client has read last.
     Unchanged,
-    /// The document has another version, or the client knows no version.
+    /// The document has another version, or the client has read no version yet.
     Changed(Document),
 }
 

@@ -138,9 +138,9 @@ impl DocumentStore for FaultyStore {
     fn read<'a>(
         &'a self,
         name: &'a str,
-        known: Option<DocumentVersion>,
+        last: Option<DocumentVersion>,
     ) -> DocumentFuture<'a, DocumentRead> {
-        self.run_unless_faulty(|documents| documents.read(name, known))
+        self.run_unless_faulty(|documents| documents.read(name, last))
     }
 
     fn write<'a>(

@@ -112,7 +112,8 @@ impl Endpoints {
         result.map_or_else(Problem::into_response, json_response)
     }
 
-    /// Performs a reset, a ban, an unban, or a change of an override. Adds to `entry` the fields of the request that the audit log contains.
+    /// Performs a reset, a ban, an unban, or a change of an override. Adds to `entry` the fields of the request that
+    /// the audit log contains.
     async fn change(
         &self,
         endpoint: Endpoint,

@@ -74,8 +74,8 @@
 //! or denies the key or the address.
 //!
 //! `explain` cannot apply settings that depend on an HTTP request: `methods`, `skip`, the access lists of middlewares,
-//! and quotas that a function chooses for each request. For a limit with such quotas, the response has status 409, unless
-//! the key has an override.
+//! and quotas that a function chooses for each request. For a limit with such quotas, the response has status 409,
+//! unless the key has an override.
 //!
 //! [`RateGuard::explain_request`](crate::RateGuard::explain_request) applies all settings of the limits to an HTTP
 //! request, and shows how the guard determined the address of the client. For example, a route of the application
@@ -106,14 +106,16 @@
 //! # Overrides
 //!
 //! `set_override` and `remove_override` take effect on this server immediately, and on others within 250 ms
-//! ([`set_override`](crate::RateGuard#method.set_override)). The response of `set_override` also has the fields `quotas`,
-//! `ends_after_seconds` and `ends_at_unix_seconds`. The response of `remove_override` has the field `was_overridden`.
-//! The status is 409 if the guard was built without [`overrides`](crate::RateGuardBuilder::overrides), if there are
-//! already 1,000 overrides, and for a key that several clients of an IPv6 network share.
+//! ([`RateGuard::set_override`](actix_rateguard_core::RateGuard::set_override)). The response of `set_override` also
+//! has the fields `quotas`, `ends_after_seconds` and `ends_at_unix_seconds`. The response of `remove_override` has the
+//! field `was_overridden`. The status is 409 if the guard was built without
+//! [`overrides`](crate::RateGuardBuilder::overrides), if there are already 1,000 overrides, and for a key that several
+//! clients of an IPv6 network share.
 //!
 //! Each item of the list `overrides` has the fields `policy`, `key_digest`, `quotas`, `ends_after_seconds`,
 //! `ends_at_unix_seconds` and `description`. `key_digest` is the digest of the key, because the store does not have the
-//! key itself. In an explanation, `is_overridden` is `true` if an override applies to the key.
+//! key itself. In an explanation, `is_overridden` is `true` if an override applies to the key. In a limit of
+//! `inventory`, `overridden_keys` is the number of keys with an override.
 //!
 //! # Effects on other servers
 //!
@@ -142,10 +144,10 @@
 //!
 //! An explanation also has the fields `is_in_shadow`, `would_deny` and `is_rolled_out`. `would_deny` is `true` if a
 //! limit in shadow mode would deny the request. `is_rolled_out` is `true` if the guard enforces the candidate quotas
-//! for this key. The list `statuses` contains the quotas that the guard enforces for the key. If a quota limits the requests
-//! in progress, its field `held` is the number of permits that the key holds; otherwise it is `null`. The field `shadow` of
-//! `health` is the [`RateGuard::shadow_report`](actix_rateguard_core::RateGuard::shadow_report) of the process that
-//! responds.
+//! for this key. The list `statuses` contains the quotas that the guard enforces for the key. If a quota limits the
+//! requests in progress, its field `held` is the number of permits that the key holds; otherwise it is `null`. The
+//! field `shadow` of `health` is the [`RateGuard::shadow_report`](actix_rateguard_core::RateGuard::shadow_report) of
+//! the process that responds.
 //!
 //! A limit in shadow mode denies no request, so an operator cannot ban a key for such a limit. But two kinds of
 //! requests are rejected even in shadow mode: requests that lack a required key, and requests that an access list
@@ -153,9 +155,9 @@
 //!
 //! # The audit log
 //!
-//! Each request to `reset`, `ban`, `unban`, `set_override` or `remove_override` writes a log message with the target `actix_rateguard::audit`. The
-//! level is `info` on success and `warn` on failure. After a failure, the log message has the status of the
-//! response.
+//! Each request to `reset`, `ban`, `unban`, `set_override` or `remove_override` writes a log message with the target
+//! `actix_rateguard::audit`. The level is `info` on success and `warn` on failure. After a failure, the log message has
+//! the status of the response.
 //!
 //! ```text
 //! operator: action=ban policy="login" by="ip" for_seconds=600 peer=10.0.0.1 client=192.0.2.1 user="ann" outcome=done

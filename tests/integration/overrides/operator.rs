@@ -140,7 +140,10 @@ async fn inventory_counts_keys_with_an_override_and_shared_keys_get_none() {
         send(&app, TestRequest::with_uri("/").peer_addr(peer)).await.status
     };
     assert_eq!([request("2001:db8:1:1::1").await, request("2001:db8:1:2::1").await], [200, 200]);
-    let body = |address: &str| json!({"policy": "override-network", "address": address, "quotas": "9/hour", "for_seconds": 60});
+    let body = |address: &str| {
+        let policy = "override-network";
+        json!({"policy": policy, "address": address, "quotas": "9/hour", "for_seconds": 60})
+    };
     let first = send(&app, post("set_override", &body("2001:db8:1:1::1"))).await;
     assert_eq!(first.status, 200, "{}", first.body);
     let shared = send(&app, post("set_override", &body("2001:db8:1:2::1"))).await;

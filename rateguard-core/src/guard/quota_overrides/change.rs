@@ -28,8 +28,8 @@ struct NewOverride {
     description: Option<String>,
 }
 
-/// Methods for overrides. An override replaces the quotas of a policy for one key, on every application server that uses
-/// the store. [`RateGuardBuilder::overrides`](crate::RateGuardBuilder::overrides) enables them.
+/// Methods for overrides. An override replaces the quotas of a policy for one key, on every application server that
+/// uses the store. [`RateGuardBuilder::overrides`](crate::RateGuardBuilder::overrides) enables them.
 impl RateGuard {
     /// Replaces the quotas of `policy` for `key` for a duration from 1 second to 90 days. The quotas are a
     /// [`Quota`](crate::Quota), [`Quotas`] or text such as `"1000/minute"`, and follow the rules for the quotas of a
@@ -38,9 +38,12 @@ impl RateGuard {
     /// - When the method returns, the override is in effect in this process. Other processes apply it within 250 ms.
     /// - The units that the key has used still count. The first quota of the override counts in the bucket of the first
     ///   quota of the policy, and so on. So write as many quotas as the policy has, in the same order.
-    /// - The name, the ban, the failure mode and the shadow mode are those of the policy. The override wins over a plan,
-    ///   also over an unlimited one, and over the candidate quotas of a rollout.
+    /// - The name, the ban, the failure mode and the shadow mode are those of the policy. The override wins over a
+    ///   plan, also over an unlimited one, and over the candidate quotas of a rollout.
     /// - The override ends by itself on the clock of the store. Until then, it stays in effect while the store is down.
+    ///
+    /// A change needs two calls of the store, and more if other processes change overrides at the same time. Each of
+    /// them lasts at most as long as the [deadline](crate::RateGuardBuilder::deadline) of the guard.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -178,14 +181,14 @@ impl RateGuard {
     /// Changes the document. Returns whether the key had an override.
     async fn write_change(&self, change: &Change) -> Result<bool, OverrideError> {
         let table = &self.shared.overrides;
-        let mut known = table.document.lock().await;
+        let mut last = table.document.lock().await;
         for _ in 0..MAX_ATTEMPTS {
             if self.is_closed() {
                 return Err(StoreError::Closed.into());
             }
-            known.version = None;
-            self.read_overrides(&mut known).await?;
-            let mut overrides = table.list(known.read_at);
+            last.version = None;
+            self.read_overrides(&mut last).await?;
+            let mut overrides = table.list(last.read_at);
             let before = overrides.len();
             overrides.retain(|it| !it.is_for(&change.policy, &change.digest));
             let was_overridden = overrides.len() < before;
@@ -194,14 +197,14 @@ impl RateGuard {
                 None => {}
                 Some(_) if overrides.len() >= MAX_OVERRIDES => return Err(OverrideError::TooMany),
                 Some(new) => overrides.push(StoredOverride {
-                    ends_at: known.read_at + new.length,
+                    ends_at: last.read_at + new.length,
                     digest: change.digest,
                     policy: change.policy.clone(),
                     quotas: Arc::clone(&new.quotas),
                     description: new.description.clone(),
                 }),
             }
-            if self.write_overrides(&mut known, overrides).await? {
+            if self.write_overrides(&mut last, overrides).await? {
                 return Ok(was_overridden);
             }
         }

@@ -1,4 +1,4 @@
-//! Reads the overrides in the background, and keeps them while the store does not answer.
+//! Reads the overrides in the background. They stay in effect while the store does not answer.
 
 use std::{
     sync::{Arc, Weak},
@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     document::{self, StoredOverride},
-    table::KnownDocument,
+    table::LastDocument,
 };
 use crate::{
     StoreError,
@@ -21,8 +21,8 @@ use crate::{
 /// cached denial.
 const REFRESH_INTERVAL: Duration = Duration::from_millis(150);
 
-/// The time after which a process reads the document again although its version is the same, so that clocks of different
-/// rates have little effect on the end of an override.
+/// The time after which a process reads the document again although its version is the same, so that clocks of
+/// different rates have little effect on the end of an override.
 const RESYNC_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The time for which the document exists after the end of its last override.
@@ -39,16 +39,16 @@ impl RateGuard {
     /// Reads the overrides if they have changed. If the store has lost them, writes those of this process again.
     async fn refresh_overrides(&self) -> Result<(), StoreError> {
         let table = &self.shared.overrides;
-        let mut known = table.document.lock().await;
+        let mut last = table.document.lock().await;
         if self.is_closed() {
             return Err(StoreError::Closed);
         }
-        if self.override_time().saturating_sub(known.read_at) >= RESYNC_INTERVAL {
-            known.version = None;
+        if self.override_time().saturating_sub(last.read_at) >= RESYNC_INTERVAL {
+            last.version = None;
         }
-        if self.read_overrides(&mut known).await? == ReadOverrides::Lost {
-            let overrides = table.list(known.read_at);
-            self.write_overrides(&mut known, overrides).await?;
+        if self.read_overrides(&mut last).await? == OverrideRead::Missing {
+            let overrides = table.list(last.read_at);
+            self.write_overrides(&mut last, overrides).await?;
         }
         Ok(())
     }
@@ -56,22 +56,22 @@ impl RateGuard {
     /// Reads the document, and puts its overrides in effect.
     pub(super) async fn read_overrides(
         &self,
-        known: &mut KnownDocument,
-    ) -> Result<ReadOverrides, StoreError> {
+        last: &mut LastDocument,
+    ) -> Result<OverrideRead, StoreError> {
         let table = &self.shared.overrides;
         let store = self.override_store()?;
         // The time before the read, so that an override never ends later than on the clock of the store.
         let sent_at = self.override_time();
-        let read = self.within_deadline(store.read(document::NAME, known.version)).await?;
+        let read = self.within_deadline(store.read(document::NAME, last.version)).await?;
         let DocumentRead::Changed(Document { version, text, now }) = read else {
-            return Ok(ReadOverrides::Current);
+            return Ok(OverrideRead::Current);
         };
         let is_missing = version == DocumentVersion::NONE;
         let overrides = if is_missing { Some(Vec::new()) } else { document::decode(&text) };
         let overrides = overrides.ok_or(StoreError::ForeignValue)?;
-        *known = KnownDocument { version: Some(version), read_at: sent_at, store_time: now };
+        *last = LastDocument { version: Some(version), read_at: sent_at, store_time: now };
         if is_missing && !table.list(sent_at).is_empty() {
-            return Ok(ReadOverrides::Lost);
+            return Ok(OverrideRead::Missing);
         }
         let active = overrides.into_iter().filter(|it| now < it.ends_at);
         table.replace(
@@ -80,19 +80,19 @@ impl RateGuard {
                 ..it
             }),
         );
-        Ok(ReadOverrides::Current)
+        Ok(OverrideRead::Current)
     }
 
-    /// Writes these overrides and puts them in effect, if nobody has changed the document since it was read. Otherwise
-    /// returns false.
+    /// Writes these overrides and puts them in effect, if no other process has changed the document since it was read.
+    /// Otherwise returns false.
     pub(super) async fn write_overrides(
         &self,
-        known: &mut KnownDocument,
+        last: &mut LastDocument,
         overrides: Vec<StoredOverride>,
     ) -> Result<bool, StoreError> {
-        let KnownDocument { version, read_at, store_time } = *known;
+        let LastDocument { version, read_at, store_time } = *last;
         // If the write fails, the next read must return the document, because the store may have written it.
-        known.version = None;
+        last.version = None;
         let stored: Vec<_> = overrides
             .iter()
             .map(|it| {
@@ -107,8 +107,8 @@ impl RateGuard {
             expires_at: end + EXPIRY_GRACE,
         };
         let write = self.override_store()?.write(document::NAME, write);
-        known.version = self.within_deadline(write).await?;
-        let is_written = known.version.is_some();
+        last.version = self.within_deadline(write).await?;
+        let is_written = last.version.is_some();
         if is_written {
             self.shared.overrides.replace(overrides);
         }
@@ -143,12 +143,12 @@ impl RateGuard {
 
 /// The result of a read of the overrides.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum ReadOverrides {
+pub(super) enum OverrideRead {
     /// The overrides of the document are in effect.
     Current,
     /// There is no document, although this process has overrides, which stay in effect. The document only expires after
     /// its overrides have ended, so the store has lost its data.
-    Lost,
+    Missing,
 }
 
 /// Reads the overrides until the guard is dropped or closed.

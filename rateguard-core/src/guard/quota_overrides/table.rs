@@ -26,14 +26,14 @@ pub(in crate::guard) struct OverrideTable {
     active: RwLock<Arc<ActiveOverrides>>,
     /// Held during an operation on the document, so that the result of an earlier operation cannot replace that of a
     /// later one.
-    pub(super) document: Mutex<KnownDocument>,
+    pub(super) document: Mutex<LastDocument>,
     /// The start of the clock of this process.
     start: Instant,
 }
 
 /// The document as this process has read or written it last.
 #[derive(Default)]
-pub(super) struct KnownDocument {
+pub(super) struct LastDocument {
     /// The version. `None` if the next read must return the document, whatever its version is.
     pub(super) version: Option<DocumentVersion>,
     /// The time of the last read that returned the document, on the clock of this process.

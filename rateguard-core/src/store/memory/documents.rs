@@ -30,13 +30,13 @@ impl Documents {
     pub(super) fn read(
         &self,
         name: &str,
-        known: Option<DocumentVersion>,
+        last: Option<DocumentVersion>,
         now: Duration,
     ) -> DocumentRead {
         let state = self.lock();
         let stored = state.documents.get(name).filter(|it| now < it.expires_at);
         let version = stored.map_or(DocumentVersion::NONE, |it| it.version);
-        if known == Some(version) {
+        if last == Some(version) {
             return DocumentRead::Unchanged;
         }
         let text = stored.map(|it| it.text.clone()).unwrap_or_default();

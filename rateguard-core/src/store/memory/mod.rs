@@ -273,9 +273,9 @@ impl DocumentStore for MemoryStore {
     fn read<'a>(
         &'a self,
         name: &'a str,
-        known: Option<DocumentVersion>,
+        last: Option<DocumentVersion>,
     ) -> DocumentFuture<'a, DocumentRead> {
-        Box::pin(ready(Ok(self.documents.read(name, known, self.clock.now()))))
+        Box::pin(ready(Ok(self.documents.read(name, last, self.clock.now()))))
     }
 
     fn write<'a>(

@@ -1,5 +1,5 @@
-//! Runs the script of a document on a Redis server. Such calls are rare and large, so they are not in the batches of the
-//! checks, and they use the connection of the I/O thread.
+//! Runs the script of a document on a Redis server. Such calls are rare and large, so they are not in the batches of
+//! the checks, and they use the connection of the I/O thread.
 
 use redis::{Cmd, Pipeline, RedisResult, aio::MultiplexedConnection, from_redis_value};
 

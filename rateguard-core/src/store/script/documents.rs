@@ -17,11 +17,11 @@ impl<T: Transport> DocumentStore for ScriptStore<T> {
     fn read<'a>(
         &'a self,
         name: &'a str,
-        known: Option<DocumentVersion>,
+        last: Option<DocumentVersion>,
     ) -> DocumentFuture<'a, DocumentRead> {
         Box::pin(async move {
-            let known = known.map_or_else(String::new, |known| known.to_string());
-            let reply = self.run_document_call(name, READ, vec![known]).await?;
+            let last = last.map_or_else(String::new, |last| last.to_string());
+            let reply = self.run_document_call(name, READ, vec![last]).await?;
             decode_read(reply).ok_or(StoreError::InvalidReply)
         })
     }

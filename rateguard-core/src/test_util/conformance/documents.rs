@@ -17,7 +17,7 @@ pub(super) async fn check_all(store: &dyn DocumentStore, time: &Time) {
     let name = format!("conformance-{:016x}", RandomState::new().hash_one("document"));
     let missing = changed(store, &name, None).await;
     if missing.version != DocumentVersion::NONE || !missing.text.is_empty() {
-        fail("a document that nobody has written is empty and has the version 0");
+        fail("a document that was never written is empty and has the version 0");
     }
     expect_unchanged(store, &name, DocumentVersion::NONE).await;
 
@@ -67,25 +67,21 @@ async fn expect_text(store: &dyn DocumentStore, name: &str, version: DocumentVer
         fail("a read returns the text and the version of the last write");
     }
     if changed(store, name, Some(DocumentVersion::NONE)).await.version != version {
-        fail("a read returns the document if its version is not the known one");
+        fail("a read returns the document if its version is not the last one of the client");
     }
     expect_unchanged(store, name, version).await;
 }
 
-async fn expect_unchanged(store: &dyn DocumentStore, name: &str, known: DocumentVersion) {
-    if result(store.read(name, Some(known))).await != DocumentRead::Unchanged {
-        fail("a read returns no document if its version is the known one");
+async fn expect_unchanged(store: &dyn DocumentStore, name: &str, last: DocumentVersion) {
+    if result(store.read(name, Some(last))).await != DocumentRead::Unchanged {
+        fail("a read returns no document if its version is the last one of the client");
     }
 }
 
-async fn changed(
-    store: &dyn DocumentStore,
-    name: &str,
-    known: Option<DocumentVersion>,
-) -> Document {
-    match result(store.read(name, known)).await {
+async fn changed(store: &dyn DocumentStore, name: &str, last: Option<DocumentVersion>) -> Document {
+    match result(store.read(name, last)).await {
         DocumentRead::Changed(document) => document,
-        DocumentRead::Unchanged => fail("a read without a known version returns the document"),
+        DocumentRead::Unchanged => fail("a read without a version returns the document"),
     }
 }
 
