@@ -167,10 +167,7 @@ pub(crate) fn key(expr: Expr) -> syn::Result<Key> {
         }
         Expr::Path(_) | Expr::Closure(_) => Ok(Key::Function(expr)),
         Expr::Call(ref call) if call.args.is_empty() => Err(expected_key(&expr)),
-        Expr::Call(_) | Expr::MethodCall(_) => {
-            key_call::validate(&expr)?;
-            Ok(Key::Expression(expr))
-        }
+        Expr::Call(_) | Expr::MethodCall(_) => key_call::validated(expr).map(Key::Expression),
         _ => Err(expected_key(&expr)),
     }
 }

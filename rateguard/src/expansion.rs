@@ -234,6 +234,13 @@ pub fn body_key_of_notation(key: &'static BuiltinKey) -> KeyInput {
     KeyInput::InBody(RequestResolver::Sync(Arc::new(|request| Ok(key.caller(request)))))
 }
 
+/// Returns a function over a body unchanged. The expansion calls this function for a path in a key such as
+/// `key::json(account_of)`, so that the path cannot be a text, which would be validated only when a request arrives.
+#[must_use]
+pub fn body_function<F: Fn(&T) -> V, T, V>(function: F) -> F {
+    function
+}
+
 /// Returns the input of a limit whose argument `key` is an expression, such as `key::ip().and(key::json(account))`.
 pub async fn key_of_expression<Kind>(key: impl JoinKey<Kind>, request: &HttpRequest) -> KeyInput {
     let reads_body = key.reads_body();

@@ -74,6 +74,7 @@ impl RequestChecks {
 }
 
 /// The progress of the checks without the body of the request.
+#[allow(clippy::large_enum_variant, reason = "a box would need an allocation for each request")]
 enum Progress {
     Enforced(Enforcement),
     /// At least one limit reads its key from the body. The value of such a limit is its index in the middleware.
