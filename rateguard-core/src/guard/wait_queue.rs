@@ -146,15 +146,15 @@ impl QueueTable {
     }
 }
 
-/// The place of a request in a queue. The fields are dropped in the order of their declaration: first the lock is
+/// The position of a request in a queue. The fields are dropped in the order of their declaration: first the lock is
 /// released for the next request, and then the entry is removed from the queue.
-pub(super) struct QueuePlace<'a> {
+pub(super) struct QueuePosition<'a> {
     /// The lock of the front. `None` if the request waits outside of the order of the queue.
     _front: Option<sync::OwnedMutexGuard<()>>,
     entry: QueueEntry<'a>,
 }
 
-impl QueuePlace<'_> {
+impl QueuePosition<'_> {
     pub(super) fn id(&self) -> &QueueId {
         &self.entry.id
     }
@@ -182,19 +182,19 @@ impl<'a> QueueEntry<'a> {
     }
 
     /// Waits until the request is at the front of the queue.
-    pub(super) async fn front(self) -> QueuePlace<'a> {
+    pub(super) async fn front(self) -> QueuePosition<'a> {
         let front = Arc::clone(&self.front).lock_owned().await;
-        QueuePlace { _front: Some(front), entry: self }
+        QueuePosition { _front: Some(front), entry: self }
     }
 
     /// Lets the request wait outside of the order of the queue. It still counts as a waiting request of the key.
-    pub(super) fn outside(mut self) -> QueuePlace<'a> {
+    pub(super) fn outside(mut self) -> QueuePosition<'a> {
         // Later requests need not wait for these units.
         let cost = mem::take(&mut self.cost);
         if let Some(queue) = self.queues.lock().queues.get_mut(&self.id) {
             queue.units = queue.units.saturating_sub(cost.into());
         }
-        QueuePlace { _front: None, entry: self }
+        QueuePosition { _front: None, entry: self }
     }
 }
 

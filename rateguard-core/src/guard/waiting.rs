@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::{
     Request, Reservation, Unavailable,
     wait_deadlines::{Deadlines, PERMIT_BACKOFF, limit_of},
-    wait_queue::{QueueId, QueuePlace},
+    wait_queue::{QueueId, QueuePosition},
 };
 use crate::telemetry::outcome::OutcomeLabel;
 
@@ -52,7 +52,7 @@ impl Request<'_> {
             |limit: usize| queues.join(ids[limit].clone(), self.limits[limit].cost, is_bounded);
         // A request is at the front of at most one queue at a time, so two requests cannot wait for each other
         // forever. A request joins each queue at most once, so it does not wait for other requests again and again.
-        let mut place: Option<QueuePlace<'_>> = None;
+        let mut position: Option<QueuePosition<'_>> = None;
         let mut joined = Vec::new();
         let mut permit_backoff = PERMIT_BACKOFF;
         let mut other_queue = None;
@@ -84,10 +84,10 @@ impl Request<'_> {
                     let Some(next_check) = next_check else { return Ok(reservation) };
                     let limit = limit_of(decision);
                     let mut behind = None;
-                    if place.as_ref().is_none_or(|place| *place.id() != ids[limit]) {
+                    if position.as_ref().is_none_or(|position| *position.id() != ids[limit]) {
                         // This request now waits for another key. It leaves its old queue, so that the next request in
                         // the old queue can continue.
-                        place = None;
+                        position = None;
                         let Some(entry) = join(limit) else {
                             return match queues.has(&ids[limit]) {
                                 true => self.denied_by_others(|it| queues.units(&ids[it])).await,
@@ -95,10 +95,10 @@ impl Request<'_> {
                             };
                         };
                         if joined.contains(&ids[limit]) {
-                            place = Some(entry.outside());
+                            position = Some(entry.outside());
                         } else if entry.is_alone() {
                             joined.push(ids[limit].clone());
-                            place = Some(entry.front().await);
+                            position = Some(entry.front().await);
                         } else {
                             behind = Some((limit, entry));
                         }
@@ -134,24 +134,24 @@ impl Request<'_> {
                 // Another key will have room later, so the request waits for this key.
                 drop(entry);
                 if !joined.contains(&ids[last]) {
-                    place = None;
+                    position = None;
                     other_queue = Some(last);
                     continue;
                 }
-                if place.as_ref().is_none_or(|place| *place.id() != ids[last]) {
+                if position.as_ref().is_none_or(|position| *position.id() != ids[last]) {
                     let Some(entry) = join(last) else { return Ok(denial) };
-                    place = Some(entry.outside());
+                    position = Some(entry.outside());
                 }
                 match self.unless_closed(sleep_until(next_check)).await {
                     Some(()) => continue,
                     None => return Ok(denial),
                 }
             }
-            // Two requests that wait for each other's place would wait forever.
-            drop(place.take());
+            // Two requests that wait for each other's position would wait forever.
+            drop(position.take());
             joined.push(ids[limit].clone());
             match self.unless_closed(timeout_at(deadlines.of(limit), entry.front())).await {
-                Some(Ok(front)) => place = Some(front),
+                Some(Ok(front)) => position = Some(front),
                 // Even if there is room now, the requests ahead in the queue will use this room. So this request is
                 // denied.
                 Some(Err(_)) => return self.denied_by_others(|it| queues.units(&ids[it])).await,

@@ -51,6 +51,6 @@ core_settings! {
     max_waiting(requests: usize);
 
     /// Sets the maximum number of requests that wait in this process for the same limit and key, so that one client
-    /// cannot take all places of the guard. See [`max_waiting`](Self::max_waiting). Default: 100.
+    /// cannot use up the bound of the guard. See [`max_waiting`](Self::max_waiting). Default: 100.
     max_waiting_per_key(requests: usize);
 }

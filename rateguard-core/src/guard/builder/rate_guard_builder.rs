@@ -57,7 +57,7 @@ impl<S> RateGuardBuilder<S> {
     }
 
     /// Sets the maximum number of requests that wait in this process for the same policy and key, so that one client
-    /// cannot take all places of the guard. See [`max_waiting`](Self::max_waiting). Default: 100.
+    /// cannot use up the bound of the guard. See [`max_waiting`](Self::max_waiting). Default: 100.
     pub fn max_waiting_per_key(mut self, requests: usize) -> Self {
         self.settings.max_waiting.per_key = requests;
         self
