@@ -240,6 +240,8 @@ mod tests {
             "5/minute",
             "100/10 seconds",
             "1/day",
+            "1000/week",
+            "5/2 weeks",
             "2147483648/365 days",
             "7/1500 microseconds",
             "5 concurrent",

@@ -29,8 +29,8 @@ use proc_macro::TokenStream;
 /// One of these forms is required, because it specifies the quotas:
 ///
 /// - `limit = 5, window = 60`: at most 5 requests in any 60 seconds. The window is a whole number of seconds, or a
-///   string: `"500ms"`, `"10s"`, `"1m"`, `"1h"`, `"1d"`. The limit is from 1 to 2^31, and the window is from 1 ms to
-///   365 days. Both values can also be constant expressions, such as `limit = MAX_LOGINS, window = 60 * 60`. The
+///   string: `"500ms"`, `"10s"`, `"1m"`, `"1h"`, `"1d"`, `"1w"`. The limit is from 1 to 2^31, and the window is from
+///   1 ms to 365 days. Both values can also be constant expressions, such as `limit = MAX_LOGINS, window = 60 * 60`. The
 ///   expression for `limit` has the type `u32`. The expression for `window` has the type `Duration`, or the type `u64`
 ///   for a number of seconds.
 /// - `rate = "5/minute"`: a limit of 5 requests and a window of one minute, in one string. Other forms are `"100/10s"`

@@ -27,6 +27,8 @@ const FRAGMENTS: &[&str] = &[
     "us",
     "microseconds",
     "d",
+    "w",
+    "weeks",
     "365 days",
     " token_bucket",
     " sliding_window",
@@ -72,7 +74,7 @@ const READERS: [Reader; 11] = [
         ],
     ),
     (ban, &["10/hour for 15m up to 1d", "3/m for 10 seconds", "10000/365d for 1s up to 90 days"]),
-    (window, &["500ms", "1m", "day", " 2 hours ", "31536000000000 microseconds", "365d"]),
+    (window, &["500ms", "1m", "day", " 2 hours ", "31536000000000 microseconds", "52w"]),
     (
         round_trip::<KeyNotation>,
         &[
@@ -113,6 +115,7 @@ pub const QUOTAS: &[&str] = &[
     "5/minute",
     "100/10s",
     "20 per 5 minutes",
+    "1000/week",
     "5/minute fixed_window",
     "7/1500us sliding_window_counter",
     "100/second token_bucket burst 20",
