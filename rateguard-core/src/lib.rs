@@ -6,6 +6,7 @@ pub mod adapter;
 mod algorithm;
 mod backoff;
 mod bucket_status;
+mod calendar;
 mod client_address;
 mod clock;
 #[cfg(feature = "config")]
@@ -26,7 +27,8 @@ pub mod test_util;
 mod word_hash;
 
 pub use actix_rateguard_grammar::{
-    Algorithm, Ban, Count, LeaseSize, MissingKey, OnError, Quota, QuotaLease, Quotas, Statuses,
+    Algorithm, Ban, CalendarPeriod, CalendarUnit, Count, LeaseSize, MissingKey, OnError, Quota,
+    QuotaLease, Quotas, Statuses, ZoneName,
 };
 #[cfg(feature = "metrics")]
 pub use telemetry::metrics;
@@ -34,7 +36,9 @@ pub use telemetry::metrics;
 /// The errors of constructors and parsers. The errors [`BuildError`] and [`StoreError`] are at the root of the crate
 /// instead.
 pub mod error {
-    pub use actix_rateguard_grammar::{BanSpecError, CountError, NameError, QuotaError, RateError};
+    pub use actix_rateguard_grammar::{
+        BanSpecError, CalendarError, CountError, NameError, QuotaError, RateError,
+    };
 
     pub use crate::{
         access::AccessListError,

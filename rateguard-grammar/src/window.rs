@@ -112,11 +112,15 @@ impl WindowError {
 impl fmt::Display for WindowError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Problem::Unit { name } = &self.problem else {
-            return write!(
+            write!(
                 f,
                 "expected a window such as \"500ms\", \"10s\", \"1m\", \"1h\" or \"1d\", found `{}`",
                 self.text
-            );
+            )?;
+            return match self.text.contains("calendar") {
+                true => f.write_str("; write a calendar period as \"1000/calendar day\" in a rate"),
+                false => Ok(()),
+            };
         };
         write!(f, "unknown unit of time `{name}`; ")?;
         if let Some(unit) = similar_unit(name) {

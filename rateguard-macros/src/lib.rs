@@ -35,7 +35,8 @@ use proc_macro::TokenStream;
 ///   for a number of seconds.
 /// - `rate = "5/minute"`: a limit of 5 requests and a window of one minute, in one string. Other forms are `"100/10s"`
 ///   and `"20 per 5 minutes"`. The string can also contain up to 8 quotas, separated by semicolons, such as `"5/second;
-///   100/minute; 1000/day"`. A request is then admitted only if every quota has room.
+///   100/minute; 1000/day"`. A request is then admitted only if every quota has room. With the feature `calendar`, a quota
+///   can count in a period of the calendar, such as `"1000/calendar day Europe/Berlin"`.
 /// - `plan = plan_of`: a function that chooses the quotas for each request. Write a function path, or a closure that
 ///   takes `&HttpRequest`. The function can be async. The function returns a `Quota`, `Quotas`, a `Plan`, or an
 ///   `Option` or `Result` of one of these types. If the function returns `None`, the request is not limited.

@@ -20,6 +20,7 @@ mod bans;
 mod batch_failures;
 mod batch_timing;
 mod batches;
+mod calendar;
 mod cluster;
 mod composed_keys;
 mod config;

@@ -9,7 +9,11 @@ use std::{
 use smallvec::SmallVec;
 
 use super::{RateGuard, Unavailable};
-use crate::{Decision, Key, Policy, Quota, Quotas, algorithm::BucketState, clock::micros};
+use crate::{
+    Decision, Key, Policy, Quota, Quotas,
+    algorithm::BucketState,
+    clock::{micros, wall_clock},
+};
 
 /// The limits of the messages of each connection, and of each user on all connections and servers together.
 ///
@@ -167,7 +171,8 @@ impl MessageLimiter {
         let now = micros(self.start.elapsed());
         let mut wait = Some(0);
         for (quota, state) in &mut self.connection {
-            state.settle(*quota, now);
+            let to_unix = if quota.calendar_period().is_some() { to_unix(now) } else { 0 };
+            state.settle(*quota, now, to_unix);
             let wait_for_quota = state.wait_for(*quota, now, units);
             wait = wait.zip(wait_for_quota).map(|(one, other)| one.max(other));
         }
@@ -180,6 +185,11 @@ impl MessageLimiter {
         }
         None
     }
+}
+
+/// Returns the difference in microseconds between the time since 1970 and the time `now` of a connection.
+fn to_unix(now: u64) -> i64 {
+    micros(wall_clock()).wrapping_sub(now) as i64
 }
 
 impl fmt::Debug for MessageLimiter {

@@ -24,6 +24,7 @@ pub(crate) mod tls;
 pub(crate) mod upstash;
 pub(crate) mod upstash_error;
 
+pub use crate::calendar::calendar_bounds;
 pub use contract::{BucketRequest, InProcess, Operation, Receipt, Store, StoreFuture, Verdict};
 #[doc(hidden)]
 pub use keyspace::Keyspace;

@@ -154,6 +154,8 @@ const RATES: &[&str] = &[
     "1/s;2/s;3/s;4/s;5/s;6/s;7/s;8/s",
     "1000/minute lease 50",
     "1000/minute sliding_window lease 5% for 500 ms",
+    "1000/calendar day",
+    " 10000 per calendar  month Europe/Berlin ; 5/calendar hour Etc/GMT+5",
     "5 concurrent",
     " 5 concurrent lease 30s",
     "5/second; 100/minute; 3 concurrent lease 1 minute",

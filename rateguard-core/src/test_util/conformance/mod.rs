@@ -1,5 +1,6 @@
 //! The conformance suite, which tests whether a store satisfies the contract of the trait `Store`.
 
+mod calendar;
 mod check;
 mod permits;
 mod refund;
@@ -13,7 +14,7 @@ use crate::{Algorithm, store::Store};
 /// Verifies that a store satisfies the contract of [`Store`] with each algorithm in `algorithms`.
 ///
 /// For [`Algorithm::Concurrency`], which is not in [`Algorithm::NAMES`], the suite tests permits. A store without permits
-/// should return an error for such a quota.
+/// should return an error for such a quota. For [`Algorithm::Calendar`], it tests calendar periods (feature `calendar`).
 ///
 /// The suite uses random keys, so the store does not need to be empty.
 ///
@@ -26,7 +27,7 @@ use crate::{Algorithm, store::Store};
 /// let rates = Algorithm::NAMES.map(|(algorithm, _)| algorithm);
 /// conformance(&store, Time::Manual(clock.clone()), &rates).await;
 /// // A store that also has permits for requests in progress:
-/// conformance(&store, Time::Manual(clock), &[Algorithm::Concurrency]).await;
+/// conformance(&store, Time::Manual(clock.clone()), &[Algorithm::Concurrency]).await;
 /// # }).unwrap();
 /// ```
 ///
@@ -34,10 +35,14 @@ use crate::{Algorithm, store::Store};
 ///
 /// The function panics if the store violates the contract. The message contains the violated rule.
 pub async fn conformance(store: &dyn Store, time: Time, algorithms: &[Algorithm]) {
-    let (with_permits, rates): (Vec<&Algorithm>, Vec<_>) =
-        algorithms.iter().partition(|it| it.has_permits());
-    for algorithm in with_permits {
-        permits::check_all(&mut Subject::new(store, time.clone(), *algorithm)).await;
+    let is_rate = |it: &&Algorithm| !it.has_permits() && **it != Algorithm::Calendar;
+    let (rates, others): (Vec<&Algorithm>, Vec<_>) = algorithms.iter().partition(is_rate);
+    for algorithm in others {
+        let mut subject = Subject::new(store, time.clone(), *algorithm);
+        match algorithm.has_permits() {
+            true => permits::check_all(&mut subject).await,
+            false => calendar::check_all(&mut subject).await,
+        }
     }
     for algorithm in &rates {
         let mut subject = Subject::new(store, time.clone(), **algorithm);
