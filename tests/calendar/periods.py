@@ -1,8 +1,8 @@
 """Writes periods.csv: the starts of calendar periods, from the time zones of Python instead of those of RateGuard.
 
 Each line has a time zone, a unit, the first start, the number of periods, the last end, and a hash of all starts. Times
-are in seconds since 1970. The end of the range is in the past, so that only a correction of the history of a zone changes
-the file: run `python3 periods.py > periods.csv` then.
+are in seconds since 1970. The end of the range is in the past, so that only a correction of the history of a zone
+changes the file: run `python3 periods.py > periods.csv` then.
 """
 
 from datetime import datetime, timedelta, timezone

@@ -83,9 +83,9 @@ for i = 1, tonumber(arguments[position]) do
   end
   shapes[i] = {
     operation = operation,
-    -- After its deadline, a request must not take units, because the client no longer waits for the reply. If `now` is in
-    -- none of the calendar periods that the client has sent, the client has a wrong estimate of this clock. It learns the
-    -- time from the reply, and sends the request again.
+    -- After its deadline, a request must not take units, because the client no longer waits for the reply. If `now` is
+    -- in none of the calendar periods that the client has sent, the client has a wrong estimate of this clock. It learns
+    -- the time from the reply, and sends the request again.
     is_late = is_outside or deadline > 0 and now > deadline,
     takes_units = operation == 'check' or operation == 'debit' or operation == 'lease',
     is_lease = operation == 'lease',

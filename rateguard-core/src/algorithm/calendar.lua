@@ -1,5 +1,6 @@
 -- calendar: a counter that is reset at the end of a period of the calendar. Redis does not know the calendar, so the
--- client sends the starts of some periods, and `arguments.lua` selects the period that contains `now`. The cost is O(1).
+-- client sends the starts of some periods, and `arguments.lua` selects the period that contains `now`. The cost is
+-- O(1).
 
 function algorithms.calendar()
   -- The record has the tag, the time of the first unit, the number of units, and the time until which the key lives.

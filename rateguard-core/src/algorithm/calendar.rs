@@ -1,4 +1,4 @@
-//! The calendar algorithm: a counter that returns to 0 when a period of the calendar ends, such as a day in a time zone.
+//! The calendar algorithm: a counter that is reset when a period of the calendar ends, such as a day in a time zone.
 //!
 //! Each period admits at most `limit` units. However, a client can take up to twice the limit in a short time: it takes
 //! `limit` units at the end of one period, and `limit` units at the start of the next period.

@@ -46,8 +46,8 @@
 --              then for each part three numbers: the remaining units, the microseconds until
 --              one more unit remains (0 if all units remain), and the microseconds until the cost fits (-1 if the cost
 --              never fits)
---            -1: the deadline had expired, or `now` is in none of the calendar periods of a quota, so the script did not
---              execute the request
+--            -1: the deadline had expired, or `now` is in none of the calendar periods of a quota, so the script did
+--              not execute the request
 --            -2, -3, …: the script did not execute the request because of the first, second, … error text
 --          If there are error texts, the reply is an array of these numbers and the texts. With the encoding
 --          `numbers`, an error for one bucket fails the whole call, and the reply is this error.

@@ -18,7 +18,8 @@ pub fn calendar_bounds(period: CalendarPeriod, time: Duration) -> Range<Duration
     since_1970(start)..since_1970(end)
 }
 
-/// Returns the window of the quota. If the quota has a calendar period, returns the exact duration of the current period.
+/// Returns the window of the quota. If the quota has a calendar period, returns the exact duration of the current
+/// period.
 #[must_use]
 pub fn current_window(quota: Quota) -> Duration {
     let Some(period) = quota.calendar_period() else { return quota.window() };

@@ -79,9 +79,12 @@ impl MessageLimits {
     #[must_use]
     pub fn limiter(&self, guard: &RateGuard, user: &Key) -> MessageLimiter {
         let quotas = self.per_connection.as_slice().iter();
+        let has_calendar = quotas.clone().any(|quota| quota.calendar_period().is_some());
+        let started_at = if has_calendar { micros(wall_clock()).cast_signed() } else { 0 };
         MessageLimiter {
             guard: guard.clone(),
             start: Instant::now(),
+            started_at,
             connection: quotas
                 .map(|quota| (*quota, BucketState::empty(quota.algorithm())))
                 .collect(),
@@ -94,6 +97,8 @@ impl MessageLimits {
 pub struct MessageLimiter {
     guard: RateGuard,
     start: Instant,
+    /// The time since 1970 at `start`, in microseconds. It is 0 if no quota has a calendar period.
+    started_at: i64,
     connection: SmallVec<[(Quota, BucketState); 1]>,
     per_user: Option<(Policy, Key)>,
 }
@@ -171,8 +176,7 @@ impl MessageLimiter {
         let now = micros(self.start.elapsed());
         let mut wait = Some(0);
         for (quota, state) in &mut self.connection {
-            let to_unix = if quota.calendar_period().is_some() { to_unix(now) } else { 0 };
-            state.settle(*quota, now, to_unix);
+            state.settle(*quota, now, self.started_at);
             let wait_for_quota = state.wait_for(*quota, now, units);
             wait = wait.zip(wait_for_quota).map(|(one, other)| one.max(other));
         }
@@ -185,11 +189,6 @@ impl MessageLimiter {
         }
         None
     }
-}
-
-/// Returns the difference in microseconds between the time since 1970 and the time `now` of a connection.
-fn to_unix(now: u64) -> i64 {
-    micros(wall_clock()).wrapping_sub(now) as i64
 }
 
 impl fmt::Debug for MessageLimiter {

@@ -59,9 +59,9 @@ impl ServerClock {
         time.saturating_add(self.offset.load(Relaxed)).max(0)
     }
 
-    /// Returns the current time on the clock of the server, in microseconds since 1970. If there is no estimate, returns
-    /// the time of this process. So the time can be wrong, and the script rejects a request as late if it must not use
-    /// the calendar periods of this time.
+    /// Returns the current time on the clock of the server, in microseconds since 1970. If there is no estimate,
+    /// returns the time of this process. If this time is so wrong that the calendar periods around it do not contain the time of
+    /// the server, the script rejects the request as late.
     pub(super) fn now(&self) -> i64 {
         match self.at(Instant::now()) {
             0 => micros(wall_clock()),

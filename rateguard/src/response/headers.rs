@@ -98,8 +98,8 @@ impl DialectInput for ReportedDecision<'_> {
 }
 
 /// Returns the quota and the window that the header fields report. For a token bucket, the reported quota is the
-/// burst, and the reported window is the time in which an empty bucket becomes full. For a calendar period, the reported
-/// window is the duration of the current period.
+/// burst, and the reported window is the time in which an empty bucket becomes full. For a calendar period, the
+/// reported window is the duration of the current period.
 fn reported_quota(quota: Quota) -> Limit<'static> {
     let window = if quota.algorithm().has_burst() {
         let micros = quota.window().as_micros() * u128::from(quota.capacity());

@@ -36,8 +36,8 @@ pub struct Script<'a> {
     batches: u64,
     /// The name of the exact log algorithm in the script. The name depends on the encoding of the logs.
     log: &'static str,
-    /// The starts of three successive calendar periods and the end of the last one, in place of those around the time of
-    /// the call.
+    /// The starts of three successive calendar periods and the end of the last one, in place of those around the time
+    /// of the call.
     pub periods: Option<[Duration; 4]>,
 }
 

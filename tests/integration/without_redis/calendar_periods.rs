@@ -114,8 +114,7 @@ fn every_period_of_a_hundred_years_matches_the_local_clock() {
         for (unit, starts) in others.into_iter().chain([hour]).zip(starts) {
             assert!(starts.len() > 90, "{name} {unit}");
             let period = CalendarPeriod::new(unit, name.parse().unwrap());
-            // The last microsecond of each period is asked in a second pass, because the library remembers the last
-            // period.
+            // The library caches the last period, so the test reads the ends of the periods in a second pass.
             for is_end in [false, true] {
                 for pair in starts.windows(2) {
                     let &[start, end] = pair else { unreachable!() };

@@ -10,7 +10,7 @@ use std::{
     fmt, slice,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -33,6 +33,9 @@ use crate::{
 
 const DEFAULT_MAX_KEYS: usize = 100_000;
 const MAX_SHARDS: usize = 64;
+/// The store follows the wall clock if it deviates by more than this, in microseconds. The clocks cannot be read at the
+/// same moment, and without a tolerance, the start of a calendar period would differ a little from check to check.
+const WALL_CLOCK_TOLERANCE: u64 = 10_000;
 
 /// Stores the buckets of one process in memory.
 ///
@@ -73,6 +76,8 @@ pub struct MemoryStore {
     /// The id of the next request that takes permits. The ids start at 1, so no request has the id 0 of an empty
     /// receipt.
     next_holder: AtomicU64,
+    /// The difference in microseconds between the time since 1970 and the time of the store.
+    to_unix: AtomicI64,
 }
 
 impl MemoryStore {
@@ -86,6 +91,7 @@ impl MemoryStore {
             hasher: BucketHasher::new(),
             shards: shards(DEFAULT_MAX_KEYS),
             next_holder: AtomicU64::new(1),
+            to_unix: AtomicI64::new(0),
         }
     }
 
@@ -125,7 +131,13 @@ impl MemoryStore {
         let is_calendar = |it: &BucketRequest<'_>| it.quota.algorithm() == Algorithm::Calendar;
         requests.iter().any(is_calendar).then(|| {
             let since_1970 = self.clock.since_1970().as_micros() as Micros;
-            since_1970.wrapping_sub(now) as i64
+            let (measured, known) =
+                (since_1970.wrapping_sub(now) as i64, self.to_unix.load(Relaxed));
+            if measured.abs_diff(known) <= WALL_CLOCK_TOLERANCE {
+                return known;
+            }
+            self.to_unix.store(measured, Relaxed);
+            measured
         })
     }
 

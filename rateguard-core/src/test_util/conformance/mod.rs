@@ -14,7 +14,8 @@ use crate::{Algorithm, store::Store};
 /// Verifies that a store satisfies the contract of [`Store`] with each algorithm in `algorithms`.
 ///
 /// For [`Algorithm::Concurrency`], which is not in [`Algorithm::NAMES`], the suite tests permits. A store without permits
-/// should return an error for such a quota. For [`Algorithm::Calendar`], it tests calendar periods (feature `calendar`).
+/// should return an error for such a quota. For [`Algorithm::Calendar`], the suite tests calendar periods, which requires
+/// the feature `calendar`.
 ///
 /// The suite uses random keys, so the store does not need to be empty.
 ///
