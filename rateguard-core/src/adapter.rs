@@ -5,6 +5,7 @@
 
 pub use crate::{
     access::Access,
+    calendar::current_window,
     client_address::{
         AddressTexts, AddressTraceRecorder, Network, NetworkCaps, NetworkKeys, ResolvedClient,
         SharedKey, TraceListener, canonical,

@@ -6,6 +6,7 @@ pub mod adapter;
 mod algorithm;
 mod backoff;
 mod bucket_status;
+mod calendar;
 mod client_address;
 mod clock;
 #[cfg(feature = "config")]
@@ -26,8 +27,8 @@ pub mod test_util;
 mod word_hash;
 
 pub use actix_rateguard_grammar::{
-    Algorithm, Ban, Count, LeaseSize, MissingKey, OnError, Quota, QuotaLease, Quotas, Statuses,
-    Wait,
+    Algorithm, Ban, CalendarPeriod, CalendarUnit, Count, LeaseSize, MissingKey, OnError, Quota,
+    QuotaLease, Quotas, Statuses, Wait, ZoneName,
 };
 #[cfg(feature = "metrics")]
 pub use telemetry::metrics;
@@ -36,7 +37,7 @@ pub use telemetry::metrics;
 /// instead.
 pub mod error {
     pub use actix_rateguard_grammar::{
-        BanSpecError, CountError, NameError, QuotaError, RateError, WaitError,
+        BanSpecError, CalendarError, CountError, NameError, QuotaError, RateError, WaitError,
     };
 
     pub use crate::{

@@ -6,13 +6,15 @@ use crate::{escape::escape_for_display, suggest};
 
 /// An algorithm that counts requests and decides whether a quota has room.
 ///
-/// All algorithms except [`Concurrency`](Self::Concurrency) limit a rate, which is a number of requests in a window:
+/// All algorithms except [`Concurrency`](Self::Concurrency) limit a rate, which is a number of requests in a window, or
+/// in a period of the calendar:
 ///
 /// | | Admits | Memory per key | Cost of a check |
 /// |---|---|---|---|
 /// | [`SlidingWindow`](Self::SlidingWindow) | at most `limit` in *any* window | a timestamp for each request in the window | O(log n) for each unit, with n timestamps |
 /// | [`SlidingWindowCounter`](Self::SlidingWindowCounter) | about `limit` in any window, and never more than `2 × limit` | two counters | O(1) |
 /// | [`FixedWindow`](Self::FixedWindow) | at most `limit` in each window, but up to `2 × limit` in a short time around the end of a window | one counter | O(1) |
+/// | [`Calendar`](Self::Calendar) | at most `limit` in each period of the calendar, but up to `2 × limit` in a short time around the end of a period | one counter | O(1) |
 /// | [`TokenBucket`](Self::TokenBucket) | at most `burst` at one moment, and at most `burst + rate × t` in any time `t` | the number of tokens and a timestamp | O(1) |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Algorithm {
@@ -36,6 +38,9 @@ pub enum Algorithm {
     /// ends. The store gives a permit back if its holder does not renew the lease of the permit in time.
     /// [`Quota::concurrent`](crate::Quota::concurrent) creates a quota with this algorithm.
     Concurrency,
+    /// A counter that returns to 0 at the end of a period of the calendar, such as a day in a time zone.
+    /// [`Quota::calendar`](crate::Quota::calendar) creates a quota with this algorithm.
+    Calendar,
 }
 
 /// Generates the constant `NAMES` and the method `name` from one table of the algorithms that limit a rate. If an
@@ -44,7 +49,8 @@ macro_rules! names {
     ($count:literal: $($algorithm:ident => $name:literal,)*) => {
         impl Algorithm {
             /// All algorithms that limit a rate, with the names that macro attributes and policies files use for them.
-            /// [`Concurrency`](Self::Concurrency) is not in this list, because it limits no rate.
+            /// [`Concurrency`](Self::Concurrency) is not in this list, because it limits no rate, and neither is
+            /// [`Calendar`](Self::Calendar), because it requires a calendar period in place of a window.
             pub const NAMES: [(Self, &str); $count] = [$((Self::$algorithm, $name)),*];
 
             /// Returns the name that macro attributes, policies files and stores use for the algorithm.
@@ -53,6 +59,7 @@ macro_rules! names {
                 match self {
                     $(Self::$algorithm => $name,)*
                     Self::Concurrency => "concurrency",
+                    Self::Calendar => "calendar",
                 }
             }
         }
@@ -75,7 +82,9 @@ impl Algorithm {
     pub const fn is_log(self) -> bool {
         match self {
             Self::SlidingWindow | Self::Concurrency => true,
-            Self::SlidingWindowCounter | Self::FixedWindow | Self::TokenBucket => false,
+            Self::SlidingWindowCounter | Self::FixedWindow | Self::TokenBucket | Self::Calendar => {
+                false
+            }
         }
     }
 
@@ -88,7 +97,8 @@ impl Algorithm {
             Self::SlidingWindow
             | Self::SlidingWindowCounter
             | Self::FixedWindow
-            | Self::TokenBucket => false,
+            | Self::TokenBucket
+            | Self::Calendar => false,
         }
     }
 
@@ -100,7 +110,8 @@ impl Algorithm {
             Self::SlidingWindow
             | Self::SlidingWindowCounter
             | Self::FixedWindow
-            | Self::Concurrency => false,
+            | Self::Concurrency
+            | Self::Calendar => false,
         }
     }
 
@@ -109,7 +120,9 @@ impl Algorithm {
     pub const fn has_leases(self) -> bool {
         match self {
             Self::SlidingWindow | Self::TokenBucket => true,
-            Self::SlidingWindowCounter | Self::FixedWindow | Self::Concurrency => false,
+            Self::SlidingWindowCounter | Self::FixedWindow | Self::Concurrency | Self::Calendar => {
+                false
+            }
         }
     }
 
@@ -124,7 +137,8 @@ impl Algorithm {
             Self::SlidingWindow
             | Self::SlidingWindowCounter
             | Self::FixedWindow
-            | Self::Concurrency => false,
+            | Self::Concurrency
+            | Self::Calendar => false,
         }
     }
 }

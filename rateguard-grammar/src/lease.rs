@@ -68,33 +68,29 @@ impl QuotaLease {
     }
 }
 
-/// The lease of a quota, or none, in three bytes. Every check copies a quota, and these bytes would otherwise be padding.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct PackedLease {
-    bytes: [u8; 3],
-}
+/// The packed bytes of a quota without a lease.
+pub(crate) const NO_LEASE: [u8; 3] = [0; 3];
 
-impl PackedLease {
-    pub(crate) const NONE: Self = Self { bytes: [0; 3] };
-
+impl QuotaLease {
     /// The number of bits of the duration in milliseconds, which is at most 10,000. The number of units, which is at most
     /// 1,000, has the other 10 bits.
     const MILLIS_BITS: u32 = 14;
 
-    pub(crate) const fn new(lease: QuotaLease) -> Self {
-        let packed = (lease.units as u32) << Self::MILLIS_BITS | lease.millis as u32;
-        Self { bytes: [packed as u8, (packed >> 8) as u8, (packed >> 16) as u8] }
+    /// Packs the lease into three bytes.
+    pub(crate) const fn pack(self) -> [u8; 3] {
+        let packed = (self.units as u32) << Self::MILLIS_BITS | self.millis as u32;
+        [packed as u8, (packed >> 8) as u8, (packed >> 16) as u8]
     }
 
-    pub(crate) const fn get(self) -> Option<QuotaLease> {
-        let [low, middle, high] = self.bytes;
+    /// Returns the lease that [`pack`](Self::pack) has packed into these bytes, or `None` for [`NO_LEASE`].
+    pub(crate) const fn unpack([low, middle, high]: [u8; 3]) -> Option<Self> {
         let packed = (high as u32) << 16 | (middle as u32) << 8 | low as u32;
         let units = packed >> Self::MILLIS_BITS;
         if units == 0 {
             return None;
         }
         let millis = packed & ((1 << Self::MILLIS_BITS) - 1);
-        Some(QuotaLease { units: units as u16, millis: millis as u16 })
+        Some(Self { units: units as u16, millis: millis as u16 })
     }
 }
 
@@ -204,11 +200,11 @@ mod tests {
 
     #[test]
     fn packed_lease_round_trips() {
-        assert_eq!(PackedLease::NONE.get(), None);
+        assert_eq!(QuotaLease::unpack(NO_LEASE), None);
         for lease in [(2, 100), (1_000, 10_000), (2, 10_000), (1_000, 100), (50, 1_000)] {
             let (units, millis) = lease;
             let lease = QuotaLease { units, millis };
-            assert_eq!(PackedLease::new(lease).get(), Some(lease));
+            assert_eq!(QuotaLease::unpack(lease.pack()), Some(lease));
         }
     }
 

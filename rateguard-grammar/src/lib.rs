@@ -6,6 +6,7 @@
 
 mod algorithm;
 mod ban;
+mod calendar;
 mod concurrency_fields;
 mod cost;
 mod count;
@@ -34,6 +35,7 @@ mod window;
 
 pub use algorithm::{Algorithm, AlgorithmError};
 pub use ban::{Ban, BanSpecError};
+pub use calendar::{CalendarError, CalendarPeriod, CalendarUnit, ZoneName};
 pub use concurrency_fields::check_concurrency;
 pub use cost::{EXPECTED_COST, check_cost};
 pub use count::{Count, CountError};

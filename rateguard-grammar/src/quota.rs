@@ -3,8 +3,8 @@
 use std::{error::Error, fmt, time::Duration};
 
 use crate::{
-    Algorithm,
-    lease::{LeaseBound, PackedLease, QuotaLease},
+    Algorithm, CalendarPeriod,
+    lease::{LeaseBound, NO_LEASE, QuotaLease},
 };
 
 /// The maximum number of requests in a window, and the algorithm that counts the requests.
@@ -15,6 +15,9 @@ use crate::{
 /// The text of a quota has a form such as `"5/minute"`, `"100/10s"` or `"20 per 5 minutes"`. The text can also name an
 /// algorithm: `"5/minute fixed_window"`, `"100/second token_bucket burst 20"`. The default algorithm is the exact
 /// sliding window. `Display` writes the same notation.
+///
+/// With the feature `calendar`, a quota can also count in periods of the calendar: `"1000/calendar day Europe/Berlin"`.
+/// See [`calendar`](Self::calendar).
 ///
 /// ```
 /// # use actix_rateguard_grammar::{Algorithm, Quota};
@@ -37,7 +40,9 @@ pub struct Quota {
     common: u32,
     capacity: u32,
     algorithm: Algorithm,
-    lease: PackedLease,
+    // The period of a quota with `Algorithm::Calendar`, or the lease of any other quota. These bytes would otherwise be
+    // padding.
+    packed: [u8; 3],
 }
 
 impl Quota {
@@ -89,8 +94,34 @@ impl Quota {
             common,
             capacity: limit,
             algorithm: Algorithm::SlidingWindow,
-            lease: PackedLease::NONE,
+            packed: NO_LEASE,
         })
+    }
+
+    /// Creates a quota of `limit` requests in each period of the calendar, such as a day in a time zone.
+    ///
+    /// The count returns to 0 when the period ends in its time zone. [`window`](Self::window) returns the
+    /// [usual duration](crate::CalendarUnit::usual_duration) of the period.
+    ///
+    #[cfg_attr(feature = "calendar", doc = "```")]
+    #[cfg_attr(not(feature = "calendar"), doc = "```ignore")]
+    /// # use actix_rateguard_grammar::{CalendarPeriod, CalendarUnit, Quota};
+    /// let period = CalendarPeriod::new(CalendarUnit::Day, "Europe/Berlin".parse()?);
+    /// let quota = Quota::calendar(1000, period)?;
+    /// assert_eq!(quota, "1000/calendar day Europe/Berlin".parse()?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`QuotaError::Limit`] if the limit is not from 1 to [`MAX_LIMIT`](Self::MAX_LIMIT).
+    pub const fn calendar(limit: u32, period: CalendarPeriod) -> Result<Self, QuotaError> {
+        match Self::new(limit, period.unit().usual_duration()) {
+            Ok(quota) => {
+                Ok(Self { algorithm: Algorithm::Calendar, packed: period.pack(), ..quota })
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Creates a quota that limits the number of requests in progress to `limit`. Each of these requests holds a
@@ -127,8 +158,16 @@ impl Quota {
     /// [`QuotaError::Precision`] if the algorithm counts in parts of a token and cannot count the quota exactly.
     /// [`QuotaError::Lease`] if the algorithm is [`Algorithm::Concurrency`] and the window is not a valid lease.
     /// [`QuotaError::LeaseAlgorithm`] if the quota has a lease and the algorithm [has none](Algorithm::has_leases), and
-    /// [`QuotaError::LeaseUnits`] if the lease has more units than half of the limit.
+    /// [`QuotaError::LeaseUnits`] if the lease has more units than half of the limit. [`QuotaError::Calendar`] if only
+    /// one of the two algorithms is [`Algorithm::Calendar`].
     pub const fn with_algorithm(self, algorithm: Algorithm) -> Result<Self, QuotaError> {
+        match (self.algorithm, algorithm) {
+            (Algorithm::Calendar, Algorithm::Calendar) => return Ok(self),
+            (Algorithm::Calendar, _) | (_, Algorithm::Calendar) => {
+                return Err(QuotaError::Calendar);
+            }
+            _ => {}
+        }
         let micros = self.window_micros() as u128;
         if algorithm.has_permits()
             && (micros < Self::MIN_LEASE.as_micros() || micros > Self::MAX_LEASE.as_micros())
@@ -188,7 +227,7 @@ impl Quota {
             return Err(QuotaError::LeaseAlgorithm);
         }
         match QuotaLease::new(units, duration, self.capacity, self.window()) {
-            Ok(lease) => Ok(Self { lease: PackedLease::new(lease), ..self }),
+            Ok(lease) => Ok(Self { packed: lease.pack(), ..self }),
             Err(LeaseBound::Units) => Err(QuotaError::LeaseUnits),
             Err(LeaseBound::Duration) => Err(QuotaError::LeaseDuration),
         }
@@ -197,7 +236,19 @@ impl Quota {
     /// Returns the lease of the quota. `None` if each check asks the store.
     #[must_use]
     pub const fn lease(&self) -> Option<QuotaLease> {
-        self.lease.get()
+        match self.algorithm {
+            Algorithm::Calendar => None,
+            _ => QuotaLease::unpack(self.packed),
+        }
+    }
+
+    /// Returns the period of the calendar in which the quota counts. `None` if the quota has a window.
+    #[must_use]
+    pub const fn calendar_period(&self) -> Option<CalendarPeriod> {
+        match self.algorithm {
+            Algorithm::Calendar => Some(CalendarPeriod::unpack(self.packed)),
+            _ => None,
+        }
     }
 
     const fn validate_capacity(self) -> Result<Self, QuotaError> {
@@ -222,7 +273,9 @@ impl Quota {
         self.parts_per_micro * self.common
     }
 
-    /// Returns the window, in whole microseconds. For [`Algorithm::Concurrency`], returns the lease of a permit.
+    /// Returns the window, in whole microseconds. For [`Algorithm::Concurrency`], returns the lease of a permit. For
+    /// [`Algorithm::Calendar`], returns the [usual duration](crate::CalendarUnit::usual_duration) of the period, which
+    /// the current period may exceed.
     #[must_use]
     pub const fn window(&self) -> Duration {
         Duration::from_micros(self.window_micros())
@@ -278,6 +331,7 @@ impl fmt::Debug for Quota {
             .field("algorithm", &self.algorithm)
             .field("capacity", &self.capacity)
             .field("lease", &self.lease())
+            .field("calendar_period", &self.calendar_period())
             .finish()
     }
 }
@@ -305,6 +359,9 @@ pub enum QuotaError {
     /// of parts is the burst times the window in microseconds, divided by the greatest common divisor of the limit and
     /// that window. The number of parts must be less than 2^52.
     Precision,
+    /// The quota has a calendar period and another algorithm than [`Algorithm::Calendar`], or it has this algorithm and
+    /// no calendar period.
+    Calendar,
     /// The lease of a permit is not from 1 second to 1 day.
     Lease,
     /// The quota has a lease, but its algorithm [has no leases](Algorithm::has_leases).
@@ -324,6 +381,9 @@ impl QuotaError {
             Self::Limit => "expected a limit that is a whole number from 1 to 2147483648",
             Self::Window => "expected a window from 1 millisecond to 365 days",
             Self::Burst => "expected a burst from 1 to 2147483648",
+            Self::Calendar => {
+                "expected either a calendar period, as in \"1000/calendar day\", or an algorithm"
+            }
             Self::Lease => "expected a lease from 1 second to 1 day",
             Self::LeaseAlgorithm => {
                 "a lease requires the algorithm \"sliding_window\" or \"token_bucket\""

@@ -3,7 +3,8 @@
 use std::{convert::Infallible, error::Error, fmt, str::FromStr};
 
 use crate::{
-    Algorithm, AlgorithmError, LeaseSize, Quota, QuotaError, QuotaLease,
+    Algorithm, AlgorithmError, CalendarError, LeaseSize, Quota, QuotaError, QuotaLease,
+    calendar::split_at_calendar,
     escape::escape_for_display,
     window::{WindowError, is_unit, parse_window, write_window},
 };
@@ -40,6 +41,10 @@ impl FromStr for Quota {
                 None => size.parse().map_err(|_| invalid())?,
             };
             return Ok(quota.with_lease(size.units(quota.capacity()), duration)?);
+        }
+        if let Some((limit, period)) = split_at_calendar(text) {
+            let limit = number(limit).ok_or_else(invalid)??;
+            return Ok(Self::calendar(limit, period.parse().map_err(RateError::Calendar)?)?);
         }
         let (rate, algorithm) = split_at_algorithm(text);
         let (limit, window) =
@@ -109,6 +114,9 @@ impl fmt::Display for Quota {
             }
             return Ok(());
         }
+        if let Some(period) = self.calendar_period() {
+            return write!(f, "{}/{period}", self.limit());
+        }
         write!(f, "{}/", self.limit())?;
         write_window(self.window(), f)?;
         if self.algorithm() != Algorithm::default() {
@@ -139,6 +147,8 @@ pub enum RateError {
     },
     /// The text of the window is not a duration.
     Window(WindowError),
+    /// The text after the limit is not a calendar period.
+    Calendar(CalendarError),
     /// The word after the window is not the name of an algorithm.
     Algorithm(AlgorithmError),
     /// Two quotas are not separated by a semicolon.
@@ -178,6 +188,7 @@ impl fmt::Display for RateError {
                 "expected a rate such as \"5/minute\", \"100/10s\" or \"20 per 5 minutes\", found `{text}`"
             ),
             Self::Window(error) => error.fmt(f),
+            Self::Calendar(error) => error.fmt(f),
             Self::Algorithm(error) => error.fmt(f),
             Self::Separator { text } => write!(
                 f,
@@ -223,6 +234,27 @@ mod tests {
 
     use super::*;
 
+    /// The reason why each calendar period is rejected, if the feature `calendar` is disabled.
+    const REQUIRES_FEATURE: Option<&str> =
+        if cfg!(feature = "calendar") { None } else { Some("requires the feature `calendar`") };
+
+    #[cfg(feature = "calendar")]
+    #[test]
+    fn calendar_quota_is_parsed_in_every_spelling() {
+        let berlin = "1000/calendar day Europe/Berlin";
+        for (text, written) in [
+            (berlin, berlin),
+            (" 1000 per calendar  day Europe/Berlin ", berlin),
+            ("1000 / calendar day Europe/Berlin", berlin),
+            ("7/calendar month UTC", "7/calendar month"),
+        ] {
+            assert_eq!(quota(text).to_string(), written);
+            assert_eq!(quota(text).algorithm(), Algorithm::Calendar);
+        }
+        assert_eq!(quota(berlin).with_algorithm(Algorithm::FixedWindow), Err(QuotaError::Calendar));
+        assert_eq!(quota("5/day").with_algorithm(Algorithm::Calendar), Err(QuotaError::Calendar));
+    }
+
     fn quota(text: &str) -> Quota {
         text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
     }
@@ -240,6 +272,8 @@ mod tests {
             "5/minute",
             "100/10 seconds",
             "1/day",
+            "1000/week",
+            "5/2 weeks",
             "2147483648/365 days",
             "7/1500 microseconds",
             "5 concurrent",
@@ -296,6 +330,15 @@ mod tests {
             ("5 concurrent 10s", "expected a rate such as"),
             ("5 concurrently", "expected a rate such as"),
             ("five concurrent", "expected a rate such as"),
+            ("5/2 calendar days", "expected a window such as"),
+            ("five/calendar day", "expected a rate such as"),
+            (
+                "0/calendar day",
+                REQUIRES_FEATURE.unwrap_or("expected a limit that is a whole number"),
+            ),
+            ("5/calendar day x y", "expected a calendar period such as"),
+            ("5/calendar dya", REQUIRES_FEATURE.unwrap_or("did you mean `day`?")),
+            ("5/calendar day lease 2", REQUIRES_FEATURE.unwrap_or("requires the algorithm")),
         ] {
             let error = text.parse::<Quota>().expect_err(text).to_string();
             assert!(error.contains(reason), "{text:?}: {error}");

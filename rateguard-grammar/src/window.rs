@@ -12,6 +12,7 @@ struct Unit {
 
 /// All units of time that the notation has, the longest unit first.
 const UNITS: &[Unit] = &[
+    Unit { micros: 604_800_000_000, names: &["week", "weeks", "w"] },
     Unit { micros: 86_400_000_000, names: &["day", "days", "d"] },
     Unit { micros: 3_600_000_000, names: &["hour", "hours", "h"] },
     Unit { micros: 60_000_000, names: &["minute", "minutes", "min", "m"] },
@@ -111,11 +112,15 @@ impl WindowError {
 impl fmt::Display for WindowError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Problem::Unit { name } = &self.problem else {
-            return write!(
+            write!(
                 f,
                 "expected a window such as \"500ms\", \"10s\", \"1m\", \"1h\" or \"1d\", found `{}`",
                 self.text
-            );
+            )?;
+            return match self.text.contains("calendar") {
+                true => f.write_str("; write a calendar period as \"1000/calendar day\" in a rate"),
+                false => Ok(()),
+            };
         };
         write!(f, "unknown unit of time `{name}`; ")?;
         if let Some(unit) = similar_unit(name) {
@@ -152,6 +157,19 @@ mod tests {
     }
 
     #[test]
+    fn duration_is_written_with_its_longest_whole_unit() {
+        let day = Duration::from_secs(86_400);
+        for (window, text) in
+            [(7 * day, "week"), (14 * day, "2 weeks"), (8 * day, "8 days"), (365 * day, "365 days")]
+        {
+            let mut written = String::new();
+            write_window(window, &mut written).unwrap();
+            assert_eq!(written, text);
+            assert_eq!(parse_window(text), Ok(window));
+        }
+    }
+
+    #[test]
     fn invalid_windows_are_rejected_and_quoted() {
         for text in ["", "5", "m5", "5x", "-1s", "1.5s", "5 m m", "99999999999999999999s", "5M"] {
             let error = parse_window(text).expect_err(text).to_string();
@@ -164,7 +182,7 @@ mod tests {
     fn unknown_unit_is_reported_with_all_units_and_a_similar_one() {
         assert_eq!(
             parse_window("5 minuet").unwrap_err().to_string(),
-            "unknown unit of time `minuet`; did you mean `minute`? expected one of `microsecond` (`us`), `millisecond` (`ms`), `second` (`sec`, `s`), `minute` (`min`, `m`), `hour` (`h`), `day` (`d`)"
+            "unknown unit of time `minuet`; did you mean `minute`? expected one of `microsecond` (`us`), `millisecond` (`ms`), `second` (`sec`, `s`), `minute` (`min`, `m`), `hour` (`h`), `day` (`d`), `week` (`w`)"
         );
         for (text, similar) in [
             ("minut", Some("minute")),
@@ -173,6 +191,7 @@ mod tests {
             ("2 secnds", Some("seconds")),
             ("mins", Some("min")),
             ("day.", Some("day")),
+            ("2 wekes", Some("weeks")),
             ("5x", None),
             ("1mo", None),
             ("1 fortnight", None),

@@ -32,13 +32,14 @@ use syn::parse::{Parse, ParseStream};
 /// One of these forms is required, because it specifies the quotas:
 ///
 /// - `limit = 5, window = 60`: at most 5 requests in any 60 seconds. The window is a whole number of seconds, or a
-///   string: `"500ms"`, `"10s"`, `"1m"`, `"1h"`, `"1d"`. The limit is from 1 to 2^31, and the window is from 1 ms to
-///   365 days. Both values can also be constant expressions, such as `limit = MAX_LOGINS, window = 60 * 60`. The
+///   string: `"500ms"`, `"10s"`, `"1m"`, `"1h"`, `"1d"`, `"1w"`. The limit is from 1 to 2^31, and the window is from 1 ms
+///   to 365 days. Both values can also be constant expressions, such as `limit = MAX_LOGINS, window = 60 * 60`. The
 ///   expression for `limit` has the type `u32`. The expression for `window` has the type `Duration`, or the type `u64`
 ///   for a number of seconds.
 /// - `rate = "5/minute"`: a limit of 5 requests and a window of one minute, in one string. Other forms are `"100/10s"`
 ///   and `"20 per 5 minutes"`. The string can also contain up to 8 quotas, separated by semicolons, such as `"5/second;
-///   100/minute; 1000/day"`. A request is then admitted only if every quota has room.
+///   100/minute; 1000/day"`. A request is then admitted only if every quota has room. With the feature `calendar`, a
+///   quota can count in a period of the calendar, such as `"1000/calendar day Europe/Berlin"`.
 /// - `plan = plan_of`: a function that chooses the quotas for each request. Write a function path, or a closure that
 ///   takes `&HttpRequest`. The function can be async. The function returns a `Quota`, `Quotas`, a `Plan`, or an
 ///   `Option` or `Result` of one of these types. If the function returns `None`, the request is not limited. The function

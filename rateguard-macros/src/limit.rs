@@ -98,6 +98,11 @@ fn shadow_spec(spec: &ShadowSpec) -> TokenStream {
 
 /// Generates the expression for quotas that the macro has validated.
 fn quotas_expr(quotas: &Quotas) -> TokenStream {
+    if quotas.iter().any(|quota| quota.calendar_period().is_some()) {
+        // The index of a time zone is only valid inside this process, so the library parses the text again.
+        let text = quotas.to_string();
+        return quote!(::actix_rateguard::__private::quotas_of_text(#text));
+    }
     let quotas = quotas.iter().map(quota_expr);
     quote!({
         const __RATEGUARD_QUOTAS: &[::actix_rateguard::Quota] = &[#(#quotas),*];

@@ -160,6 +160,18 @@ pub fn quotas(quotas: &[Quota]) -> Quotas {
     Quotas::new(quotas.iter().copied()).expect("the attribute validates the quotas")
 }
 
+/// Parses the text of quotas with a calendar period. The macro has already validated it.
+///
+/// # Panics
+///
+/// The function panics if the text is invalid, which would be a mistake in the macro. It would panic at the first use
+/// of the limit.
+#[must_use]
+#[allow(clippy::expect_used, reason = "the attribute validates it")]
+pub fn quotas_of_text(text: &str) -> Quotas {
+    text.parse().expect("the attribute validates the quotas")
+}
+
 /// Parses the text of a ban. The macro has already validated it.
 ///
 /// # Panics

@@ -70,11 +70,11 @@ pub use actix_rateguard_core::metrics;
 #[cfg(feature = "config")]
 pub use actix_rateguard_core::policies_file;
 pub use actix_rateguard_core::{
-    AccessList, Acquisition, Algorithm, Ban, BuildError, ClientAddress, Clock, Count, Decision,
-    Failures, Health, Key, LeaseSize, MemoryStore, MessageDecision, MessageLimiter, MessageLimits,
-    MissingKey, OnError, Permit, Plan, Policy, Quota, QuotaLease, QuotaOverride, QuotaStatus,
-    Quotas, RejectionBody, Request, Reservation, ShadowCounts, Statuses, StoreError, Unavailable,
-    Wait, builder, store,
+    AccessList, Acquisition, Algorithm, Ban, BuildError, CalendarPeriod, CalendarUnit,
+    ClientAddress, Clock, Count, Decision, Failures, Health, Key, LeaseSize, MemoryStore,
+    MessageDecision, MessageLimiter, MessageLimits, MissingKey, OnError, Permit, Plan, Policy,
+    Quota, QuotaLease, QuotaOverride, QuotaStatus, Quotas, RejectionBody, Request, Reservation,
+    ShadowCounts, Statuses, StoreError, Unavailable, Wait, ZoneName, builder, store,
 };
 pub use actix_rateguard_headers::{self as headers, HeaderDialect};
 #[cfg(feature = "macros")]

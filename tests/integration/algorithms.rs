@@ -48,7 +48,7 @@ fn each_algorithm_admits_requests_by_its_definition() {
                 ("2/10s token_bucket burst 1", [YES, YES, NO, NO, YES, NO, NO]),
                 ("2/10s token_bucket burst 3", [YES, YES, YES, YES, YES, YES, NO]),
             ],
-            Algorithm::Concurrency => continue,
+            Algorithm::Concurrency | Algorithm::Calendar => continue,
         };
         for (rate, expected) in expected {
             assert_eq!(admitted(rate, &times), expected, "{rate}");
@@ -234,7 +234,7 @@ async fn redis_clock_step_back_does_not_deny_keys_permanently() {
             Algorithm::FixedWindow => 1,
             Algorithm::SlidingWindowCounter | Algorithm::TokenBucket => 8,
             // A log is not a record. `backward_server_clock_step_locks_out_no_client` tests it.
-            Algorithm::SlidingWindow | Algorithm::Concurrency => continue,
+            Algorithm::SlidingWindow | Algorithm::Concurrency | Algorithm::Calendar => continue,
         };
         let quota: Quota = "2/300ms".parse().unwrap();
         let policy =

@@ -8,7 +8,7 @@ use std::{
 };
 
 use actix_rateguard::{
-    Algorithm, Clock, MemoryStore, StoreError,
+    Algorithm, Clock, MemoryStore, Quota, StoreError,
     store::{BucketRequest, BucketStatus, Operation, Receipt, Store, StoreFuture, Verdict},
     test_util::{ManualClock, Time, conformance},
 };
@@ -50,6 +50,16 @@ async fn built_in_stores_conform_with_permits() {
     conformance(&store, time, &[Algorithm::Concurrency]).await;
     conformance(&MemoryStore::new(), Time::Real, &[Algorithm::Concurrency]).await;
     conformance(guard.store(), Time::Real, &[Algorithm::Concurrency]).await;
+}
+
+#[tokio::test]
+async fn built_in_stores_conform_with_calendar_periods() {
+    let server = RedisServer::start();
+    let guard = server.guard("calendar");
+    let (store, time) = memory();
+    conformance(&store, time, &[Algorithm::Calendar]).await;
+    conformance(&MemoryStore::new(), Time::Real, &[Algorithm::Calendar]).await;
+    conformance(guard.store(), Time::Real, &[Algorithm::Calendar]).await;
 }
 
 /// The number of units that each call took, sorted by the time and the number of the call.
@@ -187,6 +197,21 @@ macro_rules! defects {
             conformance(&DefectiveStore(store, $defect), time, &algorithms()).await;
         }
     )*};
+}
+
+#[tokio::test]
+#[should_panic(expected = "`retry_after` is the time until the period ends")]
+async fn store_that_counts_calendar_periods_as_windows_fails() {
+    let (store, time) = memory();
+    let defect: Defect = |store, operation, requests| {
+        let mut windows = requests.to_vec();
+        for request in &mut windows {
+            let quota = Quota::new(request.quota.limit(), request.quota.window()).unwrap();
+            request.quota = quota.with_algorithm(Algorithm::FixedWindow).unwrap();
+        }
+        Ok(apply_to_memory(store, operation, &windows))
+    };
+    conformance(&DefectiveStore(store, defect), time, &[Algorithm::Calendar]).await;
 }
 
 macro_rules! permit_defects {

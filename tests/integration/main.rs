@@ -21,6 +21,7 @@ mod batch_failures;
 mod batch_timing;
 mod batches;
 mod body_keys;
+mod calendar;
 mod cluster;
 mod composed_keys;
 mod config;

@@ -34,7 +34,9 @@ impl Rule {
             Algorithm::SlidingWindowCounter => 2 * self.window,
             Algorithm::TokenBucket => (self.capacity * self.window).div_ceil(self.limit),
             Algorithm::SlidingWindow | Algorithm::FixedWindow => self.window,
-            Algorithm::Concurrency => unreachable!("`permits/traces.rs` tests permits"),
+            Algorithm::Concurrency | Algorithm::Calendar => {
+                unreachable!("`permits/traces.rs` and `calendar/traces.rs` test them")
+            }
         }
     }
 
@@ -108,7 +110,9 @@ impl Model {
                     _ => 0,
                 }
             }
-            Algorithm::Concurrency => unreachable!("`permits/traces.rs` tests permits"),
+            Algorithm::Concurrency | Algorithm::Calendar => {
+                unreachable!("`permits/traces.rs` and `calendar/traces.rs` test them")
+            }
             Algorithm::TokenBucket => {
                 self.missing(rule, now).div_ceil(u128::from(window)).try_into().unwrap()
             }
@@ -252,7 +256,9 @@ pub fn exceeds_quota(rule: Rule, taken: &[(u64, u64)]) -> bool {
     };
     match rule.algorithm {
         Algorithm::SlidingWindow => within(rule.window) > rule.limit,
-        Algorithm::Concurrency => unreachable!("`permits/traces.rs` tests permits"),
+        Algorithm::Concurrency | Algorithm::Calendar => {
+            unreachable!("`permits/traces.rs` and `calendar/traces.rs` test them")
+        }
         Algorithm::TokenBucket => taken.iter().enumerate().any(|(index, (first, _))| {
             // After any admission, a token bucket admits at most its capacity plus the tokens that have been refilled
             // after that admission.

@@ -13,7 +13,7 @@ use actix_rateguard::{
 };
 
 use crate::{
-    batches, leases, permits, quota_changes,
+    batches, calendar, leases, permits, quota_changes,
     support::{
         lua::{SOURCE, Script, replace_once, with_test_clock},
         redis_server::RedisServer,
@@ -78,6 +78,22 @@ fn detected_by_permit_traces(old: &str, new: &str) {
     let difference = || permits::traces::difference(&source);
     let found = catch_unwind(AssertUnwindSafe(difference));
     assert!(found.map_or(true, |it| it.is_some()), "no test detects the mutation");
+}
+
+/// Asserts that a test with random traces of calendar quotas detects this mutation.
+#[track_caller]
+fn detected_by_calendar_traces(old: &str, new: &str) {
+    let source = mutated(old, new);
+    // An error of the script also counts as a detected difference.
+    let found = catch_unwind(AssertUnwindSafe(|| calendar::traces::difference(&source)));
+    assert!(found.map_or(true, |it| it.is_some()), "no test detects the mutation");
+}
+
+/// Asserts that a key of a calendar quota gets a wrong expiry because of this mutation.
+#[track_caller]
+fn detected_by_calendar_lifetimes(old: &str, new: &str) {
+    let found = calendar::script::wrong_lifetime(&mutated(old, new));
+    assert!(found.is_some(), "no test detects the mutation");
 }
 
 /// Asserts that a test with random traces of leases detects this mutation.
@@ -220,14 +236,16 @@ fn min_lifetime(algorithm: Algorithm, operation: Operation) -> i64 {
             Algorithm::SlidingWindow
             | Algorithm::SlidingWindowCounter
             | Algorithm::FixedWindow
-            | Algorithm::Concurrency,
+            | Algorithm::Concurrency
+            | Algorithm::Calendar,
             Operation::Refund,
         ) => 30_000,
         (
             Algorithm::SlidingWindow
             | Algorithm::SlidingWindowCounter
             | Algorithm::FixedWindow
-            | Algorithm::Concurrency,
+            | Algorithm::Concurrency
+            | Algorithm::Calendar,
             _,
         ) => 3_600_000 - 61_000,
     }
@@ -289,7 +307,9 @@ fn key_expiry_matches_counted_units_after_every_change() {
 #[test]
 fn every_algorithm_has_mutations() {
     let names = Algorithm::NAMES.map(|(_, name)| name);
-    for name in names.into_iter().chain([Algorithm::Concurrency.name()]) {
+    for name in
+        names.into_iter().chain([Algorithm::Concurrency, Algorithm::Calendar].map(Algorithm::name))
+    {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../rateguard-core/src/algorithm");
         let source = fs::read_to_string(format!("{folder}/{name}.lua")).expect(name);
         assert!(MUTATED.iter().any(|text| source.contains(text)), "no mutation changes {name}.lua");
@@ -587,6 +607,24 @@ mutations! {
         detected_by_lifetimes("bucket.used, ends), ends - now)", "bucket.used, ends), 0)");
     fixed_window_key_expires_before_longer_window:
         detected_by_lifetimes("if ends <= bucket.lives_until then", "if bucket.lives_until > 0 then");
+
+    // Mutations of `calendar`, and of the selection of its period.
+    calendar_counts_units_of_previous_period:
+        detected_by_calendar_traces("start < (quota.period_start or 0) then", "false then");
+    calendar_period_lasts_one_tick_too_long:
+        detected_by_calendar_traces("if starts <= now and now < ends then", "if starts <= now and now <= ends and not quota.period_end then");
+    calendar_period_starts_one_tick_too_late:
+        detected_by_calendar_traces("if starts <= now and now < ends then", "if starts < now and now < ends then");
+    calendar_admits_one_unit_too_many:
+        detected_by_calendar_traces("return room >= units and 0 or", "return room >= units - 1 and 0 or");
+    calendar_refunds_units_of_previous_period:
+        detected_by_calendar_traces("      if start <= taken_at then", "      if true then");
+    calendar_loses_units_at_conversion:
+        detected_by_quota_changes("local period_end = quota.period_end or lives_until", "local period_end = quota.period_end or 0");
+    calendar_key_has_no_expiry:
+        detected_by_calendar_lifetimes("write(bucket.key, record, lives_until - now)", "write(bucket.key, record, 0)");
+    calendar_key_expires_before_longer_period:
+        detected_by_calendar_lifetimes("bucket.is_stale = count > 0 and period_end > lives_until", "bucket.is_stale = false");
 
     // Mutations of `token_bucket`.
     token_bucket_admits_one_token_too_many:

@@ -4,7 +4,7 @@
 use std::{cell::RefCell, time::Duration};
 
 use actix_rateguard::{
-    Algorithm, Key, MemoryStore, Quota,
+    Algorithm, CalendarPeriod, Key, MemoryStore, Quota,
     store::{Bucket, BucketRequest, BucketStatus, Operation, Store, Verdict},
     test_util::ManualClock,
 };
@@ -25,6 +25,17 @@ use crate::{
 
 /// One year in microseconds. With this window, no unit expires during a test.
 const YEAR: u64 = 31_536_000_000_000;
+const DAY: u64 = 86_400_000_000;
+
+/// Returns the calendar period that has usually this window.
+fn calendar_period(window: u64) -> Option<CalendarPeriod> {
+    let text = match window {
+        DAY => "calendar day Europe/Berlin",
+        YEAR => "calendar year",
+        _ => return None,
+    };
+    Some(text.parse().unwrap())
+}
 
 /// A quota, and the checks that a test makes with this quota. Durations are in microseconds.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +51,9 @@ struct Change {
 
 impl Change {
     fn quota(self) -> Quota {
+        if self.algorithm == Algorithm::Calendar {
+            return Quota::calendar(self.limit, calendar_period(self.window).unwrap()).unwrap();
+        }
         let quota = Quota::new(self.limit, Duration::from_micros(self.window)).unwrap();
         quota.with_algorithm(self.algorithm).unwrap()
     }
@@ -48,8 +62,9 @@ impl Change {
 /// Generates changes that have the same window. If a change made the window shorter, one of the compared stores might
 /// delete entries that another store still counts.
 fn changes(window: u64, max_delay: u64) -> impl Strategy<Value = Vec<Change>> {
-    let algorithms =
-        prop::sample::select(Algorithm::NAMES.map(|(algorithm, _)| algorithm).to_vec());
+    let mut algorithms = Algorithm::NAMES.map(|(algorithm, _)| algorithm).to_vec();
+    algorithms.extend(calendar_period(window).map(|_| Algorithm::Calendar));
+    let algorithms = prop::sample::select(algorithms);
     let limits = prop_oneof![1_u32..5, 5_u32..40];
     let checks = (0..8_u8, 1..6_u32, 0..=max_delay);
     let change =
@@ -126,7 +141,8 @@ fn find_failure(
 
 /// Returns the first difference between this script and the memory store for random changes.
 pub fn difference(source: &str) -> Option<String> {
-    let windows = prop_oneof![Just(1_000_u64), Just(60_000_000), 1_000_u64..1_000_000, Just(YEAR)];
+    let windows =
+        prop_oneof![Just(1_000_u64), Just(60_000_000), 1_000_u64..1_000_000, Just(DAY), Just(YEAR)];
     let changes = windows.prop_flat_map(|window| changes(window, window / 3));
     find_failure(source, changes, || Box::new(|_, _| Ok(())))
 }

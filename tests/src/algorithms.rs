@@ -12,7 +12,8 @@ pub const fn refills_steadily(algorithm: Algorithm) -> bool {
         Algorithm::SlidingWindow
         | Algorithm::SlidingWindowCounter
         | Algorithm::FixedWindow
-        | Algorithm::Concurrency => false,
+        | Algorithm::Concurrency
+        | Algorithm::Calendar => false,
     }
 }
 
@@ -25,6 +26,7 @@ pub const fn aligns_windows_to_clock(algorithm: Algorithm) -> bool {
         Algorithm::SlidingWindow
         | Algorithm::FixedWindow
         | Algorithm::TokenBucket
-        | Algorithm::Concurrency => false,
+        | Algorithm::Concurrency
+        | Algorithm::Calendar => false,
     }
 }

@@ -33,6 +33,16 @@ for i = 1, tonumber(arguments[position]) do
   if name == 'token_bucket_leases' then
     position = position + 1
     quotas[i].lease = tonumber(arguments[position])
+  elseif name == 'calendar' then
+    local quota = quotas[i]
+    quota.is_outside = true
+    for j = position + 1, position + 3 do
+      local starts, ends = tonumber(arguments[j]), tonumber(arguments[j + 1])
+      if starts <= now and now < ends then
+        quota.period_start, quota.period_end, quota.is_outside = starts, ends, false
+      end
+    end
+    position = position + 4
   end
 end
 
@@ -42,10 +52,11 @@ for i = 1, tonumber(arguments[position]) do
   local part_count = tonumber(arguments[position + 3])
   position = position + 3
   local is_check = operation == 'check' or operation == 'peek' or operation == 'lease'
-  local parts = {}
+  local parts, is_outside = {}, false
   for j = 1, part_count do
     local quota, cost = quotas[tonumber(arguments[position + 1])], tonumber(arguments[position + 2])
     position = position + 2
+    is_outside = is_outside or quota.is_outside
     local is_check_only = cost < 0
     cost = math.abs(cost)
     local part = {
@@ -72,8 +83,10 @@ for i = 1, tonumber(arguments[position]) do
   end
   shapes[i] = {
     operation = operation,
-    -- After its deadline, a request must not take units, because the client no longer waits for the reply.
-    is_late = deadline > 0 and now > deadline,
+    -- After its deadline, a request must not take units, because the client no longer waits for the reply. If `now` is
+    -- in none of the calendar periods that the client has sent, the client has a wrong estimate of this clock. It learns
+    -- the time from the reply, and sends the request again.
+    is_late = is_outside or deadline > 0 and now > deadline,
     takes_units = operation == 'check' or operation == 'debit' or operation == 'lease',
     is_lease = operation == 'lease',
     -- The number of arguments with the receipts of a refund, of a renewal or of a return.

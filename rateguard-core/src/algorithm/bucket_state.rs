@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::{
-    LimiterState, Micros, fixed_window::FixedWindowState, sliding_window::SlidingWindowLog,
-    sliding_window_counter::SlidingWindowCounterState, token_bucket::TokenBucketState,
+    LimiterState, Micros, calendar::CalendarState, fixed_window::FixedWindowState,
+    sliding_window::SlidingWindowLog, sliding_window_counter::SlidingWindowCounterState,
+    token_bucket::TokenBucketState,
 };
 use crate::{Algorithm, Quota, bucket_status::BucketStatus};
 
@@ -18,6 +19,7 @@ pub(crate) enum BucketState {
     SlidingWindowCounter(SlidingWindowCounterState),
     FixedWindow(FixedWindowState),
     TokenBucket(TokenBucketState),
+    Calendar(CalendarState),
 }
 
 impl Default for BucketState {
@@ -34,6 +36,7 @@ macro_rules! with_state {
             BucketState::SlidingWindowCounter($state) => $body,
             BucketState::FixedWindow($state) => $body,
             BucketState::TokenBucket($state) => $body,
+            BucketState::Calendar($state) => $body,
         }
     };
 }
@@ -48,21 +51,26 @@ impl BucketState {
             }
             Algorithm::FixedWindow => Self::FixedWindow(FixedWindowState::default()),
             Algorithm::TokenBucket => Self::TokenBucket(TokenBucketState::default()),
+            Algorithm::Calendar => Self::Calendar(CalendarState::default()),
             // The permits of a bucket are a `PermitSet`. No quota with permits has a state of this type.
             Algorithm::Concurrency => Self::default(),
         }
     }
 
-    /// Updates the state to the time `now` and to this quota.
+    /// Updates the state to the time `now` and to this quota. `to_unix` is the difference in microseconds between the
+    /// time since 1970 and the time `now`. Only quotas with a calendar period use it.
     ///
     /// If the algorithm of the quota differs from the algorithm of the state, `settle` converts the state, even if
     /// the request is then denied. Otherwise each denied request would convert the old state again, as if the units
     /// were taken at the time of this request, and the wait would never end.
-    pub(crate) fn settle(&mut self, quota: Quota, now: Micros) {
+    pub(crate) fn settle(&mut self, quota: Quota, now: Micros, to_unix: i64) {
         if self.algorithm() != quota.algorithm() {
             *self = self.convert(quota, now);
         }
-        with_state!(self, state => state.settle(quota, now));
+        match self {
+            Self::Calendar(state) => state.settle_in_calendar(quota, now, to_unix),
+            _ => with_state!(self, state => state.settle(quota, now)),
+        }
     }
 
     /// Returns the time until `units` more units fit, or `None` if they never fit. Call `settle` first.
@@ -122,8 +130,14 @@ impl BucketState {
     }
 
     /// Returns the status of the bucket for a request that costs `units`. Changes nothing that a later request can
-    /// observe.
-    pub(crate) fn peek(&mut self, quota: Quota, now: Micros, units: u32) -> BucketStatus {
+    /// observe. `to_unix` is that of [`settle`](Self::settle).
+    pub(crate) fn peek(
+        &mut self,
+        quota: Quota,
+        now: Micros,
+        to_unix: i64,
+        units: u32,
+    ) -> BucketStatus {
         let mut copy = match self {
             Self::SlidingWindow(log) if quota.algorithm() == Algorithm::SlidingWindow => {
                 // Call `settle` on the log itself, because a copy of a log may be large. `settle` removes no entry,
@@ -135,8 +149,9 @@ impl BucketState {
             Self::SlidingWindowCounter(state) => Self::SlidingWindowCounter(state.clone()),
             Self::FixedWindow(state) => Self::FixedWindow(state.clone()),
             Self::TokenBucket(state) => Self::TokenBucket(state.clone()),
+            Self::Calendar(state) => Self::Calendar(state.clone()),
         };
-        copy.settle(quota, now);
+        copy.settle(quota, now, to_unix);
         copy.status(quota, now, units)
     }
 
@@ -170,6 +185,7 @@ impl BucketState {
             Self::SlidingWindowCounter(_) => Algorithm::SlidingWindowCounter,
             Self::FixedWindow(_) => Algorithm::FixedWindow,
             Self::TokenBucket(_) => Algorithm::TokenBucket,
+            Self::Calendar(_) => Algorithm::Calendar,
         }
     }
 }

@@ -8,6 +8,7 @@
 //! the state in `bucket_state.rs`. The most common batches need only `prelude.lua`, `packed_log.lua` and `unit_checks.lua`.
 
 mod bucket_state;
+mod calendar;
 pub(crate) mod concurrency;
 mod fixed_window;
 mod limiter_state;

@@ -23,6 +23,8 @@
 --              lease in microseconds, or 0 if there are no leases
 --            for a token bucket: the refill in fractions per microsecond
 --            only for token_bucket_leases: the duration of a lease in microseconds
+--            only for calendar: the starts of three successive periods and the end of the last of them, in microseconds
+--              since 1970 on the clock of this server; the client expects that `now` is in the second period
 -- then     the number of shapes (a shape is the common part of similar requests); then for each shape
 --            the operation: check, peek, debit, lease (a check that takes the units for a lease), refund, renew, return (of
 --              the units of a lease) or reset
@@ -44,7 +46,8 @@
 --              then for each part three numbers: the remaining units, the microseconds until
 --              one more unit remains (0 if all units remain), and the microseconds until the cost fits (-1 if the cost
 --              never fits)
---            -1: the deadline had expired, so the script did not execute the request
+--            -1: the deadline had expired, or `now` is in none of the calendar periods of a quota, so the script did
+--              not execute the request
 --            -2, -3, …: the script did not execute the request because of the first, second, … error text
 --          If there are error texts, the reply is an array of these numbers and the texts. With the encoding
 --          `numbers`, an error for one bucket fails the whole call, and the reply is this error.

@@ -12,6 +12,7 @@ pub(crate) const SCRIPT: &str = concat!(
     include_str!("sliding_window_sorted_set.lua"),
     include_str!("sliding_window_counter.lua"),
     include_str!("fixed_window.lua"),
+    include_str!("calendar.lua"),
     include_str!("token_bucket.lua"),
     include_str!("token_bucket_leases.lua"),
     include_str!("concurrency.lua"),

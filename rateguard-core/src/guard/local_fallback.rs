@@ -112,6 +112,9 @@ fn share(quota: Quota, replicas: u32) -> Quota {
         return quota;
     }
     let part = |number: u32| (number / replicas).max(1);
+    if let Some(period) = quota.calendar_period() {
+        return Quota::calendar(part(quota.limit()), period).unwrap_or(quota);
+    }
     let share = Quota::new(part(quota.limit()), quota.window())
         .and_then(|share| share.with_algorithm(quota.algorithm()))
         .and_then(|share| {
@@ -143,5 +146,12 @@ mod tests {
             let share = share(quota.parse().unwrap(), replicas);
             assert_eq!(share, expected.parse().unwrap(), "{quota}");
         }
+    }
+
+    #[cfg(feature = "calendar")]
+    #[test]
+    fn share_of_a_calendar_quota_has_the_same_period() {
+        let quota = "1000/calendar day Europe/Berlin".parse().unwrap();
+        assert_eq!(share(quota, 3), "333/calendar day Europe/Berlin".parse().unwrap());
     }
 }

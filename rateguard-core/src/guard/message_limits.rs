@@ -9,7 +9,11 @@ use std::{
 use smallvec::SmallVec;
 
 use super::{RateGuard, Unavailable};
-use crate::{Decision, Key, Policy, Quota, Quotas, algorithm::BucketState, clock::micros};
+use crate::{
+    Decision, Key, Policy, Quota, Quotas,
+    algorithm::BucketState,
+    clock::{micros, wall_clock},
+};
 
 /// The limits of the messages of each connection, and of each user on all connections and servers together.
 ///
@@ -75,9 +79,12 @@ impl MessageLimits {
     #[must_use]
     pub fn limiter(&self, guard: &RateGuard, user: &Key) -> MessageLimiter {
         let quotas = self.per_connection.as_slice().iter();
+        let has_calendar = quotas.clone().any(|quota| quota.calendar_period().is_some());
+        let started_at = if has_calendar { micros(wall_clock()).cast_signed() } else { 0 };
         MessageLimiter {
             guard: guard.clone(),
             start: Instant::now(),
+            started_at,
             connection: quotas
                 .map(|quota| (*quota, BucketState::empty(quota.algorithm())))
                 .collect(),
@@ -90,6 +97,8 @@ impl MessageLimits {
 pub struct MessageLimiter {
     guard: RateGuard,
     start: Instant,
+    /// The time since 1970 at `start`, in microseconds. It is 0 if no quota has a calendar period.
+    started_at: i64,
     connection: SmallVec<[(Quota, BucketState); 1]>,
     per_user: Option<(Policy, Key)>,
 }
@@ -167,7 +176,7 @@ impl MessageLimiter {
         let now = micros(self.start.elapsed());
         let mut wait = Some(0);
         for (quota, state) in &mut self.connection {
-            state.settle(*quota, now);
+            state.settle(*quota, now, self.started_at);
             let wait_for_quota = state.wait_for(*quota, now, units);
             wait = wait.zip(wait_for_quota).map(|(one, other)| one.max(other));
         }

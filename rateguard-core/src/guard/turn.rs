@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use crate::{Algorithm, Quota, bucket_status::BucketStatus};
 
+/// A lower bound of the length of each calendar period. Even an hour in which the clock is changed is longer.
+const CALENDAR_PERIOD: Duration = Duration::from_secs(60);
+
 /// The units of the requests ahead in a queue, and the cost of the request behind them.
 #[derive(Clone, Copy)]
 pub(super) struct Turn {
@@ -34,9 +37,10 @@ impl Turn {
             // The units that the earlier requests take have less weight after the end of the window, so the wait for
             // all units together would be too long.
             Algorithm::SlidingWindowCounter => self.cost.into(),
-            Algorithm::FixedWindow | Algorithm::TokenBucket | Algorithm::Concurrency => {
-                self.total.min(capacity)
-            }
+            Algorithm::FixedWindow
+            | Algorithm::Calendar
+            | Algorithm::TokenBucket
+            | Algorithm::Concurrency => self.total.min(capacity),
         };
         u32::try_from(cost).unwrap_or(u32::MAX).min(self.quota.max_cost())
     }
@@ -46,6 +50,10 @@ impl Turn {
     pub(super) fn wait(self, status: &BucketStatus) -> Option<Duration> {
         let (wait, window) = (status.retry_after?, self.quota.window());
         let capacity = u64::from(self.quota.capacity());
+        let window = match self.quota.algorithm() {
+            Algorithm::Calendar => CALENDAR_PERIOD,
+            _ => window,
+        };
         let windows = |units: u64| times(window, units / capacity);
         Some(match self.quota.algorithm() {
             Algorithm::SlidingWindow => wait.saturating_add(windows(self.total - 1)),
@@ -61,8 +69,12 @@ impl Turn {
                     u64::try_from(micros).unwrap_or(u64::MAX),
                 ))
             }
-            Algorithm::FixedWindow | Algorithm::Concurrency if self.total <= capacity => wait,
-            Algorithm::FixedWindow | Algorithm::Concurrency => {
+            Algorithm::FixedWindow | Algorithm::Calendar | Algorithm::Concurrency
+                if self.total <= capacity =>
+            {
+                wait
+            }
+            Algorithm::FixedWindow | Algorithm::Calendar | Algorithm::Concurrency => {
                 // The rest of the current window has room for the remaining units.
                 let now = if wait.is_zero() { 0 } else { status.remaining.into() };
                 wait.saturating_add(windows(self.total.saturating_sub(now + 1)))

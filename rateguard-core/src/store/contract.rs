@@ -24,6 +24,8 @@ use crate::{Quota, bucket_status::BucketStatus, key::Bucket, telemetry::mode::De
 ///   ends: one [window](Quota::window) of the quota after the check or after the last [renewal](Operation::Renew). Such
 ///   a bucket is separate from a bucket with a rate, even if the name, the index and the key are equal, so neither of
 ///   them carries over units to the other.
+/// - The units of a quota with a calendar period ([`Algorithm::Calendar`](crate::Algorithm::Calendar)) count until the
+///   end of this period on the clock of the store. [`calendar_bounds`](super::calendar_bounds) returns this end.
 /// - A store removes expired units, so that the store does not grow without bound.
 ///
 /// `actix_rateguard_core::test_util::conformance` tests a store against all of these rules.

@@ -25,6 +25,7 @@ pub(crate) mod tls;
 pub(crate) mod upstash;
 pub(crate) mod upstash_error;
 
+pub use crate::calendar::calendar_bounds;
 pub use contract::{BucketRequest, InProcess, Operation, Receipt, Store, StoreFuture, Verdict};
 pub use document::{
     Document, DocumentFuture, DocumentRead, DocumentStore, DocumentVersion, DocumentWrite,

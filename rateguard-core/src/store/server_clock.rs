@@ -5,6 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::clock::wall_clock;
+
 /// If an estimate is older than this, the next reply replaces the estimate, even if the new estimate is less precise.
 /// Old estimates become wrong because clocks drift.
 const ESTIMATE_TTL: Duration = Duration::from_secs(10);
@@ -55,6 +57,16 @@ impl ServerClock {
             return 0;
         }
         time.saturating_add(self.offset.load(Relaxed)).max(0)
+    }
+
+    /// Returns the current time on the clock of the server, in microseconds since 1970. If there is no estimate,
+    /// returns the time of this process. If this time is so wrong that the calendar periods around it do not contain the time of
+    /// the server, the script rejects the request as late.
+    pub(super) fn now(&self) -> i64 {
+        match self.at(Instant::now()) {
+            0 => micros(wall_clock()),
+            now => now,
+        }
     }
 
     fn micros(&self, time: Instant) -> i64 {

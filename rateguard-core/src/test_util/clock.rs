@@ -8,9 +8,14 @@ use std::{
     time::Duration,
 };
 
-use crate::{Clock, clock::micros};
+use crate::{
+    Clock,
+    clock::{micros, wall_clock},
+};
 
 /// A clock whose time changes only when a test changes it. All clones of a clock share one time.
+///
+/// For quotas with a calendar period, the time of the clock is the time since 1970-01-01T00:00:00 UTC.
 #[derive(Clone, Debug, Default)]
 pub struct ManualClock {
     /// The current time of the clock in microseconds.
@@ -66,13 +71,15 @@ impl Clock for ManualClock {
 #[derive(Clone, Copy, Debug)]
 pub struct TokioClock {
     start: tokio::time::Instant,
+    /// The time of the wall clock at `start`.
+    started_at: Duration,
 }
 
 impl TokioClock {
     /// Creates a clock whose time is now 0.
     #[must_use]
     pub fn new() -> Self {
-        Self { start: tokio::time::Instant::now() }
+        Self { start: tokio::time::Instant::now(), started_at: wall_clock() }
     }
 }
 
@@ -85,5 +92,9 @@ impl Default for TokioClock {
 impl Clock for TokioClock {
     fn now(&self) -> Duration {
         self.start.elapsed()
+    }
+
+    fn since_1970(&self) -> Duration {
+        self.started_at + self.start.elapsed()
     }
 }

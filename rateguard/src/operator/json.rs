@@ -66,6 +66,7 @@ pub(super) fn quotas(quotas: &Quotas) -> Vec<Value> {
             "text": quota.to_string(),
             "limit": quota.limit(),
             "window_seconds": quota.window().as_secs_f64(),
+            "calendar_period": quota.calendar_period().map(|period| period.to_string()),
             "algorithm": quota.algorithm().to_string(),
             "burst": quota.capacity(),
         })

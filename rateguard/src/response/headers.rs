@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use actix_rateguard_core::adapter::current_window;
 use actix_rateguard_headers::{
     DialectInput, FieldValue, Limit, MAX_REPORTED_TIME, RATELIMIT, RATELIMIT_LIMIT,
     RATELIMIT_POLICY, RATELIMIT_REMAINING, RATELIMIT_RESET, RETRY_AFTER, X_RATELIMIT_LIMIT,
@@ -98,14 +99,15 @@ impl DialectInput for ReportedDecision<'_> {
 }
 
 /// Returns the quota and the window that the header fields report. For a token bucket, the reported quota is the
-/// burst, and the reported window is the time in which an empty bucket becomes full.
+/// burst, and the reported window is the time in which an empty bucket becomes full. For a calendar period, the
+/// reported window is the duration of the current period.
 fn reported_quota(quota: Quota) -> Limit<'static> {
     let window = if quota.algorithm().has_burst() {
         let micros = quota.window().as_micros() * u128::from(quota.capacity());
         let micros = micros.div_ceil(u128::from(quota.limit()));
         Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
     } else {
-        quota.window()
+        current_window(quota)
     };
     let none = Duration::ZERO;
     Limit {

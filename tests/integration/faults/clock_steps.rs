@@ -103,9 +103,10 @@ fn longest_wait(quota: Quota) -> Duration {
     match quota.algorithm() {
         Algorithm::SlidingWindowCounter => 2 * quota.window(),
         Algorithm::TokenBucket => quota.window() * quota.capacity() / quota.limit(),
-        Algorithm::SlidingWindow | Algorithm::FixedWindow | Algorithm::Concurrency => {
-            quota.window()
-        }
+        Algorithm::SlidingWindow
+        | Algorithm::FixedWindow
+        | Algorithm::Concurrency
+        | Algorithm::Calendar => quota.window(),
     }
 }
 

@@ -17,20 +17,20 @@ const WINDOW: Duration = Duration::from_secs(1);
 const HOUR: i64 = 3_600;
 
 /// A Redis server whose clock the test sets.
-pub(super) struct RedisWithClock {
-    pub(super) server: RedisServer,
-    pub(super) clock: Clock,
+pub struct RedisWithClock {
+    pub server: RedisServer,
+    pub clock: Clock,
 }
 
 impl RedisWithClock {
     /// Starts the server. Returns `None` if there is no C compiler for the clock, or if the server does not use this
     /// clock.
-    fn start() -> Option<Self> {
+    pub fn start() -> Option<Self> {
         Self::start_with(&[])
     }
 
     /// Starts the server with additional command line arguments.
-    pub(super) fn start_with(args: &[&str]) -> Option<Self> {
+    pub fn start_with(args: &[&str]) -> Option<Self> {
         let clock = Clock::new()?;
         let location = Location { wrapper: clock.wrapper(), ..Location::local() };
         let this = Self { server: RedisServer::start_at_location(location, args), clock };
@@ -47,7 +47,7 @@ impl RedisWithClock {
         Some(this)
     }
 
-    pub(super) fn now(&self) -> Duration {
+    pub fn now(&self) -> Duration {
         let (seconds, micros): (u64, u64) = run(&mut self.server.client(), "TIME");
         Duration::from_secs(seconds) + Duration::from_micros(micros)
     }
@@ -64,7 +64,7 @@ impl RedisWithClock {
     /// Freezes the clock at `time`, and returns whether the server uses exactly this time.
     ///
     /// Some servers add the elapsed time of a different clock, so their time moves even if this clock is frozen.
-    fn is_frozen_at(&self, time: Duration) -> bool {
+    pub fn is_frozen_at(&self, time: Duration) -> bool {
         self.clock.freeze_at(time);
         let start = Instant::now();
         let mut readings = std::iter::repeat_with(|| self.now() == time).skip_while(|is_equal| {
@@ -100,7 +100,8 @@ const fn counts_for_two_windows(algorithm: Algorithm) -> bool {
         Algorithm::SlidingWindow
         | Algorithm::FixedWindow
         | Algorithm::TokenBucket
-        | Algorithm::Concurrency => false,
+        | Algorithm::Concurrency
+        | Algorithm::Calendar => false,
     }
 }
 

@@ -6,7 +6,7 @@
 mod blocked_callers;
 mod checks;
 mod clock_steps;
-mod clocks;
+pub mod clocks;
 mod fault_site;
 mod fault_table;
 mod frozen_server;

@@ -1,11 +1,11 @@
 //! Calls the Lua script with the same arguments that the Redis store sends. A test can set the time that the script
 //! uses.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use actix_rateguard::{
-    Algorithm, Quota,
-    store::{BucketRequest, BucketStatus, Operation, Receipt, Verdict},
+    Algorithm, CalendarPeriod, Quota,
+    store::{BucketRequest, BucketStatus, Operation, Receipt, Verdict, calendar_bounds},
 };
 
 #[path = "../../../rateguard-core/src/algorithm/script.rs"]
@@ -36,13 +36,24 @@ pub struct Script<'a> {
     batches: u64,
     /// The name of the exact log algorithm in the script. The name depends on the encoding of the logs.
     log: &'static str,
+    /// The starts of three successive calendar periods and the end of the last one, in place of those around the time
+    /// of the call.
+    pub periods: Option<[Duration; 4]>,
 }
 
 impl<'a> Script<'a> {
     pub fn new(connection: &'a mut redis::Connection, source: &str, prefix: String) -> Self {
         let hash = redis::cmd("SCRIPT").arg("LOAD").arg(source).query(connection);
         let hash = hash.expect("the script is valid Lua");
-        Self { connection, hash, prefix, calls: 0, batches: 0, log: "sliding_window" }
+        Self {
+            connection,
+            hash,
+            prefix,
+            calls: 0,
+            batches: 0,
+            log: "sliding_window",
+            periods: None,
+        }
     }
 
     /// Makes the script store exact logs as sorted sets.
@@ -133,6 +144,10 @@ impl<'a> Script<'a> {
                 .arg(units)
                 .arg(refill)
                 .arg(lease.filter(|_| !is_log));
+            if let Some(period) = quota.calendar_period() {
+                let periods = self.periods.unwrap_or_else(|| periods_around(period, now));
+                command.arg(&periods.map(|time| time.as_micros() as u64));
+            }
         }
         command.arg(shapes.len()).arg(shapes.concat());
         command.arg(if is_default_order { "" } else { &numbers });
@@ -159,6 +174,10 @@ impl<'a> Script<'a> {
         let micros = |number: i64| Duration::from_micros(number.try_into().unwrap());
         let mut verdicts = Vec::new();
         for (id, (_, bucket_requests)) in (first..).zip(requests) {
+            if rest[0] == -1 {
+                let kind = redis::ErrorKind::UnexpectedReturnType;
+                return Err((kind, "the script considers the request late").into());
+            }
             let (statuses, after) = rest[1..].split_at(3 * bucket_requests.len());
             let statuses = statuses.chunks(3).map(|level| {
                 let after = BucketStatus {
@@ -174,6 +193,16 @@ impl<'a> Script<'a> {
         assert!(rest.is_empty(), "the reply has more than the requests");
         Ok(verdicts)
     }
+}
+
+/// Returns the starts of the calendar period before the time `now`, of the period that contains `now`, and of the next
+/// two periods.
+fn periods_around(period: CalendarPeriod, now: Option<Duration>) -> [Duration; 4] {
+    let now = now.unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).unwrap());
+    let current = calendar_bounds(period, now);
+    let previous = calendar_bounds(period, current.start - Duration::from_micros(1));
+    let next = calendar_bounds(period, current.end);
+    [previous.start, current.start, current.end, next.end]
 }
 
 /// Decodes a reply of the script. Returns the error text of a request that failed as an error.

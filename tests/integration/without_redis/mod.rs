@@ -12,6 +12,7 @@ mod attribute_context;
 mod behind_nginx;
 mod bodies;
 mod body_cost;
+mod calendar_periods;
 mod check_results;
 mod congestion;
 mod counter_error;

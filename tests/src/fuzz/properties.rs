@@ -12,7 +12,8 @@ use actix_rateguard_grammar::{
 };
 
 /// The lengths of the time units in microseconds.
-const UNITS: [u128; 6] = [1, 1_000, 1_000_000, 60_000_000, 3_600_000_000, 86_400_000_000];
+const UNITS: [u128; 7] =
+    [1, 1_000, 1_000_000, 60_000_000, 3_600_000_000, 86_400_000_000, 604_800_000_000];
 
 /// Adds white space before and after the text.
 fn padded(text: &str) -> String {

@@ -34,6 +34,7 @@ pub fn excess(quota: Quota, takes: &[Take], clock_error: u64) -> Excess {
         Algorithm::TokenBucket => token_bucket_excess(quota, takes, clock_error),
         Algorithm::SlidingWindowCounter => counter_excess(quota, takes),
         Algorithm::Concurrency => unreachable!("a bucket with permits has no takes"),
+        Algorithm::Calendar => unreachable!("no policy of a storm has a calendar period"),
     }
 }
 

@@ -64,6 +64,7 @@ impl<'a> UsageUpperBound<'a> {
             Algorithm::TokenBucket => self.token_bucket_usage(time, window),
             // Only permits count, which are holds.
             Algorithm::Concurrency => 0,
+            Algorithm::Calendar => unreachable!("no policy of a storm has a calendar period"),
             Algorithm::SlidingWindowCounter => {
                 let begin = time - time % window;
                 let current = self.between(begin, time, time);

@@ -108,7 +108,8 @@ impl OpenLease {
             Algorithm::SlidingWindow
             | Algorithm::SlidingWindowCounter
             | Algorithm::FixedWindow
-            | Algorithm::Concurrency => self.quota.window(),
+            | Algorithm::Concurrency
+            | Algorithm::Calendar => self.quota.window(),
         };
         (self.ends_by + after_end).saturating_duration_since(now)
     }

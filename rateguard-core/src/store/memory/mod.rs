@@ -10,9 +10,10 @@ mod table;
 use std::{
     fmt,
     future::ready,
+    slice,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -29,6 +30,7 @@ use super::{
     DocumentWrite, InProcess, Operation, Receipt, Store, StoreFuture, Verdict,
 };
 use crate::{
+    Algorithm,
     algorithm::{Micros, concurrency::HolderId},
     clock::{Clock, MonotonicClock},
     telemetry::mode::DecisionMode,
@@ -36,6 +38,9 @@ use crate::{
 
 const DEFAULT_MAX_KEYS: usize = 100_000;
 const MAX_SHARDS: usize = 64;
+/// The store follows the wall clock if it deviates by more than this, in microseconds. The clocks cannot be read at the
+/// same moment, and without a tolerance, the start of a calendar period would differ a little from check to check.
+const WALL_CLOCK_TOLERANCE: u64 = 10_000;
 
 /// Stores the buckets of one process in memory.
 ///
@@ -77,6 +82,8 @@ pub struct MemoryStore {
     /// receipt.
     next_holder: AtomicU64,
     documents: Documents,
+    /// The difference in microseconds between the time since 1970 and the time of the store.
+    to_unix: AtomicI64,
 }
 
 impl MemoryStore {
@@ -91,6 +98,7 @@ impl MemoryStore {
             shards: shards(DEFAULT_MAX_KEYS),
             next_holder: AtomicU64::new(1),
             documents: Documents::default(),
+            to_unix: AtomicI64::new(0),
         }
     }
 
@@ -124,6 +132,32 @@ impl MemoryStore {
         if requests.iter().any(takes_permits) { self.next_holder.fetch_add(1, Relaxed) } else { 0 }
     }
 
+    /// Returns the difference in microseconds between the time since 1970 and the time `now` of the store. Returns
+    /// `None` if no request has a calendar period, because only such requests need this difference.
+    fn to_unix(&self, now: Micros, requests: &[BucketRequest<'_>]) -> Option<i64> {
+        let is_calendar = |it: &BucketRequest<'_>| it.quota.algorithm() == Algorithm::Calendar;
+        requests.iter().any(is_calendar).then(|| {
+            let since_1970 = self.clock.since_1970().as_micros() as Micros;
+            let (measured, known) =
+                (since_1970.wrapping_sub(now) as i64, self.to_unix.load(Relaxed));
+            if measured.abs_diff(known) <= WALL_CLOCK_TOLERANCE {
+                return known;
+            }
+            self.to_unix.store(measured, Relaxed);
+            measured
+        })
+    }
+
+    /// Starts an operation on one bucket, whose shard is locked. Returns the time of the operation.
+    fn begin(&self, shard: &mut Shard, request: &BucketRequest<'_>) -> Micros {
+        let now = self.clock.now().as_micros() as Micros;
+        shard.drop_expired(now);
+        if let Some(to_unix) = self.to_unix(now, slice::from_ref(request)) {
+            shard.to_unix = to_unix;
+        }
+        now
+    }
+
     /// Checks or debits one bucket with a single lookup in the table. Most operations have only one bucket, so this
     /// method is faster for them than the code for several buckets.
     fn take_one(
@@ -131,11 +165,10 @@ impl MemoryStore {
         operation: Operation,
         request: &BucketRequest<'_>,
     ) -> (bool, BucketStatus, Receipt, DecisionMode) {
-        let holder = self.holder(std::slice::from_ref(request));
+        let holder = self.holder(slice::from_ref(request));
         let location = self.hasher.locate(request.bucket, self.shards.len());
         let mut shard = lock(&self.shards[location.shard]);
-        let now = self.clock.now().as_micros() as Micros;
-        shard.drop_expired(now);
+        let now = self.begin(&mut shard, request);
         shard.with_slot(location, request, now, |slot| {
             let allowed = operation == Operation::Debit || slot.has_room(now, request);
             if allowed {
@@ -148,11 +181,10 @@ impl MemoryStore {
     /// Takes the cost of the request, or all units that are left if fewer are left. Returns the receipt of the units,
     /// or `None` if no units were taken.
     pub(crate) fn take_available(&self, request: &BucketRequest<'_>) -> Option<Receipt> {
-        let holder = self.holder(std::slice::from_ref(request));
+        let holder = self.holder(slice::from_ref(request));
         let location = self.hasher.locate(request.bucket, self.shards.len());
         let mut shard = lock(&self.shards[location.shard]);
-        let now = self.clock.now().as_micros() as Micros;
-        shard.drop_expired(now);
+        let now = self.begin(&mut shard, request);
         let taken = shard.with_slot(location, request, now, |slot| {
             let units = if slot.has_room(now, request) {
                 request.cost
@@ -184,6 +216,9 @@ impl MemoryStore {
         // before a thread with an earlier time, and the time in the shard would go back.
         let now = self.clock.now().as_micros() as Micros;
         shards.drop_expired(now);
+        if let Some(to_unix) = self.to_unix(now, requests) {
+            shards.set_to_unix(to_unix);
+        }
 
         let each = || locations.iter().copied().zip(requests);
         match operation {
@@ -323,6 +358,10 @@ impl<'a> LockedShards<'a> {
 
     fn drop_expired(&mut self, now: Micros) {
         self.shards.iter_mut().for_each(|(_, shard)| shard.drop_expired(now));
+    }
+
+    fn set_to_unix(&mut self, to_unix: i64) {
+        self.shards.iter_mut().for_each(|(_, shard)| shard.to_unix = to_unix);
     }
 
     fn get(&mut self, location: BucketLocation) -> &mut Shard {

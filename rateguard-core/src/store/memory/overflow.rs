@@ -61,7 +61,7 @@ impl Overflow {
                 entries: VecDeque::new(),
                 units: HashedMap::default(),
             });
-        shared.log.settle(log_quota, now);
+        shared.log.settle(log_quota, now, 0);
         shared.drop_expired(log_quota, now);
         SharedSlot { shared, owner: location.id, log_quota, quota }
     }

@@ -31,6 +31,9 @@ pub(super) struct Shard {
     overflow: Overflow,
     /// The permits of requests in progress.
     permits: PermitTable,
+    /// The difference in microseconds between the time since 1970 and the time of the store. The store sets it for each
+    /// operation on a quota with a calendar period.
+    pub(super) to_unix: i64,
     /// The buckets of bans. Each [`BanRecord`] has its own table, so many new keys or many offences cannot displace a
     /// ban.
     bans: [Table; BanRecord::ALL.len()],
@@ -117,6 +120,7 @@ impl Shard {
             buckets: Table::new(max_keys),
             overflow: Overflow::default(),
             permits: PermitTable::default(),
+            to_unix: 0,
             bans: BanRecord::ALL.map(|_| Table::new(max_records)),
         }
     }
@@ -156,9 +160,10 @@ impl Shard {
                 operation(&mut Slot::Permits { permits, quota })
             });
         }
+        let to_unix = self.to_unix;
         let (table, mut fallback) = self.table(bucket, now);
         if let Some(entry) = table.get_mut(location.id) {
-            entry.state.settle(quota, now);
+            entry.state.settle(quota, now, to_unix);
             let result = operation(&mut Slot::Own { state: &mut entry.state, quota });
             entry.update_expiry(quota);
             return result;
@@ -168,7 +173,7 @@ impl Shard {
             return operation(&mut fallback.slot(location, quota, now));
         }
         let mut state = fallback.new_state(location, quota, now);
-        state.settle(quota, now);
+        state.settle(quota, now, to_unix);
         let result = operation(&mut Slot::Own { state: &mut state, quota });
         table.insert(location.id, network, state, quota);
         result
@@ -187,16 +192,17 @@ impl Shard {
                 permits.status(quota, now, request.cost)
             });
         }
+        let to_unix = self.to_unix;
         let (table, mut fallback) = self.table(bucket, now);
         if let Some(entry) = table.get_mut(location.id) {
-            return entry.state.peek(quota, now, request.cost);
+            return entry.state.peek(quota, now, to_unix, request.cost);
         }
         let network = bucket.key().network();
         if !table.has_room_for(network) {
             return fallback.slot(location, quota, now).status(now, request);
         }
         let mut state = fallback.new_state(location, quota, now);
-        let status = state.peek(quota, now, request.cost);
+        let status = state.peek(quota, now, to_unix, request.cost);
         table.insert(location.id, network, state, quota);
         status
     }

@@ -50,7 +50,7 @@ pub(super) async fn call(
             .iter()
             .map(|position| (&**requests[*position].request, requests[*position].deadline))
             .collect();
-        script.command.batch(&of_batch)
+        script.command.batch(&of_batch, || active.clock.now())
     };
     let batches: Vec<Batch<'_>> = positions.iter().map(batch).collect();
     let sent = Instant::now();

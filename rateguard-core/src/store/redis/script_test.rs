@@ -90,11 +90,11 @@ impl ScriptTest {
         let is_role_denied = is_denied.next() == Some(true);
         let is_time_denied = is_denied.next() == Some(true);
 
-        let batch = script.batch(&[(&self.request, 0)]);
+        let batch = script.batch(&[(&self.request, 0)], || 0);
         let mut error = run_batch(script, &mut connection, &batch).await.err();
         if error.as_ref().is_some_and(|error| classify(error) == StoreError::Cluster) {
             // Another node of the cluster serves the key. A batch without a key runs on every node.
-            let batch = script.batch(&[]);
+            let batch = script.batch(&[], || 0);
             error = run_batch(script, &mut connection, &batch).await.err();
         }
         let failure = error.and_then(|error| self.failure(&error, is_time_denied));

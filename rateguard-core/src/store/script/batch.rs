@@ -13,7 +13,7 @@ use super::{
     Operation, ScriptRequest,
     request::{BucketParams, TOKEN_BUCKET_LEASES},
 };
-use crate::Quota;
+use crate::{Quota, calendar::starts_around};
 
 /// The maximum difference, in microseconds, between the deadline of a request and the deadline of the first request
 /// with the same `Shape`. The script uses the earliest deadline for all requests of a shape. With a larger difference,
@@ -31,6 +31,8 @@ pub(in crate::store) struct Batch<'a> {
     /// resets. In both cases, the script loads all keys before it decides the first request.
     is_mixed: bool,
     quotas: SmallVec<[ScriptQuota; 1]>,
+    /// The estimated time on the clock of the server if a quota has a calendar period, and 0 otherwise.
+    now: i64,
     shapes: SmallVec<[Shape<'a>; 1]>,
     pub(in crate::store) requests: Vec<BatchRequest<'a>>,
 }
@@ -62,20 +64,29 @@ pub(in crate::store) enum Argument<'a> {
 }
 
 impl<'a> Batch<'a> {
-    /// Creates a batch. `requests` has each request with its deadline on the clock of the server.
-    pub(super) fn new(ids: &RequestIds, requests: &[(&'a ScriptRequest, i64)]) -> Self {
+    /// Creates a batch. `requests` has each request with its deadline on the clock of the server. `now` returns the
+    /// estimated time on this clock.
+    pub(super) fn new(
+        ids: &RequestIds,
+        requests: &[(&'a ScriptRequest, i64)],
+        now: impl FnOnce() -> i64,
+    ) -> Self {
         let mut batch = Self {
             ids: ids.take(requests.len()),
             keys: Vec::with_capacity(requests.len()),
             key_quotas: Vec::with_capacity(requests.len()),
             is_mixed: false,
             quotas: SmallVec::new(),
+            now: 0,
             shapes: SmallVec::new(),
             requests: Vec::with_capacity(requests.len()),
         };
         let mut index = HashMap::with_capacity(requests.len());
         for (request, deadline) in requests {
             batch.push(&mut index, request, *deadline);
+        }
+        if batch.quotas.iter().any(|(quota, _)| quota.calendar_period().is_some()) {
+            batch.now = now();
         }
         batch
     }
@@ -140,6 +151,12 @@ impl<'a> Batch<'a> {
             argument(Argument::Number(refill as i64));
             if *algorithm == TOKEN_BUCKET_LEASES {
                 argument(Argument::Number(lease as i64));
+            }
+            if let Some(period) = quota.calendar_period() {
+                for start in starts_around(period, self.now) {
+                    // The script cannot read a negative time. A period that starts before 1970 contains the year 1970.
+                    argument(Argument::Number(start.max(0)));
+                }
             }
         }
         argument(count(self.shapes.len()));
@@ -281,7 +298,7 @@ mod tests {
     fn batch<'a>(requests: &[&'a ScriptRequest], deadlines: &[i64]) -> Batch<'a> {
         let deadlines = deadlines.iter().copied().chain(std::iter::repeat(0));
         let requests: Vec<_> = requests.iter().copied().zip(deadlines).collect();
-        Batch::new(&RequestIds::new(), &requests)
+        Batch::new(&RequestIds::new(), &requests, || 0)
     }
 
     #[test]
@@ -306,6 +323,27 @@ mod tests {
         let raised = request(Operation::Check, &["6/minute"], 1, 1);
         assert!(batch(&[&requests[0], &raised], &[]).is_mixed);
         assert_eq!(batch(&[&requests[0], &requests[0]], &[]).request_list(), "1 1 1 1 ");
+    }
+
+    #[cfg(feature = "calendar")]
+    #[test]
+    fn only_batches_with_calendar_quotas_have_periods() {
+        let daily = request(Operation::Check, &["5/calendar day"], 1, 1);
+        let fixed = request(Operation::Check, &["5/day fixed_window"], 2, 1);
+        let arguments = |requests: &[&ScriptRequest]| {
+            let day = 86_400_000_000;
+            let requests: Vec<_> = requests.iter().map(|request| (*request, 0)).collect();
+            let batch = Batch::new(&RequestIds::new(), &requests, || 20_000 * day + 7);
+            let mut numbers = Vec::new();
+            batch.write("bytes", |argument| match argument {
+                Argument::Number(number) => numbers.push(number / day),
+                Argument::Text(_) => {}
+            });
+            numbers.retain(|number| (19_000..21_000).contains(number));
+            numbers
+        };
+        assert_eq!(arguments(&[&fixed]), []);
+        assert_eq!(arguments(&[&fixed, &daily]), [19_999, 20_000, 20_001, 20_002]);
     }
 
     #[test]

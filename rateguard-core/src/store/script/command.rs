@@ -27,9 +27,14 @@ impl ScriptCommand {
         Self { ids: RequestIds::new(), hash: sha1_hex(SCRIPT) }
     }
 
-    /// Creates a batch. `requests` has each request with its deadline on the clock of the server.
-    pub(in crate::store) fn batch<'a>(&self, requests: &[(&'a ScriptRequest, i64)]) -> Batch<'a> {
-        Batch::new(&self.ids, requests)
+    /// Creates a batch. `requests` has each request with its deadline on the clock of the server. `now` returns the
+    /// current time on this clock.
+    pub(in crate::store) fn batch<'a>(
+        &self,
+        requests: &[(&'a ScriptRequest, i64)],
+        now: impl FnOnce() -> i64,
+    ) -> Batch<'a> {
+        Batch::new(&self.ids, requests, now)
     }
 
     /// Calls `argument` with the name of the command and then with each of its arguments, in order. `encoding`

@@ -92,7 +92,8 @@ fn algorithm(quota: Quota, log: LogEncoding) -> &'static str {
             | Algorithm::SlidingWindowCounter
             | Algorithm::FixedWindow
             | Algorithm::TokenBucket
-            | Algorithm::Concurrency,
+            | Algorithm::Concurrency
+            | Algorithm::Calendar,
             _,
         ) => algorithm.name(),
     }

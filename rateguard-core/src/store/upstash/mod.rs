@@ -126,7 +126,8 @@ impl Transport for UpstashTransport {
         deadline: Duration,
     ) -> Result<BatchOutcome, StoreError> {
         let sent = Instant::now();
-        let batch = self.command.batch(&[(request, self.clock.at(sent + deadline))]);
+        let batch =
+            self.command.batch(&[(request, self.clock.at(sent + deadline))], || self.clock.now());
         let mut reply = self.run(&batch).await?;
         reply.update_clock(&self.clock, sent);
         reply.outcomes.pop().ok_or(StoreError::InvalidReply)

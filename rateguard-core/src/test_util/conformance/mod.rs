@@ -1,5 +1,6 @@
 //! The conformance suite, which tests whether a store satisfies the contract of the trait `Store`.
 
+mod calendar;
 mod check;
 mod documents;
 mod permits;
@@ -14,7 +15,8 @@ use crate::{Algorithm, store::Store};
 /// Verifies that a store satisfies the contract of [`Store`] with each algorithm in `algorithms`.
 ///
 /// For [`Algorithm::Concurrency`], which is not in [`Algorithm::NAMES`], the suite tests permits. A store without permits
-/// should return an error for such a quota.
+/// should return an error for such a quota. For [`Algorithm::Calendar`], the suite tests calendar periods, which requires
+/// the feature `calendar`.
 ///
 /// If the store has [documents](Store::documents), the suite also tests the rules of
 /// [`DocumentStore`](crate::store::DocumentStore).
@@ -30,7 +32,7 @@ use crate::{Algorithm, store::Store};
 /// let rates = Algorithm::NAMES.map(|(algorithm, _)| algorithm);
 /// conformance(&store, Time::Manual(clock.clone()), &rates).await;
 /// // A store that also has permits for requests in progress:
-/// conformance(&store, Time::Manual(clock), &[Algorithm::Concurrency]).await;
+/// conformance(&store, Time::Manual(clock.clone()), &[Algorithm::Concurrency]).await;
 /// # }).unwrap();
 /// ```
 ///
@@ -41,10 +43,14 @@ pub async fn conformance(store: &dyn Store, time: Time, algorithms: &[Algorithm]
     if let Some(documents) = store.documents() {
         documents::check_all(documents, &time).await;
     }
-    let (with_permits, rates): (Vec<&Algorithm>, Vec<_>) =
-        algorithms.iter().partition(|it| it.has_permits());
-    for algorithm in with_permits {
-        permits::check_all(&mut Subject::new(store, time.clone(), *algorithm)).await;
+    let is_rate = |it: &&Algorithm| !it.has_permits() && **it != Algorithm::Calendar;
+    let (rates, others): (Vec<&Algorithm>, Vec<_>) = algorithms.iter().partition(is_rate);
+    for algorithm in others {
+        let mut subject = Subject::new(store, time.clone(), *algorithm);
+        match algorithm.has_permits() {
+            true => permits::check_all(&mut subject).await,
+            false => calendar::check_all(&mut subject).await,
+        }
     }
     for algorithm in &rates {
         let mut subject = Subject::new(store, time.clone(), **algorithm);

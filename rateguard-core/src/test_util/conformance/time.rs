@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::test_util::ManualClock;
+use crate::{Clock, test_util::ManualClock};
 
 /// The time that the tested store uses.
 #[derive(Clone, Debug)]
@@ -20,6 +20,14 @@ impl Time {
         match self {
             Self::Manual(clock) => clock.advance(time),
             Self::Real => tokio::time::sleep(time).await,
+        }
+    }
+
+    /// Returns the time of a manual clock.
+    pub(super) fn now(&self) -> Option<Duration> {
+        match self {
+            Self::Manual(clock) => Some(clock.now()),
+            Self::Real => None,
         }
     }
 

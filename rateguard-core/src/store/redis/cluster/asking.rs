@@ -23,7 +23,7 @@ pub(super) async fn send_asking(
 ) -> Result<BatchOutcome, RequestError> {
     let ActiveConnection { connection, clock, .. } = active;
     let sent = Instant::now();
-    let batch = script.command.batch(&[(request, clock.at(deadline))]);
+    let batch = script.command.batch(&[(request, clock.at(deadline))], || clock.now());
     let replies = script.run(connection, true, slice::from_ref(&batch)).await;
     let reply = replies.map_err(SendError::into_inner).and_then(|replies| {
         match replies.into_iter().next() {
