@@ -342,7 +342,7 @@ mod tests {
             numbers.retain(|number| (19_000..21_000).contains(number));
             numbers
         };
-        assert_eq!(arguments(&[&fixed]), []);
+        assert!(arguments(&[&fixed]).is_empty());
         assert_eq!(arguments(&[&fixed, &daily]), [19_999, 20_000, 20_001, 20_002]);
     }
 

@@ -157,7 +157,7 @@ mod tests {
 
     fn read(requests: &[&ScriptRequest], reply: &[i64]) -> Option<Vec<BatchOutcome>> {
         let requests: Vec<_> = requests.iter().map(|request| (*request, 0)).collect();
-        let batch = Batch::new(&RequestIds::new(), &requests);
+        let batch = Batch::new(&RequestIds::new(), &requests, || 0);
         Some(batch.read(reply, &[StoreError::Permission, StoreError::OutOfMemory])?.outcomes)
     }
 
