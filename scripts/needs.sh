@@ -108,6 +108,25 @@ need_pip() {
   return 1
 }
 
+# Sets the variable `OPENAPI_VALIDATOR` to a program that validates an OpenAPI document. Downloads it from PyPI into
+# target/openapi-validator if necessary. Without it, its test is skipped.
+need_openapi_validator() {
+  local package=openapi-spec-validator==0.9.0 folder=$PWD/target/openapi-validator
+  if [ "$(cat "$folder/version" 2>/dev/null)" != "$package" ]; then
+    need_pip || return
+    say "downloading $package from PyPI into target/openapi-validator"
+    rm -rf "$folder" && mkdir -p "$folder" || return
+    "$python" -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --only-binary=:all: \
+      --target "$folder" "$package" || return
+    # The packages are only on the path of this program.
+    printf '#!/bin/sh\nPYTHONPATH=%q exec %q -m openapi_spec_validator "$@"\n' "$folder" "$python" >"$folder/validate"
+    chmod +x "$folder/validate"
+    # Written last, as a sign that the packages are complete.
+    printf '%s\n' "$package" >"$folder/version"
+  fi
+  export OPENAPI_VALIDATOR=$folder/validate
+}
+
 # Requires Node 18 or later with npm. Installs both if necessary.
 need_node() {
   local attempt is_old='parseInt(process.versions.node) < 18'

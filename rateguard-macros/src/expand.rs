@@ -78,7 +78,7 @@ pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> 
     let limit_ident = Ident::new("__rateguard_limit", Span::mixed_site());
     let is_hoisted = limits.iter().all(|args| can_hoist(args, &function.sig.generics));
     let inputs = limits.iter().enumerate().map(|(index, args)| {
-        let limit = limit(args, index + 1, is_hoisted);
+        let limit = limit(args, ident, index + 1, is_hoisted);
         let mut key = key(&args.key, &request);
         let plan = option(match &args.allowance {
             Allowance::PerRequest(plan) => Some(quote_spanned! {plan.span()=>

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actix_rateguard_grammar::{Methods, Quota, Quotas, ShadowSpec};
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::{Expr, spanned::Spanned};
 
@@ -16,12 +16,12 @@ use crate::{
 };
 
 /// Generates an expression that is a `'static` reference to the limit. `number` is the position of the limit among
-/// the limits of the handler, from 1.
+/// the limits of `handler`, from 1.
 ///
 /// Macro hygiene does not apply to items, so the names of the generated items start with `__rateguard`. An expression
 /// in a nested item can use neither `Self` nor type parameters. So the items contain no expression of the user. The
 /// exception is constant numbers, because the compiler must evaluate them once, and not for each type parameter.
-pub(crate) fn limit(args: &Args, number: usize, is_hoisted: bool) -> TokenStream {
+pub(crate) fn limit(args: &Args, handler: &Ident, number: usize, is_hoisted: bool) -> TokenStream {
     let name = option(args.name.as_ref().map(|name| quote!(#name)));
     let allowance = allowance(args);
     let policy_use = policy_use(args);
@@ -37,7 +37,7 @@ pub(crate) fn limit(args: &Args, number: usize, is_hoisted: bool) -> TokenStream
     let count = args.count.to_string();
     let missing = variant(args.missing);
     let methods = args.methods.as_ref().map_or(&[][..], Methods::names);
-    let attribute_limit = attribute_limit(args, number, is_hoisted);
+    let attribute_limit = attribute_limit(args, handler, number, is_hoisted);
     quote!({
         #policy_use
         #attribute_limit

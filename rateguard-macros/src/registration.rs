@@ -13,7 +13,12 @@ use crate::{
 };
 
 /// Generates the inventory entry for a limit. The linker collects the entries of all crates in a program.
-pub(crate) fn attribute_limit(args: &Args, number: usize, is_hoisted: bool) -> TokenStream {
+pub(crate) fn attribute_limit(
+    args: &Args,
+    handler: &Ident,
+    number: usize,
+    is_hoisted: bool,
+) -> TokenStream {
     let index = number - 1;
     let key = match &args.key {
         Key::Notation(notation) => notation.to_string(),
@@ -36,6 +41,7 @@ pub(crate) fn attribute_limit(args: &Args, number: usize, is_hoisted: bool) -> T
         ::actix_rateguard::__private::inventory::submit! {
             ::actix_rateguard::__private::AttributeLimit {
                 limit: || &*__RATEGUARD_LIMIT,
+                handler: ::core::concat!(::core::module_path!(), "::", ::core::stringify!(#handler)),
                 index: #index,
                 key: #key,
                 cost: #cost,

@@ -38,6 +38,8 @@ mod middleware;
 mod missing_key_warning;
 mod not_checked;
 mod on_reject;
+#[cfg(feature = "utoipa")]
+pub mod openapi;
 #[cfg(feature = "operator")]
 pub mod operator;
 mod penalty;

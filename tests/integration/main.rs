@@ -44,6 +44,7 @@ mod model;
 mod multi_key;
 mod multi_quota;
 mod mutations;
+mod openapi;
 mod operations;
 mod operator;
 mod outcomes;

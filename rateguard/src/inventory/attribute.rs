@@ -22,6 +22,8 @@ use crate::{
 pub struct AttributeLimit {
     /// A function that returns the limit.
     pub limit: fn() -> &'static HandlerLimit,
+    /// The path of the handler: its module and the name of the function.
+    pub handler: &'static str,
     /// The index of the limit in the list of the handler's limits.
     pub index: usize,
     /// The key in the notation of the macro attribute, or `function` if a function reads the key.
