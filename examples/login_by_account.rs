@@ -1,5 +1,5 @@
-//! A login is limited by the address of the client, and by the account in the body of the request: one client cannot try
-//! many accounts, and many clients together cannot try one account.
+//! A login is limited by the address of the client, and by the account in the body of the request: one client cannot
+//! try many accounts, and many clients together cannot try one account.
 //!
 //! ```sh
 //! cargo run --example login_by_account

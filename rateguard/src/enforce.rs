@@ -69,8 +69,8 @@ pub(crate) fn enforce(
     Enforcement::Undecided(StoreCheck { admission, checks, on_error })
 }
 
-/// Rejects the request if these limits deny it, and takes no units otherwise. The other limits of the same decision need
-/// the body of the request.
+/// Rejects the request if these limits deny it, and takes no units otherwise. The other limits of the same decision
+/// need the body of the request.
 ///
 /// The denial counts like any other: an offence counts towards a ban. If the store fails, the failure mode applies.
 ///
