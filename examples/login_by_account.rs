@@ -1,5 +1,5 @@
-//! A login is limited by the address of the client, and by the account in the body of the request: one client cannot try
-//! many accounts, and many clients together cannot try one account.
+//! A login is limited by the address of the client, and by the account in the body of the request: one client cannot
+//! try many accounts, and many clients together cannot try one account.
 //!
 //! ```sh
 //! cargo run --example login_by_account
@@ -23,8 +23,8 @@ struct Login {
 }
 
 /// Returns the account of a login. Two spellings of an address are one account.
-fn account_of(login: &Login) -> String {
-    login.email.trim().to_lowercase()
+fn account_of(body: &Login) -> String {
+    body.email.trim().to_lowercase()
 }
 
 // One decision for both limits: a request takes units of both or of none. The limit by address is checked before the

@@ -101,8 +101,8 @@ use syn::parse::{Parse, ParseStream};
 /// - `"bearer"`: the credential in the header `Authorization: Bearer`.
 /// - `"header:X-Api-Key"`: the value of a request header. `"cookie:session"`: the value of a cookie.
 ///   `"path:tenant"`: the value of a route parameter.
-/// - `"json:/user/name"`: a value in a JSON body, by its JSON pointer. `"form:email"`: a field of a form in the body. The
-///   limiter reads the body only after it has checked the handler's other limits, and hands it on to the handler.
+/// - `"json:/user/name"`: a value in a JSON body, by its JSON pointer. `"form:email"`: a field of a form in the body.
+///   The limiter reads the body only after it has checked the handler's other limits, and hands it on to the handler.
 /// - `"route"`: the pattern of the route, such as `/orders/{id}`. `"method"`: the method of the request.
 /// - `"global"`: one key for all requests.
 /// - several of the keys above, joined by `+`: `"user+path:tenant"`. If a request lacks one of the joined values, it

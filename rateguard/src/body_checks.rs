@@ -38,8 +38,8 @@ impl<L> PartialChecks<L> {
         self.limits.push(PartialCheck::NeedsBody(limit));
     }
 
-    /// Reads the body if it may have a key. Before that, checks the limits that need no body, so a client that they deny
-    /// does not send its body. While the client sends it, the request has taken no units and holds no permit.
+    /// Reads the body if it may have a key. Before that, checks the limits that need no body, so a client that they
+    /// deny does not send its body. While the client sends it, the request has taken no units and holds no permit.
     ///
     /// # Errors
     ///
@@ -65,8 +65,8 @@ impl<L> PartialChecks<L> {
         Ok(())
     }
 
-    /// Returns the checks of all limits. `check` builds the check of a limit whose key is in the body. It returns `None`
-    /// if the limit exempts the request.
+    /// Returns the checks of all limits. `check` builds the check of a limit whose key is in the body. It returns
+    /// `None` if the limit exempts the request.
     ///
     /// # Errors
     ///

@@ -106,8 +106,8 @@ fn enforce_together(
     Enforcement::Undecided(StoreCheck { admission, checks, on_error })
 }
 
-/// Rejects the request if these limits deny it, and takes no units otherwise. The other limits of the same decision need
-/// the body of the request.
+/// Rejects the request if these limits deny it, and takes no units otherwise. The other limits of the same decision
+/// need the body of the request.
 ///
 /// The denial counts like any other: an offence counts towards a ban. If the store fails, the failure mode applies.
 ///

@@ -1,5 +1,5 @@
-//! Tests the responses of limits in an OpenAPI document, with a validator of the specification, and against the responses
-//! of two servers with a common Redis.
+//! Tests the responses of limits in an OpenAPI document, with a validator of the specification, and against the
+//! responses of two servers with a common Redis.
 
 use std::{env, fs, process::Command};
 

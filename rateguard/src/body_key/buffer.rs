@@ -27,11 +27,11 @@ pub(crate) fn skip(request: &HttpRequest) {
     BufferedBody::store(request, None);
 }
 
-/// Reads the body of a request until it ends, or until more than `max` bytes have arrived, and stores it in the request.
-/// A body that is longer, and a body that ends with an error, have no key.
+/// Reads the body of a request until it ends, or until more than `max` bytes have arrived, and stores it in the
+/// request. A body that is longer, and a body that ends with an error, have no key.
 ///
-/// Afterwards, the payload has the whole body again: the bytes that were read, a chunk or an error that did not fit, and
-/// the rest, in this order.
+/// Afterwards, the payload has the whole body again: the bytes that were read, a chunk or an error that did not fit,
+/// and the rest, in this order.
 pub(crate) async fn buffer(request: &HttpRequest, payload: &mut Payload, max: usize) {
     let mut read = BytesMut::new();
     let next = loop {

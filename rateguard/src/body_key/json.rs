@@ -28,8 +28,8 @@ pub(crate) fn parse_json<T: DeserializeOwned>(request: &HttpRequest) -> Option<T
     serde_json::from_slice(&BufferedBody::bytes(request, BodyFormat::Json)?).ok()
 }
 
-/// Returns a text that is the same for all spellings of a number, such as `1`, `1.0` and `10e-1`. A handler that reads a
-/// number would otherwise see the same account under several keys.
+/// Returns a text that is the same for all spellings of a number, such as `1`, `1.0` and `10e-1`. A handler that reads
+/// a number would otherwise see the same account under several keys.
 fn number_text(number: &Number) -> String {
     if let Some(number) = number.as_u64() {
         return number.to_string();
@@ -55,10 +55,10 @@ fn value_at(body: &[u8], tokens: &[String]) -> serde_json::Result<Option<Value>>
 
 /// Deserializes the value to which the tokens of a pointer lead, and ignores all other values.
 ///
-/// A handler that deserializes a `struct` ignores unknown members, and serde checks less in ignored values: for example,
-/// they may be nested without a bound. So this code does not parse the whole body as a `Value`. Otherwise, a client could
-/// add a member that only the handler accepts, and the request would have no key. If an object has several members with
-/// one name, the last one counts, as for a handler that reads a `Value`.
+/// A handler that deserializes a `struct` ignores unknown members, and serde checks less in ignored values: for
+/// example, they may be nested without a bound. So this code does not parse the whole body as a `Value`. Otherwise, a
+/// client could add a member that only the handler accepts, and the request would have no key. If an object has several
+/// members with one name, the last one counts, as for a handler that reads a `Value`.
 struct ValueAt<'a>(&'a [String]);
 
 impl<'de> DeserializeSeed<'de> for ValueAt<'_> {

@@ -102,7 +102,8 @@ impl RateGuard {
     /// [`deadline`](crate::RateGuardBuilder::deadline) of the guard for every 16 limits.
     ///
     /// An explanation does not read the body of the request. If a limit reads its key from the body, its outcome is
-    /// [`UnknownReason::Body`](crate::explain::UnknownReason::Body), unless a limit of the request has read the body before.
+    /// [`UnknownReason::Body`](crate::explain::UnknownReason::Body), unless a limit of the request has read the body
+    /// before.
     ///
     /// The method evaluates each limit separately, as if the guard had no other limits. If a denial of the request
     /// would start a [ban](Policy::ban), the explanation reports a denial without a ban.

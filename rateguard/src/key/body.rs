@@ -37,10 +37,10 @@ use crate::{
 /// With the type of the handler, the function gets the same value as the handler, whatever a client sends. With a
 /// pointer, a handler can read an account that the pointer does not find, for example through `#[serde(alias)]`.
 ///
-/// RateGuard reads the body before the handler, up to [`max_key_body`](crate::RateGuardBuilder::max_key_body) bytes, and
-/// hands it on unchanged. It reads a body only after it has checked all other limits of the same decision. The media type
-/// must be one of JSON, such as `application/json`. A body that is longer, compressed, of another type or not valid has no
-/// key. To reject such a request, set [`missing_key`](crate::Limit::missing_key) to `"deny"`.
+/// RateGuard reads the body before the handler, up to [`max_key_body`](crate::RateGuardBuilder::max_key_body) bytes,
+/// and hands it on unchanged. It reads a body only after it has checked all other limits of the same decision. The
+/// media type must be one of JSON, such as `application/json`. A body that is longer, compressed, of another type or
+/// not valid has no key. To reject such a request, set [`missing_key`](crate::Limit::missing_key) to `"deny"`.
 ///
 /// # Panics
 ///

@@ -181,8 +181,8 @@ impl MiddlewareLimit {
             || self.cost.is_async()
     }
 
-    /// Builds the check that compares the request with the limit. The result is `None` if the key of the limit is in the
-    /// body, and RateGuard has not read the body.
+    /// Builds the check that compares the request with the limit. The result is `None` if the key of the limit is in
+    /// the body, and RateGuard has not read the body.
     ///
     /// # Errors
     ///

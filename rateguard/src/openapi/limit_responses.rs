@@ -17,10 +17,10 @@ use crate::{RateGuard, inventory::LimitInfo};
 
 /// Adds the responses of a guard's limits to a document of utoipa.
 ///
-/// Each operation with a limit gets a response 429, with the quotas, the header fields and the body that the guard sends.
-/// The other responses of the operation get the same header fields, except for `Retry-After`. If a limit of the operation
-/// fails [closed](crate::OnError::Closed), the operation also gets a response 503. A response 429 or 503 that the document
-/// already has stays as it is. A limit in shadow mode denies no request, so it has no response.
+/// Each operation with a limit gets a response 429, with the quotas, the header fields and the body that the guard
+/// sends. The other responses of the operation get the same header fields, except for `Retry-After`. If a limit of the
+/// operation fails [closed](crate::OnError::Closed), the operation also gets a response 503. A response 429 or 503 that
+/// the document already has stays as it is. A limit in shadow mode denies no request, so it has no response.
 ///
 /// The numbers are those that apply now, including those of a policies file.
 ///
@@ -29,8 +29,8 @@ use crate::{RateGuard, inventory::LimitInfo};
 /// - The limits of the macro attributes on the function whose name is the id of the operation, which is the default of
 ///   `#[utoipa::path]`. If several operations or several limited handlers have this name, it is ambiguous, and the
 ///   operations get no limit. For an operation with another id, call [`operation`](Self::operation).
-/// - The limits of a middleware at the paths that [`below`](Self::below) sets. A middleware does not know the paths of the
-///   scope that it wraps.
+/// - The limits of a middleware at the paths that [`below`](Self::below) sets. A middleware does not know the paths of
+///   the scope that it wraps.
 ///
 /// An attribute with a `limiter` argument belongs to a guard after the guard has checked a request to its handler.
 #[must_use = "it changes the document only with `modify`"]
@@ -64,11 +64,11 @@ impl<'a> LimitResponses<'a> {
         Self { guard, limits: limits.collect(), paths: Vec::new(), operations: Vec::new() }
     }
 
-    /// Adds the limit with this name to all operations at this path and below it. Use it for the limits of a middleware.
-    /// `"/api"` includes `/api` and `/api/orders`, but not `/apis`. `"/"` includes every path.
+    /// Adds the limit with this name to all operations at this path and below it. Use it for the limits of a
+    /// middleware. `"/api"` includes `/api` and `/api/orders`, but not `/apis`. `"/"` includes every path.
     ///
-    /// The limit must be in the [inventory](RateGuard::inventory), so its middleware must have been started. A limit that
-    /// is not in the inventory has no effect.
+    /// The limit must be in the [inventory](RateGuard::inventory), so the application must have started its middleware
+    /// before. A limit that is not in the inventory has no effect.
     pub fn below(mut self, path: impl Into<String>, limit: impl Into<String>) -> Self {
         self.paths.push((path.into(), limit.into()));
         self

@@ -1,6 +1,7 @@
 //! Documents the limits of a guard in an OpenAPI document (feature `utoipa`).
 //!
-//! [`LimitResponses`] adds the responses of the limits to a document that [utoipa](https://docs.rs/utoipa) has generated:
+//! [`LimitResponses`] adds the responses of the limits to a document that [utoipa](https://docs.rs/utoipa) has
+//! generated:
 //!
 //! ```
 //! # mod program {
@@ -29,8 +30,8 @@
 //! # assert!(api.to_json().unwrap().contains("At most 5/minute."));
 //! ```
 //!
-//! Write `#[utoipa::path]` above `#[rate_limit]`, because it reads the arguments of the handler. In the other order, the
-//! program does not compile.
+//! Write `#[utoipa::path]` above `#[rate_limit]`, because it reads the arguments of the handler. In the other order,
+//! the program does not compile.
 
 mod limit_responses;
 mod operations;

@@ -37,8 +37,8 @@ impl<'a> Responses<'a> {
         }
     }
 
-    /// Adds the responses to those of an operation. A response that the operation already has stays as it is, except that
-    /// it gets the header fields.
+    /// Adds the responses to those of an operation. A response that the operation already has stays as it is, except
+    /// that it gets the header fields.
     pub(super) fn add_to(&self, responses: &mut BTreeMap<String, RefOr<Response>>) {
         for response in responses.values_mut() {
             if let RefOr::T(response) = response {
