@@ -97,7 +97,7 @@ pub(super) async fn remove(guard: &RateGuard, selected: SelectedKey) -> Endpoint
 fn problem(error: &OverrideError, echo: Value) -> Problem {
     match error {
         OverrideError::Store(_) => Problem::store_failed(error.to_string(), with_version(echo)),
-        OverrideError::Length | OverrideError::Description | OverrideError::Quotas(_) => {
+        OverrideError::Length | OverrideError::Description | OverrideError::Quota(_) => {
             Problem::bad(error.to_string())
         }
         _ => Problem::conflict(error.to_string()),

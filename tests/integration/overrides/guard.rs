@@ -97,7 +97,7 @@ async fn invalid_overrides_are_rejected() {
     assert!(error.to_string().starts_with("quotas of the override: unknown unit"), "{error}");
     let nine = "1/s;2/s;3/s;4/s;5/s;6/s;7/s;8/s;9/s";
     let error = guard.set_override(&policy, &key, nine, HOUR).await.unwrap_err();
-    assert!(matches!(error, OverrideError::Quotas(_)), "{error}");
+    assert!(matches!(error, OverrideError::Quota(_)), "{error}");
     let day = 24 * HOUR;
     for length in [Duration::ZERO, Duration::from_millis(999), 91 * day, Duration::MAX] {
         let result = guard.set_override(&policy, &key, "5/minute", length).await;

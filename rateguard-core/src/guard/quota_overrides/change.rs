@@ -110,7 +110,7 @@ impl RateGuard {
     where
         Q: TryInto<Quotas, Error: Into<RateError>>,
     {
-        let quotas = quotas.try_into().map_err(|error| OverrideError::Quotas(error.into()))?;
+        let quotas = quotas.try_into().map_err(|error| OverrideError::Quota(error.into()))?;
         if !(Duration::from_secs(1)..=Ban::MAX_LENGTH).contains(&length) {
             return Err(OverrideError::Length);
         }

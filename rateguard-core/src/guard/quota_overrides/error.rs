@@ -11,8 +11,8 @@ use crate::{RateError, StoreError};
 pub enum OverrideError {
     /// The guard was built without [`overrides`](crate::RateGuardBuilder::overrides).
     Disabled,
-    /// The quotas are invalid.
-    Quotas(RateError),
+    /// A quota or the list of quotas is invalid.
+    Quota(RateError),
     /// The duration is not from 1 second to 90 days.
     Length,
     /// The description has more than 200 characters.
@@ -31,7 +31,7 @@ impl fmt::Display for OverrideError {
             Self::Disabled => f.write_str(
                 "expected a guard with overrides, found a guard without them; call `.overrides(true)` before `build()`",
             ),
-            Self::Quotas(error) => write!(f, "quotas of the override: {error}"),
+            Self::Quota(error) => write!(f, "quotas of the override: {error}"),
             Self::Length => f.write_str("expected a duration of the override from 1 second to 90 days"),
             Self::Description => {
                 write!(f, "expected a description of at most {MAX_DESCRIPTION} characters")
