@@ -9,20 +9,20 @@
 //! use actix_web::get;
 //! use utoipa::{Modify, OpenApi};
 //!
-//! #[utoipa::path(get, path = "/search", responses((status = 200, body = String)))]
-//! #[get("/search")]
+//! #[utoipa::path(get, path = "/books", responses((status = 200, body = String)))]
+//! #[get("/books")]
 //! #[rate_limit(rate = "5/minute")]
-//! async fn search() -> String {
+//! async fn search_books() -> String {
 //!     String::new()
 //! }
 //!
 //! #[derive(OpenApi)]
-//! #[openapi(paths(search))]
+//! #[openapi(paths(search_books))]
 //! struct Api;
 //!
 //! pub fn api(guard: &RateGuard) -> utoipa::openapi::OpenApi {
 //!     let mut api = Api::openapi();
-//!     LimitResponses::of(guard).modify(&mut api); // `GET /search` now has a response 429
+//!     LimitResponses::of(guard).modify(&mut api); // `GET /books` now has a response 429
 //!     api
 //! }
 //! # }
