@@ -7,6 +7,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
+    net::SocketAddr,
     panic::Location,
     sync::{LazyLock, PoisonError, RwLock},
 };
@@ -121,12 +122,15 @@ fn warn_about_unknown_limit(name: &str, around: &[PolicyName]) {
     log::warn!(target: "rateguard", "a handler replaces the limit `{name}`, but {found}");
 }
 
-/// The routes of a guard of which the replacements are known, for each limit of a middleware. The source location
-/// identifies the limit for all workers.
+/// The routes of a guard of which the replacements are known, for each limit of a middleware.
 #[derive(Default)]
 pub(crate) struct ReplacedRoutes {
-    limits: RwLock<HashMap<&'static Location<'static>, HashMap<String, Vec<KnownRoute>>>>,
+    limits: RwLock<HashMap<LimitSite, HashMap<String, Vec<KnownRoute>>>>,
 }
+
+/// Identifies a limit of a middleware for all workers of a server: its source location, and the address of the server. A
+/// function can create the middlewares of two servers, whose routes differ.
+type LimitSite = (&'static Location<'static>, SocketAddr);
 
 struct KnownRoute {
     method: Method,
@@ -153,7 +157,8 @@ impl ReplacedRoutes {
         let Some((pattern, method)) = route(request) else { return RouteStatus::Limited };
         // No code panics while it holds the lock, so the lock is never poisoned.
         let limits = self.limits.read().unwrap_or_else(PoisonError::into_inner);
-        let known = limits.get(&limit).and_then(|routes| routes.get(&pattern));
+        let site = (limit, request.app_config().local_addr());
+        let known = limits.get(&site).and_then(|routes| routes.get(&pattern));
         match known.and_then(|routes| routes.iter().find(|it| it.method == *method)) {
             None => RouteStatus::New,
             Some(KnownRoute { is_replaced: true, .. }) => RouteStatus::Replaced,
@@ -175,7 +180,8 @@ impl ReplacedRoutes {
         }
         let Some((pattern, method)) = route(request) else { return };
         let mut limits = self.limits.write().unwrap_or_else(PoisonError::into_inner);
-        let routes = limits.entry(limit).or_default().entry(pattern).or_default();
+        let site = (limit, request.app_config().local_addr());
+        let routes = limits.entry(site).or_default().entry(pattern).or_default();
         match routes.iter_mut().find(|it| it.method == *method) {
             Some(known) => known.is_replaced |= is_replaced,
             None => routes.push(KnownRoute { method: method.clone(), is_replaced }),

@@ -186,6 +186,25 @@ fn relative_exempt_route_is_rejected() {
     assert!(error.contains("begins with `/`, found `metrics`"), "{error}");
 }
 
+#[test]
+fn exemption_of_one_server_does_not_exempt_the_route_of_another() {
+    fn start(guard: RateGuard, is_exempt: bool) -> Server {
+        Server::start(move |app| {
+            let limit = Limit::new("2/hour").key("global").name("replaced-two-servers");
+            let scope = web::scope("").wrap(RateLimit::new(&guard, limit));
+            app.service(match is_exempt {
+                true => scope.service(health),
+                false => scope.route("/health", web::get().to(async || "limited")),
+            });
+        })
+    }
+    let guard = RateGuard::in_memory();
+    let servers = [start(guard.clone(), true), start(guard, false)];
+    let statuses = |server: usize| [0; 3].map(|_| fetch(&servers[server].url("/health")).status);
+    assert_eq!(statuses(0), [200; 3]);
+    assert_eq!(statuses(1), [200, 200, 429]);
+}
+
 /// Rejects requests without the header `X-Token`.
 async fn authenticate(
     request: ServiceRequest,
