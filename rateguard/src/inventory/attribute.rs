@@ -119,7 +119,8 @@ impl AttributeLimit {
         let mut attributes: Vec<_> = all.into_iter().filter(belongs_to_guard).collect();
         attributes.sort_by_key(|attribute| {
             let location = (attribute.limit)().location;
-            (location.file(), location.line(), location.column())
+            // All limits of a handler have the location of its first attribute.
+            (location.file(), location.line(), location.column(), attribute.index)
         });
         attributes
     }
