@@ -11,7 +11,7 @@ use crate::{
     error::error_at,
     generics,
     limit::limit,
-    registration::{can_hoist, replacement, replacement_use},
+    registration::{can_hoist, replacement_use},
     tokens::option,
     values::Key,
 };
@@ -47,7 +47,7 @@ use crate::{
 ///             }
 ///         }]
 ///     }
-///     ::actix_rateguard::__private::limited(None, &[], [on_reject], inputs, handler(search), request, payload).await
+///     ::actix_rateguard::__private::limited(None, [on_reject], inputs, handler(search), request, payload).await
 /// }
 /// ```
 ///
@@ -161,16 +161,14 @@ pub(crate) fn expand(args: Args, function: &ItemFn) -> syn::Result<TokenStream> 
         (TokenStream::new(), closure)
     };
 
-    let replaced: Vec<_> = limits.iter().filter_map(|args| args.replaces.as_ref()).collect();
-    let replacements = replaced.iter().map(|limit| replacement(Some(limit)));
-    let replacement_use = (!replaced.is_empty()).then(replacement_use);
+    let has_replacement = limits.iter().any(|args| args.replaces.is_some());
+    let replacement_use = has_replacement.then(replacement_use);
 
     // The call has the span of the function's name. If the function is not a handler, the compiler finds the error
     // several times at the same place, and reports it once.
     let call = quote_spanned! {ident.span()=>
         ::actix_rateguard::__private::limited(
             #guard,
-            &[#(#replacements),*],
             [#(#on_reject),*],
             #inputs,
             #handler,

@@ -173,7 +173,8 @@ use syn::parse::{Parse, ParseStream};
 /// The guard finds out which route a handler has when the handler runs for the first time. A middleware of an `App` still
 /// checks this first request in each process, and refunds its units. If it denies the request, the handler does not run.
 /// To exempt a route from the first request on, use `Limit::exempt_routes`. If several handlers share the pattern and the
-/// method of a route through guards, an exemption of one of them applies to all of them.
+/// method of a route through guards, an exemption of one of them applies to all of them. `replaces` has no effect on a
+/// request to which its limit does not apply.
 ///
 /// # Notes
 ///

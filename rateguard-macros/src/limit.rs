@@ -37,6 +37,7 @@ pub(crate) fn limit(args: &Args, handler: &Ident, number: usize, is_hoisted: boo
     let count = args.count.to_string();
     let missing = variant(args.missing);
     let methods = args.methods.as_ref().map_or(&[][..], Methods::names);
+    let replaces = option(args.replaces.as_ref().map(|limit| quote!(#limit)));
     let plan_fallback = option(args.plan_fallback.as_ref().map(quotas_expr));
     let (hides_headers, is_permissive) = (args.hides_headers, args.is_permissive);
     let wait = duration(args.wait.unwrap_or_default());
@@ -59,6 +60,7 @@ pub(crate) fn limit(args: &Args, handler: &Ident, number: usize, is_hoisted: boo
                     count: ::actix_rateguard::__private::count(#count),
                     missing: ::actix_rateguard::MissingKey::#missing,
                     methods: &[#(#methods),*],
+                    replaces: #replaces,
                     plan_fallback: #plan_fallback,
                     hides_headers: #hides_headers,
                     is_permissive: #is_permissive,

@@ -68,13 +68,21 @@ impl Admission {
     }
 
     /// Admits a request that permissive limits deny. Stores the denial in the state of the request.
-    pub(crate) fn denied_permissively(mut self, checks: usize, denial: Decision) -> Self {
-        self.record_denial(checks, denial);
+    pub(crate) fn denied_permissively(
+        mut self,
+        guard: &RateGuard,
+        mut checks: LimitChecks,
+        denial: Decision,
+    ) -> Self {
+        // The denied checks have counted nothing. Their entries let a response that counts be an offence, and let the
+        // handler replace the limits.
+        checks.iter_mut().for_each(|it| (it.cost, it.is_denied) = (0, true));
         if let Some(state) = &self.state {
+            self.applied = state.applied.add(guard, checks, &self.repeated);
+            let first_entries = state.applied.first_entries(self.applied.start);
+            self.decision = Some(state.push(denial, first_entries));
             state.is_denied_permissively.set(true);
         }
-        // The denied checks have counted nothing, so the first checks of repeated limits charge the penalty.
-        self.repeated.iter_mut().for_each(RepeatedCheck::drop_extra_cost);
         self
     }
 
@@ -188,6 +196,12 @@ impl Admission {
         // The header fields do not report a limit that does not apply to the handler.
         let replaced = state.applied.replaced_policies(self.applied.clone(), &state.replaced);
         state.hide_policies(replaced.iter());
+        if !replaced.is_empty()
+            && state.applied.permits_are_replaced(self.applied.clone(), &state.replaced)
+        {
+            // A stream without an end would hold the permits of a limit that does not apply to its handler.
+            self.permit = None;
+        }
         let effects = self.effects(&state, response);
         let has_penalty = effects.iter().any(|it| it.penalty > 0);
         if let Some(holds) = self.shadow_holds.take() {

@@ -55,7 +55,7 @@ impl LimitScope {
             return Err(NotChecked::Exempt(Exemption::Method));
         }
         if !self.exempt_routes.is_empty()
-            && let Some(pattern) = request.match_pattern()
+            && let Some(pattern) = crate::replaced_limits::pattern(request)
             && self.exempt_routes.contains(&pattern)
         {
             return Err(NotChecked::Exempt(Exemption::Route));
@@ -105,6 +105,7 @@ impl LimitScope {
             hides_headers,
             is_permissive,
             is_replaceable: false,
+            is_denied: false,
         }
     }
 

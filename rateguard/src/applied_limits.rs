@@ -147,7 +147,10 @@ impl AppliedLimits {
                         || it.check.is_overridden
                         || check.is_overridden)
             };
-            let Some(applied_index) = limits.iter().position(is_same) else {
+            // An earlier denial has taken neither units nor a permit, so the check is not a repeated check.
+            let has_taken = |it: &AppliedLimit| !it.check.is_denied && is_same(it);
+            let Some(applied_index) = limits.iter().position(has_taken) else {
+                check.is_denied = limits.iter().any(is_same);
                 checks.push(check);
                 continue;
             };
@@ -229,6 +232,17 @@ impl AppliedLimits {
         let is_replaced =
             |it: &&LimitCheck| it.is_replaceable && replaced.contains(it.policy.name());
         checks.filter(is_replaced).map(|it| it.policy.clone()).collect()
+    }
+
+    /// Returns true if the handler of the request replaces all limits of these entries that have permits.
+    pub(crate) fn permits_are_replaced(
+        &self,
+        indices: Range<usize>,
+        replaced: &ReplacedLimits,
+    ) -> bool {
+        let limits = self.limits.borrow();
+        let mut with_permits = limits[indices].iter().filter(|it| it.check.policy.has_permits());
+        with_permits.all(|it| it.check.is_replaceable && replaced.contains(it.check.policy.name()))
     }
 
     /// Returns true if these entries count regardless of the response, and no repeated check requires corrections.

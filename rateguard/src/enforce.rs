@@ -273,7 +273,7 @@ fn decided(
         return Ok(admission.admitted(guard, checks, decision, reservation));
     }
     if is_permissive(&checks) {
-        return Ok(admission.denied_permissively(checks.len(), decision));
+        return Ok(admission.denied_permissively(guard, checks, decision));
     }
     let denied_by = checks.iter().find(|it| it.policy.name() == decision.policy());
     let on_reject = denied_by.and_then(|it| it.on_reject.clone());

@@ -49,6 +49,14 @@ mod plan_choice;
 mod plan_text;
 mod proxy_warning;
 mod rejection;
+#[cfg_attr(
+    not(feature = "macros"),
+    allow(
+        dead_code,
+        unreachable_pub,
+        reason = "only macro attributes replace the limits of middlewares"
+    )
+)]
 mod replaced_limits;
 mod request_permit;
 mod request_policies;

@@ -33,6 +33,8 @@ pub(crate) struct LimitCheck {
     pub(crate) is_permissive: bool,
     /// Whether the handler of the request may replace the limit. The guard then refunds the units.
     pub(crate) is_replaceable: bool,
+    /// Whether the permissive limit has already denied the request, so that a further denial is no offence.
+    pub(crate) is_denied: bool,
 }
 
 impl LimitCheck {
@@ -77,7 +79,7 @@ impl LimitCheck {
     /// limit. Instead, each response that counts is an offence. For a key that several clients share, the guard counts
     /// no offences.
     pub(crate) fn is_exempt_from_ban(&self) -> bool {
-        !self.counts_always() || self.is_shared
+        !self.counts_always() || self.is_shared || self.is_denied
     }
 }
 

@@ -8,7 +8,6 @@ use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
     net::SocketAddr,
-    panic::Location,
     sync::{LazyLock, PoisonError, RwLock},
 };
 
@@ -63,19 +62,19 @@ pub(crate) struct ReplacedLimits {
     around: RefCell<SmallVec<[PolicyName; 1]>>,
     /// The replacements of the handler, which are known when it runs.
     replacements: RefCell<SmallVec<[Replacement; 1]>>,
-    /// Whether a middleware has no entry for the route yet.
-    is_new_route: Cell<bool>,
+    /// Whether the request can change the entry of a middleware for the route.
+    may_change: Cell<bool>,
 }
 
 impl ReplacedLimits {
     /// Records that the request has reached this limit of a middleware.
-    pub(crate) fn add_limit(&self, name: &PolicyName, is_new_route: bool) {
+    pub(crate) fn add_limit(&self, name: &PolicyName, may_change: bool) {
         let mut around = self.around.borrow_mut();
         // A limit whose key is in the body is added once before and once after the body is read.
         if !around.contains(name) {
             around.push(name.clone());
         }
-        self.is_new_route.set(self.is_new_route.get() || is_new_route);
+        self.may_change.set(self.may_change.get() || may_change);
     }
 
     /// Records a replacement of the handler that runs. Logs a warning if there is nothing to replace.
@@ -99,9 +98,9 @@ impl ReplacedLimits {
         !self.replacements.borrow().is_empty()
     }
 
-    /// Returns whether the guard can learn something about the route from this request.
-    pub(crate) fn is_new(&self) -> bool {
-        self.is_new_route.get() || self.has_replacements()
+    /// Returns whether the middlewares must record the replacements of this request.
+    pub(crate) fn must_be_recorded(&self) -> bool {
+        self.may_change.get() || self.has_replacements()
     }
 }
 
@@ -125,17 +124,15 @@ fn warn_about_unknown_limit(name: &str, around: &[PolicyName]) {
 /// The routes of a guard of which the replacements are known, for each limit of a middleware.
 #[derive(Default)]
 pub(crate) struct ReplacedRoutes {
-    limits: RwLock<HashMap<LimitSite, HashMap<String, Vec<KnownRoute>>>>,
+    limits: RwLock<HashMap<ServerLimit, HashMap<String, Vec<KnownRoute>>>>,
 }
 
-/// Identifies a limit of a middleware for all workers of a server: its source location, and the address of the server. A
-/// function can create the middlewares of two servers, whose routes differ.
-type LimitSite = (&'static Location<'static>, SocketAddr);
+/// The name of a limit, and the address of the server: two servers with one guard can have different routes.
+type ServerLimit = (PolicyName, SocketAddr);
 
 struct KnownRoute {
     method: Method,
-    /// Whether the handler of the route replaces the limit.
-    is_replaced: bool,
+    status: RouteStatus,
 }
 
 /// Whether the handler of a route replaces a limit.
@@ -145,55 +142,76 @@ pub(crate) enum RouteStatus {
     New,
     Limited,
     Replaced,
+    /// Requests with the pattern of this route also reach other routes, because of the guards of actix-web. The limit
+    /// applies to all of them.
+    Ambiguous,
 }
 
 impl ReplacedRoutes {
     /// Returns whether the handler of the request's route replaces the limit of a middleware.
-    pub(crate) fn status(
-        &self,
-        limit: &'static Location<'static>,
-        request: &HttpRequest,
-    ) -> RouteStatus {
+    pub(crate) fn status(&self, limit: &PolicyName, request: &HttpRequest) -> RouteStatus {
         let Some((pattern, method)) = route(request) else { return RouteStatus::Limited };
-        // No code panics while it holds the lock, so the lock is never poisoned.
-        let limits = self.limits.read().unwrap_or_else(PoisonError::into_inner);
-        let site = (limit, request.app_config().local_addr());
-        let known = limits.get(&site).and_then(|routes| routes.get(&pattern));
-        match known.and_then(|routes| routes.iter().find(|it| it.method == *method)) {
-            None => RouteStatus::New,
-            Some(KnownRoute { is_replaced: true, .. }) => RouteStatus::Replaced,
-            Some(KnownRoute { is_replaced: false, .. }) => RouteStatus::Limited,
-        }
+        self.status_of(&server_limit(limit, request), &pattern, method)
     }
 
-    /// Records whether the handler of the request's route has replaced the limit of a middleware. A route that has replaced
+    fn status_of(&self, limit: &ServerLimit, pattern: &str, method: &Method) -> RouteStatus {
+        // No code panics while it holds the lock, so the lock is never poisoned.
+        let limits = self.limits.read().unwrap_or_else(PoisonError::into_inner);
+        let known = limits.get(limit).and_then(|routes| routes.get(pattern));
+        let known = known.and_then(|routes| routes.iter().find(|it| it.method == *method));
+        known.map_or(RouteStatus::New, |it| it.status)
+    }
+
+    /// Records whether the handler of a completed request has replaced the limit of a middleware. A route that has replaced
     /// it once stays replaced: its later requests may not reach the handler, for example without authentication.
-    pub(crate) fn record(
-        &self,
-        limit: &'static Location<'static>,
-        request: &HttpRequest,
-        is_replaced: bool,
-    ) {
-        let status = self.status(limit, request);
-        if status == RouteStatus::Replaced || (status == RouteStatus::Limited && !is_replaced) {
+    pub(crate) fn record(&self, limit: &PolicyName, request: &HttpRequest, is_replaced: bool) {
+        let Some((pattern, method)) = route(request) else { return };
+        let limit = server_limit(limit, request);
+        let old = self.status_of(&limit, &pattern, method);
+        let new = match old {
+            RouteStatus::Ambiguous => old,
+            _ if is_routed_elsewhere(request, &pattern) => RouteStatus::Ambiguous,
+            _ if is_replaced => RouteStatus::Replaced,
+            RouteStatus::New => RouteStatus::Limited,
+            RouteStatus::Limited | RouteStatus::Replaced => old,
+        };
+        if new == old {
             return;
         }
-        let Some((pattern, method)) = route(request) else { return };
         let mut limits = self.limits.write().unwrap_or_else(PoisonError::into_inner);
-        let site = (limit, request.app_config().local_addr());
-        let routes = limits.entry(site).or_default().entry(pattern).or_default();
+        let routes = limits.entry(limit).or_default().entry(pattern).or_default();
         match routes.iter_mut().find(|it| it.method == *method) {
-            Some(known) => known.is_replaced |= is_replaced,
-            None => routes.push(KnownRoute { method: method.clone(), is_replaced }),
+            Some(known) => known.status = new,
+            None => routes.push(KnownRoute { method: method.clone(), status: new }),
         }
     }
+}
+
+fn server_limit(limit: &PolicyName, request: &HttpRequest) -> ServerLimit {
+    (limit.clone(), request.app_config().local_addr())
 }
 
 /// Returns the pattern of the request's route and the method. `None` if no route has the path, or if the method is not a
 /// defined one, because a client could invent methods and fill the memory with routes.
 fn route(request: &HttpRequest) -> Option<(String, &Method)> {
     let method = Some(request.method()).filter(|method| is_defined(method))?;
-    // `HttpRequest::match_pattern` depends on whether the route has already been chosen, so it could return another pattern
-    // after the handler has run.
-    Some((request.resource_map().match_pattern(request.path())?, method))
+    Some((pattern(request)?, method))
+}
+
+/// Returns the pattern of the first route with the path of the request, before or after actix-web has chosen the handler.
+pub(crate) fn pattern(request: &HttpRequest) -> Option<String> {
+    // actix-web chooses the route by the decoded path. The path in the URI can match another route, so a client could
+    // avoid a limit with `%6C` in place of `l`.
+    request.resource_map().match_pattern(request.match_info().as_str())
+}
+
+/// Returns whether the request has reached another route than the one with this pattern, because a guard of actix-web has
+/// refused the route.
+fn is_routed_elsewhere(request: &HttpRequest, pattern: &str) -> bool {
+    // If the request has reached no route, `match_pattern` returns the pattern for the path in the URI.
+    let without_route = request.resource_map().match_pattern(request.path());
+    match request.match_pattern() {
+        Some(routed) => routed != pattern && Some(&routed) != without_route.as_ref(),
+        None => false,
+    }
 }

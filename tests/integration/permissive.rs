@@ -1,6 +1,8 @@
 //! Tests permissive limits, which pass denied requests to the handler, on two servers with a common Redis.
 
-use actix_rateguard::{CheckResult, Limit, OnError, Penalty, RateGuard, RateLimit, rate_limit};
+use actix_rateguard::{
+    CheckResult, Limit, OnError, Penalty, Policy, RateGuard, RateLimit, rate_limit,
+};
 use actix_web::{HttpResponse, Responder, get, web};
 
 use crate::support::{
@@ -155,4 +157,57 @@ async fn permissive_concurrency_limit_tells_the_handler_and_frees_its_permits() 
     assert_eq!(test::read_body(second).await, "cached");
     assert_eq!(test::read_body(first).await, "fresh");
     assert_eq!(test::read_body(call().await).await, "fresh");
+}
+
+async fn failing(result: CheckResult) -> impl Responder {
+    let is_banned = result.decision().is_some_and(|decision| decision.banned_for().is_some());
+    HttpResponse::Unauthorized().body(if is_banned { "banned" } else { "failed" })
+}
+
+#[actix_web::test]
+async fn failures_beyond_a_permissive_limit_are_offences() {
+    use actix_web::{App, test};
+
+    let guard = RateGuard::in_memory();
+    let limit = Limit::new("2/hour").key("global").count("failure").ban("6/hour for 1h");
+    let limit = limit.permissive().name("permissive-failures");
+    let app = App::new().route("/", web::get().to(failing)).wrap(RateLimit::new(&guard, limit));
+    let app = test::init_service(app).await;
+    let mut bodies = Vec::new();
+    for _ in 0..7 {
+        let response = test::call_service(&app, test::TestRequest::default().to_request()).await;
+        bodies.push(String::from_utf8(test::read_body(response).await.to_vec()).unwrap());
+    }
+    assert_eq!(bodies[5..], ["failed", "banned"], "{bodies:?}");
+}
+
+#[actix_web::test]
+async fn denial_of_nested_limits_is_one_offence() {
+    use actix_web::{App, test};
+
+    for is_inner_enforced in [false, true] {
+        let policy = Policy::new("permissive-nested", "1/hour").unwrap();
+        let policy = policy.ban("4/hour for 2h").unwrap();
+        let guard = RateGuard::builder().policy(policy).for_attributes(false).build().unwrap();
+        let limit = || Limit::policy("permissive-nested").key("global").permissive();
+        let inner = match is_inner_enforced {
+            true => Limit::policy("permissive-nested").key("global"),
+            false => limit(),
+        };
+        let handler = async || HttpResponse::NotFound().finish();
+        let inner = web::scope("/s")
+            .route("/x", web::get().to(handler))
+            .wrap(RateLimit::new(&guard, inner));
+        let app = App::new().service(inner).wrap(RateLimit::new(&guard, limit()));
+        let app = test::init_service(app).await;
+        let mut hours = Vec::new();
+        for _ in 0..5 {
+            let request = test::TestRequest::with_uri("/s/x").to_request();
+            let response = test::call_service(&app, request).await;
+            let wait = response.headers().get("retry-after").map(|it| it.to_str().unwrap());
+            hours.push(wait.map_or(0, |it| it.parse::<u32>().unwrap() / 3_000));
+        }
+        // The first request is admitted. The fifth one is the fourth offence, which starts the ban.
+        assert_eq!(hours, [0, 1, 1, 1, 2], "{is_inner_enforced}");
+    }
 }

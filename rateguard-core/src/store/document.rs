@@ -25,7 +25,8 @@ pub trait DocumentStore: Send + Sync {
     /// Replaces the document with this name, if its version is [`expected`](DocumentWrite::expected). Returns the new
     /// version, or `None` if another client has changed the document.
     ///
-    /// A new version is different from all earlier versions of the document.
+    /// A new version is greater than all earlier versions of the document, also after the store has lost its data. So a
+    /// client recognizes an older document, for example from a snapshot.
     ///
     /// # Errors
     ///
@@ -40,8 +41,8 @@ pub trait DocumentStore: Send + Sync {
 /// The result of an operation on a document.
 pub type DocumentFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
-/// The version of a document. Two versions can only be compared for equality.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// The version of a document. A later version is greater.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DocumentVersion(u64);
 
 impl DocumentVersion {

@@ -26,6 +26,8 @@ pub struct HandlerLimit {
     pub(crate) scope: LimitScope,
     pub(crate) location: &'static Location<'static>,
     has_name: bool,
+    /// The name of the limit of a middleware that this limit replaces.
+    pub(super) replaces: Option<&'static str>,
     /// The id of the guard at which this limit last registered its name.
     pub(crate) registered_guard: AtomicU64,
     pub(super) key_probe: KeyProbe,
@@ -87,6 +89,7 @@ impl HandlerLimit {
             scope,
             location,
             has_name: name.is_some(),
+            replaces: settings.replaces,
             registered_guard: AtomicU64::new(0),
             key_probe: KeyProbe::default(),
         }

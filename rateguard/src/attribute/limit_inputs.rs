@@ -7,9 +7,11 @@ use crate::{
     Caller, Plan,
     inventory::LimitKind,
     limit_check::LimitCheck,
-    limit_context::LimitContext,
+    limit_context::{LimitContext, Purpose},
     missing_key_warning::{ProbedLimit, record_key},
     not_checked::{Exemption, NotChecked},
+    replaced_limits::Replacement,
+    request_state::RequestState,
 };
 
 /// The values that the functions of a limit return for one request: the key, the plan and the cost.
@@ -99,6 +101,13 @@ impl LimitInputs {
             }
         };
         let cost = self.cost.map_err(NotChecked::Failed)?;
+        if let Some(replaced) = self.limit.replaces
+            && context.purpose == Purpose::Enforce
+            && !policy.is_in_shadow()
+        {
+            let replacement = Replacement::Named(replaced);
+            RequestState::of(request).replaced.add_replacement(replacement);
+        }
         Ok(scope.check(overrides, policy, key, cost))
     }
 }

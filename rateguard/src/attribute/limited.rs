@@ -23,12 +23,10 @@ use crate::{
 
 /// Checks the request against the limits, then runs the extractors and the handler.
 ///
-/// `replacements` are the limits of middlewares that the handler replaces. If `guard` is `None`, the function uses the
-/// guard in the application's data. If the application's data has no guard, or two different guards in two forms, the
+/// If `guard` is `None`, the function uses the guard in the application's data. If the application's data has no guard, or two different guards in two forms, the
 /// function rejects the request with 500. `on_reject` has an entry for each limit.
 pub async fn limited<H: LimitedHandler<Args>, Args, const LIMITS: usize>(
     guard: Option<&RateGuard>,
-    replacements: &[Replacement],
     on_reject: [Option<OnRejectFn>; LIMITS],
     limits: impl AsyncFnOnce(&PolicySet, &HttpRequest) -> [LimitInputs; LIMITS],
     handler: H,
@@ -41,10 +39,6 @@ pub async fn limited<H: LimitedHandler<Args>, Args, const LIMITS: usize>(
         return early_response.into_response(&HttpSettings::default(), &request);
     };
 
-    if !replacements.is_empty() {
-        let state = RequestState::of(&request);
-        replacements.iter().for_each(|it| state.replaced.add_replacement(*it));
-    }
     let policy_set = policy_set(guard, &request);
     #[cfg(feature = "test-util")]
     if let Some(probe) = crate::route_probe::RouteProbe::of(&request) {

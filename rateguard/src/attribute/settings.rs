@@ -28,6 +28,8 @@ pub struct Settings {
     pub missing: MissingKey,
     /// The methods that the limit applies to. If the list is empty, the limit applies to all methods.
     pub methods: &'static [&'static str],
+    /// The name of the limit of a middleware that this limit replaces.
+    pub replaces: Option<&'static str>,
     /// The quotas for requests whose plan is not known.
     pub plan_fallback: Option<Quotas>,
     /// Whether the header fields of a response do not report the limit.

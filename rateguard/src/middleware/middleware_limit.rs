@@ -193,8 +193,8 @@ impl MiddlewareLimit {
         request: &HttpRequest,
     ) -> Result<Option<LimitCheck>, NotChecked> {
         let (policy, overrides) = self.policy(context)?;
-        self.scope.check_applies(overrides, request).await?;
         let is_replaceable = self.is_replaceable(context, request)?;
+        self.scope.check_applies(overrides, request).await?;
         let reads_body =
             overrides.key.as_ref().map_or(self.reads_body, |key| crate::key::reads_body(&**key));
         if reads_body && !context.is_body_read {
@@ -270,15 +270,24 @@ impl MiddlewareLimit {
         if !replaced_limits::is_in_use() {
             return Ok(false);
         }
-        let status = context.guard.http().replaced_routes.status(self.location, request);
-        let is_new = status == RouteStatus::New;
+        let status =
+            context.guard.http().replaced_routes.status(self.policy.shared_name(), request);
         if context.purpose == Purpose::Enforce {
-            RequestState::of(request).replaced.add_limit(self.policy.shared_name(), is_new);
+            let may_change = matches!(status, RouteStatus::New | RouteStatus::Replaced);
+            RequestState::of(request).replaced.add_limit(self.policy.shared_name(), may_change);
         }
         match status {
             RouteStatus::Replaced => Err(NotChecked::Exempt(Exemption::Handler)),
-            RouteStatus::New | RouteStatus::Limited => Ok(is_new),
+            status => Ok(status == RouteStatus::New),
         }
+    }
+
+    /// Returns whether the guard knows that the handler of the request replaces this limit.
+    #[cfg(feature = "test-util")]
+    pub(super) fn is_replaced(&self, guard: &RateGuard, request: &HttpRequest) -> bool {
+        let routes = &guard.http().replaced_routes;
+        replaced_limits::is_in_use()
+            && routes.status(self.policy.shared_name(), request) == RouteStatus::Replaced
     }
 
     /// Records whether the handler of a completed request has replaced this limit.
@@ -289,7 +298,7 @@ impl MiddlewareLimit {
         replaced: &ReplacedLimits,
     ) {
         let is_replaced = replaced.contains(self.policy.name());
-        guard.http().replaced_routes.record(self.location, request, is_replaced);
+        guard.http().replaced_routes.record(self.policy.shared_name(), request, is_replaced);
     }
 
     /// Returns the settings in the policies file that override settings of the middleware.

@@ -162,7 +162,7 @@ where
 fn record_replacements(middleware: &RateLimit, request: &HttpRequest) {
     if replaced_limits::is_in_use()
         && let Some(state) = RequestState::existing(request)
-        && state.replaced.is_new()
+        && state.replaced.must_be_recorded()
     {
         for limit in &**middleware.limits {
             limit.record_replacement(&middleware.guard, request, &state.replaced);

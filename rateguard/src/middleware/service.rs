@@ -108,6 +108,7 @@ where
                 let check = limit.scope.check_applies(overrides, request.request());
                 // A probe counts a limit with an async `skip` function as one that applies.
                 FutureExt::now_or_never(check).is_none_or(|result| result.is_ok())
+                    && !limit.is_replaced(&middleware.guard, request.request())
             };
             probe.record(middleware.limits.iter().any(applies));
             if probe.found_limit() {

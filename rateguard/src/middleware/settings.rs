@@ -217,8 +217,8 @@ impl Limit {
     /// ```
     ///
     /// Requests with the same key wait in the order of their arrival. If there will be no room before the end of the
-    /// wait, the request is denied immediately. The request waits before its body is read. A limit in shadow mode denies
-    /// no request, so no request waits for it. A limit with a lease cannot have a wait.
+    /// wait, the request is denied immediately. The request waits before its body is read, unless a key is in the body. A limit
+    /// in shadow mode denies no request, so no request waits for it. A limit with a lease cannot have a wait.
     ///
     /// If a request has several limits, it waits until all of them have room. Each limit bounds the wait for its own
     /// room, from the arrival of the request. So if a limit without a `wait` has no room, the request is denied

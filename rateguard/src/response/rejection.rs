@@ -30,11 +30,15 @@ pub(super) fn default_response(
     settings: &HttpSettings,
     request: &HttpRequest,
 ) -> HttpResponse {
+    let state = RequestState::existing(request);
+    let visible = |decision| match &state {
+        Some(state) => state.visible(decision),
+        None => Some(Cow::Borrowed(decision)),
+    };
+    // A hidden limit must not show that it has denied or banned the client.
+    let decision = rejection.decision().and_then(visible);
     let text = match rejection {
-        Rejection::Denied(banned) if banned.banned_for().is_some() => BANNED,
-        Rejection::Denied(costly) if costly.is_too_costly() => TOO_COSTLY,
-        Rejection::Denied(denial) if denial.is_denied_by_concurrency() => TOO_MANY_IN_PROGRESS,
-        Rejection::Denied(_) => DENIED,
+        Rejection::Denied(_) => denial_text(decision.as_deref()),
         Rejection::Forbidden(_) => FORBIDDEN,
         Rejection::Unavailable(_) => UNAVAILABLE,
         Rejection::Misconfigured(_) => MISCONFIGURED,
@@ -45,15 +49,17 @@ pub(super) fn default_response(
         _ => accepts_problem_json(request),
     };
     let status = rejection.status();
-    if !is_problem {
-        return text.text(status);
+    if is_problem { text.problem(status, decision.as_deref()) } else { text.text(status) }
+}
+
+/// Returns the texts for a denial. `decision` is the part of it that the client may see.
+fn denial_text(decision: Option<&Decision>) -> RejectionText {
+    match decision {
+        Some(banned) if banned.banned_for().is_some() => BANNED,
+        Some(costly) if costly.is_too_costly() => TOO_COSTLY,
+        Some(denial) if denial.is_denied_by_concurrency() => TOO_MANY_IN_PROGRESS,
+        _ => DENIED,
     }
-    let state = RequestState::existing(request);
-    let visible = |decision| match &state {
-        Some(state) => state.visible(decision),
-        None => Some(Cow::Borrowed(decision)),
-    };
-    text.problem(status, rejection.decision().and_then(visible).as_deref())
 }
 
 /// The texts of a rejection. All problem types except `about:blank`, and their titles, come from
@@ -114,8 +120,9 @@ impl RejectionText {
             "status": status.as_u16(),
             "detail": self.text.trim_end(),
         });
-        if let Some(decision) = decision {
-            problem["violated-policies"] = violated_policies(decision).into();
+        let violated = decision.map(violated_policies).unwrap_or_default();
+        if !violated.is_empty() {
+            problem["violated-policies"] = violated.into();
         }
         HttpResponse::build(status)
             .content_type("application/problem+json")

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use actix_rateguard::{Key, MemoryStore, RateGuard, StoreError, store::*};
+use actix_rateguard::{Key, MemoryStore, Policy, RateGuard, StoreError, store::*};
 use futures_util::FutureExt;
 
 use super::{HOUR, check, policy};
@@ -150,4 +150,73 @@ async fn closed_and_dropped_guards_stop_reading() {
         let clients: String = run(&mut client, "CLIENT LIST TYPE normal");
         (clients.lines().count() == 1).then_some(())
     });
+}
+
+#[tokio::test]
+async fn snapshot_of_redis_neither_returns_nor_loses_overrides() {
+    let mut redis = RedisServer::start();
+    let guard = guard(&redis);
+    let key = Key::from("ann");
+    let (removed, later) =
+        (Policy::new("removed", "3/hour").unwrap(), Policy::new("later", "3/hour").unwrap());
+    guard.set_override(&removed, &key, "1000/hour", HOUR).await.unwrap();
+    let _: () = redis::cmd("SAVE").query(&mut redis.client()).unwrap();
+    guard.remove_override(&removed, &key).await.unwrap();
+    guard.set_override(&later, &key, "1000/hour", HOUR).await.unwrap();
+    redis.kill();
+    redis.restart_with_data();
+    // A process that starts now can only read what the old process has written.
+    let new = self::guard(&redis);
+    let policies = |guard: &RateGuard| -> Vec<String> {
+        guard.overrides().into_iter().map(|it| it.policy).collect()
+    };
+    eventually("the old process has written its overrides again", || {
+        (policies(&new) == ["later"]).then_some(())
+    });
+    assert_eq!(policies(&guard), ["later"]);
+}
+
+#[tokio::test]
+async fn reset_under_an_override_also_ends_the_leases_of_the_policy() {
+    let redis = RedisServer::start();
+    let guard = guard(&redis);
+    let (policy, key) =
+        (Policy::new("leased", "200/10m lease 50 for 10s").unwrap(), Key::from("ann"));
+    loop {
+        let decision = guard.check(&policy, &key).await.unwrap();
+        assert!(decision.is_allowed());
+        if decision.is_leased() && decision.remaining() < 150 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    guard.set_override(&policy, &key, "300/10m", HOUR).await.unwrap();
+    guard.reset(&policy, &key).await.unwrap();
+    assert_eq!(guard.peek(&policy, &key).await.unwrap().remaining(), 300);
+}
+
+#[tokio::test]
+async fn line_of_a_later_version_does_not_disable_all_overrides() {
+    let redis = RedisServer::start();
+    let guard = guard(&redis);
+    let (policy, key) = (Policy::new("raised", "3/hour").unwrap(), Key::from("ann"));
+    guard.set_override(&policy, &key, "1000/hour", HOUR).await.unwrap();
+    let mut client = redis.client();
+    let name = "overrides:{overrides}";
+    let text: String = redis::cmd("HGET").arg(name).arg("text").query(&mut client).unwrap();
+    let line = text
+        .lines()
+        .nth(1)
+        .unwrap()
+        .replace("raised", "other")
+        .replace("1000/hour", "5/hour later_algorithm");
+    let _: i64 = redis::cmd("HSET")
+        .arg(name)
+        .arg("version")
+        .arg("9000000000000000")
+        .arg("text")
+        .arg(format!("{text}\n{line}"))
+        .query(&mut client)
+        .unwrap();
+    assert!(guard.remove_override(&policy, &key).await.is_ok());
 }

@@ -82,7 +82,8 @@ impl RateGuard {
         requests: &[BucketRequest<'_>],
     ) -> Result<(), StoreError> {
         let mut result = Ok(());
-        for request in requests.iter().filter(|request| request.quota.lease().is_some()) {
+        // The quota of the request has no lease if an override has replaced it since the lease began.
+        for request in requests {
             let key: &Key = request.bucket.key();
             let (policy, ended) = {
                 let Some(mut shard) = self.shared.leases.shard(key) else { return result };

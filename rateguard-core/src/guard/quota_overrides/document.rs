@@ -7,8 +7,8 @@ use crate::{Quotas, key::DIGEST_BYTES};
 /// The name of the document in the store.
 pub(super) const NAME: &str = "overrides";
 
-/// The maximum number of overrides of all policies together. The document then has about 100 KB, which each process
-/// reads after each change.
+/// The maximum number of overrides of all policies together. The document then has about 100 KB, or up to 800 KB with
+/// long descriptions, and each process reads it after each change.
 pub(super) const MAX_OVERRIDES: usize = 1_000;
 
 /// The maximum number of characters in a description.
@@ -37,7 +37,10 @@ impl StoredOverride {
 
 /// Writes one line for each override: its end in microseconds, the digest, the policy, the quotas and the description,
 /// with tabs between them.
-pub(super) fn encode<'a>(overrides: impl IntoIterator<Item = &'a StoredOverride>) -> String {
+pub(super) fn encode<'a>(
+    overrides: impl IntoIterator<Item = &'a StoredOverride>,
+    unknown_lines: &[String],
+) -> String {
     let mut text = FORMAT.to_owned();
     for it in overrides {
         let (micros, digest) = (it.ends_at.as_micros(), hex(&it.digest));
@@ -48,23 +51,42 @@ pub(super) fn encode<'a>(overrides: impl IntoIterator<Item = &'a StoredOverride>
             escape(description, &mut text);
         }
     }
+    for line in unknown_lines {
+        text.push('\n');
+        text.push_str(line);
+    }
     text
 }
 
-/// Reads the overrides. Returns `None` if the text is not a document of this format. Ignores additional columns, so
-/// that a later version can add some.
-pub(super) fn decode(text: &str) -> Option<Vec<StoredOverride>> {
+/// Reads the overrides, and returns them with the lines that this process cannot parse: a later version of the program, or
+/// one with more features, can have written them. Returns `None` if the text is not a document of this format. Ignores
+/// additional columns, so that a later version can add some.
+pub(super) fn decode(text: &str) -> Option<(Vec<StoredOverride>, Vec<String>)> {
     let mut lines = text.split('\n');
     if lines.next() != Some(FORMAT) {
         return None;
     }
-    lines.map(decode_line).collect()
+    let (mut overrides, mut unknown) = (Vec::new(), Vec::new());
+    for line in lines {
+        match decode_line(line) {
+            Some(it) => overrides.push(it),
+            None => unknown.push(line.to_owned()),
+        }
+    }
+    // The lines come from the store, so their number is bounded, too.
+    unknown.truncate(MAX_OVERRIDES);
+    Some((overrides, unknown))
+}
+
+/// Returns the end of the override in this line, on the clock of the store.
+pub(super) fn end_of(line: &str) -> Option<Duration> {
+    Some(Duration::from_micros(line.split('\t').next()?.parse().ok()?))
 }
 
 fn decode_line(line: &str) -> Option<StoredOverride> {
-    let mut columns = line.split('\t');
+    let mut columns = line.split('\t').skip(1);
     Some(StoredOverride {
-        ends_at: Duration::from_micros(columns.next()?.parse().ok()?),
+        ends_at: end_of(line)?,
         digest: unhex(columns.next()?)?,
         policy: columns.next()?.to_owned(),
         quotas: Arc::new(columns.next()?.parse().ok()?),
@@ -142,17 +164,16 @@ mod tests {
             ),
             stored("100/minute lease 9 for 2s", Some("<b>\t\n\r\0\u{7f}%0a%\u{202e}\u{1f600}</b>")),
         ];
-        assert_eq!(decode(&encode(&all)), Some(all.to_vec()));
-        assert_eq!(decode(&encode([])), Some(vec![]));
+        assert_eq!(decode(&encode(&all, &[])), Some((all.to_vec(), vec![])));
+        assert_eq!(decode(&encode([], &[])), Some((vec![], vec![])));
     }
 
     #[test]
-    fn foreign_documents_are_rejected() {
-        let valid = encode(&[stored("5/minute", Some("text"))]);
-        assert!(decode(&format!("{valid}\tnew column")).is_some());
+    fn foreign_documents_are_rejected_and_unknown_lines_stay() {
+        let valid = encode(&[stored("5/minute", Some("text"))], &[]);
+        assert!(decode(&format!("{valid}\tnew column")).is_some_and(|(known, _)| known.len() == 1));
+        assert_eq!([decode(""), decode("2"), decode("2\n1")], [None, None, None]);
         for text in [
-            "",
-            "2",
             "1\n",
             &valid.replace("5/minute", "5/minut"),
             &valid.replace("0001", "000"),
@@ -161,7 +182,9 @@ mod tests {
             &valid.replace("text", "%"),
             &valid.replace("text", "%0x"),
         ] {
-            assert_eq!(decode(text), None, "{text:?}");
+            let (known, unknown) = decode(text).unwrap();
+            assert_eq!((known.len(), unknown.len()), (0, 1), "{text:?}");
+            assert_eq!(encode(&known, &unknown), text);
         }
     }
 }

@@ -67,12 +67,17 @@ impl RateGuard {
             return Ok(OverrideRead::Current);
         };
         let is_missing = version == DocumentVersion::NONE;
-        let overrides = if is_missing { Some(Vec::new()) } else { document::decode(&text) };
-        let overrides = overrides.ok_or(StoreError::ForeignValue)?;
-        *last = LastDocument { version: Some(version), read_at: sent_at, store_time: now };
-        if is_missing && !table.list(sent_at).is_empty() {
+        let decoded = if is_missing { Some(Default::default()) } else { document::decode(&text) };
+        let (overrides, unknown_lines) = decoded.ok_or(StoreError::ForeignValue)?;
+        (last.version, last.read_at, last.store_time) = (Some(version), sent_at, now);
+        // A snapshot, or a replica that has not received all writes, has an older document.
+        let is_older = !is_missing && version < last.newest;
+        if is_older || (is_missing && !table.list(sent_at).is_empty()) {
             return Ok(OverrideRead::Missing);
         }
+        last.newest = version.max(last.newest);
+        let is_active = |line: &String| document::end_of(line).is_some_and(|end| now < end);
+        last.unknown_lines = unknown_lines.into_iter().filter(is_active).collect();
         let active = overrides.into_iter().filter(|it| now < it.ends_at);
         table.replace(
             active.map(|it| StoredOverride {
@@ -90,7 +95,7 @@ impl RateGuard {
         last: &mut LastDocument,
         overrides: Vec<StoredOverride>,
     ) -> Result<bool, StoreError> {
-        let LastDocument { version, read_at, store_time } = *last;
+        let LastDocument { version, read_at, store_time, .. } = *last;
         // If the write fails, the next read must return the document, because the store may have written it.
         last.version = None;
         let stored: Vec<_> = overrides
@@ -103,13 +108,15 @@ impl RateGuard {
         let end = stored.iter().map(|it| it.ends_at).max().unwrap_or(store_time);
         let write = DocumentWrite {
             expected: version.unwrap_or(DocumentVersion::NONE),
-            text: &document::encode(&stored),
+            text: &document::encode(&stored, &last.unknown_lines),
             expires_at: end + EXPIRY_GRACE,
         };
         let write = self.override_store()?.write(document::NAME, write);
         last.version = self.within_deadline(write).await?;
         let is_written = last.version.is_some();
-        if is_written {
+        if let Some(written) = last.version {
+            // If the clock of the store was set back, this version can be less than that of a lost document.
+            last.newest = written;
             self.shared.overrides.replace(overrides);
         }
         Ok(is_written)

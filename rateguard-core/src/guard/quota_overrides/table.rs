@@ -40,6 +40,10 @@ pub(super) struct LastDocument {
     pub(super) read_at: Duration,
     /// The same time on the clock of the store.
     pub(super) store_time: Duration,
+    /// The latest version that this process has read or written.
+    pub(super) newest: DocumentVersion,
+    /// Lines that this process cannot parse. A later version of the program, or one with more features, has written them.
+    pub(super) unknown_lines: Vec<String>,
 }
 
 #[derive(Default)]
