@@ -51,6 +51,8 @@ use crate::route_probe::RouteProbe;
 /// - The route has a route guard of actix-web that does not match the test request. The route is then reported as a
 ///   route without a limit. A route guard that compares only the method is no problem, because the test request has the
 ///   right method.
+/// - The handler of the route has `#[rate_limit(exempt)]` or the argument `replaces`, and has had no request yet. The route
+///   is then reported as a route with the limit of the middleware.
 /// - A route is missing from the list of routes. The test then does not find out whether this route has a limit.
 #[derive(Clone, Debug, Default)]
 #[must_use]
