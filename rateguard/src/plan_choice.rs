@@ -25,14 +25,14 @@ enum PlanError {
 }
 
 impl LimitContext<'_> {
-    /// Returns a copy of the policy in which the quotas of the chosen plan replace the quotas of the policy. If the
-    /// function of the limit has chosen no valid plan, the fallback quotas of the limit replace them. `limit` describes the
-    /// limit for the log message. An override of the key wins over an unlimited plan.
+    /// Returns a copy of the policy with the quotas of the chosen plan. If the function of the limit has chosen no valid
+    /// plan, the copy has the fallback quotas of the limit. If the plan is unlimited and the key has an override, the copy
+    /// has the quotas of the override. `limit` describes the limit for the log message.
     ///
     /// # Errors
     ///
-    /// [`Exemption::Plan`] if the plan is unlimited. If there is no valid plan and no fallback: [`NotChecked::Failed`] with
-    /// the error of the function, or [`RejectReason::NoPlan`].
+    /// [`Exemption::Plan`] if the plan is unlimited and the key has no override. If there is no valid plan and no fallback,
+    /// returns [`NotChecked::Failed`] if the function returned an error, and otherwise [`RejectReason::NoPlan`].
     pub(crate) fn with_plan(
         &self,
         policy: &Policy,
@@ -74,7 +74,7 @@ impl LimitContext<'_> {
         };
         match plan {
             Plan::Limited(quotas) => Ok(Some(quotas)),
-            // The plans of a guard have quotas or are unlimited, and so has a parsed text.
+            // A named plan and a parsed text have quotas or are unlimited, so this plan is unlimited.
             _ => Ok(None),
         }
     }

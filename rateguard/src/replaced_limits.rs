@@ -58,31 +58,31 @@ pub(crate) fn is_in_use() -> bool {
 /// The limits that the handler of a request replaces, as far as they are known.
 #[derive(Default)]
 pub(crate) struct ReplacedLimits {
-    /// The names of the limits of middlewares that apply to the application, scope or resource of the request.
-    around: RefCell<SmallVec<[PolicyName; 1]>>,
+    /// The names of the limits of middlewares that the request has reached.
+    reached_limits: RefCell<SmallVec<[PolicyName; 1]>>,
     /// The replacements of the handler, which are known when it runs.
     replacements: RefCell<SmallVec<[Replacement; 1]>>,
-    /// Whether the request can change the entry of a middleware for the route.
-    may_change: Cell<bool>,
+    /// Whether the request can change the [`RouteStatus`] that the guard stores for its route and one of these limits.
+    may_change_status: Cell<bool>,
 }
 
 impl ReplacedLimits {
     /// Records that the request has reached this limit of a middleware.
-    pub(crate) fn add_limit(&self, name: &PolicyName, may_change: bool) {
-        let mut around = self.around.borrow_mut();
+    pub(crate) fn add_limit(&self, name: &PolicyName, may_change_status: bool) {
+        let mut reached = self.reached_limits.borrow_mut();
         // A limit whose key is in the body is added once before and once after the body is read.
-        if !around.contains(name) {
-            around.push(name.clone());
+        if !reached.contains(name) {
+            reached.push(name.clone());
         }
-        self.may_change.set(self.may_change.get() || may_change);
+        self.may_change_status.set(self.may_change_status.get() || may_change_status);
     }
 
     /// Records a replacement of the handler that runs. Logs a warning if there is nothing to replace.
     pub(crate) fn add_replacement(&self, replacement: Replacement) {
         if let Replacement::Named(name) = replacement {
-            let around = self.around.borrow();
-            if !around.iter().any(|limit| limit.as_str() == name) {
-                warn_about_unknown_limit(name, &around);
+            let reached = self.reached_limits.borrow();
+            if !reached.iter().any(|limit| limit.as_str() == name) {
+                warn_about_unknown_limit(name, &reached);
             }
         }
         self.replacements.borrow_mut().push(replacement);
@@ -100,17 +100,17 @@ impl ReplacedLimits {
 
     /// Returns whether the middlewares must record the replacements of this request.
     pub(crate) fn must_be_recorded(&self) -> bool {
-        self.may_change.get() || self.has_replacements()
+        self.may_change_status.get() || self.has_replacements()
     }
 }
 
-fn warn_about_unknown_limit(name: &str, around: &[PolicyName]) {
+fn warn_about_unknown_limit(name: &str, reached: &[PolicyName]) {
     static LOG: ThrottledLog = ThrottledLog::new();
     if LOG.try_emit().is_none() {
         return;
     }
     let name = escape_for_display(name);
-    let names: Vec<&str> = around.iter().map(PolicyName::as_str).collect();
+    let names: Vec<&str> = reached.iter().map(PolicyName::as_str).collect();
     let found = match names.is_empty() {
         true => "no middleware around the handler has a limit".to_owned(),
         false => {
@@ -140,10 +140,12 @@ struct KnownRoute {
 pub(crate) enum RouteStatus {
     /// No request to the route has completed yet.
     New,
+    /// No handler of the route has replaced the limit until now.
     Limited,
+    /// A handler of the route has replaced the limit.
     Replaced,
-    /// Requests with the pattern of this route also reach other routes, because of the guards of actix-web. The limit
-    /// applies to all of them.
+    /// A route guard of actix-web has refused this route for a request with its path, so that another route has handled
+    /// the request. The limit applies to all requests with such a path.
     Ambiguous,
 }
 
@@ -162,8 +164,9 @@ impl ReplacedRoutes {
         known.map_or(RouteStatus::New, |it| it.status)
     }
 
-    /// Records whether the handler of a completed request has replaced the limit of a middleware. A route that has replaced
-    /// it once stays replaced: its later requests may not reach the handler, for example without authentication.
+    /// Records whether the handler of a completed request has replaced the limit of a middleware. If a handler has replaced
+    /// the limit once, the status stays [`Replaced`](RouteStatus::Replaced), even if a later request does not reach the
+    /// handler, for example because its authentication fails. Only [`Ambiguous`](RouteStatus::Ambiguous) overrides it.
     pub(crate) fn record(&self, limit: &PolicyName, request: &HttpRequest, is_replaced: bool) {
         let Some((pattern, method)) = route(request) else { return };
         let limit = server_limit(limit, request);
@@ -205,13 +208,14 @@ pub(crate) fn pattern(request: &HttpRequest) -> Option<String> {
     request.resource_map().match_pattern(request.match_info().as_str())
 }
 
-/// Returns whether the request has reached another route than the one with this pattern, because a guard of actix-web has
-/// refused the route.
+/// Returns whether another route than the one with this pattern has handled the request, because a route guard of actix-web
+/// has refused the route.
 fn is_routed_elsewhere(request: &HttpRequest, pattern: &str) -> bool {
-    // If the request has reached no route, `match_pattern` returns the pattern for the path in the URI.
-    let without_route = request.resource_map().match_pattern(request.path());
+    // If no route has handled the request, `HttpRequest::match_pattern` returns the pattern for the encoded path of the URI.
+    // This pattern does not show that another route has handled the request.
+    let uri_path_pattern = request.resource_map().match_pattern(request.path());
     match request.match_pattern() {
-        Some(routed) => routed != pattern && Some(&routed) != without_route.as_ref(),
+        Some(routed) => routed != pattern && Some(&routed) != uri_path_pattern.as_ref(),
         None => false,
     }
 }

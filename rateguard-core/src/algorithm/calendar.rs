@@ -16,8 +16,8 @@ pub(crate) struct CalendarState {
 }
 
 impl CalendarState {
-    /// Updates the state to the time `now` and to the calendar period of the quota. `to_unix` is the difference between
-    /// the time since 1970 and the time of the store.
+    /// Updates the state to the time `now` and to the calendar period of the quota. `to_unix` is the time
+    /// since 1970 minus the time of the store, in microseconds.
     pub(super) fn settle_in_calendar(&mut self, quota: Quota, now: Micros, to_unix: i64) {
         let Some(period) = quota.calendar_period() else { return self.settle(quota, now) };
         let since_1970 = i64::try_from(now).unwrap_or(i64::MAX).saturating_add(to_unix);

@@ -13,8 +13,9 @@ use super::{
 use crate::telemetry::outcome::OutcomeLabel;
 
 impl Request<'_> {
-    /// Checks the request until it is admitted, as long as the deadlines of all limits that deny it permit a wait. If
-    /// `is_bounded` is true, the request only waits if the bounds on waiting requests permit it.
+    /// Checks the request repeatedly until it is admitted. Returns a denial if the deadline of a limit that denies it
+    /// permits no further wait. If `is_bounded` is true, the request only waits if fewer requests wait than the maximum
+    /// numbers for the key and for the guard.
     pub(super) async fn reserve_until_room(
         &self,
         deadlines: Deadlines,
@@ -118,7 +119,7 @@ impl Request<'_> {
             };
             let ahead = |it: usize| match it {
                 _ if it == limit => entry.ahead(),
-                // In the other queues that the request has joined, nobody is ahead.
+                // The request has already waited in these queues, so their requests are not ahead of it.
                 _ if joined.contains(&ids[it]) => 0,
                 _ => queues.units(&ids[it]),
             };
@@ -131,7 +132,7 @@ impl Request<'_> {
             waiting_since.get_or_insert(now);
             let last = limit_of(decision);
             if last != limit && !is_other_queue && decision.retry_after() != Some(Duration::ZERO) {
-                // Another key will have room later, so the request waits for this key.
+                // The key of another limit will have room later than this one, so the request waits for that key.
                 drop(entry);
                 if !joined.contains(&ids[last]) {
                     position = None;
@@ -147,7 +148,8 @@ impl Request<'_> {
                     None => return Ok(denial),
                 }
             }
-            // Two requests that wait for each other's position would wait forever.
+            // The request leaves the front of its old queue before it waits in the new one. Otherwise two requests could
+            // wait for each other forever.
             drop(position.take());
             joined.push(ids[limit].clone());
             match self.unless_closed(timeout_at(deadlines.of(limit), entry.front())).await {

@@ -273,8 +273,10 @@ impl MiddlewareLimit {
         let status =
             context.guard.http().replaced_routes.status(self.policy.shared_name(), request);
         if context.purpose == Purpose::Enforce {
-            let may_change = matches!(status, RouteStatus::New | RouteStatus::Replaced);
-            RequestState::of(request).replaced.add_limit(self.policy.shared_name(), may_change);
+            let may_change_status = matches!(status, RouteStatus::New | RouteStatus::Replaced);
+            RequestState::of(request)
+                .replaced
+                .add_limit(self.policy.shared_name(), may_change_status);
         }
         match status {
             RouteStatus::Replaced => Err(NotChecked::Exempt(Exemption::Handler)),

@@ -86,7 +86,7 @@ impl<S: StoreConfig> RateGuardBuilder<S> {
         let guard = settings.guard(store, S::DENIAL_CACHE_TTL, policies)?;
         #[cfg(feature = "config")]
         guard.watch_file().map_err(BuildError::Thread)?;
-        guard.watch_overrides();
+        guard.start_override_refresh();
         Ok(guard)
     }
 }

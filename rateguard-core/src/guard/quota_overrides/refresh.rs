@@ -17,8 +17,8 @@ use crate::{
     },
 };
 
-/// The time between two reads. With the duration of a read, it is less than 250 ms, which is also the lifetime of a
-/// cached denial.
+/// The pause between two reads. With the duration of a typical read, it is less than 250 ms, so a change reaches every
+/// process within 250 ms. A cached denial has the same lifetime.
 const REFRESH_INTERVAL: Duration = Duration::from_millis(150);
 
 /// The time after which a process reads the document again although its version is the same, so that clocks of
@@ -29,8 +29,9 @@ const RESYNC_INTERVAL: Duration = Duration::from_secs(60);
 const EXPIRY_GRACE: Duration = Duration::from_secs(1);
 
 impl RateGuard {
-    /// Starts to read the overrides in the background. An in-memory store has no other processes, so nothing is read.
-    pub(in crate::guard) fn watch_overrides(&self) {
+    /// Starts to read the overrides in the background. Does nothing for an in-memory store, because no other process can
+    /// change it.
+    pub(in crate::guard) fn start_override_refresh(&self) {
         if self.shared.overrides.is_enabled && self.has_remote_store() {
             self.run_on_permit_thread(refresh(Arc::downgrade(&self.shared)));
         }
@@ -46,21 +47,21 @@ impl RateGuard {
         if self.override_time().saturating_sub(last.read_at) >= RESYNC_INTERVAL {
             last.version = None;
         }
-        if self.read_overrides(&mut last).await? == OverrideRead::Missing {
+        if self.read_overrides(&mut last).await? == OverrideRead::Lost {
             let overrides = table.list(last.read_at);
             self.write_overrides(&mut last, overrides).await?;
         }
         Ok(())
     }
 
-    /// Reads the document, and puts its overrides in effect.
+    /// Reads the document. If it has changed and the store has lost no data, puts its overrides in effect.
     pub(super) async fn read_overrides(
         &self,
         last: &mut LastDocument,
     ) -> Result<OverrideRead, StoreError> {
         let table = &self.shared.overrides;
         let store = self.override_store()?;
-        // The time before the read, so that an override never ends later than on the clock of the store.
+        // Take the local time before the read. The store reads its clock later, so no override ends too late.
         let sent_at = self.override_time();
         let read = self.within_deadline(store.read(document::NAME, last.version)).await?;
         let DocumentRead::Changed(Document { version, text, now }) = read else {
@@ -70,10 +71,10 @@ impl RateGuard {
         let decoded = if is_missing { Some(Default::default()) } else { document::decode(&text) };
         let (overrides, unknown_lines) = decoded.ok_or(StoreError::ForeignValue)?;
         (last.version, last.read_at, last.store_time) = (Some(version), sent_at, now);
-        // A snapshot, or a replica that has not received all writes, has an older document.
+        // The store was restored from a snapshot, or a replica that had not received all writes was promoted.
         let is_older = !is_missing && version < last.newest;
         if is_older || (is_missing && !table.list(sent_at).is_empty()) {
-            return Ok(OverrideRead::Missing);
+            return Ok(OverrideRead::Lost);
         }
         last.newest = version.max(last.newest);
         let is_active = |line: &String| document::end_of(line).is_some_and(|end| now < end);
@@ -96,7 +97,7 @@ impl RateGuard {
         overrides: Vec<StoredOverride>,
     ) -> Result<bool, StoreError> {
         let LastDocument { version, read_at, store_time, .. } = *last;
-        // If the write fails, the next read must return the document, because the store may have written it.
+        // If the write fails, it is unknown which document the store has. So the next read must return the text.
         last.version = None;
         let stored: Vec<_> = overrides
             .iter()
@@ -151,11 +152,11 @@ impl RateGuard {
 /// The result of a read of the overrides.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum OverrideRead {
-    /// The overrides of the document are in effect.
+    /// The overrides of this process agree with the store.
     Current,
-    /// There is no document, although this process has overrides, which stay in effect. The document only expires after
-    /// its overrides have ended, so the store has lost its data.
-    Missing,
+    /// The store has lost data: it has an older document than this process has read or written, or it has no document
+    /// although this process has overrides. The overrides of this process stay in effect, and the caller must write them.
+    Lost,
 }
 
 /// Reads the overrides until the guard is dropped or closed.
