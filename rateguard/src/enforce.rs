@@ -60,9 +60,7 @@ pub(crate) fn enforce(
     if checks.is_empty() {
         return Enforcement::Done(Ok(Admission::not_limited()));
     }
-    checks.iter_mut().for_each(|it| it.prepare(guard));
-    let state = RequestState::of(request);
-    state.hide_policies(checks.iter().filter(|it| it.hides_headers).map(|it| &it.policy));
+    let state = prepare(guard, &mut checks, request);
     let on_error = policy_set.on_error;
     if checks.iter().all(|it| !it.is_permissive) {
         return enforce_together(guard, state, on_error, checks, is_preflight);
@@ -71,6 +69,14 @@ pub(crate) fn enforce(
     let enforced = enforce_together(guard, Rc::clone(&state), on_error, enforced, is_preflight);
     let check = PermissiveCheck { enforced, permissive, state, on_error, is_preflight };
     Enforcement::Permissive(Box::new(check))
+}
+
+/// Prepares the checks for the store, and hides the policies of hidden limits. Returns the state of the request.
+fn prepare(guard: &RateGuard, checks: &mut LimitChecks, request: &HttpRequest) -> Rc<RequestState> {
+    checks.iter_mut().for_each(|it| it.prepare(guard));
+    let state = RequestState::of(request);
+    state.hide_policies(checks.iter().filter(|it| it.hides_headers).map(|it| &it.policy));
+    state
 }
 
 /// Runs checks whose results the guard combines into one decision, as far as possible without a call to the store.
@@ -122,9 +128,7 @@ pub(crate) async fn deny_early(
 ) -> Result<(), EarlyResponse> {
     // A permissive limit denies no request, and a limit with a wait may have room later. Both decide after the body.
     checks.retain(|it| !it.is_permissive && !it.may_wait());
-    checks.iter_mut().for_each(|it| it.prepare(guard));
-    let state = RequestState::of(request);
-    state.hide_policies(checks.iter().filter(|it| it.hides_headers).map(|it| &it.policy));
+    let state = prepare(guard, &mut checks, request);
     let repeated = state.applied.split_repeated(guard, &mut checks);
     if checks.iter().all(|it| it.policy.is_in_shadow()) {
         return Ok(());
