@@ -53,6 +53,7 @@ mod unavailable;
 mod wait_deadlines;
 mod wait_queue;
 mod waiting;
+mod waiting_request;
 
 pub use self::bounds::{MAX_KEY_BODY, MAX_RETRY_JITTER};
 pub(crate) use self::name_registry::NameRegistry;
