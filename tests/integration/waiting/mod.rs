@@ -4,10 +4,10 @@ mod bounds;
 mod clients;
 mod example;
 mod failures;
+mod multi_limit;
 mod order;
 mod servers;
 mod settings;
-mod several_limits;
 
 use std::time::Duration;
 
