@@ -1,7 +1,10 @@
 //! Tests overrides by HTTP, with two servers on one Redis.
 
-use actix_rateguard::{HeaderDialect, Limit, Policy, RateGuard, RateLimit, operator};
+use std::time::Duration;
+
+use actix_rateguard::{HeaderDialect, Key, Limit, Policy, RateGuard, RateLimit, operator};
 use actix_web::{HttpRequest, web};
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -158,4 +161,21 @@ fn redis_has_digests_and_an_expiry_but_no_keys() {
     assert_eq!(text, "1");
     let left: i64 = run(&mut client, "PTTL sales:{overrides}");
     assert!(left > 400_000, "{left}");
+}
+
+#[tokio::test]
+async fn parallel_changes_of_many_guards_all_succeed() {
+    let redis = RedisServer::start();
+    let guards: Vec<_> = (0..12).map(|_| guard(&redis)).collect();
+    let policy = &Policy::new("sales", "3/hour").unwrap();
+    let changes = guards.iter().enumerate().map(|(index, guard)| async move {
+        for number in 0..10 {
+            let key = Key::from_parts([index.to_string(), number.to_string()]);
+            guard.set_override(policy, &key, "9/hour", Duration::from_secs(600)).await.unwrap();
+        }
+    });
+    join_all(changes).await;
+    eventually("each guard has all overrides", || {
+        guards.iter().all(|guard| guard.overrides().len() == 120).then_some(())
+    });
 }

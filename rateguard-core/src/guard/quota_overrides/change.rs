@@ -8,11 +8,15 @@ use super::{
     OverrideError, QuotaOverride,
     document::{self, Digest, MAX_DESCRIPTION, MAX_OVERRIDES, StoredOverride},
 };
-use crate::{Ban, Key, Policy, Quotas, RateError, StoreError, guard::RateGuard};
+use crate::{Ban, Key, Policy, Quotas, RateError, StoreError, backoff::Backoff, guard::RateGuard};
 
 /// The maximum number of attempts to change the document. An attempt fails if another process changes the document at
 /// the same time.
-const MAX_ATTEMPTS: usize = 16;
+const MAX_ATTEMPTS: usize = 32;
+
+/// The delays between two attempts. The jitter is large, so that processes whose attempts have met once do not meet again.
+const CONFLICT_BACKOFF: Backoff =
+    Backoff::new(Duration::from_millis(2), Duration::from_millis(64), 0.9);
 
 /// A change of the overrides.
 struct Change {
@@ -182,6 +186,7 @@ impl RateGuard {
     async fn write_change(&self, change: &Change) -> Result<bool, OverrideError> {
         let table = &self.shared.overrides;
         let mut last = table.document.lock().await;
+        let mut backoff = CONFLICT_BACKOFF;
         for _ in 0..MAX_ATTEMPTS {
             if self.is_closed() {
                 return Err(StoreError::Closed.into());
@@ -207,6 +212,8 @@ impl RateGuard {
             if self.write_overrides(&mut last, overrides).await? {
                 return Ok(was_overridden);
             }
+            // Only a remote store has other processes, so this code runs on the permit thread, which has a timer.
+            tokio::time::sleep(backoff.next_delay()).await;
         }
         Err(OverrideError::Conflict)
     }
