@@ -100,11 +100,9 @@ fn enforce_together(
         let holds = build_request(guard, on_error, &checks).check_shadow_only();
         return Enforcement::Done(Ok(admission.in_shadow(guard, checks, holds)));
     }
-    // A request that may wait must not overtake the requests in its queue, so the fast path does not decide on it.
     if let [check] = &*checks
-        && !check.may_be_refunded()
         && !is_preflight
-        && !check.may_wait()
+        && !check.needs_reservation()
         && let Some(decision) = guard.check_fast(&check.policy, &check.key, check.cost)
     {
         return Enforcement::Done(decided(guard, admission, checks, decision, None));
@@ -192,12 +190,7 @@ impl StoreCheck {
     /// can refund them after the response. If a limit has a wait, the request may wait for room.
     pub(crate) async fn call_store(&self, guard: &RateGuard) -> StoreResult {
         match &*self.checks {
-            [check]
-                if !self.admission.is_preflight
-                    && !check.may_be_refunded()
-                    && !check.may_wait()
-                    && !check.policy.has_permits() =>
-            {
+            [check] if !self.admission.is_preflight && !check.needs_reservation() => {
                 let LimitCheck { policy, key, cost, .. } = check;
                 let is_exempt_from_ban = check.is_exempt_from_ban();
                 let decision =

@@ -72,6 +72,13 @@ impl LimitCheck {
         !self.wait.is_zero()
     }
 
+    /// Returns whether the guard must keep what the check takes, to refund units or to release permits, or whether the
+    /// request may wait. A request that may wait must not overtake the requests in its queue, so a check without a
+    /// reservation, which does not look at the queue, cannot decide on it.
+    pub(crate) fn needs_reservation(&self) -> bool {
+        self.may_be_refunded() || self.may_wait() || self.policy.has_permits()
+    }
+
     /// Returns whether the guard counts no offence if it denies the check.
     ///
     /// A client with too many offences is banned. If a limit counts only some responses, the guard may later refund the
