@@ -14,6 +14,7 @@ mod report;
 pub(crate) mod reset;
 mod statistics;
 pub(crate) mod top;
+mod top_view;
 
 use std::process::ExitCode;
 

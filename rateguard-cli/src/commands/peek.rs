@@ -74,13 +74,16 @@ fn peek(
 ) -> Result<Value, Failure> {
     let target = target.policy(policy)?;
     let key = redis.key(values, &target)?;
-    let decision = redis.run(async {
-        // Without the overrides, the report would show the quotas of the policy.
-        redis.guard.load_overrides().await.map_err(|error| report::override_failure(&error))?;
-        let request = redis.guard.request(&target.policy, &key);
-        request.peek().await.map_err(|unavailable| failure_of(&unavailable))
-    })?;
-    let mut fields = report::decision(&decision);
+    let mut fields = match target.listed(values.address(), &key) {
+        Some(listed) => report::listed(&listed),
+        None => report::decision(&redis.run(async {
+            // Without the overrides, the report would show the quotas of the policy.
+            let overrides = redis.guard.load_overrides().await;
+            overrides.map_err(|error| report::override_failure(&error))?;
+            let request = redis.guard.request(&target.policy, &key);
+            request.peek().await.map_err(|unavailable| failure_of(&unavailable))
+        })?),
+    };
     fields["is_in_shadow"] = target.policy.is_in_shadow().into();
     fields["is_rolled_out"] = redis.guard.is_rolled_out(&target.policy, &key).into();
     fields["is_overridden"] = redis.guard.override_of(&target.policy, &key).is_some().into();

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     exit::Failure,
     output::{Output, Style, Table, seconds},
-    target::{KeyValues, failure_of_store},
+    target::{KeyValues, Listed, failure_of_store},
 };
 
 /// The state of a key under a policy.
@@ -156,6 +156,22 @@ pub(crate) fn decision(decision: &Decision) -> Value {
         "is_too_costly": decision.is_too_costly(),
         "is_denied_by_concurrency": decision.is_denied_by_concurrency(),
         "statuses": decision.statuses().iter().map(status).collect::<Vec<_>>(),
+    })
+}
+
+/// Returns the fields of a decision of the access list, with the names of the operator endpoints.
+pub(crate) fn listed(listed: &Listed) -> Value {
+    json!({
+        "outcome": if listed.is_allowed { "exempt" } else { "rejected" },
+        "because": listed.name,
+        "because_text": listed.text,
+        "passes": listed.is_allowed,
+        "retry_after_seconds": null,
+        "banned_for_seconds": null,
+        "would_deny": null,
+        "is_too_costly": null,
+        "is_denied_by_concurrency": null,
+        "statuses": null,
     })
 }
 

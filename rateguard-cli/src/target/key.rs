@@ -1,6 +1,6 @@
 //! The key of a client, which the user names by its readable parts.
 
-use std::fmt;
+use std::{fmt, net::IpAddr};
 
 use actix_rateguard_core::{
     Key,
@@ -81,6 +81,11 @@ impl KeyValues {
             notation(parts).parse::<KeyNotation>().map_err(expected)?;
         }
         Ok(Self { texts: texts.to_vec(), kind })
+    }
+
+    /// Returns the address of the client, if it is a part of the key.
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        self.select(&[]).address?.parse().ok()
     }
 
     /// Whether the key is a digest, which already depends on the secret of the program's keys.

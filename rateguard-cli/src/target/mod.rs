@@ -10,6 +10,7 @@ mod server;
 pub(crate) use self::{
     arguments::{Target, TargetArguments},
     key::{KEY_HELP, KeyValues},
+    policy::Listed,
     redis::{RedisTarget, failure_of, failure_of_store},
     server::Server,
 };

@@ -1,29 +1,28 @@
 //! The policy of a key in Redis. Redis has only counts, so the user names the quotas or the policies file.
 
+use std::net::IpAddr;
+
 use actix_rateguard_core::{
-    AccessList, OnError, Policy,
-    adapter::{Network, NetworkOf, suggest},
+    AccessList, ClientAddress, Key, OnError, Policy,
+    adapter::{Access, Network, NetworkOf, ResolvedClient, canonical, suggest},
 };
 
 use super::arguments::TargetArguments;
 use crate::{commands::check::open_valid, exit::Failure};
-
-/// The number of leading bits of an IPv6 address that identify one client, if the policies file does not set it.
-const IPV6_BITS: u8 = 64;
 
 /// A policy, and the settings of the policies file with which it forms the names of buckets.
 pub(crate) struct TargetPolicy {
     pub(crate) policy: Policy,
     /// The key of the policy in the policies file.
     pub(super) key: Option<String>,
-    ipv6_bits: u8,
-    pub(crate) access: AccessList,
+    rule: ClientAddress,
+    access: AccessList,
 }
 
 impl TargetArguments {
     /// Returns the policy of this name, from the policies file or with the quotas of `--rate`.
     pub(crate) fn policy(&self, name: &str) -> Result<TargetPolicy, Failure> {
-        let (policy, key, ipv6_bits, access) = match (&self.policies, &self.rate) {
+        let (policy, key, rule, access) = match (&self.policies, &self.rate) {
             (Some(path), _) => {
                 let guard = open_valid(path)?;
                 let set = guard.policy_set();
@@ -40,13 +39,9 @@ impl TargetArguments {
                     }
                 })?;
                 let key = named.overrides.key.as_ref().map(|key| key.notation());
-                let rule = guard.http_settings().client_address.as_ref();
-                (
-                    named.policy.clone(),
-                    key,
-                    rule.map_or(IPV6_BITS, |rule| rule.ipv6_bits()),
-                    set.access.clone(),
-                )
+                let rule = guard.http_settings().client_address.clone();
+                let rule = rule.unwrap_or_else(ClientAddress::peer);
+                (named.policy.clone(), key, rule, set.access.clone())
             }
             (None, Some(rate)) => {
                 let mut policy = Policy::new(name.to_owned(), rate.as_str())
@@ -56,7 +51,7 @@ impl TargetArguments {
                         .ban(ban.as_str())
                         .map_err(|error| Failure::usage(format!("`--ban-setting`: {error}")))?;
                 }
-                (policy, None, IPV6_BITS, AccessList::new())
+                (policy, None, ClientAddress::peer(), AccessList::new())
             }
             (None, None) => {
                 return Err(Failure::usage("expected the quotas of the policy, because Redis has only its counts")
@@ -64,7 +59,7 @@ impl TargetArguments {
             }
         };
         // In the failure mode `local`, this program would decide in its own memory while Redis is down.
-        Ok(TargetPolicy { policy: policy.on_error(OnError::Closed), key, ipv6_bits, access })
+        Ok(TargetPolicy { policy: policy.on_error(OnError::Closed), key, rule, access })
     }
 }
 
@@ -72,6 +67,48 @@ impl TargetPolicy {
     /// Returns the function with which servers find the network of a client. A server with very many IPv6 clients may
     /// count a client under a shared key, which only that server knows.
     pub(super) fn network_of(&self) -> Box<NetworkOf<'_>> {
-        Box::new(|address, bits| Network::of(Some(address), bits.unwrap_or(self.ipv6_bits)))
+        Box::new(|address, bits| Network::of(Some(address), bits.unwrap_or(self.rule.ipv6_bits())))
+    }
+
+    /// Returns the entry of the policies file's access list that decides on the client, as its name in the operator
+    /// endpoints and as text.
+    pub(crate) fn listed(&self, address: Option<IpAddr>, key: &Key) -> Option<Listed> {
+        let address = address.map(canonical);
+        let is_proxy = address.is_some_and(|address| self.rule.is_proxy(address));
+        let client = ResolvedClient { address, is_proxy };
+        let of_client = address.map_or(Access::Unlisted, |_| self.access.of_client(client));
+        let of_key = || self.access.of_key(key, || client.is_unreliable_key(key));
+        match (of_client, of_key()) {
+            (Access::Allowed, _) => {
+                Some(Listed::allowed("address_allowed", "the access list allows the address"))
+            }
+            (Access::Denied, _) => {
+                Some(Listed::denied("address_denied", "the access list denies the address"))
+            }
+            (_, Access::Allowed) => {
+                Some(Listed::allowed("key_allowed", "the access list allows the key"))
+            }
+            (_, Access::Denied) => {
+                Some(Listed::denied("key_denied", "the access list denies the key"))
+            }
+            (Access::Unlisted, Access::Unlisted) => None,
+        }
+    }
+}
+
+/// A decision of an access list.
+pub(crate) struct Listed {
+    pub(crate) is_allowed: bool,
+    pub(crate) name: &'static str,
+    pub(crate) text: &'static str,
+}
+
+impl Listed {
+    fn allowed(name: &'static str, text: &'static str) -> Self {
+        Self { is_allowed: true, name, text }
+    }
+
+    fn denied(name: &'static str, text: &'static str) -> Self {
+        Self { is_allowed: false, name, text }
     }
 }
