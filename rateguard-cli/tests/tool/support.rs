@@ -183,6 +183,18 @@ impl Drop for Redis {
     }
 }
 
+/// Calls `poll` every 10 ms until it returns a value. Panics after [`TIMEOUT`].
+pub(crate) fn eventually<T>(condition: &str, mut poll: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(value) = poll() {
+            return value;
+        }
+        assert!(start.elapsed() < TIMEOUT, "timed out waiting for: {condition}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
 pub(crate) fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }

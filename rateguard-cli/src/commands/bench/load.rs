@@ -53,8 +53,8 @@ impl Load {
             cleaner: open()?,
             keys: (0..KEYS).map(|number| Key::from(number)).collect(),
             policy: policy("checks", "1000/10s")?,
-            hot: policy("hot", "1000000/10s token_bucket")?,
-            leased: policy("leased", "1000000/10s token_bucket lease 100 for 1s")?,
+            hot: policy("hot", "1000000/second token_bucket")?,
+            leased: policy("leased", "1000000/second token_bucket lease 100 for 200ms")?,
         })
     }
 
@@ -86,7 +86,8 @@ impl Load {
         })
     }
 
-    /// Deletes the keys of the measurement. They expire in any case, so a failure has no effect.
+    /// Deletes the keys of the measurement. The two token buckets keep the time of the deletion, and expire 1 s later.
+    /// All keys expire in any case, so a failure has no effect.
     pub(super) fn clean_up(self) {
         let Self { redis, cleaner, keys, policy, hot, leased } = self;
         // This returns the units of leases, which would otherwise be written after the deletion.
