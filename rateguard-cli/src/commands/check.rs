@@ -20,8 +20,8 @@ Examples:
   rateguard check rateguard.toml
   rateguard check config/*.toml --json
 
-The command does not know the program that uses the file. So it does not report a policy or plan that the program needs
-and the file lacks; the server reports these when it starts.";
+The command does not know the program that uses the file. So it does not report a policy or plan
+that the program needs and the file lacks. The server reports these when it starts.";
 
 /// Checks policies files, and reports the errors that a server would report
 #[derive(Args)]

@@ -1,6 +1,6 @@
 //! Tests of `rateguard bench`.
 
-use crate::support::{Redis, free_port, run};
+use crate::support::{Redis, eventually, free_port, run};
 
 #[test]
 fn bench_reports_settings_and_deletes_its_keys() {
@@ -16,7 +16,9 @@ fn bench_reports_settings_and_deletes_its_keys() {
         .map(|it| it["name"].as_str().unwrap())
         .collect();
     assert_eq!(names, ["deadline", "on_error", "denial_cache_ttl", "lease"]);
-    assert_eq!(redis.keys(), 0);
+    // Two token buckets keep the time of their deletion for a second.
+    assert!(redis.keys() <= 2);
+    eventually("all keys expire", || (redis.keys() == 0).then_some(()));
     let text = run(&["bench", &redis.url(), "--seconds", "2"]).success();
     assert!(text.contains("Measured from this machine, with one thread:"), "{text}");
     assert!(text.contains("Settings that follow:\n  deadline = "), "{text}");

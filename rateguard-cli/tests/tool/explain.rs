@@ -134,5 +134,5 @@ fn server_explains_its_limits_with_their_state() {
     let row = |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
     assert!(row("tool-explained ").contains("denied for"), "{text}");
     assert!(row("tool-explained-plan").contains("allowed"), "{text}");
-    assert!(row("tool-explained-plan").contains("header:X-Plan=free"), "{text}");
+    assert!(row("tool-explained-plan").contains("header:x-plan=free"), "{text}");
 }

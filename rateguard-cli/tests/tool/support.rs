@@ -25,13 +25,13 @@ use actix_web::{
 use serde_json::Value;
 
 /// The token of the operator endpoints.
-pub const TOKEN: &str = "a-long-operator-token";
+pub(crate) const TOKEN: &str = "a-long-operator-token";
 
 /// The timeout of each wait. It is long enough for a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Returns the program without the variables of the user who runs the tests.
-pub fn command(arguments: &[&str]) -> Command {
+pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rateguard"));
     for variable in [
         "RATEGUARD_SERVER",
@@ -48,19 +48,19 @@ pub fn command(arguments: &[&str]) -> Command {
 
 /// The result of the program.
 #[derive(Debug)]
-pub struct Finished {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Finished {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Finished {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|_| panic!("expected JSON: {self:?}"))
     }
 
     /// Returns the output of a successful run.
-    pub fn success(self) -> String {
+    pub(crate) fn success(self) -> String {
         assert_eq!(self.code, 0, "{self:?}");
         self.stdout
     }
@@ -78,15 +78,15 @@ impl From<Output> for Finished {
 }
 
 /// Runs the program.
-pub fn run(arguments: &[&str]) -> Finished {
+pub(crate) fn run(arguments: &[&str]) -> Finished {
     command(arguments).output().unwrap().into()
 }
 
 /// A folder that is deleted with its files when the value is dropped.
-pub struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("rateguard-tool-{}-{}", std::process::id(), NEXT.fetch_add(1, Relaxed));
         let path = env::temp_dir().join(name);
@@ -95,13 +95,13 @@ impl Folder {
     }
 
     /// Writes a file, and returns its path.
-    pub fn file(&self, name: &str, text: &str) -> String {
+    pub(crate) fn file(&self, name: &str, text: &str) -> String {
         let path = self.0.join(name);
         fs::write(&path, text).unwrap();
         path.to_str().unwrap().to_owned()
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 }
@@ -113,19 +113,19 @@ impl Drop for Folder {
 }
 
 /// A Redis server on a free port.
-pub struct Redis {
+pub(crate) struct Redis {
     child: Child,
     port: u16,
     folder: Folder,
 }
 
 impl Redis {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::start_with(&[])
     }
 
     /// Starts a server with additional arguments.
-    pub fn start_with(arguments: &[&str]) -> Self {
+    pub(crate) fn start_with(arguments: &[&str]) -> Self {
         // Another process may bind the port before the server does.
         (0..10).find_map(|_| Self::try_start(arguments)).expect("redis-server starts")
     }
@@ -151,21 +151,21 @@ impl Redis {
         None
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
     /// Writes a file into the folder of the server, and returns its path.
-    pub fn file(&self, name: &str, text: &str) -> String {
+    pub(crate) fn file(&self, name: &str, text: &str) -> String {
         self.folder.file(name, text)
     }
 
     /// Returns the number of keys in the database.
-    pub fn keys(&self) -> usize {
+    pub(crate) fn keys(&self) -> usize {
         use std::io::Write;
         let mut stream = std::net::TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         stream.write_all(b"DBSIZE\r\n").unwrap();
@@ -183,19 +183,31 @@ impl Drop for Redis {
     }
 }
 
-pub fn free_port() -> u16 {
+/// Calls `poll` every 10 ms until it returns a value. Panics after [`TIMEOUT`].
+pub(crate) fn eventually<T>(condition: &str, mut poll: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(value) = poll() {
+            return value;
+        }
+        assert!(start.elapsed() < TIMEOUT, "timed out waiting for: {condition}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
 /// A server with the operator endpoints at `/operator`, which require [`TOKEN`].
-pub struct Server {
+pub(crate) struct Server {
     handle: ServerHandle,
     port: u16,
 }
 
 impl Server {
     /// Starts a server. `configure` adds the routes of the application.
-    pub fn start(
+    pub(crate) fn start(
         guard: &RateGuard,
         configure: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
     ) -> Self {
@@ -212,7 +224,9 @@ impl Server {
     }
 
     /// Starts a server with only these routes.
-    pub fn start_with(configure: impl Fn(&mut ServiceConfig) + Clone + Send + 'static) -> Self {
+    pub(crate) fn start_with(
+        configure: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
+    ) -> Self {
         let (sender, receiver) = mpsc::channel();
         thread::spawn(move || {
             System::new().block_on(async move {
@@ -229,16 +243,16 @@ impl Server {
     }
 
     /// Returns the URL of the operator endpoints.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}/operator", self.port)
     }
 
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
     /// Runs the program with this server as its target.
-    pub fn run(&self, arguments: &[&str]) -> Finished {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Finished {
         command(arguments)
             .args(["--server", &self.url()])
             .env("RATEGUARD_TOKEN", TOKEN)

@@ -26,6 +26,8 @@ const HOT_TASKS: usize = 64;
 /// The guard and the keys of the measurement.
 pub(super) struct Load {
     redis: RedisTarget,
+    /// A second guard, which has no leases.
+    cleaner: RedisTarget,
     keys: Arc<[Key]>,
     policy: Policy,
     hot: Policy,
@@ -41,15 +43,18 @@ enum Step {
 
 impl Load {
     pub(super) fn open(url: &str, prefix: &str) -> Result<Self, Failure> {
-        let builder = RateGuard::redis(url).prefix(prefix).deadline(DEADLINE);
-        let redis = RedisTarget::of(builder.denial_cache_ttl(Duration::ZERO))?;
+        let open = || {
+            let builder = RateGuard::redis(url).prefix(prefix).deadline(DEADLINE);
+            RedisTarget::of(builder.denial_cache_ttl(Duration::ZERO))
+        };
         let policy = |name, rate| Policy::new(name, rate).map_err(Failure::problem);
         Ok(Self {
-            redis,
+            redis: open()?,
+            cleaner: open()?,
             keys: (0..KEYS).map(|number| Key::from(number)).collect(),
             policy: policy("checks", "1000/10s")?,
-            hot: policy("hot", "1000000/10s token_bucket")?,
-            leased: policy("leased", "1000000/10s token_bucket lease 100 for 1s")?,
+            hot: policy("hot", "1000000/second token_bucket")?,
+            leased: policy("leased", "1000000/second token_bucket lease 100 for 200ms")?,
         })
     }
 
@@ -81,22 +86,25 @@ impl Load {
         })
     }
 
-    /// Deletes the keys of the measurement. They expire in any case, so a failure has no effect.
+    /// Deletes the keys of the measurement. The two token buckets keep the time of the deletion, and expire 1 s later.
+    /// All keys expire in any case, so a failure has no effect.
     pub(super) fn clean_up(self) {
-        let Self { redis, keys, policy, hot, leased } = self;
-        redis.run(async {
+        let Self { redis, cleaner, keys, policy, hot, leased } = self;
+        // This returns the units of leases, which would otherwise be written after the deletion.
+        redis.run(redis.guard.close());
+        cleaner.run(async {
             let mut resets = JoinSet::new();
             for policies in [vec![policy], vec![hot, leased]] {
                 let keys = if policies.len() == 1 { &keys[..] } else { &keys[..1] };
                 for (policy, key) in
                     policies.iter().flat_map(|policy| keys.iter().map(move |key| (policy, key)))
                 {
-                    let (guard, policy, key) = (redis.guard.clone(), policy.clone(), *key);
+                    let (guard, policy, key) = (cleaner.guard.clone(), policy.clone(), *key);
                     resets.spawn(async move { guard.reset(&policy, &key).await.is_ok() });
                 }
             }
             while resets.join_next().await.is_some() {}
-            redis.guard.close().await;
+            cleaner.guard.close().await;
         });
     }
 }

@@ -24,8 +24,9 @@ Examples:
   RATEGUARD_REDIS_URL=redis://:password@redis.example rateguard bench --seconds 30 --json
 
 The command measures from this machine and with one thread, so run it where your servers run. It
-writes only keys with a prefix of its own. It deletes them at the end, and they expire after 10 s in
-any case. The load slows down other clients of the server.";
+writes only keys with a prefix of its own. It deletes them at the end; two of them expire after 1 s.
+If the command is interrupted, all keys expire within 10 s. The load slows down other clients of the
+server.";
 
 /// Measures what a check costs on your Redis, and says which settings follow
 #[derive(Args)]

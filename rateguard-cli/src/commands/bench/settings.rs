@@ -37,28 +37,31 @@ fn deadline(measured: &Measurements) -> Duration {
 
 fn deadline_setting(measured: &Measurements, deadline: Duration) -> Setting {
     let p99 = duration(measured.check.percentile(0.99));
-    let default = if deadline == DEFAULT_DEADLINE { ", the default" } else { "" };
+    let default = if deadline == DEFAULT_DEADLINE { " (the default)" } else { "" };
     Setting {
         name: "deadline",
         value: format!("\"{}ms\"", deadline.as_millis()),
         reason: format!(
-            "99 % of the checks lasted at most {p99}; this deadline{default} is at least {DEADLINE_FACTOR} times as long"
+            "99 % of the checks lasted at most {p99}. This deadline{default} is at least {DEADLINE_FACTOR} times as long"
         ),
     }
 }
 
 fn on_error(measured: &Measurements, deadline: Duration) -> Setting {
     let (count, above) = (measured.check.count(), measured.check.above(deadline));
-    let reason = if above == 0 {
+    let found = if above == 0 {
         format!(
-            "none of {count} checks exceeded the deadline, so the failure mode decides only while Redis is down. With \"local\", set `replicas` to the number of your processes; a measurement cannot tell it"
+            "none of {count} checks exceeded the deadline, so this mode matters only while Redis is down"
         )
     } else {
         format!(
-            "{above} of {count} checks exceeded the deadline, so the failure mode decides on requests even while Redis is up. \"local\" still limits them; set `replicas` to the number of your processes, which a measurement cannot tell"
+            "{above} of {count} checks exceeded the deadline, so this mode matters even while Redis is up"
         )
     };
-    Setting { name: "on_error", value: "\"local\" or your choice".to_owned(), reason }
+    let reason = format!(
+        "{found}. With \"local\", set `replicas` to the number of your processes, which a measurement cannot tell"
+    );
+    Setting { name: "on_error", value: "\"open\", \"closed\" or \"local\"".to_owned(), reason }
 }
 
 fn denial_cache(measured: &Measurements) -> Setting {
