@@ -2,16 +2,22 @@
 
 mod arguments;
 mod commands;
+mod exit;
+mod output;
 mod replay;
+mod target;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use self::arguments::{Arguments, Command};
+use self::{arguments::Arguments, output::Output};
 
 fn main() -> ExitCode {
-    match Arguments::parse().command {
-        Command::Replay(arguments) => replay::run(&arguments),
-    }
+    let Arguments { json, color, command } = Arguments::parse();
+    let output = Output::new(json, color);
+    commands::run(command, &output).unwrap_or_else(|failure| {
+        output.failure(&failure);
+        failure.exit.into()
+    })
 }

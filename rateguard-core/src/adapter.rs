@@ -15,7 +15,12 @@ pub use crate::{
         NameRegistration, NamedPolicy, PermitLease, PermitWatch, PolicySet, PolicySetRef,
         RouteOverrides, ShadowHolds, ThrottledLog, conflict_of,
     },
-    key::{KeyRecipe, KeyRecipes, KeySecret},
+    key::{
+        KeyRecipe, KeyRecipes, KeySecret, KeyValue, NO_KEY, NetworkOf, OperatorKey, PARTS, VALUE,
+        are_equivalent, digest_key, may_be_missing, operator_key, part_key,
+    },
     policy::{PLACEHOLDER_QUOTA, PolicyName},
 };
-pub use actix_rateguard_grammar::ShadowSpec;
+pub use actix_rateguard_grammar::{
+    KeyNotation, KeyPart, Methods, Notation, ShadowSpec, escape_for_display, parse_window, suggest,
+};

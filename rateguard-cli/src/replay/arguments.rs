@@ -103,10 +103,6 @@ pub(crate) struct ReplayArguments {
     #[arg(long, value_name = "NUMBER", default_value_t = 10)]
     pub(super) top: usize,
 
-    /// Print one JSON object
-    #[arg(long)]
-    pub(super) json: bool,
-
     /// Write a page with charts
     #[arg(long, value_name = "FILE")]
     pub(super) html: Option<PathBuf>,

@@ -5,7 +5,6 @@ mod fields;
 mod format;
 mod input;
 mod limit;
-mod output;
 mod read;
 mod record;
 mod reorder;
@@ -13,59 +12,47 @@ mod report;
 mod simulation;
 mod usage;
 
-use std::process::ExitCode;
+use std::{fs, path::Path};
 
 pub(crate) use self::arguments::ReplayArguments;
 use self::{
     fields::ExtraFields,
     limit::load,
-    output::{print, print_error, write_file},
     read::read_logs,
     report::{Summary, html, json, suggested_policies, table},
     simulation::Simulation,
 };
-
-/// The exit code if no line of the logs could be read, or a file could not be read or written.
-const FAILED: u8 = 1;
-/// The exit code of invalid arguments, as that of clap, and of an invalid policies file.
-const INVALID: u8 = 2;
+use crate::{
+    exit::{Exit, Failure, Outcome},
+    output::Output,
+};
 
 /// Replays the logs, and writes the reports.
-pub(crate) fn run(arguments: &ReplayArguments) -> ExitCode {
-    let limits = match load(&arguments.limits()) {
-        Ok(limits) => limits,
-        Err(error) => {
-            print_error(&error);
-            return INVALID.into();
-        }
-    };
+pub(crate) fn run(arguments: &ReplayArguments, output: &Output) -> Outcome {
+    let limits = load(&arguments.limits())?;
     let mut extras = ExtraFields::default();
     let counts_at_start =
         arguments.counts_at_start(limits.policies.iter().any(|it| it.has_permits()));
     let mut simulation =
         Simulation::new(limits, arguments.max_keys(), counts_at_start, &mut extras);
-    let log = match read_logs(arguments, counts_at_start, extras, &mut simulation) {
-        Ok(log) => log,
-        Err(error) => {
-            print_error(&error);
-            return FAILED.into();
-        }
-    };
+    let log = read_logs(arguments, counts_at_start, extras, &mut simulation)?;
     let summary = Summary::new(simulation, log, arguments.top);
-    match write_reports(arguments, &summary) {
-        Ok(()) if summary.requests > 0 => ExitCode::SUCCESS,
-        Ok(()) => {
-            print_error("expected requests in the logs, found none; `--format` sets the format");
-            FAILED.into()
-        }
-        Err(error) => {
-            print_error(&error);
-            FAILED.into()
-        }
+    for warning in &summary.log.warnings {
+        output.note(warning);
     }
+    write_reports(arguments, &summary, output)?;
+    if summary.requests == 0 {
+        return Err(Failure::problem("expected requests in the logs, found none")
+            .help("`--format` sets the format, and `--field` names the fields of JSON lines"));
+    }
+    Ok(Exit::Success)
 }
 
-fn write_reports(arguments: &ReplayArguments, summary: &Summary) -> Result<(), String> {
+fn write_reports(
+    arguments: &ReplayArguments,
+    summary: &Summary,
+    output: &Output,
+) -> Result<(), Failure> {
     if let Some(path) = &arguments.html {
         write_file(path, &html(summary))?;
     }
@@ -74,9 +61,14 @@ fn write_reports(arguments: &ReplayArguments, summary: &Summary) -> Result<(), S
     {
         write_file(path, &policies)?;
     }
-    if arguments.json {
-        print(&json(summary).to_string())
-    } else {
-        print(table(summary).trim_end())
+    if output.is_json() {
+        return output.json(&json(summary));
     }
+    table(summary).into_iter().try_for_each(|(style, line)| output.line(style, line))
+}
+
+fn write_file(path: &Path, text: &str) -> Result<(), Failure> {
+    fs::write(path, text).map_err(|error| {
+        Failure::problem(format!("failed to write {}: {}", path.display(), error.kind()))
+    })
 }

@@ -9,6 +9,7 @@ use super::{
     report::{LogSummary, SkippedLine, visible},
     simulation::Simulation,
 };
+use crate::exit::Failure;
 
 /// The number of skipped lines that are shown.
 const SHOWN_SKIPPED: usize = 3;
@@ -20,14 +21,14 @@ const SHOWN_CHARS: usize = 80;
 ///
 /// # Errors
 ///
-/// The message for a file that cannot be opened. An error in the middle of a file is a warning instead, because the
+/// A [`Failure`] for a file that cannot be opened. An error in the middle of a file is a warning instead, because the
 /// results until there are valid.
 pub(super) fn read_logs(
     arguments: &ReplayArguments,
     counts_at_start: bool,
     extras: ExtraFields,
     simulation: &mut Simulation,
-) -> Result<LogSummary, String> {
+) -> Result<LogSummary, Failure> {
     let sources = LogSource::of_arguments(arguments.logs());
     let window = arguments.reorder_micros(counts_at_start);
     let mut reader = LogReader {
@@ -37,7 +38,7 @@ pub(super) fn read_logs(
         log: LogSummary { counts_at_start, ..LogSummary::default() },
         window,
     };
-    let opened: Result<Vec<_>, String> = sources
+    let opened: Result<Vec<_>, Failure> = sources
         .iter()
         .map(|source| {
             let name = visible(&source.name(), SHOWN_CHARS);
@@ -46,7 +47,9 @@ pub(super) fn read_logs(
                 LogSource::Stdin => Ok((name, source)),
                 LogSource::File(path) => match std::fs::File::open(path) {
                     Ok(_) => Ok((name, source)),
-                    Err(error) => Err(format!("failed to open {name}: {error}")),
+                    Err(error) => {
+                        Err(Failure::usage(format!("failed to open {name}: {}", error.kind())))
+                    }
                 },
             }
         })

@@ -1,10 +1,10 @@
 //! Creates keys for a program without HTTP. Such a program may use the same policies file as a web application.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
-use actix_rateguard_grammar::{KeyNotation, KeyPart};
+use actix_rateguard_grammar::KeyNotation;
 
-use super::KeyRecipe;
+use super::{KeyRecipe, part_key};
 use crate::{Key, client_address::Network};
 
 /// The default number of leading bits of an IPv6 address that identify one client.
@@ -27,21 +27,8 @@ impl KeyRecipe for PlainRecipe {
 
     fn key_of(&self, value: &str) -> Option<Key> {
         let [part] = self.0.parts() else { return None };
-        let address = |bits| {
-            let address: IpAddr = value.parse().ok()?;
-            Some(Network::of(Some(address), bits).key("ip"))
-        };
-        match part {
-            KeyPart::Ip => address(DEFAULT_IPV6_BITS),
-            KeyPart::IpNetwork(bits) => address(*bits),
-            // In both cases, no key can be created from a value: the global key has no value, and a session stores
-            // values as JSON, which this crate cannot encode.
-            KeyPart::Global | KeyPart::Session(_) => None,
-            KeyPart::Header(name) => {
-                let part = KeyPart::Header(name.to_ascii_lowercase());
-                Some(Key::of_part(&part, value.as_bytes()))
-            }
-            part => Some(Key::of_part(part, value.as_bytes())),
-        }
+        part_key(part, value, &|address, bits| {
+            Network::of(Some(address), bits.unwrap_or(DEFAULT_IPV6_BITS))
+        })
     }
 }

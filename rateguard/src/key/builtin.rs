@@ -300,7 +300,7 @@ impl BuiltinKey {
     #[must_use]
     pub fn key_of(&self, value: &str) -> Option<Key> {
         let [source] = &*self.sources else { return None };
-        source.key_of(value, |address, bits| Network::of(Some(address), bits.unwrap_or(64)))
+        source.key_of(value, &|address, bits| Network::of(Some(address), bits.unwrap_or(64)))
     }
 
     /// Reads the key from a request, so that a key function can combine the key with other values. The result is `None`

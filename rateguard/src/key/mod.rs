@@ -13,14 +13,14 @@ mod builtin;
 mod caller;
 mod composed;
 mod cookie;
+#[cfg(feature = "operator")]
+mod enabled_parts;
 #[cfg(feature = "actix-identity")]
 mod identity;
 #[cfg(not(feature = "actix-identity"))]
 #[path = "identity_noop.rs"]
 mod identity;
 mod into_key;
-#[cfg(feature = "operator")]
-pub(crate) mod operator_key;
 #[cfg(feature = "actix-session")]
 mod session;
 #[cfg(not(feature = "actix-session"))]
@@ -42,6 +42,8 @@ pub use builtin::{
 pub(crate) use builtin::{read, reads_body};
 pub use caller::Caller;
 pub use composed::{ComposedKey, JoinKey};
+#[cfg(feature = "operator")]
+pub(crate) use enabled_parts::require_enabled_parts;
 pub(crate) use identity::VERSION as IDENTITY_VERSION;
 pub(crate) use into_key::LimitKey;
 pub use into_key::{IntoKey, KeyError};

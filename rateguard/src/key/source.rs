@@ -1,8 +1,8 @@
 //! The value in a request from which one part of a built-in key is made.
 
-use std::{borrow::Cow, net::IpAddr};
+use std::borrow::Cow;
 
-use actix_rateguard_core::adapter::Network;
+use actix_rateguard_core::adapter::{NetworkOf, part_key};
 use actix_rateguard_grammar::{JsonPointer, KeyPart};
 use actix_web::{
     HttpMessage, HttpRequest,
@@ -131,24 +131,8 @@ impl PartSource {
 
     /// Returns the key for a value in text form, for example a value that an operator sent. The function
     /// `network_of` returns the network by which the limits count a client at an address.
-    pub(super) fn key_of(
-        &self,
-        value: &str,
-        network_of: impl FnOnce(IpAddr, Option<u8>) -> Network,
-    ) -> Option<Key> {
-        match self {
-            Self::Ip(bits) => Some(network_of(value.parse().ok()?, *bits).key("ip")),
-            Self::Global => None,
-            // A session stores its values as JSON, so the key is made from the JSON text of the value.
-            Self::Session(_) => {
-                Some(self.key(serde_json::Value::from(value).to_string().as_bytes()))
-            }
-            Self::Method => {
-                let method = Method::from_bytes(value.to_ascii_uppercase().as_bytes()).ok()?;
-                Some(self.key(method_name(&method).as_bytes()))
-            }
-            _ => Some(self.key(value.as_bytes())),
-        }
+    pub(super) fn key_of(&self, value: &str, network_of: &NetworkOf<'_>) -> Option<Key> {
+        part_key(&self.part(), value, network_of)
     }
 
     /// Reads the key from a request. The result is `None` if the request has no key.
@@ -201,7 +185,22 @@ fn credential(value: &HeaderValue) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
+    use actix_rateguard_core::adapter::Network;
+
     use super::*;
+
+    /// A request has the key of a text in its session by the JSON that actix-session writes, and an operator selects
+    /// the key by the text.
+    #[test]
+    fn text_of_a_session_has_the_key_of_its_json() {
+        let source = PartSource::Session("uid".to_owned());
+        let every: String = (0..0x300).filter_map(char::from_u32).collect();
+        for text in ["", "ann", "a\"b\\c", "\u{2028}\u{1f600}", &every] {
+            let json = serde_json::Value::from(text).to_string();
+            let key = source.key_of(text, &|_, _| Network::None);
+            assert_eq!(key, Some(source.key(json.as_bytes())), "{text:?}");
+        }
+    }
 
     #[test]
     fn credential_is_independent_of_case_and_spaces() {

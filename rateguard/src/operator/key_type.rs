@@ -1,11 +1,9 @@
 //! Determines the key type of an operator's request. The key type says how the values in the request form a key.
 
+use actix_rateguard_core::adapter::{NO_KEY, PARTS, VALUE, are_equivalent, may_be_missing};
+
 use super::problem::Problem;
-use crate::{
-    MissingKey, RateGuard,
-    inventory::FUNCTION,
-    key::operator_key::{NO_KEY, PARTS, VALUE, are_equivalent, may_be_missing},
-};
+use crate::{MissingKey, RateGuard, inventory::FUNCTION};
 
 /// Returns the key type that the field `by` of a request body sets. If the body has no `by`, returns the key type of
 /// the limits whose name is `name`, or [`VALUE`] if there is no such limit.

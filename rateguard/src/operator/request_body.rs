@@ -2,17 +2,14 @@
 
 use std::{cell::Cell, net::IpAddr};
 
-use actix_rateguard_core::adapter::Network;
+use actix_rateguard_core::adapter::{KeyValue, Network, OperatorKey, VALUE, operator_key};
 use actix_rateguard_grammar::suggest;
 use actix_web::{HttpRequest, http::header::CONTENT_TYPE, web};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use super::{key_type::key_type, problem::Problem};
-use crate::{
-    Key, Policy, RateGuard, client,
-    key::operator_key::{KeyValue, OperatorKey, operator_key},
-};
+use crate::{Key, Policy, RateGuard, client, inventory::FUNCTION, key::require_enabled_parts};
 
 /// The maximum size of a request body in bytes.
 const MAX_BODY: usize = 64 * 1_024;
@@ -40,8 +37,27 @@ pub(super) struct BanBody {
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "`key`: expected text, a whole number, or a list of them")]
 pub(super) enum Values {
-    One(KeyValue),
-    Several(Vec<KeyValue>),
+    One(BodyValue),
+    Several(Vec<BodyValue>),
+}
+
+/// One value of the field `key`.
+#[derive(Deserialize, Serialize)]
+#[serde(untagged, expecting = "`key`: expected text, a whole number, or a list of them")]
+pub(super) enum BodyValue {
+    Text(String),
+    Natural(u64),
+    Whole(i64),
+}
+
+impl BodyValue {
+    fn key_value(&self) -> KeyValue {
+        match self {
+            Self::Text(text) => KeyValue::Text(text.clone()),
+            Self::Natural(number) => KeyValue::Natural(*number),
+            Self::Whole(number) => KeyValue::Whole(*number),
+        }
+    }
 }
 
 /// The key that a request body selects, and the policy for this key.
@@ -101,7 +117,11 @@ impl KeySelector {
             Some(Values::Several(values)) => values,
         };
         let by = key_type(guard, &name, by)?;
-        let input = OperatorKey { by: &by, values: &values, address: address.as_deref() };
+        require_enabled_parts(&by).map_err(Problem::bad)?;
+        let key_values: Vec<KeyValue> = values.iter().map(BodyValue::key_value).collect();
+        // If a function reads the key of a limit, the values of the operator are those that the function returns.
+        let key_type = if by == FUNCTION { VALUE } else { &by };
+        let input = OperatorKey { by: key_type, values: &key_values, address: address.as_deref() };
         let is_shared = Cell::new(false);
         let network_of = |address, bits| {
             let network = client::network_of(guard.http(), Some(address), bits);

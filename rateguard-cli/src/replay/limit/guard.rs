@@ -11,7 +11,9 @@ use std::{
     time::Duration,
 };
 
-use actix_rateguard_core::{Clock, MemoryStore, RateGuard};
+use actix_rateguard_core::{BuildError, Clock, MemoryStore, RateGuard};
+
+use crate::exit::Failure;
 
 /// The number of buckets of the store for each key of the replay. A full store lets keys share buckets, so that the
 /// result would no longer be exact: a policy has up to 8 quotas, and an eighth of the capacity is for each kind of
@@ -47,8 +49,8 @@ impl LimitGuard {
     ///
     /// # Errors
     ///
-    /// The errors in the policies file.
-    pub(crate) fn new(policies_file: Option<&Path>, max_keys: usize) -> Result<Self, String> {
+    /// A [`Failure`] with the errors in the policies file.
+    pub(crate) fn new(policies_file: Option<&Path>, max_keys: usize) -> Result<Self, Failure> {
         let clock = SimulatedClock::default();
         let store_keys = max_keys.saturating_mul(STORE_KEYS_PER_KEY).max(1_000_000);
         let store = MemoryStore::new().max_keys(store_keys).clock(clock.clone());
@@ -56,7 +58,14 @@ impl LimitGuard {
         if let Some(path) = policies_file {
             builder = builder.policies_file(path).policies_file_interval(Duration::ZERO);
         }
-        let guard = builder.build().map_err(|error| error.to_string())?;
+        let guard = builder.build().map_err(|error| match error {
+            BuildError::PoliciesFile(error) if error.diagnostics().is_empty() => {
+                Failure::usage(error)
+            }
+            error => Failure::problem(error).help(
+                "`rateguard check FILE` shows the errors of a policies file with their lines",
+            ),
+        })?;
         Ok(Self { guard, clock })
     }
 }

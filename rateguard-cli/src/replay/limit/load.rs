@@ -13,7 +13,7 @@ use super::{
     route::RoutePattern,
     unsupported,
 };
-use crate::replay::fields::FieldMapping;
+use crate::{exit::Failure, replay::fields::FieldMapping};
 
 /// The name of the policy of `--rate`.
 const NAME_OF_RATE: &str = "replay";
@@ -49,12 +49,15 @@ pub(crate) struct Limits {
 ///
 /// # Errors
 ///
-/// The reason why a file or an argument is invalid.
-pub(crate) fn load(arguments: &LimitArguments<'_>) -> Result<Limits, String> {
+/// A [`Failure`] with the reason why a file or an argument is invalid.
+pub(crate) fn load(arguments: &LimitArguments<'_>) -> Result<Limits, Failure> {
     let guard = LimitGuard::new(arguments.policies_file.map(PathBuf::as_path), arguments.max_keys)?;
     let (all, access) = match arguments.policies_file {
-        Some(_) => (of_file(arguments, &guard)?, guard.guard.policy_set().access.clone()),
-        None => (vec![of_rate(arguments)?], AccessList::new()),
+        Some(_) => {
+            let policies = of_file(arguments, &guard).map_err(Failure::usage)?;
+            (policies, guard.guard.policy_set().access.clone())
+        }
+        None => (vec![of_rate(arguments).map_err(Failure::usage)?], AccessList::new()),
     };
     let (mut policies, mut not_replayed) = (Vec::new(), Vec::new());
     for limit in all {

@@ -1,47 +1,67 @@
 //! The report for a terminal.
 
-use std::fmt::Write;
-
-use comfy_table::{CellAlignment, Table, presets};
-
 use super::{
     number::{grouped, percent, slot_length, time},
     suggestion::suggested_policies,
     summary::{HURT_PER_MILLE, PERCENTILES, PolicySummary, Summary},
     text::visible,
 };
+use crate::{
+    output::{Style, Table},
+    replay::limit::NotReplayed,
+};
 
 /// The maximum number of characters of a key.
 const KEY_CHARS: usize = 60;
 
+/// The header of the table of uses: the percentiles, and the shares of keys that exceed a limit.
+const USE_HEADER: &[&str] = &[
+    "QUOTA",
+    "DENIED",
+    "KEYS ABOVE",
+    "P50",
+    "P90",
+    "P99",
+    "MAX",
+    "LIMIT FOR 0 %",
+    "FOR 0.1 %",
+    "FOR 1 %",
+];
+
 /// The maximum number of columns of the timeline.
 const TIMELINE_COLUMNS: usize = 72;
 
+/// The lines of the report, each with its style.
+type Lines = Vec<(Style, String)>;
+
 /// Returns the report.
-pub(crate) fn table(summary: &Summary) -> String {
-    let mut report = String::new();
+pub(crate) fn table(summary: &Summary) -> Lines {
+    let mut report = Vec::new();
     write_log(&mut report, summary);
     for policy in &summary.policies {
         write_policy(&mut report, policy);
     }
     for policy in &summary.not_replayed {
-        write_line(
-            &mut report,
-            format_args!("\nPolicy `{}` was not replayed: {}.", policy.policy, policy.reason),
-        );
+        let NotReplayed { policy, reason } = policy;
+        write_heading(&mut report, format_args!("Policy `{policy}` was not replayed: {reason}."));
     }
     if let Some(policies) = suggested_policies(summary) {
-        write_line(&mut report, format_args!("\n{policies}"));
+        write_heading(&mut report, format_args!("A policies file for this log:"));
+        report.extend(policies.lines().map(|line| (Style::Plain, line.to_owned())));
     }
     report
 }
 
-fn write_line(to: &mut String, line: std::fmt::Arguments<'_>) {
-    // A write to a string does not fail.
-    let _ = writeln!(to, "{line}");
+fn write_line(to: &mut Lines, line: std::fmt::Arguments<'_>) {
+    to.push((Style::Plain, line.to_string()));
 }
 
-fn write_log(to: &mut String, summary: &Summary) {
+/// Writes an empty line and a heading.
+fn write_heading(to: &mut Lines, line: std::fmt::Arguments<'_>) {
+    to.extend([(Style::Plain, String::new()), (Style::Bold, line.to_string())]);
+}
+
+fn write_log(to: &mut Lines, summary: &Summary) {
     let log = &summary.log;
     write_line(
         to,
@@ -86,9 +106,6 @@ fn write_log(to: &mut String, summary: &Summary) {
             format_args!("  {}:{}: {}, found `{}`", line.file, line.number, line.reason, line.text),
         );
     }
-    for warning in &log.warnings {
-        write_line(to, format_args!("Warning: {warning}."));
-    }
     if summary.policies.len() > 1 {
         write_line(
             to,
@@ -97,22 +114,15 @@ fn write_log(to: &mut String, summary: &Summary) {
     }
 }
 
-fn write_policy(to: &mut String, policy: &PolicySummary) {
+fn write_policy(to: &mut Lines, policy: &PolicySummary) {
     let (limit, counts) = (&policy.limit, &policy.counts);
     let route = limit.route.as_ref().map_or_else(String::new, |it| format!(", route `{it}`"));
-    write_line(
-        to,
-        format_args!(
-            "\nPolicy `{}`: {} by `{}`{route}",
-            policy.name(),
-            limit.policy.quotas(),
-            limit.key
-        ),
-    );
+    let (name, quotas, key) = (policy.name(), limit.policy.quotas(), &limit.key);
+    write_heading(to, format_args!("Policy `{name}`: {quotas} by `{key}`{route}"));
     for note in &limit.notes {
         write_line(to, format_args!("  Note: {note}."));
     }
-    let mut rows = new_table(&["", "Number", "Share"]);
+    let mut rows = Table::new(&["", "NUMBER", "SHARE"]).numbers(&[1, 2]);
     let decided = (counts.allowed + counts.denied).max(1) as f64;
     let keys = policy.keys.max(1) as f64;
     for (name, number, of) in [
@@ -123,7 +133,10 @@ fn write_policy(to: &mut String, policy: &PolicySummary) {
         ("Keys with a denial", policy.keys_denied, keys),
     ] {
         if number > 0 || !name.starts_with(' ') {
-            rows.add_row([name.to_owned(), grouped(number), percent(number as f64 / of)]);
+            rows.row(
+                Style::Plain,
+                vec![name.to_owned(), grouped(number), percent(number as f64 / of)],
+            );
         }
     }
     for (name, number) in [
@@ -133,22 +146,17 @@ fn write_policy(to: &mut String, policy: &PolicySummary) {
         ("Not replayed: keys above `--max-keys`", counts.left_out),
     ] {
         if number > 0 {
-            rows.add_row([name.to_owned(), grouped(number), String::new()]);
+            rows.row(Style::Plain, vec![name.to_owned(), grouped(number), String::new()]);
         }
     }
-    write_table(to, &rows);
+    to.extend(rows.lines());
     write_use(to, policy);
     write_denied_keys(to, policy);
     write_timeline(to, policy);
 }
 
-fn write_use(to: &mut String, policy: &PolicySummary) {
-    let hurt = HURT_PER_MILLE.map(|per_mille| format!("Limit for {} %", per_mille as f64 / 10.0));
-    let names = PERCENTILES.map(|(name, _)| name);
-    let mut headers = vec!["Quota", "Denied", "Keys above"];
-    headers.extend(names);
-    headers.extend(hurt.iter().map(String::as_str));
-    let mut rows = new_table(&headers);
+fn write_use(to: &mut Lines, policy: &PolicySummary) {
+    let mut rows = Table::new(USE_HEADER).numbers(&[1, 2, 3, 4, 5, 6, 7, 8, 9]);
     let mut upper_bounds = 0;
     for quota in &policy.quotas {
         upper_bounds += quota.peaks.upper_bounds;
@@ -156,15 +164,15 @@ fn write_use(to: &mut String, policy: &PolicySummary) {
             vec![quota.quota.to_string(), grouped(quota.denied), grouped(quota.keys_above_limit())];
         row.extend(PERCENTILES.map(|(_, percent)| grouped(quota.peaks.percentile(percent))));
         row.extend(HURT_PER_MILLE.map(|per_mille| grouped(quota.peaks.limit_for(per_mille))));
-        rows.add_row(row);
+        rows.row(Style::Plain, row);
     }
-    write_line(
+    write_heading(
         to,
         format_args!(
-            "\nHighest use of a key in a window, and the lowest limit that this share of keys exceeds:"
+            "Highest use of a key in a window, and the lowest limit that at most this share of keys exceeds"
         ),
     );
-    write_table(to, &rows);
+    to.extend(rows.lines());
     if upper_bounds > 0 {
         write_line(
             to,
@@ -176,27 +184,28 @@ fn write_use(to: &mut String, policy: &PolicySummary) {
     }
 }
 
-fn write_denied_keys(to: &mut String, policy: &PolicySummary) {
+fn write_denied_keys(to: &mut Lines, policy: &PolicySummary) {
     if policy.top_denied.is_empty() {
         return;
     }
-    let mut rows = new_table(&["Key", "Denied", "Requests", "First denial", "Last denial"]);
+    let header = ["KEY", "DENIED", "REQUESTS", "FIRST DENIAL", "LAST DENIAL"];
+    let mut rows = Table::new(&header).numbers(&[1, 2]);
     for key in &policy.top_denied {
-        let row = [
+        let row = vec![
             visible(&key.key, KEY_CHARS),
             grouped(key.denied),
             grouped(key.requests),
             time(key.first),
             time(key.last),
         ];
-        rows.add_row(row);
+        rows.row(Style::Plain, row);
     }
-    write_line(to, format_args!("\nKeys with most denials:"));
-    write_table(to, &rows);
+    write_heading(to, format_args!("Keys with most denials"));
+    to.extend(rows.lines());
 }
 
 /// Writes a line in which the height of each column is the number of denials.
-fn write_timeline(to: &mut String, policy: &PolicySummary) {
+fn write_timeline(to: &mut Lines, policy: &PolicySummary) {
     const BARS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let (seconds, slots) = &policy.timeline;
     let (Some((first, _)), Some((last, _))) = (slots.first_key_value(), slots.last_key_value())
@@ -217,29 +226,10 @@ fn write_timeline(to: &mut String, policy: &PolicySummary) {
     let max = columns.iter().copied().max().unwrap_or(0).max(1);
     let bar = |denied: &u64| BARS[(denied * 8).div_ceil(max) as usize];
     let bars: String = columns.iter().map(bar).collect();
-    let each = slot_length(length);
-    write_line(
+    let (each, start, max) = (slot_length(length), time(first * 1_000_000), grouped(max));
+    write_heading(
         to,
-        format_args!(
-            "\nDenied requests from {} on, {each} for each column, at most {}:",
-            time(first * 1_000_000),
-            grouped(max)
-        ),
+        format_args!("Denied requests from {start} on, {each} for each column, at most {max}"),
     );
     write_line(to, format_args!("  {bars}"));
-}
-
-fn new_table(headers: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_FULL_CONDENSED).set_header(headers);
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
-}
-
-fn write_table(to: &mut String, table: &Table) {
-    for line in table.lines() {
-        write_line(to, format_args!("{line}"));
-    }
 }

@@ -5,7 +5,10 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::oneshot;
+
 use super::{
+    OverrideError,
     document::{self, StoredOverride},
     table::LastDocument,
 };
@@ -35,6 +38,27 @@ impl RateGuard {
         if self.shared.overrides.is_enabled && self.has_remote_store() {
             self.run_on_permit_thread(refresh(Arc::downgrade(&self.shared)));
         }
+    }
+
+    /// Reads the overrides now, for a program that is too short-lived to wait for the background.
+    ///
+    /// # Errors
+    ///
+    /// [`OverrideError`] if the guard was built without overrides, or if the store failed.
+    #[doc(hidden)]
+    pub async fn load_overrides(&self) -> Result<(), OverrideError> {
+        if !self.shared.overrides.is_enabled {
+            return Err(OverrideError::Disabled);
+        }
+        if !self.has_remote_store() {
+            return Ok(());
+        }
+        let (result, receiver) = oneshot::channel();
+        let guard = self.clone();
+        self.run_on_permit_thread(async move {
+            let _ = result.send(guard.refresh_overrides().await);
+        });
+        receiver.await.unwrap_or(Err(StoreError::Closed)).map_err(OverrideError::Store)
     }
 
     /// Reads the overrides if they have changed. If the store has lost them, writes those of this process again.

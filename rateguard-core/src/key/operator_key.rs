@@ -4,26 +4,27 @@ use std::{fmt, net::IpAddr};
 
 use actix_rateguard_grammar::{KeyNotation, KeyPart};
 
-use actix_rateguard_core::adapter::Network;
-use serde::{Deserialize, Serialize};
-
-use super::source::PartSource;
-use crate::{Key, inventory::FUNCTION};
+use super::part_key::{NetworkOf, part_key};
+use crate::Key;
 
 /// The values that an operator sends to select a key.
-pub(crate) struct OperatorKey<'a> {
+pub struct OperatorKey<'a> {
     /// The key type. It is a key in the notation of the macro attribute, or [`VALUE`], [`PARTS`] or [`NO_KEY`].
-    pub(crate) by: &'a str,
-    pub(crate) values: &'a [KeyValue],
-    pub(crate) address: Option<&'a str>,
+    pub by: &'a str,
+    /// One value for each part of the key, in order. If there is an `address`, the parts for addresses have no value.
+    pub values: &'a [KeyValue],
+    /// The address of the client.
+    pub address: Option<&'a str>,
 }
 
 /// One value that an operator sends. A key function may return text or a number, and these have different keys.
-#[derive(Deserialize, Serialize)]
-#[serde(untagged, expecting = "`key`: expected text, a whole number, or a list of them")]
-pub(crate) enum KeyValue {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyValue {
+    /// Text.
     Text(String),
+    /// A number that is not negative.
     Natural(u64),
+    /// A number that may be negative.
     Whole(i64),
 }
 
@@ -50,24 +51,21 @@ impl fmt::Display for KeyValue {
 }
 
 /// The key type for a key that a key function creates with `Key::from` from text, a number, an address or a tuple.
-pub(crate) const VALUE: &str = "value";
+pub const VALUE: &str = "value";
 /// The key type for a key that a key function creates with `Key::from_parts`.
-pub(crate) const PARTS: &str = "parts";
+pub const PARTS: &str = "parts";
 /// The key type for the client's address, by which a limit counts requests that lack the limit's key.
-pub(crate) const NO_KEY: &str = "no_key";
+pub const NO_KEY: &str = "no_key";
 
-/// A function that takes a client's address, and returns the network by which the limits count this client. The
-/// second argument is the prefix length for IPv6. `None` means the guard's prefix length.
-pub(crate) type NetworkOf<'a> = dyn Fn(IpAddr, Option<u8>) -> Network + 'a;
-
-/// Builds the key that the operator selects. If the values are invalid, returns an error message for the operator.
-pub(crate) fn operator_key(
-    input: &OperatorKey<'_>,
-    network_of: &NetworkOf<'_>,
-) -> Result<Key, String> {
+/// Builds the key that the operator selects.
+///
+/// # Errors
+///
+/// An error message for the operator, if the values are invalid.
+pub fn operator_key(input: &OperatorKey<'_>, network_of: &NetworkOf<'_>) -> Result<Key, String> {
     let address = input.address.map(parse).transpose()?;
     match input.by {
-        VALUE | FUNCTION => key_of_values(input.values, address),
+        VALUE => key_of_values(input.values, address),
         PARTS => match (input.values, address) {
             ([], _) | (_, Some(_)) => {
                 Err("`by` is \"parts\": expected a list of texts in `key`, and no `address`"
@@ -116,29 +114,29 @@ fn key_of_notation(
             KeyNotation::FORMS
         )
     })?;
-    let sources = notation.parts().iter().map(PartSource::of).collect::<Result<Vec<_>, _>>()?;
-    if matches!(sources[..], [PartSource::Global]) && values.is_empty() && address.is_none() {
+    let parts = notation.parts();
+    if matches!(parts, [KeyPart::Global]) && values.is_empty() && address.is_none() {
         return Ok(Key::global());
     }
-    let is_address = |source: &PartSource| matches!(source, PartSource::Ip(_));
-    let has_address = address.is_some() && sources.iter().any(is_address);
-    let expected = sources.iter().filter(|source| !(has_address && is_address(source))).count();
+    let has_address = address.is_some() && parts.iter().any(is_address);
+    let expected = parts.iter().filter(|part| !(has_address && is_address(part))).count();
     if values.len() != expected || has_address != address.is_some() {
         return Err(format!(
             "expected one value in `key` for each part of `{notation}`, in order; `address` may replace the value of an address part. The notation has {}; found {}",
-            pluralize(sources.len(), "part"),
+            pluralize(parts.len(), "part"),
             found(values.len(), address.is_some())
         ));
     }
     let mut values = values.iter().map(ToString::to_string);
     let address = address.map(|it| it.to_string());
-    let keys = sources.iter().map(|source| {
-        let value = address.clone().filter(|_| is_address(source)).or_else(|| values.next());
-        value.and_then(|value| source.key_of(&value, network_of)).ok_or_else(|| match source {
-            PartSource::Ip(_) => {
-                format!("`{}` of `{notation}`: expected an IPv4 or IPv6 address", source.part())
+    let keys = parts.iter().map(|part| {
+        let value = address.clone().filter(|_| is_address(part)).or_else(|| values.next());
+        value.and_then(|value| part_key(part, &value, network_of)).ok_or_else(|| {
+            if is_address(part) {
+                format!("`{part}` of `{notation}`: expected an IPv4 or IPv6 address")
+            } else {
+                format!("`{part}` takes no value")
             }
-            _ => format!("`{}` takes no value", source.part()),
         })
     });
     let keys = keys.collect::<Result<Vec<Key>, _>>()?;
@@ -146,6 +144,10 @@ fn key_of_notation(
         [key] => key,
         _ => Key::combined(&keys),
     })
+}
+
+fn is_address(part: &KeyPart) -> bool {
+    matches!(part, KeyPart::Ip | KeyPart::IpNetwork(_))
 }
 
 /// Describes for an error message how many values the operator sent in `key`, and whether the operator sent an
@@ -162,21 +164,23 @@ fn pluralize(number: usize, noun: &str) -> String {
     }
 }
 
-/// Returns whether two notations describe the same key, even if their texts differ.
-pub(crate) fn are_equivalent(one: &str, other: &str, ipv6_bits: u8) -> bool {
+/// Returns whether two notations describe the same key, even if their texts differ. `ipv6_bits` is the prefix length
+/// of the guard for IPv6.
+pub fn are_equivalent(one: &str, other: &str, ipv6_bits: u8) -> bool {
     let parts = |notation: &str| -> Option<Vec<KeyPart>> {
         let notation: KeyNotation = notation.parse().ok()?;
-        let parts = notation.parts().iter().map(|part| match PartSource::of(part).ok()? {
-            PartSource::Ip(None) => Some(KeyPart::IpNetwork(ipv6_bits)),
-            source => Some(source.part()),
+        let parts = notation.parts().iter().map(|part| match part {
+            KeyPart::Ip => KeyPart::IpNetwork(ipv6_bits),
+            KeyPart::Header(name) => KeyPart::Header(name.to_ascii_lowercase()),
+            part => part.clone(),
         });
-        parts.collect()
+        Some(parts.collect())
     };
     one == other || parts(one).is_some_and(|one| Some(one) == parts(other))
 }
 
 /// Returns whether a request can lack the key that this notation describes.
-pub(crate) fn may_be_missing(notation: &str) -> bool {
+pub fn may_be_missing(notation: &str) -> bool {
     let is_always_present = |part: &KeyPart| {
         matches!(part, KeyPart::Ip | KeyPart::IpNetwork(_) | KeyPart::Global | KeyPart::Method)
     };

@@ -1,0 +1,76 @@
+//! Reads and changes the counts in Redis, with the guard of the library.
+
+use std::{fmt, time::Duration};
+
+use actix_rateguard_core::{
+    BuildError, Key, OnError, RateGuard, StoreError, Unavailable, builder::RateGuardBuilder,
+};
+use tokio::runtime::{Builder, Runtime};
+
+use super::{key::KeyValues, policy::TargetPolicy};
+use crate::exit::{Exit, Failure};
+
+/// The counts of a service in Redis.
+pub(crate) struct RedisTarget {
+    pub(crate) guard: RateGuard,
+    runtime: Runtime,
+}
+
+impl RedisTarget {
+    pub(super) fn open(
+        url: &str,
+        prefix: &str,
+        secret: Option<String>,
+        deadline: Duration,
+    ) -> Result<Self, Failure> {
+        let builder = RateGuard::redis(url).prefix(prefix).overrides(true);
+        let builder = builder.denial_cache_ttl(Duration::ZERO).deadline(deadline);
+        Self::of(match secret {
+            Some(secret) => builder.key_secret(secret),
+            None => builder,
+        })
+    }
+
+    /// Builds the guard of these settings.
+    pub(crate) fn of(
+        builder: RateGuardBuilder<actix_rateguard_core::builder::Redis>,
+    ) -> Result<Self, Failure> {
+        let guard = builder.on_error(OnError::Closed).build().map_err(|error| match error {
+            // The text of this error contains no part of the URL.
+            BuildError::Url(error) => Failure::usage(format!("Redis URL: {error}")),
+            BuildError::Prefix(error) => Failure::usage(format!("`--prefix`: {error}")),
+            BuildError::Secret => {
+                Failure::usage("expected a secret of at least 16 bytes, found a shorter one")
+            }
+            error => Failure::problem(error),
+        })?;
+        let runtime = Builder::new_current_thread().enable_all().build();
+        let runtime = runtime
+            .map_err(|error| Failure::problem(format!("failed to start: {}", error.kind())))?;
+        Ok(Self { guard, runtime })
+    }
+
+    /// Runs a future on this thread.
+    pub(crate) fn run<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
+    }
+
+    /// Returns the key in the store.
+    pub(crate) fn key(&self, values: &KeyValues, policy: &TargetPolicy) -> Result<Key, Failure> {
+        values.key(policy.key.as_deref(), &*policy.network_of())
+    }
+}
+
+/// Returns the failure for a store that did not decide.
+pub(crate) fn failure_of(unavailable: &Unavailable) -> Failure {
+    failure_of_store(unavailable.cause(), unavailable)
+}
+
+/// Does the same for an error that contains the cause in its text.
+pub(crate) fn failure_of_store(cause: StoreError, error: &dyn fmt::Display) -> Failure {
+    match cause {
+        StoreError::Authentication | StoreError::Permission => Failure::new(Exit::Refused, error)
+            .help("check the user and the password in the URL, and the ACL of the user"),
+        _ => Failure::unreachable(error),
+    }
+}
