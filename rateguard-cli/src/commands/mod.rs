@@ -25,7 +25,7 @@ pub(crate) fn run(command: Command, output: &Output) -> Result<ExitCode, Failure
     let exit = match command {
         Command::Check(arguments) => check::run(&arguments, output),
         Command::Explain(arguments) => explain::run(&arguments, output),
-        Command::Replay(arguments) => return Ok(replay::run(&arguments)),
+        Command::Replay(arguments) => replay::run(&arguments, output),
         Command::Top(arguments) => top::run(&arguments, output),
         Command::Peek(arguments) => peek::run(&arguments, output),
         Command::Reset(arguments) => reset::run(&arguments, output),

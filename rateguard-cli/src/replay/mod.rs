@@ -1,13 +1,74 @@
 //! Replays access logs against limits.
 
-use std::process::ExitCode;
+mod arguments;
+mod fields;
+mod format;
+mod input;
+mod limit;
+mod read;
+mod record;
+mod reorder;
+mod report;
+mod simulation;
+mod usage;
 
-use clap::Args;
+use std::{fs, path::Path};
 
-/// Replays access logs against limits.
-#[derive(Args)]
-pub(crate) struct ReplayArguments {}
+pub(crate) use self::arguments::ReplayArguments;
+use self::{
+    fields::ExtraFields,
+    limit::load,
+    read::read_logs,
+    report::{Summary, html, json, suggested_policies, table},
+    simulation::Simulation,
+};
+use crate::{
+    exit::{Exit, Failure, Outcome},
+    output::Output,
+};
 
-pub(crate) fn run(_arguments: &ReplayArguments) -> ExitCode {
-    ExitCode::SUCCESS
+/// Replays the logs, and writes the reports.
+pub(crate) fn run(arguments: &ReplayArguments, output: &Output) -> Outcome {
+    let limits = load(&arguments.limits())?;
+    let mut extras = ExtraFields::default();
+    let counts_at_start =
+        arguments.counts_at_start(limits.policies.iter().any(|it| it.has_permits()));
+    let mut simulation =
+        Simulation::new(limits, arguments.max_keys(), counts_at_start, &mut extras);
+    let log = read_logs(arguments, counts_at_start, extras, &mut simulation)?;
+    let summary = Summary::new(simulation, log, arguments.top);
+    for warning in &summary.log.warnings {
+        output.note(warning);
+    }
+    write_reports(arguments, &summary, output)?;
+    if summary.requests == 0 {
+        return Err(Failure::problem("expected requests in the logs, found none")
+            .help("`--format` sets the format, and `--field` names the fields of JSON lines"));
+    }
+    Ok(Exit::Success)
+}
+
+fn write_reports(
+    arguments: &ReplayArguments,
+    summary: &Summary,
+    output: &Output,
+) -> Result<(), Failure> {
+    if let Some(path) = &arguments.html {
+        write_file(path, &html(summary))?;
+    }
+    if let Some(path) = &arguments.suggest
+        && let Some(policies) = suggested_policies(summary)
+    {
+        write_file(path, &policies)?;
+    }
+    if output.is_json() {
+        return output.json(&json(summary));
+    }
+    table(summary).into_iter().try_for_each(|(style, line)| output.line(style, line))
+}
+
+fn write_file(path: &Path, text: &str) -> Result<(), Failure> {
+    fs::write(path, text).map_err(|error| {
+        Failure::problem(format!("failed to write {}: {}", path.display(), error.kind()))
+    })
 }

@@ -1,0 +1,104 @@
+//! Replays the requests of a log against the policies, in the time of the log.
+
+mod counts;
+mod policy_replay;
+mod response;
+
+use actix_rateguard_core::{
+    AccessList,
+    adapter::{Access, ResolvedClient},
+};
+
+use self::response::PendingResponses;
+pub(crate) use self::{counts::PolicyCounts, policy_replay::PolicyReplay};
+use super::{
+    fields::ExtraFields,
+    limit::{LimitGuard, Limits, NotReplayed},
+    record::{LogRecord, TextField},
+};
+
+/// The policies of a replay, with the results until now.
+pub(crate) struct Simulation {
+    guard: LimitGuard,
+    access: AccessList,
+    pub(crate) policies: Vec<PolicyReplay>,
+    pub(crate) not_replayed: Vec<NotReplayed>,
+    responses: PendingResponses,
+    /// Whether a response ends at the end of its request. Otherwise it ends at once.
+    has_durations: bool,
+    pub(crate) requests: u64,
+    /// The number of requests that at least one policy denies.
+    pub(crate) denied: u64,
+    /// The times of the first and of the last request, in microseconds since 1970.
+    pub(crate) times: Option<(u64, u64)>,
+}
+
+impl Simulation {
+    /// Creates a replay without requests. Adds the fields that the keys need to `extras`.
+    pub(crate) fn new(
+        limits: Limits,
+        max_keys: usize,
+        has_durations: bool,
+        extras: &mut ExtraFields,
+    ) -> Self {
+        let Limits { guard, policies, not_replayed, access, ipv6_bits } = limits;
+        let policies =
+            policies.into_iter().map(|it| PolicyReplay::new(it, max_keys, ipv6_bits, extras));
+        Self {
+            guard,
+            access,
+            policies: policies.collect(),
+            not_replayed,
+            responses: PendingResponses::default(),
+            has_durations,
+            requests: 0,
+            denied: 0,
+            times: None,
+        }
+    }
+
+    /// Replays a request, whose time is not before that of the last one.
+    pub(crate) fn replay(&mut self, record: &LogRecord) {
+        self.responses.complete_until(record.time, &self.guard);
+        self.guard.clock.set(record.time);
+        self.requests += 1;
+        self.times = Some((self.times.map_or(record.time, |(first, _)| first), record.time));
+        let client = ResolvedClient {
+            address: record.address.map(actix_rateguard_core::adapter::canonical),
+            // A client without an address has the name of a host, which no list of addresses can deny.
+            is_proxy: record.address.is_none(),
+        };
+        let access = match self.access.has_addresses() {
+            true => self.access.of_client(client),
+            false => Access::Unlisted,
+        };
+        let (method, path) = (record.text(TextField::Method), record.text(TextField::Path));
+        let duration = if self.has_durations { record.duration.unwrap_or(0) } else { 0 };
+        let mut is_denied = false;
+        for policy in &mut self.policies {
+            if !policy.limit.applies_to(method, path) {
+                policy.counts.not_limited += 1;
+                continue;
+            }
+            let Some(key) = policy.key(record, access, client, &self.access) else { continue };
+            is_denied |= policy.decide(key, record, duration, &self.guard, &mut self.responses);
+        }
+        self.denied += u64::from(is_denied);
+    }
+
+    /// Moves the policies whose key or durations no request of the log has to the policies that are not replayed.
+    pub(crate) fn finish(&mut self) {
+        if self.requests == 0 {
+            return;
+        }
+        let (policies, not_replayed) = (&mut self.policies, &mut self.not_replayed);
+        policies.retain(|policy| match policy.missing_in_log() {
+            Some(reason) => {
+                let policy = policy.limit.policy.name().to_owned();
+                not_replayed.push(NotReplayed { policy, reason });
+                false
+            }
+            None => true,
+        });
+    }
+}

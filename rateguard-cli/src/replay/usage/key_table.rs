@@ -1,0 +1,108 @@
+//! The keys of a policy with their requests, denials and use, up to a maximum number of keys.
+
+use std::collections::HashMap;
+
+use actix_rateguard_core::{Key, Quota};
+
+use super::quota_use::QuotaUse;
+
+/// What the replay knows of a key.
+#[derive(Debug)]
+pub(crate) struct KeyEntry {
+    pub(crate) requests: u64,
+    pub(crate) denied: u64,
+    /// The times of the first and of the last denial, in microseconds since 1970.
+    pub(crate) first_denied: u64,
+    pub(crate) last_denied: u64,
+    /// The key for people. `None` before the first denial, because only denied keys are shown.
+    pub(crate) text: Option<Box<str>>,
+    pub(crate) uses: Box<[QuotaUse]>,
+}
+
+impl KeyEntry {
+    fn new(quotas: &[Quota]) -> Self {
+        let uses = quotas.iter().map(|quota| QuotaUse::new(*quota)).collect();
+        Self { requests: 0, denied: 0, first_denied: 0, last_denied: 0, text: None, uses }
+    }
+
+    /// Counts the units that the request takes if nothing is denied.
+    pub(crate) fn add_use(&mut self, quotas: &[Quota], time: u64, units: u32, duration: u64) {
+        for (usage, quota) in self.uses.iter_mut().zip(quotas) {
+            usage.add(*quota, time, units, duration);
+        }
+    }
+
+    pub(crate) fn add_denial(&mut self, time: u64, text: impl FnOnce() -> String) {
+        if self.denied == 0 {
+            self.first_denied = time;
+            self.text = Some(text().into());
+        }
+        self.denied += 1;
+        self.last_denied = time;
+    }
+}
+
+pub(crate) struct KeyTable {
+    entries: HashMap<Key, KeyEntry>,
+    max_keys: usize,
+}
+
+impl KeyTable {
+    pub(crate) fn new(max_keys: usize) -> Self {
+        Self { entries: HashMap::new(), max_keys }
+    }
+
+    /// Returns the entry of a key. The first request of a key adds it. `None` if the table is full and the key is new.
+    pub(crate) fn entry(&mut self, key: &Key, quotas: &[Quota]) -> Option<&mut KeyEntry> {
+        if self.entries.len() >= self.max_keys {
+            return self.entries.get_mut(key);
+        }
+        Some(self.entries.entry(*key).or_insert_with(|| KeyEntry::new(quotas)))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &KeyEntry> {
+        self.entries.values()
+    }
+
+    /// Returns the denied keys with the most denials, at most `count` of them.
+    pub(crate) fn top_denied(&self, count: usize) -> Vec<&KeyEntry> {
+        let mut denied: Vec<&KeyEntry> = self.entries().filter(|it| it.denied > 0).collect();
+        denied.sort_unstable_by(|one, other| {
+            (other.denied, &one.text).cmp(&(one.denied, &other.text))
+        });
+        denied.truncate(count);
+        denied
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn full_table_has_entries_for_earlier_keys_only() {
+        let mut table = KeyTable::new(2);
+        for key in ["a", "b", "a"] {
+            assert!(table.entry(&Key::from(key), &[]).is_some());
+        }
+        assert!(table.entry(&Key::from("c"), &[]).is_none());
+        assert!(table.entry(&Key::from("b"), &[]).is_some());
+        assert_eq!(table.len(), 2);
+    }
+
+    #[test]
+    fn keys_with_most_denials_come_first() {
+        let mut table = KeyTable::new(10);
+        for (key, denials) in [("a", 1), ("b", 3), ("c", 3), ("d", 0)] {
+            let entry = table.entry(&Key::from(key), &[]).unwrap();
+            (0..denials).for_each(|time| entry.add_denial(time, || key.to_owned()));
+        }
+        let top = table.top_denied(2);
+        let top: Vec<&str> = top.iter().filter_map(|it| it.text.as_deref()).collect();
+        assert_eq!(top, ["b", "c"]);
+    }
+}
