@@ -1,7 +1,7 @@
 //! Combines the reports of processes and the history.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     time::Duration,
 };
 
@@ -29,7 +29,7 @@ pub(crate) fn assemble(
 ) -> GuardStatistics {
     let current_interval = interval_of(now);
     let first_interval = current_interval.saturating_sub(HISTORY - 1);
-    let mut policies = Policies { by_name: BTreeMap::new() };
+    let mut policies = Policies::default();
     for (interval, counts) in history {
         let Some(index) = interval.checked_sub(first_interval).filter(|it| *it < HISTORY) else {
             continue;
@@ -49,6 +49,7 @@ pub(crate) fn assemble(
             policy.waiting = policy.waiting.saturating_add(it.waiting);
         }
     }
+    let omitted = reports.iter().map(|it| it.omitted_policies).max();
     let mut processes: Vec<_> = reports.iter().map(|it| it.process.clone()).collect();
     processes.sort_by(|one, other| {
         other.is_this.cmp(&one.is_this).then(one.name.cmp(&other.name)).then(one.id.cmp(&other.id))
@@ -61,7 +62,7 @@ pub(crate) fn assemble(
         first_interval,
         current_interval,
         has_readable_keys,
-        omitted_policies: reports.iter().map(|it| it.omitted_policies).max().unwrap_or(0),
+        omitted_policies: omitted.unwrap_or(0).max(policies.omitted.len()),
         processes,
         policies: policies.by_name.into_values().collect(),
         denied_keys: denied_keys(reports),
@@ -69,14 +70,20 @@ pub(crate) fn assemble(
     }
 }
 
+#[derive(Default)]
 struct Policies<'a> {
     by_name: BTreeMap<&'a str, PolicyStatistics>,
+    /// The names of the policies above the maximum number.
+    omitted: BTreeSet<&'a str>,
 }
 
 impl<'a> Policies<'a> {
     /// Returns the entry of a policy. Above the maximum number of policies, returns that of the other policies.
     fn of(&mut self, name: &'a str) -> &mut PolicyStatistics {
         let is_full = self.by_name.len() >= MAX_ENTRIES && !self.by_name.contains_key(name);
+        if is_full && name != OTHER {
+            self.omitted.insert(name);
+        }
         let name = if is_full { OTHER } else { name };
         self.by_name.entry(name).or_insert_with(|| PolicyStatistics {
             name: name.to_owned(),

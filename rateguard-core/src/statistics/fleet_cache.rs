@@ -1,10 +1,6 @@
 //! The statistics of the fleet as this process has read them last.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use actix_rateguard_grammar::check_name;
 
@@ -33,7 +29,7 @@ pub(crate) struct FleetCache {
 
 struct CachedInterval {
     is_complete: bool,
-    counts: HashMap<String, CounterRow>,
+    counts: BTreeMap<String, CounterRow>,
 }
 
 impl FleetCache {
@@ -75,8 +71,8 @@ impl FleetCache {
 }
 
 /// Returns the counters of each policy. Ignores counters that this version does not have.
-fn decode_counts(counts: &[(String, u64)]) -> HashMap<String, CounterRow> {
-    let mut rows = HashMap::new();
+fn decode_counts(counts: &[(String, u64)]) -> BTreeMap<String, CounterRow> {
+    let mut rows = BTreeMap::new();
     for (name, number) in counts {
         let Some((counter, policy)) = name.split_once(':') else { continue };
         let counter = Counter::ALL.into_iter().find(|it| it.as_str() == counter);

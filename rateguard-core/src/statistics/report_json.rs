@@ -228,7 +228,7 @@ mod tests {
         });
         let report = read(&text.to_string()).unwrap();
         assert_eq!(report.process.uptime, Duration::ZERO);
-        assert_eq!(report.process.unanswered.open, u32::MAX.into());
+        assert_eq!(report.process.unanswered.open, u64::from(u32::MAX));
         assert!(report.process.name.unwrap().chars().count() <= 64);
         assert_eq!((report.policies.len(), report.denied_keys.len()), (MAX_POLICIES, MAX_REPORTED));
         assert_eq!(report.policies[0].denied_per_second, 0.0);

@@ -26,7 +26,7 @@ pub struct GuardStatistics {
     /// Whether this process has the [text](crate::Statistics::readable_keys) of denied keys.
     pub has_readable_keys: bool,
     /// The number of policies that are counted together under the name `other`, because there are more than 200. In a
-    /// fleet, it is the highest number of a process.
+    /// fleet, it is at least the highest number of a process.
     pub omitted_policies: usize,
     /// The processes, this one first.
     pub processes: Vec<ProcessStatistics>,

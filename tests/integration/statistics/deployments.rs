@@ -1,6 +1,10 @@
 //! Tests the statistics of a fleet on each kind of server.
 
-use actix_rateguard::{Key, Policy, RateGuard, RateGuardBuilder, Statistics, builder::StoreConfig};
+use actix_rateguard::{
+    Key, Policy, RateGuard, RateGuardBuilder, Statistics,
+    builder::StoreConfig,
+    store::{StatisticsCount, StatisticsPublication},
+};
 
 use super::{fleet_until, totals};
 use crate::support::{
@@ -88,4 +92,31 @@ async fn least_privileged_user_publishes_and_reads() {
     let url = redis.url().replace("redis://", "redis://limiter:secret@");
     let settings = || RateGuard::redis(&*url).prefix("app").deadline(TEST_TIMEOUT);
     guards_share_statistics(&[(); 2].map(|()| guard(settings())), "redis").await;
+}
+
+#[tokio::test]
+async fn hour_of_many_policies_is_read_on_upstash() {
+    let redis = RedisServer::start();
+    let rest = RestServer::start(&redis.url());
+    let settings = rest.settings("statistics").deadline(TEST_TIMEOUT).for_attributes(false);
+    let observer = settings.statistics(Statistics::observer()).build().unwrap();
+    let store = observer.store().statistics().unwrap();
+    let publication = |sequence, counts| {
+        let (process, report) = ("0123456789abcdef", Some("{}"));
+        store.publish(StatisticsPublication { process, sequence, report, counts })
+    };
+    let now = publication(1, &[]).await.unwrap().as_secs() / 20;
+    for age in 0..170 {
+        let counts: Vec<_> = (0..100)
+            .map(|policy| {
+                let counter = format!("allowed:a-long-name-of-a-policy-{policy}");
+                StatisticsCount { interval: now - age, counter, number: 1 }
+            })
+            .collect();
+        publication(2 + age, &counts).await.unwrap();
+    }
+    fleet_until(&observer, |it| {
+        it.policies.len() == 100 && it.policies.iter().all(|it| it.totals.allowed == 170)
+    })
+    .await;
 }

@@ -21,9 +21,6 @@ const HASH_TAG: &str = "statistics";
 /// The length of an interval in seconds.
 const INTERVAL: u64 = 20;
 
-/// The maximum number of counters in an interval that a reader accepts.
-const MAX_COUNTERS: usize = 3_000;
-
 impl<T: Transport> StatisticsStore for ScriptStore<T> {
     fn publish<'a>(
         &'a self,
@@ -88,14 +85,15 @@ fn decode_read(reply: Vec<String>, intervals: usize) -> Option<StatisticsRead> {
     let now = decode_time(&next()?, &next()?)?;
     let revision = next()?;
     let mut read = StatisticsRead { now, revision, ..StatisticsRead::default() };
-    for _ in 0..next()?.parse().ok()? {
+    let reports: usize = next()?.parse().ok()?;
+    for _ in 0..reports {
         let (process, age, text) = (next()?, Duration::from_micros(next()?.parse().ok()?), next()?);
         read.reports.push(StatisticsReport { process, age, text });
     }
     for _ in 0..intervals {
         let number: usize = next()?.parse().ok()?;
         let mut counts = Vec::new();
-        for _ in 0..number.min(MAX_COUNTERS) {
+        for _ in 0..number {
             let (counter, number) = (next()?, next()?);
             // A number that RateGuard has not written is ignored.
             counts.extend(number.parse().ok().map(|number| (counter, number)));
