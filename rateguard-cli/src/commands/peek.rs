@@ -75,7 +75,7 @@ fn peek(
     values: &KeyValues,
 ) -> Result<Value, Failure> {
     let target = target.policy(policy)?;
-    let key = redis.key(values, &target)?;
+    let key = target.key_of(values)?;
     let mut fields = match target.listed(values.address(), &key) {
         Some(listed) => report::listed(&listed),
         None => report::decision(&redis.run(async {
