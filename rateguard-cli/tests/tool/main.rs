@@ -3,6 +3,7 @@
 mod bench;
 mod changes;
 mod check;
+mod docs;
 mod exit_codes;
 mod explain;
 mod help;
