@@ -1,4 +1,4 @@
-//! Runs the commands of `docs/command-line.md`, and compares their output with the page.
+//! Runs the commands of `docs/command-line.md` and of the README, and compares their output with the pages.
 
 use std::{fs, path::Path, process::Command};
 
@@ -10,7 +10,8 @@ use crate::{
     support::{Folder, Redis, Server, TOKEN},
 };
 
-const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/command-line.md");
+const GUIDE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/command-line.md");
+const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
 
 /// A code block of the page, with its language and its first line.
 #[derive(Debug)]
@@ -52,52 +53,73 @@ fn without_numbers(text: &str) -> String {
     normalized
 }
 
-/// With the variable `UPDATE_DOCS`, the test writes the output into the page.
+/// The servers and files for the commands of both pages.
+struct Environment {
+    folder: Folder,
+    redis: Redis,
+    guard: RateGuard,
+    server: Server,
+}
+
+impl Environment {
+    /// Starts the servers with the files of the guide.
+    fn start(guide: &str) -> Self {
+        let (folder, redis) = (Folder::new(), Redis::start());
+        let files = blocks(guide).into_iter().filter(|block| block.language == "toml");
+        let paths: Vec<String> = files
+            .zip(["rateguard.toml", "broken.toml"])
+            .map(|(block, name)| folder.file(name, &format!("{}\n", block.text)))
+            .collect();
+        let guard = RateGuard::redis(redis.url()).prefix("shop").policies_file(&paths[0]);
+        let guard = guard.overrides(true).for_attributes(false).build().unwrap();
+        let server = server(&guard);
+        Self { folder, redis, guard, server }
+    }
+
+    /// Takes the units of the client for which the pages ask.
+    fn deny_client(&self) {
+        let login = self.guard.policy("login").unwrap();
+        let client = key::ip().key_of("192.0.2.7").unwrap();
+        for _ in 0..5 {
+            System::new().block_on(self.guard.check(&login, &client)).unwrap();
+        }
+    }
+}
+
+/// With the variable `UPDATE_DOCS`, the test writes the output into the pages.
 #[test]
-fn commands_of_the_page_have_the_output_of_the_page() {
-    let page = fs::read_to_string(PAGE).unwrap();
-    let blocks = blocks(&page);
-    let (folder, redis) = (Folder::new(), Redis::start());
-    let files = blocks.iter().filter(|block| block.language == "toml");
-    let paths: Vec<String> = files
-        .zip(["rateguard.toml", "broken.toml"])
-        .map(|(block, name)| folder.file(name, &format!("{}\n", block.text)))
-        .collect();
-    let guard =
-        RateGuard::redis(redis.url()).prefix("shop").policies_file(&paths[0]).overrides(true);
-    let guard = guard.for_attributes(false).build().unwrap();
-    let server = server(&guard);
-    let login = guard.policy("login").unwrap();
-    let client = key::ip().key_of("192.0.2.7").unwrap();
-    for _ in 0..5 {
-        System::new().block_on(guard.check(&login, &client)).unwrap();
-    }
-    let mut updated = page.clone();
-    let mut count = 0;
-    for pair in blocks.windows(2) {
-        let [command, output] = pair else { unreachable!() };
-        if command.language != "sh" || output.language != "text" {
-            continue;
+fn commands_of_the_pages_have_the_output_of_the_pages() {
+    let environment = Environment::start(&fs::read_to_string(GUIDE).unwrap());
+    for (path, expected_commands) in [(GUIDE, 10), (README, 3)] {
+        let page = fs::read_to_string(path).unwrap();
+        environment.deny_client();
+        let (mut updated, mut count) = (page.clone(), 0);
+        for pair in blocks(&page).windows(2) {
+            let [command, output] = pair else { unreachable!() };
+            if command.language != "sh" || output.language != "text" {
+                continue;
+            }
+            count += 1;
+            let is_update = std::env::var_os("UPDATE_DOCS").is_some();
+            // Its advice depends on the machine, and other tests run the command.
+            if command.text.starts_with("rateguard bench") && !is_update {
+                continue;
+            }
+            let found = run(&command.text, &environment);
+            if is_update {
+                let block = |text: &str| {
+                    format!("```sh\n{}\n```\n\n```text\n{}\n```", command.text, text.trim_end())
+                };
+                updated = updated.replace(&block(&output.text), &block(&found));
+            } else {
+                let [found, expected] = [&found, &output.text].map(|text| without_numbers(text));
+                assert_eq!(found, expected, "{}", command.text);
+            }
         }
-        let found = run(&command.text, &folder, &redis, &server);
-        count += 1;
-        if std::env::var_os("UPDATE_DOCS").is_some() {
-            let block = |text: &str| {
-                format!("```sh\n{}\n```\n\n```text\n{}\n```", command.text, text.trim_end())
-            };
-            updated = updated.replace(&block(&output.text), &block(&found));
-        } else if !command.text.starts_with("rateguard bench") {
-            assert_eq!(
-                without_numbers(&found),
-                without_numbers(&output.text),
-                "{}\n{found}",
-                command.text
-            );
+        assert!(count >= expected_commands, "{path}: found {count} commands with their output");
+        if updated != page {
+            fs::write(path, updated).unwrap();
         }
-    }
-    assert!(count >= 10, "found {count} commands with their output");
-    if updated != page {
-        fs::write(PAGE, updated).unwrap();
     }
 }
 
@@ -113,7 +135,8 @@ fn server(guard: &RateGuard) -> Server {
 }
 
 /// Runs a command of the page in a shell, on the servers of this test.
-fn run(command: &str, folder: &Folder, redis: &Redis, server: &Server) -> String {
+fn run(command: &str, environment: &Environment) -> String {
+    let Environment { folder, redis, server, .. } = environment;
     let program = Path::new(env!("CARGO_BIN_EXE_rateguard")).parent().unwrap();
     let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap_or_default());
     let command = command
