@@ -42,7 +42,7 @@ pub(crate) fn seconds(seconds: f64) -> String {
 /// Returns a rate, such as `12.2`, `812` or `0.04`.
 pub(crate) fn rate(rate: f64) -> String {
     match rate {
-        rate if rate == 0.0 => "0".to_owned(),
+        0.0 => "0".to_owned(),
         rate if rate < 1.0 => format!("{rate:.2}"),
         rate if rate < 100.0 => format!("{rate:.1}"),
         rate => thousands(rate.round() as u64),
