@@ -39,7 +39,7 @@ impl<'a> Change<'a> {
         fields: Value,
         in_redis: impl AsyncFnOnce(&RedisTarget, &Policy, &Key) -> Result<Value, Failure>,
     ) -> Result<Option<Value>, Failure> {
-        let target = self.target.open(Some(&self.key))?;
+        let target = self.target.open()?;
         match target {
             Target::Server(server) => {
                 if !confirm(arguments, action, output)? {
@@ -52,7 +52,7 @@ impl<'a> Change<'a> {
             Target::Redis(redis) => {
                 // An invalid key or policy is reported before the question.
                 let policy = self.target.policy(self.policy)?;
-                let key = policy.key_of(&self.key)?;
+                let key = policy.key_of(&self.key, &redis.guard)?;
                 if !confirm(arguments, action, output)? {
                     return Ok(None);
                 }

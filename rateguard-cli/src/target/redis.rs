@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use actix_rateguard_core::{
-    BuildError, OnError, RateGuard, StoreError, Unavailable, builder::RateGuardBuilder,
+    BuildError, OnError, RateGuard, Statistics, StoreError, Unavailable, builder::RateGuardBuilder,
 };
 use tokio::runtime::{Builder, Runtime};
 
@@ -23,6 +23,8 @@ impl RedisTarget {
         deadline: Duration,
     ) -> Result<Self, Failure> {
         let builder = RateGuard::redis(url).prefix(prefix).overrides(true);
+        // An observer reads the statistics of the servers, and is not in the list of processes.
+        let builder = builder.statistics(Statistics::observer());
         let builder = builder.denial_cache_ttl(Duration::ZERO).deadline(deadline);
         Self::of(match secret {
             Some(secret) => builder.key_secret(secret),
