@@ -42,10 +42,11 @@ impl<'a> Change<'a> {
         let target = self.target.open()?;
         match target {
             Target::Server(server) => {
+                // A wrong token is reported before the question.
+                let mut body = server.selector(self.policy, &self.key)?;
                 if !confirm(arguments, action, output)? {
                     return Ok(None);
                 }
-                let mut body = server.selector(self.policy, &self.key)?;
                 extend(&mut body, fields);
                 server.post(endpoint, &body).map(Some)
             }

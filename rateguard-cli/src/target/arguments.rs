@@ -32,7 +32,7 @@ pub(crate) struct TargetArguments {
     #[arg(long, value_name = "NAME", help_heading = "Target")]
     header: Option<String>,
 
-    /// The URL of Redis, as in the program; a URL with a password belongs into the variable
+    /// The URL of Redis, as in the program; a URL with a password belongs in the variable
     /// [env: RATEGUARD_REDIS_URL]
     #[arg(long, value_name = "URL", help_heading = "Target")]
     redis: Option<String>,
