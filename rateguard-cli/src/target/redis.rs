@@ -3,11 +3,10 @@
 use std::{fmt, time::Duration};
 
 use actix_rateguard_core::{
-    BuildError, Key, OnError, RateGuard, StoreError, Unavailable, builder::RateGuardBuilder,
+    BuildError, OnError, RateGuard, Statistics, StoreError, Unavailable, builder::RateGuardBuilder,
 };
 use tokio::runtime::{Builder, Runtime};
 
-use super::{key::KeyValues, policy::TargetPolicy};
 use crate::exit::{Exit, Failure};
 
 /// The counts of a service in Redis.
@@ -24,6 +23,8 @@ impl RedisTarget {
         deadline: Duration,
     ) -> Result<Self, Failure> {
         let builder = RateGuard::redis(url).prefix(prefix).overrides(true);
+        // An observer reads the statistics of the servers, and is not in the list of processes.
+        let builder = builder.statistics(Statistics::observer());
         let builder = builder.denial_cache_ttl(Duration::ZERO).deadline(deadline);
         Self::of(match secret {
             Some(secret) => builder.key_secret(secret),
@@ -53,11 +54,6 @@ impl RedisTarget {
     /// Runs a future on this thread.
     pub(crate) fn run<T>(&self, future: impl Future<Output = T>) -> T {
         self.runtime.block_on(future)
-    }
-
-    /// Returns the key in the store.
-    pub(crate) fn key(&self, values: &KeyValues, policy: &TargetPolicy) -> Result<Key, Failure> {
-        values.key(policy.key.as_deref(), &*policy.network_of())
     }
 }
 

@@ -114,6 +114,8 @@ impl Server {
                 }
             }
             (400 | 404 | 413 | 415, Some(detail)) => Failure::usage(detail),
+            (429, _) => Failure::unreachable("a limit of the server denied the request with status 429")
+                .help("exempt the operator endpoints from the limits that wrap the whole application"),
             (409, Some(detail)) => Failure::problem(detail),
             (500.., Some(detail)) => Failure::unreachable(detail),
             (500.., None) => Failure::unreachable(format!("the server failed with status {code}")),

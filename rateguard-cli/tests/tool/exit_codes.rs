@@ -143,6 +143,16 @@ fn unknown_policy_and_foreign_server_are_usage_errors() {
     assert!(foreign.stderr.contains("expected the operator endpoints"), "{foreign:?}");
 }
 
+#[test]
+fn limit_around_the_endpoints_is_reported() {
+    let server = Server::start_with(|config| {
+        config.default_service(web::to(|| async { HttpResponse::TooManyRequests().finish() }));
+    });
+    let finished = server.run(&["override", "list"]);
+    assert_eq!(finished.code, 3, "{finished:?}");
+    assert!(finished.stderr.contains("exempt the operator endpoints"), "{finished:?}");
+}
+
 /// A redirect would send the token to another address.
 #[test]
 fn redirect_is_not_followed() {

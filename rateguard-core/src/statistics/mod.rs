@@ -11,6 +11,7 @@ mod interval_clock;
 mod key_text;
 mod latency;
 mod policy_table;
+mod public_json;
 mod publisher;
 mod recent_keys;
 mod recorder;
@@ -32,6 +33,7 @@ pub(crate) use self::{
     report_json::{decode, encode},
 };
 pub use self::{
+    public_json::statistics_json,
     settings::Statistics,
     values::{
         DeniedKey, Fallback, GuardStatistics, OutcomeCounts, PolicyStatistics, ProcessStatistics,
