@@ -21,7 +21,7 @@ pub(crate) enum Exit {
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
   0  the command did its work
-  1  a problem was found: an invalid file, a denied key (`peek --exit-code`), or a change that is not possible
+  1  a problem: an invalid file, a denied key (`peek --exit-code`), an impossible change
   2  an argument is invalid
   3  the server or Redis did not answer
   4  the server or Redis refused the credentials";

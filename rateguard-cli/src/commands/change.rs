@@ -52,7 +52,7 @@ impl<'a> Change<'a> {
             Target::Redis(redis) => {
                 // An invalid key or policy is reported before the question.
                 let policy = self.target.policy(self.policy)?;
-                let key = redis.key(&self.key, &policy)?;
+                let key = policy.key_of(&self.key)?;
                 if !confirm(arguments, action, output)? {
                     return Ok(None);
                 }

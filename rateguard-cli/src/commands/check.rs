@@ -3,16 +3,16 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
-use actix_rateguard_core::{BuildError, RateGuard, policies_file::Diagnostic};
+use actix_rateguard_core::policies_file::Diagnostic;
 use clap::Args;
 use serde_json::{Value, json};
 
 use crate::{
     exit::{Exit, Failure, Outcome},
     output::{Output, Style},
+    policies_file,
 };
 
 const EXAMPLES: &str = "\
@@ -20,8 +20,8 @@ Examples:
   rateguard check rateguard.toml
   rateguard check config/*.toml --json
 
-The command does not know the program that uses the file. So it does not report a policy or plan that the program needs
-and the file lacks; the server reports these when it starts.";
+The command does not know the program that uses the file. So it does not report a policy or plan
+that the program needs and the file lacks. The server reports these when it starts.";
 
 /// Checks policies files, and reports the errors that a server would report
 #[derive(Args)]
@@ -58,38 +58,8 @@ pub(crate) fn run(arguments: &CheckArguments, output: &Output) -> Outcome {
     Ok(if is_valid { Exit::Success } else { Exit::Problem })
 }
 
-/// Reads a file into a guard in memory.
-///
-/// # Errors
-///
-/// A [`Failure`] if the file cannot be read.
-pub(crate) fn open(path: &Path) -> Result<Result<RateGuard, Vec<Diagnostic>>, Failure> {
-    let name = path.display();
-    let guard = RateGuard::builder().policies_file(path).policies_file_interval(Duration::ZERO);
-    match guard.build() {
-        Ok(guard) => Ok(Ok(guard)),
-        Err(BuildError::PoliciesFile(error)) if error.diagnostics().is_empty() => {
-            let cause =
-                fs::read(path).err().map_or("another error".to_owned(), |it| it.kind().to_string());
-            Err(Failure::usage(format!("expected a policies file, failed to read {name}: {cause}")))
-        }
-        Err(BuildError::PoliciesFile(error)) => Ok(Err(error.diagnostics().to_vec())),
-        Err(error) => Err(Failure::problem(format!("{name}: {error}"))),
-    }
-}
-
-/// Reads a valid file into a guard in memory. For commands that use the policies of a file.
-pub(crate) fn open_valid(path: &Path) -> Result<RateGuard, Failure> {
-    open(path)?.map_err(|diagnostics| {
-        let name = path.display();
-        let first = diagnostics.first().map(ToString::to_string).unwrap_or_default();
-        Failure::problem(format!("{name}:{first}"))
-            .help(format!("`rateguard check {name}` lists all errors of the file"))
-    })
-}
-
 fn check(path: &Path) -> Result<Result<Counts, Vec<Diagnostic>>, Failure> {
-    Ok(open(path)?.map(|guard| {
+    Ok(policies_file::open(path)?.map(|guard| {
         let set = guard.policy_set();
         Counts { policies: set.policy_names().len(), plans: set.plan_names().len() }
     }))

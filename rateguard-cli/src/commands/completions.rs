@@ -1,10 +1,9 @@
 //! Writes a script with which a shell completes the arguments of the program.
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::{Shell, generate};
 
 use crate::{
-    arguments::Arguments,
     exit::{Exit, Outcome},
     output::Output,
 };
@@ -24,9 +23,14 @@ pub(crate) struct CompletionsArguments {
     shell: Shell,
 }
 
-pub(crate) fn run(arguments: &CompletionsArguments, output: &Output) -> Outcome {
+/// Writes the script. `program` has the arguments of all commands.
+pub(crate) fn run(
+    arguments: &CompletionsArguments,
+    mut program: Command,
+    output: &Output,
+) -> Outcome {
     let mut script = Vec::new();
-    generate(arguments.shell, &mut Arguments::command(), "rateguard", &mut script);
+    generate(arguments.shell, &mut program, "rateguard", &mut script);
     output.raw(&String::from_utf8_lossy(&script))?;
     Ok(Exit::Success)
 }

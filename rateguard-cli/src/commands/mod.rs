@@ -18,7 +18,14 @@ mod top_view;
 
 use std::process::ExitCode;
 
-use crate::{arguments::Command, exit::Failure, output::Output, replay};
+use clap::CommandFactory;
+
+use crate::{
+    arguments::{Arguments, Command},
+    exit::Failure,
+    output::Output,
+    replay,
+};
 
 /// Runs a command, and returns the exit code of the program.
 pub(crate) fn run(command: Command, output: &Output) -> Result<ExitCode, Failure> {
@@ -34,7 +41,9 @@ pub(crate) fn run(command: Command, output: &Output) -> Result<ExitCode, Failure
         Command::Override(arguments) => overrides::run(&arguments, output),
         Command::Permits(arguments) => permits::run(&arguments, output),
         Command::Bench(arguments) => bench::run(&arguments, output),
-        Command::Completions(arguments) => completions::run(&arguments, output),
+        Command::Completions(arguments) => {
+            completions::run(&arguments, Arguments::command(), output)
+        }
     };
     exit.map(ExitCode::from)
 }

@@ -17,7 +17,8 @@ use crate::{
 
 const EXAMPLES: &str = "\
 Examples:
-  rateguard override set api user=42 --quotas \"1000/minute\" --for 1h --server https://shop.example/operator
+  rateguard override set api user=42 --quotas \"1000/minute\" --for 1h \\
+    --server https://shop.example/operator
   rateguard override remove api user=42 --server https://shop.example/operator
   rateguard override list --redis redis://127.0.0.1:6379 --prefix shop";
 

@@ -13,8 +13,10 @@ use crate::{
 const EXAMPLES: &str = "\
 Examples:
   rateguard peek login ip=192.0.2.7 --server https://shop.example/operator
-  rateguard peek search user=42 ip=192.0.2.7 --redis redis://127.0.0.1:6379 --prefix shop --policies rateguard.toml
-  rateguard peek login ip=192.0.2.7 --redis redis://127.0.0.1:6379 --prefix shop --rate \"5/minute\" --exit-code";
+  rateguard peek search user=42 ip=192.0.2.7 --redis redis://127.0.0.1:6379 --prefix shop \\
+    --policies rateguard.toml
+  rateguard peek login ip=192.0.2.7 --redis redis://127.0.0.1:6379 --prefix shop \\
+    --rate \"5/minute\" --exit-code";
 
 /// Shows what one more request of a client would get, and counts nothing
 #[derive(Args)]
@@ -73,7 +75,7 @@ fn peek(
     values: &KeyValues,
 ) -> Result<Value, Failure> {
     let target = target.policy(policy)?;
-    let key = redis.key(values, &target)?;
+    let key = target.key_of(values)?;
     let mut fields = match target.listed(values.address(), &key) {
         Some(listed) => report::listed(&listed),
         None => report::decision(&redis.run(async {

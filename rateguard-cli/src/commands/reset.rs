@@ -13,7 +13,8 @@ use crate::{
 const EXAMPLES: &str = "\
 Examples:
   rateguard reset login ip=192.0.2.7 --server https://shop.example/operator
-  rateguard reset login ip=192.0.2.7 --redis redis://127.0.0.1:6379 --prefix shop --policies rateguard.toml --yes";
+  rateguard reset login ip=192.0.2.7 --redis redis://127.0.0.1:6379 --prefix shop \\
+    --policies rateguard.toml --yes";
 
 /// Deletes the counts of a key, and ends its ban
 #[derive(Args)]

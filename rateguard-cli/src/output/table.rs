@@ -66,6 +66,6 @@ mod tests {
         table.row(Style::Plain, vec!["a\nb".to_owned(), "1.2".to_owned()]);
         table.row(Style::Plain, vec!["日本".to_owned(), "812".to_owned()]);
         let lines: Vec<String> = table.lines().into_iter().map(|(_, line)| line).collect();
-        assert_eq!(lines, ["NAME      RATE", "a\\u{a}b   1.2", "日本       812"]);
+        assert_eq!(lines, ["NAME     RATE", "a\\u{a}b   1.2", "日本      812"]);
     }
 }

@@ -17,8 +17,9 @@ use crate::exit::Failure;
 pub(crate) const KEY_HELP: &str = "\
 Keys:
   Name each part of the limit's key with its value, in any order: `user=42 ip=192.0.2.7`.
-  ip, ip/56, user, identity, session:NAME, bearer, header:NAME, cookie:NAME, path:NAME, json:/POINTER, form:NAME,
-  route, method    a part of a key, as in the attribute
+  ip, ip/56, user, identity, session:NAME, bearer, header:NAME, cookie:NAME, path:NAME,
+  json:/POINTER, form:NAME, route, method
+                   a part of a key, as in the attribute
   global           the key that all requests share
   no_key=ADDRESS   a client whose requests lack the key of the limit
   key=TEXT, number=7, address=ADDRESS

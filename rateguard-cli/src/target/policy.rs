@@ -4,17 +4,17 @@ use std::net::IpAddr;
 
 use actix_rateguard_core::{
     AccessList, ClientAddress, Key, OnError, Policy,
-    adapter::{Access, Network, NetworkOf, ResolvedClient, canonical, suggest},
+    adapter::{Access, Network, ResolvedClient, canonical, suggest},
 };
 
-use super::arguments::TargetArguments;
-use crate::{commands::check::open_valid, exit::Failure};
+use super::{arguments::TargetArguments, key::KeyValues};
+use crate::{exit::Failure, policies_file::open_valid};
 
 /// A policy, and the settings of the policies file with which it forms the names of buckets.
 pub(crate) struct TargetPolicy {
     pub(crate) policy: Policy,
     /// The key of the policy in the policies file.
-    pub(super) key: Option<String>,
+    key: Option<String>,
     rule: ClientAddress,
     access: AccessList,
 }
@@ -64,10 +64,13 @@ impl TargetArguments {
 }
 
 impl TargetPolicy {
-    /// Returns the function with which servers find the network of a client. A server with very many IPv6 clients may
-    /// count a client under a shared key, which only that server knows.
-    pub(super) fn network_of(&self) -> Box<NetworkOf<'_>> {
-        Box::new(|address, bits| Network::of(Some(address), bits.unwrap_or(self.rule.ipv6_bits())))
+    /// Returns the key in the store. A server with very many IPv6 clients may count a client under a shared key, which
+    /// only that server knows.
+    pub(crate) fn key_of(&self, values: &KeyValues) -> Result<Key, Failure> {
+        let network_of = |address, bits: Option<u8>| {
+            Network::of(Some(address), bits.unwrap_or(self.rule.ipv6_bits()))
+        };
+        values.key(self.key.as_deref(), &network_of)
     }
 
     /// Returns the entry of the policies file's access list that decides on the client, as its name in the operator

@@ -3,11 +3,10 @@
 use std::{fmt, time::Duration};
 
 use actix_rateguard_core::{
-    BuildError, Key, OnError, RateGuard, StoreError, Unavailable, builder::RateGuardBuilder,
+    BuildError, OnError, RateGuard, StoreError, Unavailable, builder::RateGuardBuilder,
 };
 use tokio::runtime::{Builder, Runtime};
 
-use super::{key::KeyValues, policy::TargetPolicy};
 use crate::exit::{Exit, Failure};
 
 /// The counts of a service in Redis.
@@ -53,11 +52,6 @@ impl RedisTarget {
     /// Runs a future on this thread.
     pub(crate) fn run<T>(&self, future: impl Future<Output = T>) -> T {
         self.runtime.block_on(future)
-    }
-
-    /// Returns the key in the store.
-    pub(crate) fn key(&self, values: &KeyValues, policy: &TargetPolicy) -> Result<Key, Failure> {
-        values.key(policy.key.as_deref(), &*policy.network_of())
     }
 }
 

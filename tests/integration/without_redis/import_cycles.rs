@@ -7,8 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const CRATES: [&str; 6] = [
+const CRATES: [&str; 7] = [
     "rateguard",
+    "rateguard-cli",
     "rateguard-core",
     "rateguard-grammar",
     "rateguard-headers",

@@ -7,7 +7,7 @@ use actix_rateguard_core::{
 };
 use serde_json::{Value, json};
 
-use crate::{commands::check::open_valid, exit::Failure};
+use crate::{exit::Failure, policies_file::open_valid};
 
 /// The limits, and the settings that apply to all of them.
 pub(super) struct Limits {

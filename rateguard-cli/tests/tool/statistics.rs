@@ -1,0 +1,101 @@
+//! Tests of `top` and `permits`, with the JSON of `GET statistics`.
+
+use actix_rateguard::{Policy, RateGuard};
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::{Value, json};
+
+use crate::support::{Redis, Server, run};
+
+fn statistics() -> Value {
+    json!({
+        "version": 1,
+        "scope": "fleet",
+        "store_error": null,
+        "now_unix_seconds": 1_790_000_000.25,
+        "interval_seconds": 20,
+        "first_interval": 89_499_821,
+        "current_interval": 89_500_000,
+        "has_readable_keys": false,
+        "omitted_policies": 0,
+        "processes": [{
+            "id": "9f3c2a11d0e4b765", "name": "web-\u{202e}1", "is_this": true, "uptime_seconds": 3_600.0, "report_age_seconds": 0.4,
+            "store": {
+                "kind": "redis", "is_good": false, "cause": "timeout", "cause_text": "no reply within the deadline",
+                "down_for_seconds": 3.0, "is_breaker_open": true, "calls_per_second": 812.0, "p50_seconds": 0.0004, "p99_seconds": 0.0011
+            },
+            "fallback": "local", "unanswered": { "open": 0, "closed": 0, "local": 7 },
+            "checks_in_flight": 3, "permits_held": 2, "permits_waiting": 0, "requests_waiting": 0, "cached_denials": 7, "leased_units": 0
+        }],
+        "policies": [
+            { "name": "search", "allowed_per_second": 12.2, "denied_per_second": 0.0, "waiting": 0, "totals": { "allowed": 40_000 } },
+            { "name": "login", "allowed_per_second": 1.0, "denied_per_second": 0.4, "waiting": 0,
+              "totals": { "allowed": 4_000, "denied": 312, "banned": 3, "rejected": 0, "undecided_passed": 0, "waited": 9, "would_deny": 17 } }
+        ],
+        "denied_keys": [
+            { "policy": "login", "key_digest": "0123456789abcdef0123456789abcdef", "key": null, "denials": 523, "max_overcount": 3 }
+        ],
+        "denied_keys_since_seconds": 431.0
+    })
+}
+
+fn server() -> Server {
+    Server::start_with(|config| {
+        config.route(
+            "/operator/statistics",
+            web::get().to(|_: HttpRequest| async { HttpResponse::Ok().json(statistics()) }),
+        );
+    })
+}
+
+#[test]
+fn view_shows_denials_first_and_keys_and_stores() {
+    let server = server();
+    let text = server.run(&["top"]).success();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], "1 process");
+    assert!(lines[3].starts_with("login ") && lines[4].starts_with("search "), "{text}");
+    for part in [
+        "digest=0123456789abcdef0123456789abcdef",
+        "Most denied keys in the last 7m 11s",
+        "no reply within the deadline; decides: local",
+        "web-\\u{202e}1",
+        "0.40 ms",
+    ] {
+        assert!(text.contains(part), "expected {part}, found {text}");
+    }
+    assert!(!text.contains('\u{1b}'), "{text:?}");
+}
+
+#[test]
+fn json_is_the_response_of_the_server() {
+    let server = server();
+    assert_eq!(server.run(&["top", "--once", "--json"]).json(), statistics());
+}
+
+#[test]
+fn permits_are_those_of_each_process() {
+    let server = server();
+    let json = server.run(&["permits", "--json"]).json();
+    assert_eq!(json["processes"][0]["permits_held"], 2);
+    let text = server.run(&["permits"]).success();
+    assert!(text.starts_with("PROCESS"), "{text}");
+}
+
+#[test]
+fn permits_of_a_key_are_counted_in_redis() {
+    let redis = Redis::start();
+    let guard =
+        RateGuard::redis(redis.url()).prefix("permits").for_attributes(false).build().unwrap();
+    let policy = Policy::new("exports", "3 concurrent").unwrap();
+    let key = actix_rateguard::key::user().key_of("42").unwrap();
+    let system = actix_web::rt::System::new();
+    let _permit = system.block_on(guard.acquire(&policy, &key)).unwrap();
+    let target = ["--redis", &redis.url(), "--prefix", "permits"];
+    let permits =
+        |rate| run(&[&["permits", "exports", "user=42", "--rate", rate][..], &target].concat());
+    assert_eq!(
+        permits("3 concurrent").success(),
+        "exports user=42: 1 of 3 permits are held, 2 are free\n"
+    );
+    assert_eq!(permits("3/minute").code, 1);
+}
