@@ -1,6 +1,6 @@
 //! Tests `rateguard replay` with the built program.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test may panic")]
 
 mod decisions;
 mod formats;
