@@ -166,6 +166,7 @@ fn invalid_arguments_are_explained() {
         (vec!["--rate", "5/minute", "--field", "x=y"], 2, "expected one of `time`"),
         (vec!["--rate", "5/minute", "--reorder", "5"], 2, "expected a window"),
         (vec!["--rate", "5/minute", "/no/such.log"], 2, "failed to open /no/such.log"),
+        (vec!["--rate", "5/minute", "/"], 2, "failed to open /: is a directory"),
         (vec!["--policies", file.path(), "--policy", "logn"], 2, "did you mean `login`?"),
         (vec!["--policies", "/no/such.toml"], 2, "/no/such.toml"),
     ] {
