@@ -91,7 +91,8 @@ impl KeyReport {
             .numbers(&[1, 2, 3]);
         for status in self.statuses() {
             let style = if status.remaining == 0 { Style::Bad } else { Style::Plain };
-            let optional = |seconds_of: Option<f64>| seconds_of.map_or("-".to_owned(), seconds);
+            // A quota with room needs no retry.
+            let retry = status.retry_after_seconds.filter(|retry| *retry > 0.0);
             table.row(
                 style,
                 vec![
@@ -100,7 +101,7 @@ impl KeyReport {
                     status.remaining.to_string(),
                     status.held.map_or("-".to_owned(), |held| held.to_string()),
                     seconds(status.reset_after_seconds),
-                    optional(status.retry_after_seconds),
+                    retry.map_or("-".to_owned(), seconds),
                 ],
             );
         }

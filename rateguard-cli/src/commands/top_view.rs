@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::statistics::{DeniedKey, PolicyStatistics, Process, Statistics};
-use crate::output::{Style, Table, duration, rate, seconds};
+use crate::output::{Style, Table, duration, rate, seconds, thousands};
 
 /// Returns the lines of the view, with at most `rows` rows in each table.
 pub(super) fn frame(statistics: &Statistics, rows: usize) -> Vec<(Style, String)> {
@@ -48,18 +48,17 @@ fn policies(policies: &[PolicyStatistics], rows: usize) -> Vec<(Style, String)> 
         let PolicyStatistics { name, allowed_per_second, denied_per_second, waiting, totals } =
             policy;
         let style = if *denied_per_second > 0.0 { Style::Bad } else { Style::Plain };
-        let whole = |number: u64| rate(number as f64);
         table.row(
             style,
             vec![
                 name.clone(),
                 rate(*allowed_per_second),
                 rate(*denied_per_second),
-                whole(*waiting),
-                whole(totals.allowed),
-                whole(totals.denied + totals.banned + totals.rejected),
-                whole(totals.would_deny),
-                whole(totals.undecided_passed),
+                thousands(*waiting),
+                thousands(totals.allowed),
+                thousands(totals.denied + totals.banned + totals.rejected),
+                thousands(totals.would_deny),
+                thousands(totals.undecided_passed),
             ],
         );
     }

@@ -7,7 +7,7 @@ mod table;
 
 pub(crate) use self::{
     escape::printable,
-    number::{duration, rate, seconds},
+    number::{duration, rate, seconds, thousands},
     sink::{ColorChoice, Output, Style},
     table::Table,
 };

@@ -10,7 +10,9 @@ pub(crate) fn duration(duration: Duration) -> String {
     }
     if seconds < 1.0 {
         let milliseconds = seconds * 1e3;
-        return if milliseconds < 10.0 {
+        return if milliseconds < 0.01 {
+            "<0.01 ms".to_owned()
+        } else if milliseconds < 10.0 {
             format!("{milliseconds:.2} ms")
         } else {
             format!("{milliseconds:.0} ms")
@@ -40,14 +42,15 @@ pub(crate) fn seconds(seconds: f64) -> String {
 /// Returns a rate, such as `12.2`, `812` or `0.04`.
 pub(crate) fn rate(rate: f64) -> String {
     match rate {
-        rate if rate == 0.0 => "0".to_owned(),
+        0.0 => "0".to_owned(),
         rate if rate < 1.0 => format!("{rate:.2}"),
         rate if rate < 100.0 => format!("{rate:.1}"),
         rate => thousands(rate.round() as u64),
     }
 }
 
-fn thousands(number: u64) -> String {
+/// Returns a number with commas, such as `54,321`.
+pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod key;
+mod key_kind;
 mod policy;
 mod redis;
 mod secret;

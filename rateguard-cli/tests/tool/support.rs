@@ -137,14 +137,15 @@ impl Redis {
         let mut command = Command::new(program);
         command.args(["--port", &port.to_string(), "--save", "", "--dir"]).arg(folder.path());
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut child = command.spawn().expect("redis-server is installed");
+        let child = command.spawn().expect("redis-server is installed");
+        let mut server = Self { child, port, folder };
         let start = Instant::now();
         while start.elapsed() < TIMEOUT {
-            if child.try_wait().unwrap().is_some() {
+            if server.child.try_wait().unwrap().is_some() {
                 return None;
             }
             if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                return Some(Self { child, port, folder });
+                return Some(server);
             }
             thread::sleep(Duration::from_millis(10));
         }

@@ -51,7 +51,7 @@ impl Load {
         Ok(Self {
             redis: open()?,
             cleaner: open()?,
-            keys: (0..KEYS).map(|number| Key::from(number)).collect(),
+            keys: (0..KEYS).map(Key::from).collect(),
             policy: policy("checks", "1000/10s")?,
             hot: policy("hot", "1000000/second token_bucket")?,
             leased: policy("leased", "1000000/second token_bucket lease 100 for 200ms")?,

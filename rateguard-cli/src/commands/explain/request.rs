@@ -11,6 +11,9 @@ use actix_rateguard_core::{
 pub(super) const FORM: &str =
     "METHOD PATH [from ADDRESS] [via PROXY…] [as USER] [with HEADER: VALUE]…";
 
+/// The name and the value of a header.
+type Header = (String, String);
+
 /// A request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct RequestText {
@@ -21,7 +24,7 @@ pub(super) struct RequestText {
     /// The proxies between the client and the server, in the order of the request.
     proxies: Vec<IpAddr>,
     pub(super) user: Option<String>,
-    headers: Vec<(String, String)>,
+    headers: Vec<Header>,
 }
 
 impl FromStr for RequestText {
@@ -61,10 +64,10 @@ impl FromStr for RequestText {
 }
 
 /// Splits the text before the first header, and returns the headers. The value of a header may contain spaces.
-fn split_headers(text: &str) -> Result<(&str, Vec<(String, String)>), String> {
+fn split_headers(text: &str) -> Result<(&str, Vec<Header>), String> {
     let mut parts = text.split(" with ");
     let head = parts.next().unwrap_or_default();
-    let mut headers: Vec<(String, String)> = Vec::new();
+    let mut headers: Vec<Header> = Vec::new();
     for part in parts {
         let is_token = |it: char| it.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(it);
         let header =
