@@ -15,7 +15,7 @@ use super::{
 const EXAMPLES: &str = "\
 Examples:
   rateguard replay --rate \"20/minute\" --key ip access.log
-      Which clients would be denied, how often, and which limit would deny nobody?
+      The clients that the limit would deny, and the lowest limit that denies no client
   rateguard replay --policies rateguard.toml --policy login=/login --html report.html access.log.2.gz access.log.1 access.log
       The policy `login` for the requests of one route, in rotated logs from the oldest to the newest
   journalctl -u shop -o cat | rateguard replay --rate \"5/second; 100/minute\" --key user --field user=account.id --json
@@ -23,7 +23,7 @@ Examples:
   rateguard replay --rate \"100/minute token_bucket burst 20\" --key user+ip --suggest rateguard.toml access.log
       Writes a policies file with limits that fit the log";
 
-/// Replays access logs against limits: whom would they deny, how often and when?
+/// Replays access logs against limits, and reports the clients that the limits would deny
 ///
 /// The limits are those of a policies file or of `--rate`, and the library decides each request in the time of the log.
 /// Reads the common and the combined format, those of Traefik, and JSON lines, also compressed with gzip or zstd. Files
@@ -56,7 +56,7 @@ pub(crate) struct ReplayArguments {
     #[arg(long, value_parser = parse_text::<KeyNotation>)]
     key: Option<KeyNotation>,
 
-    /// What happens to a request without the key: `ip` (count by client), `deny` or `skip` [default: ip]
+    /// The treatment of a request without the key: `ip` (count by client), `deny` or `skip` [default: ip]
     #[arg(long, value_parser = parse_text::<MissingKey>)]
     missing_key: Option<MissingKey>,
 

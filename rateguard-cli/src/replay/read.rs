@@ -38,24 +38,15 @@ pub(super) fn read_logs(
         log: LogSummary { counts_at_start, ..LogSummary::default() },
         window,
     };
-    let opened: Result<Vec<_>, Failure> = sources
-        .iter()
-        .map(|source| {
-            let name = visible(&source.name(), SHOWN_CHARS);
-            match source {
-                // The standard input is opened when its turn comes, because it may be written by a slow program.
-                LogSource::Stdin => Ok((name, source)),
-                LogSource::File(path) => match std::fs::File::open(path) {
-                    Ok(_) => Ok((name, source)),
-                    Err(error) => {
-                        Err(Failure::usage(format!("failed to open {name}: {}", error.kind())))
-                    }
-                },
-            }
-        })
-        .collect();
-    for (name, source) in opened? {
-        reader.read_source(&name, source, simulation);
+    let name = |source: &LogSource| visible(&source.name(), SHOWN_CHARS);
+    // A missing file is reported before the other files are read, which can take minutes.
+    for source in &sources {
+        source.check_exists().map_err(|error| {
+            Failure::usage(format!("failed to open {}: {}", name(source), error.kind()))
+        })?;
+    }
+    for source in &sources {
+        reader.read_source(&name(source), source, simulation);
     }
     Ok(reader.finish(simulation))
 }

@@ -17,7 +17,7 @@ use crate::replay::{
 /// The length of a time in brackets.
 const TIME_BYTES: usize = 28;
 
-/// What follows the status and the number of bytes.
+/// The fields that follow the status and the number of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tail {
     None,

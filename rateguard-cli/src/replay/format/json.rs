@@ -1,20 +1,13 @@
 //! Parses JSON lines without building a tree of their values, because a line can have hundreds of fields.
 
-use std::{borrow::Cow, fmt, io::Write, ops::Range};
+use std::{borrow::Cow, fmt, io::Write};
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::{
-    LineError,
-    address::set_client,
-    json_names::Slot,
-    json_tree::NameTree,
-    request_line::{set_path, set_request_line},
-    timestamp::{parse_duration, parse_time},
-};
+use super::{LineError, json_tree::NameTree, json_values::Values};
 use crate::replay::{
     fields::{ExtraFields, FieldMapping},
-    record::{LogRecord, TextField},
+    record::LogRecord,
 };
 
 pub(super) struct JsonParser {
@@ -49,79 +42,6 @@ impl JsonParser {
         };
         root.deserialize(&mut deserializer)?;
         deserializer.end()
-    }
-}
-
-/// The values that were found in a line, with the rank of their names.
-#[derive(Default)]
-struct Values {
-    found: Vec<(Slot, u16, Range<usize>)>,
-    text: Vec<u8>,
-}
-
-impl Values {
-    fn clear(&mut self) {
-        self.found.clear();
-        self.text.clear();
-    }
-
-    fn set(&mut self, (slot, rank): (Slot, u16), write: impl FnOnce(&mut Vec<u8>)) {
-        let is_same = |it: Slot| match (it, slot) {
-            (Slot::Time { is_start: one }, Slot::Time { is_start: other }) => one == other,
-            (Slot::Duration(_), Slot::Duration(_)) => true,
-            (one, other) => one == other,
-        };
-        let existing = self.found.iter_mut().find(|(slot, ..)| is_same(*slot));
-        if existing.as_ref().is_some_and(|(_, existing, _)| *existing < rank) {
-            return;
-        }
-        let start = self.text.len();
-        write(&mut self.text);
-        let value = (slot, rank, start..self.text.len());
-        match existing {
-            Some(existing) => *existing = value,
-            None => self.found.push(value),
-        }
-    }
-
-    fn get(&self, range: &Range<usize>) -> &[u8] {
-        self.text.get(range.clone()).unwrap_or_default()
-    }
-
-    fn find(&self, is_slot: impl Fn(Slot) -> bool) -> Option<(Slot, &[u8])> {
-        let (slot, _, range) = self.found.iter().find(|(slot, ..)| is_slot(*slot))?;
-        Some((*slot, self.get(range)))
-    }
-
-    fn write_to(&self, record: &mut LogRecord) -> Result<(), LineError> {
-        let time = [true, false].into_iter().find_map(|start| {
-            let (_, text) = self.find(|slot| slot == Slot::Time { is_start: start })?;
-            Some((parse_time(text)?, start))
-        });
-        (record.time, record.is_start) = time.ok_or(LineError::JsonTime)?;
-        if let Some((_, line)) = self.find(|slot| slot == Slot::RequestLine) {
-            set_request_line(record, line);
-        }
-        for (slot, _, range) in &self.found {
-            let text = self.get(range);
-            if matches!(text, b"" | b"-") {
-                continue;
-            }
-            match *slot {
-                Slot::Time { .. } | Slot::RequestLine => {}
-                Slot::Ip => set_client(record, text).map_err(|_| LineError::JsonClient)?,
-                Slot::User => record.set_text(TextField::User, text),
-                Slot::Method => record.set_text(TextField::Method, text),
-                Slot::Path => set_path(record, text),
-                Slot::Status => {
-                    let status = str::from_utf8(text).ok().and_then(|it| it.trim().parse().ok());
-                    record.status = status.filter(|it| (100..1000).contains(it));
-                }
-                Slot::Duration(unit) => record.duration = parse_duration(text, unit),
-                Slot::Extra(index) => record.set_text(TextField::Extra(index), text),
-            }
-        }
-        Ok(())
     }
 }
 
@@ -248,6 +168,7 @@ mod tests {
     use actix_rateguard_grammar::KeyPart;
 
     use super::*;
+    use crate::replay::record::TextField;
 
     fn parse(line: &str, mappings: &[&str]) -> Result<LogRecord, LineError> {
         let mappings: Vec<FieldMapping> = mappings.iter().map(|it| it.parse().unwrap()).collect();

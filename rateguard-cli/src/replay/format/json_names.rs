@@ -116,6 +116,7 @@ pub(super) const USUAL_NAMES: &[(Slot, &[&str])] = &[
             "http.response.status_code",
             "response.status",
             "response_code",
+            "response",
             "statusCode",
         ],
     ),

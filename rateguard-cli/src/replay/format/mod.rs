@@ -5,6 +5,7 @@ mod common;
 mod json;
 mod json_names;
 mod json_tree;
+mod json_values;
 mod parser;
 mod request_line;
 mod timestamp;

@@ -36,6 +36,20 @@ impl LogSource {
         }
     }
 
+    /// Tests whether the file exists. Does not open it, because a named pipe can be opened only once.
+    ///
+    /// # Errors
+    ///
+    /// The error of the operating system, or [`io::ErrorKind::IsADirectory`].
+    pub(crate) fn check_exists(&self) -> io::Result<()> {
+        match self {
+            Self::File(path) if path.metadata()?.is_dir() => {
+                Err(io::ErrorKind::IsADirectory.into())
+            }
+            Self::File(_) | Self::Stdin => Ok(()),
+        }
+    }
+
     /// Opens the log. `read` counts the bytes of the file, before they are decompressed.
     ///
     /// # Errors

@@ -29,7 +29,7 @@ table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nu
 th, td { text-align: right; padding: .25rem .6rem; border-bottom: 1px solid var(--line); } th:first-child, td:first-child { text-align: left; overflow-wrap: anywhere; }
 svg { width: 100%; height: auto; display: block; } .a { fill: var(--allowed); } .d { fill: var(--denied); }
 svg text { fill: var(--soft); font-size: 12px; } svg .end { text-anchor: end; } svg line { stroke: var(--line); } svg .limit { stroke: var(--text); stroke-dasharray: 4 3; }
-pre { border: 1px solid var(--line); padding: .8rem; overflow-x: auto; } .soft { color: var(--soft); }
+pre { border: 1px solid var(--line); padding: .8rem; overflow-x: auto; } .key { display: inline-block; width: .8em; height: .8em; } .key.a { background: var(--allowed); } .key.d { background: var(--denied); } .soft { color: var(--soft); }
 </style>
 </head>
 <body>
@@ -110,7 +110,7 @@ fn write_policy(to: &mut String, policy: &PolicySummary) {
     write_table(to, &["", "Number", "Share"], rows);
 
     to.push_str(&format!(
-        "<h3>Requests over time: allowed and <span>denied</span></h3>\n{}",
+        "<h3>Requests over time: <span class=\"key a\"></span> allowed, <span class=\"key d\"></span> denied</h3>\n{}",
         timeline(policy)
     ));
     let hurt =
@@ -129,7 +129,7 @@ fn write_policy(to: &mut String, policy: &PolicySummary) {
     for quota in &policy.quotas {
         let title = escaped(&quota.quota.to_string());
         to.push_str(&format!(
-            "<h3>Keys by their highest use: {title}</h3>\n{}",
+            "<h3>Keys by their highest use of {title}: <span class=\"key a\"></span> within the limit, <span class=\"key d\"></span> above it</h3>\n{}",
             distribution(quota)
         ));
     }

@@ -28,7 +28,7 @@ pub(crate) struct Summary {
     pub(crate) not_replayed: Vec<NotReplayed>,
 }
 
-/// What the replay has read.
+/// The lines that the replay has read.
 #[derive(Default)]
 pub(crate) struct LogSummary {
     pub(crate) formats: Vec<&'static str>,

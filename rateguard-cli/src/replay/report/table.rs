@@ -38,6 +38,9 @@ type Lines = Vec<(Style, String)>;
 pub(crate) fn table(summary: &Summary) -> Lines {
     let mut report = Vec::new();
     write_log(&mut report, summary);
+    if summary.requests == 0 {
+        return report;
+    }
     for policy in &summary.policies {
         write_policy(&mut report, policy);
     }

@@ -9,7 +9,7 @@ use actix_rateguard_core::{Key, Policy, Reservation};
 
 use crate::replay::limit::{LimitGuard, poll_ready};
 
-/// What a response changes.
+/// The changes by a response.
 pub(super) struct Response {
     /// The units and permits of the request. A drop releases the permits.
     pub(super) reservation: Reservation,

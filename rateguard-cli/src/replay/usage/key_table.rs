@@ -6,7 +6,7 @@ use actix_rateguard_core::{Key, Quota};
 
 use super::quota_use::QuotaUse;
 
-/// What the replay knows of a key.
+/// The requests, denials and use of a key.
 #[derive(Debug)]
 pub(crate) struct KeyEntry {
     pub(crate) requests: u64,
