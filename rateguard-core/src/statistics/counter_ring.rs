@@ -8,8 +8,8 @@ use std::sync::{
     },
 };
 
-/// Counters for the last intervals of time. An increment needs no lock and no allocation, except for the first one in an
-/// interval, which takes a lock.
+/// Counters for the last intervals of time. An increment needs no lock and no allocation, except for the first one in
+/// an interval, which takes a lock.
 pub(crate) struct CounterRing {
     /// For each slot, the number of the interval whose counts the slot has, or [`EMPTY`].
     intervals: Box<[AtomicU64]>,
@@ -23,8 +23,8 @@ pub(crate) struct CounterRing {
 const EMPTY: u64 = u64::MAX;
 
 impl CounterRing {
-    /// Creates a ring for the last `intervals` intervals, with `counters` counters for each. `intervals` must be a power of
-    /// two, so that a check needs no division.
+    /// Creates a ring for the last `intervals` intervals, with `counters` counters for each. `intervals` must be a
+    /// power of two, so that a check needs no division.
     pub(super) fn new(intervals: usize, counters: usize) -> Self {
         debug_assert!(intervals.is_power_of_two());
         Self {

@@ -15,8 +15,8 @@ use crate::{insert_only_table::InsertOnlyTable, policy::PolicyName, word_hash::W
 /// The number of intervals in the history: one hour.
 pub(crate) const HISTORY: u64 = 180;
 
-/// The number of intervals for which a policy has counters. It is greater than that of the history, so that a reader has
-/// time to read the oldest interval.
+/// The number of intervals for which a policy has counters. It is greater than that of the history, so that a reader
+/// has time to read the oldest interval.
 const RING: usize = 256;
 
 /// The time over which a rate is measured, in seconds.
