@@ -101,11 +101,12 @@ async fn hour_of_many_policies_is_read_on_upstash() {
     let settings = rest.settings("statistics").deadline(TEST_TIMEOUT).for_attributes(false);
     let observer = settings.statistics(Statistics::observer()).build().unwrap();
     let store = observer.store().statistics().unwrap();
-    let publication = |sequence, counts| {
+    let publish = async |sequence: u64, counts: &[StatisticsCount]| {
         let (process, report) = ("0123456789abcdef", Some("{}"));
-        store.publish(StatisticsPublication { process, sequence, report, counts })
+        let publication = StatisticsPublication { process, sequence, report, counts };
+        store.publish(publication).await.unwrap()
     };
-    let now = publication(1, &[]).await.unwrap().as_secs() / 20;
+    let now = publish(1, &[]).await.as_secs() / 20;
     for age in 0..170 {
         let counts: Vec<_> = (0..100)
             .map(|policy| {
@@ -113,7 +114,7 @@ async fn hour_of_many_policies_is_read_on_upstash() {
                 StatisticsCount { interval: now - age, counter, number: 1 }
             })
             .collect();
-        publication(2 + age, &counts).await.unwrap();
+        publish(2 + age, &counts).await;
     }
     fleet_until(&observer, |it| {
         it.policies.len() == 100 && it.policies.iter().all(|it| it.totals.allowed == 170)
