@@ -28,8 +28,8 @@ impl<T> InsertOnlyTable<T> {
         }
     }
 
-    /// Returns the entry for which `is_entry` returns true. If there is none, inserts the result of `create`, or returns
-    /// `None` if the table is full. `hash` must be the same for all calls for one entry.
+    /// Returns the entry for which `is_entry` returns true. If there is none, inserts the result of `create`, or
+    /// returns `None` if the table is full. `hash` must be the same for all calls for one entry.
     pub(crate) fn get_or_insert(
         &self,
         hash: u64,

@@ -51,8 +51,8 @@ impl RateGuard {
         Some(!is_overridden && policy.variant_for(&key) == QuotaVariant::Candidate)
     }
 
-    /// Returns the key with this digest, which is in the statistics or in the list of overrides. The guard does not hash
-    /// the returned key again. `None` if the store needs the key itself, and this process does not have it.
+    /// Returns the key with this digest, which is in the statistics or in the list of overrides. The guard does not
+    /// hash the returned key again. `None` if the store needs the key itself, and this process does not have it.
     #[doc(hidden)]
     #[must_use]
     pub fn key_of_digest(&self, digest: [u8; 16]) -> Option<Key> {

@@ -114,10 +114,10 @@ impl WaitQueues {
 
     /// Returns the number of waiting requests of each policy that has some.
     #[cfg(feature = "statistics")]
-    pub(super) fn len_by_policy(&self) -> HashMap<String, u64> {
+    pub(super) fn len_by_policy(&self) -> HashMap<PolicyName, u64> {
         let mut lengths = HashMap::new();
         for (id, queue) in &self.lock().queues {
-            let length = lengths.entry(id.policy.as_str().to_owned()).or_default();
+            let length = lengths.entry(id.policy.clone()).or_default();
             *length += queue.length as u64;
         }
         lengths

@@ -30,9 +30,9 @@ pub struct Key {
     /// longer than a whole check in memory, so the digest of a short key is computed only when a store needs it.
     /// Equal keys have equal bytes.
     ///
-    /// The first byte is the number of used bytes after it, [`DIGESTED`], or [`HASHED`]. Before each part, one byte contains
-    /// the number of bytes in the part. The last four bytes contain the client's network, unless the parts need
-    /// these bytes. All unused bytes are zero.
+    /// The first byte is the number of used bytes after it, [`DIGESTED`], or [`HASHED`]. Before each part, one byte
+    /// contains the number of bytes in the part. The last four bytes contain the client's network, unless the parts
+    /// need these bytes. All unused bytes are zero.
     bytes: [u8; KEY_BYTES],
 }
 

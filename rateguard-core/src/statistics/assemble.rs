@@ -80,8 +80,9 @@ struct Policies<'a> {
 impl<'a> Policies<'a> {
     /// Returns the entry of a policy. Above the maximum number of policies, returns that of the other policies.
     fn of(&mut self, name: &'a str) -> &mut PolicyStatistics {
-        let is_full = self.by_name.len() >= MAX_ENTRIES && !self.by_name.contains_key(name);
-        if is_full && name != OTHER {
+        let own = self.by_name.len() - usize::from(self.by_name.contains_key(OTHER));
+        let is_full = own >= MAX_ENTRIES && name != OTHER && !self.by_name.contains_key(name);
+        if is_full {
             self.omitted.insert(name);
         }
         let name = if is_full { OTHER } else { name };

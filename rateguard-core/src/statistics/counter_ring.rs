@@ -8,24 +8,29 @@ use std::sync::{
     },
 };
 
-/// Counters for the last intervals of time. An increment needs no lock and no allocation, except for the first one in an
-/// interval, which takes a lock.
+/// Counters for the last intervals of time. An increment needs no lock and no allocation, except for the first one in
+/// an interval, which takes a lock.
 pub(crate) struct CounterRing {
     /// For each slot, the number of the interval whose counts the slot has, or [`EMPTY`].
     intervals: Box<[AtomicU64]>,
     /// The counters of all slots.
     counters: Box<[AtomicU32]>,
+    /// The number of counters in a slot.
+    width: usize,
     reset_lock: Mutex<()>,
 }
 
 const EMPTY: u64 = u64::MAX;
 
 impl CounterRing {
-    /// Creates a ring for the last `intervals` intervals, with `counters` counters for each.
+    /// Creates a ring for the last `intervals` intervals, with `counters` counters for each. `intervals` must be a
+    /// power of two, so that a check needs no division.
     pub(super) fn new(intervals: usize, counters: usize) -> Self {
+        debug_assert!(intervals.is_power_of_two());
         Self {
             intervals: (0..intervals).map(|_| AtomicU64::new(EMPTY)).collect(),
             counters: (0..intervals * counters).map(|_| AtomicU32::new(0)).collect(),
+            width: counters,
             reset_lock: Mutex::new(()),
         }
     }
@@ -67,9 +72,9 @@ impl CounterRing {
     }
 
     fn slot(&self, interval: u64) -> (&AtomicU64, &[AtomicU32]) {
-        let index = (interval % self.intervals.len() as u64) as usize;
-        let width = self.counters.len() / self.intervals.len();
-        (&self.intervals[index], &self.counters[index * width..(index + 1) * width])
+        let index = interval as usize & (self.intervals.len() - 1);
+        let start = index * self.width;
+        (&self.intervals[index], &self.counters[start..start + self.width])
     }
 }
 
@@ -83,18 +88,18 @@ mod tests {
 
     #[test]
     fn slot_has_the_counts_of_one_interval() {
-        let ring = CounterRing::new(3, 2);
+        let ring = CounterRing::new(2, 2);
         ring.increment(7, 0);
         ring.increment(7, 1);
         ring.increment(7, 1);
         ring.increment(8, 0);
         assert_eq!([row(&ring, 7), row(&ring, 8)], [Some(vec![1, 2]), Some(vec![1, 0])]);
-        assert_eq!([row(&ring, 9), row(&ring, 4)], [None, None]);
-        ring.increment(10, 1);
-        assert_eq!([row(&ring, 7), row(&ring, 10)], [None, Some(vec![0, 1])]);
+        assert_eq!([row(&ring, 9), row(&ring, 5)], [None, None]);
+        ring.increment(9, 1);
+        assert_eq!([row(&ring, 7), row(&ring, 9)], [None, Some(vec![0, 1])]);
         ring.add_if_present(7, 0, 5);
-        ring.add_if_present(10, 0, 5);
-        assert_eq!(row(&ring, 10), Some(vec![5, 1]));
+        ring.add_if_present(9, 0, 5);
+        assert_eq!(row(&ring, 9), Some(vec![5, 1]));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    space_saving::{SpaceSaving, SpaceSavingCounter},
+    space_saving::{ElementCount, SpaceSaving},
     values::DeniedKey,
 };
 use crate::{Key, key::DIGEST_BYTES, policy::PolicyName};
@@ -81,13 +81,12 @@ impl DeniedKeys {
         let mut merged: HashMap<&Element, (u64, u64, &Keys)> = HashMap::new();
         let generations = [(&state.current, &state.previous), (&state.previous, &state.current)];
         for (generation, other) in generations {
+            // An element without a counter in the other generation can have occurred there.
+            let uncounted = other.max_uncounted();
             for counter in generation.iter() {
-                let SpaceSavingCounter { element, value, count, max_overcount } = counter;
-                // An element without a counter in the other generation can have occurred there.
-                let other = other.get(element).map_or_else(
-                    || (other.max_uncounted(), other.max_uncounted()),
-                    |it| (it.count, it.max_overcount),
-                );
+                let ElementCount { element, value, count, max_overcount } = counter;
+                let other = other.get(element);
+                let other = other.map_or((uncounted, uncounted), |it| (it.count, it.max_overcount));
                 let sum = (count + other.0, max_overcount + other.1, value);
                 merged.entry(element).or_insert(sum);
             }

@@ -7,8 +7,8 @@ use crate::Key;
 /// The maximum number of characters in the text of a key.
 pub(crate) const MAX_TEXT: usize = 64;
 
-/// Returns the text of a key that is not hashed. `None` if the key has only a digest, combines several keys, or can be a
-/// credential.
+/// Returns the text of a key that is not hashed. `None` if the key has only a digest, combines several keys, or can be
+/// a credential.
 pub(super) fn key_text(key: &Key) -> Option<String> {
     let mut parts = key.parts()?;
     let tag = parts.next()?;
@@ -37,8 +37,8 @@ pub(super) fn key_text(key: &Key) -> Option<String> {
     Some(printable(&text))
 }
 
-/// Returns the first 64 characters of a text. Characters that are not printable, such as control characters and marks of
-/// the direction of text, are escaped.
+/// Returns the first 64 characters of a text. Characters that are not printable, such as control characters and marks
+/// of the direction of text, are escaped.
 pub(crate) fn printable(text: &str) -> String {
     let mut printable = String::new();
     let mut left = MAX_TEXT;

@@ -30,7 +30,7 @@ pub(crate) struct LatencySummary {
 
 impl StoreLatency {
     pub(super) fn new() -> Self {
-        Self { seconds: CounterRing::new(SECONDS as usize + 3, BUCKETS) }
+        Self { seconds: CounterRing::new(8, BUCKETS) }
     }
 
     pub(super) fn record(&self, duration: Duration, unix_time: Duration) {

@@ -15,12 +15,15 @@ use crate::{insert_only_table::InsertOnlyTable, policy::PolicyName, word_hash::W
 /// The number of intervals in the history: one hour.
 pub(crate) const HISTORY: u64 = 180;
 
-/// The number of intervals for which a policy has counters. It is greater than that of the history, so that a reader has
-/// time to read the oldest interval.
-const RING: usize = 192;
+/// The number of intervals for which a policy has counters. It is greater than that of the history, so that a reader
+/// has time to read the oldest interval.
+const RING: usize = 256;
 
 /// The time over which a rate is measured, in seconds.
 const RATE_SECONDS: u64 = 5;
+
+/// The number of seconds for which a policy has counters.
+const SECONDS_RING: usize = 8;
 
 /// The name under which the policies after the first 200 are counted together.
 pub(crate) const OTHER: &str = "other";
@@ -79,8 +82,12 @@ impl PolicySeries {
         Self {
             name,
             history: CounterRing::new(RING, 2 * COUNTERS),
-            seconds: CounterRing::new(RATE_SECONDS as usize + 3, 2),
+            seconds: CounterRing::new(SECONDS_RING, 2),
         }
+    }
+
+    pub(crate) fn policy(&self) -> &PolicyName {
+        &self.name
     }
 
     pub(crate) fn name(&self) -> &str {

@@ -19,7 +19,7 @@ const SETTLED_AFTER: u64 = 2;
 #[derive(Default)]
 pub(crate) struct Publisher {
     sequence: u64,
-    /// The publication whose result is not known yet. It is repeated with the same sequence number.
+    /// The publication whose result is unknown. It is repeated with the same sequence number.
     pending: Option<Batch>,
     /// All counts of the intervals before this one are in a publication.
     complete_before: u64,

@@ -77,8 +77,8 @@ pub(crate) fn encode(report: &ProcessReport) -> String {
     .to_string()
 }
 
-/// Reads the report of another process. `None` if the text is not a report. The text comes from the store, so it can have
-/// any content: each part is bounded, and an invalid part is ignored.
+/// Reads the report of another process. `None` if the text is not a report. The text comes from the store, so it can
+/// have any content: each part is bounded, and an invalid part is ignored.
 pub(crate) fn decode(
     id: &str,
     age: Duration,

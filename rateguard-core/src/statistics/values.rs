@@ -99,7 +99,8 @@ pub struct StoreStatistics {
     pub is_breaker_open: bool,
     /// The number of store calls per second, over the last 5 seconds.
     pub calls_per_second: f64,
-    /// The median duration of the store calls of the last 5 seconds, at most 25 % too high. `None` if there was no call.
+    /// The median duration of the store calls of the last 5 seconds, at most 25 % too high. `None` if there was no
+    /// call.
     pub p50: Option<Duration>,
     /// The duration that 99 % of the store calls of the last 5 seconds did not exceed, at most 25 % too high. `None` if
     /// there was no call.

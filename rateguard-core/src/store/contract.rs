@@ -162,8 +162,8 @@ pub trait Store: Send + Sync {
         None
     }
 
-    /// Returns the part of the store that has the shared statistics. The default is `None`. The statistics of a guard with
-    /// such a store are those of its process alone.
+    /// Returns the part of the store that has the shared statistics. The default is `None`. The statistics of a guard
+    /// with such a store are those of its process alone.
     ///
     /// A store that wraps another store should call this method of the wrapped store.
     fn statistics(&self) -> Option<&dyn StatisticsStore> {

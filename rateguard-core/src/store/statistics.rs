@@ -6,14 +6,15 @@ use super::StoreError;
 
 /// Stores the statistics of all clients of a store: the report of each process, and counts for each interval of time.
 ///
-/// A [`Store`](super::Store) with shared statistics returns itself from [`Store::statistics`](super::Store::statistics).
+/// A [`Store`](super::Store) with shared statistics returns itself from
+/// [`Store::statistics`](super::Store::statistics).
 pub trait StatisticsStore: Send + Sync {
-    /// Adds counts, and replaces the report of a process. Returns the time since 1970-01-01T00:00:00 UTC on the clock of
-    /// the store.
+    /// Adds counts, and replaces the report of a process. Returns the time since 1970-01-01T00:00:00 UTC on the clock
+    /// of the store.
     ///
     /// The store adds the counts only if it has not added a publication of this process with the same or a greater
-    /// [sequence number](StatisticsPublication::sequence). So a client repeats a publication whose result is unknown. It
-    /// publishes about once a second.
+    /// [sequence number](StatisticsPublication::sequence). So a client repeats a publication whose result is unknown.
+    /// It publishes about once a second.
     ///
     /// # Errors
     ///
@@ -23,8 +24,8 @@ pub trait StatisticsStore: Send + Sync {
         publication: StatisticsPublication<'a>,
     ) -> StatisticsFuture<'a, Duration>;
 
-    /// Reads the reports of all processes, and the counts of at most 60 intervals. Removes reports that were not replaced
-    /// within the last 10 seconds.
+    /// Reads the reports of all processes, and the counts of at most 60 intervals. Removes reports that were not
+    /// replaced within the last 10 seconds.
     ///
     /// # Errors
     ///

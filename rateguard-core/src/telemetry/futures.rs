@@ -17,8 +17,8 @@ where
 /// Whether metrics or traces need the duration of each store call.
 pub(crate) const ARE_TIMES_REPORTED: bool = cfg!(any(feature = "metrics", feature = "tracing"));
 
-/// Awaits a future and calls `report` with its duration, if `is_needed` is true. Otherwise reads no clock. If the future is
-/// dropped, nothing is reported.
+/// Awaits a future and calls `report` with its duration, if `is_needed` is true. Otherwise reads no clock. If the
+/// future is dropped, nothing is reported.
 pub(crate) async fn timed<F: Future>(
     is_needed: bool,
     future: F,

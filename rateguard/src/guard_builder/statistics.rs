@@ -11,8 +11,8 @@ core_settings! {
     /// Default: no statistics.
     ///
     /// A guard on Redis or Upstash shares its statistics with all guards that have the same server and prefix, and also
-    /// have statistics. For this, it writes to the store once a second, in the background. If the store does not answer,
-    /// the checks of the last hour are counted later.
+    /// have statistics. For this, it writes to the store once a second, in the background. If the store does not
+    /// answer, the checks of the last hour are counted later.
     ///
     /// ```
     /// # use actix_rateguard::{RateGuard, Statistics};

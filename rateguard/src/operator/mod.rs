@@ -24,7 +24,7 @@
 //! | `GET policies` | lists the policies of the guard, from its builder and its policies file |
 //! | `GET overrides` | lists the overrides that are in effect in this process |
 //! | `GET health` | reports the state of the store, and how many checks have failed |
-//! | `GET statistics` | reports the checks of the last hour, denied keys and the state of each process (feature `dashboard`) |
+//! | `GET statistics` | reports the checks of the last hour, denied keys and the state of each process |
 //! | `POST explain` | explains which outcome one more request with a given key would have, and counts nothing |
 //! | `POST reset` | deletes the counts of a key, and ends its ban |
 //! | `POST ban` | bans a key |
@@ -65,10 +65,10 @@
 //! valid.
 //!
 //! In place of `key`, `address` and `by`, a body can have the field `key_digest`: the digest of a key in 32 hexadecimal
-//! digits, from the list `denied_keys` of `statistics` or from `overrides`. If the store is in memory and the guard has no
-//! secret for keys, it must be the digest of a key that this process has denied in the last 5 to 10 minutes; otherwise the
-//! status is 404. A digest does not reveal whether several clients share the key, so a ban can apply to all of them. An
-//! explanation does not apply the access lists to a digest.
+//! digits, from the list `denied_keys` of `statistics` or from `overrides`. If the store is in memory and the guard has
+//! no secret for keys, it must be the digest of a key that this process has denied in the last 5 to 10 minutes;
+//! otherwise the status is 404. A digest does not reveal whether several clients share the key, so a ban can apply to
+//! all of them. An explanation does not apply the access lists to a digest.
 //!
 //! The body of `ban` also requires the field `for_seconds`, which is the duration of the ban.
 //!
@@ -148,8 +148,8 @@
 //! - `rollout_percent`: the percentage of keys for which the guard enforces the candidate quotas.
 //! - `wait_seconds`: the maximum time that a request waits for room, or 0 if the limit denies it immediately.
 //!
-//! An explanation of a request also has the field `would_wait_seconds`: the time that the request would wait for room, if
-//! no other request waits, or `null`. Such a request passes the limit.
+//! An explanation of a request also has the field `would_wait_seconds`: the time that the request would wait for room,
+//! if no other request waits, or `null`. Such a request passes the limit.
 //!
 //! An explanation also has the fields `is_in_shadow`, `would_deny` and `is_rolled_out`. `would_deny` is `true` if a
 //! limit in shadow mode would deny the request. `is_rolled_out` is `true` if the guard enforces the candidate quotas
@@ -164,16 +164,16 @@
 //!
 //! # Statistics
 //!
-//! `statistics` returns the data of
+//! `statistics` needs the feature `dashboard`. It returns the data of
 //! [`RateGuard::statistics`](https://docs.rs/actix-rateguard-core/latest/actix_rateguard_core/struct.RateGuard.html#method.statistics)
 //! under the same names. The status is 409 if the guard was built without statistics. If the store does not answer, the
 //! status is 200, `scope` is `process` in place of `fleet`, and `store_error` has the cause.
 //!
-//! Each list in the field `history` of a policy has one number for each interval of `interval_seconds`, from the interval
-//! `first_interval` to `current_interval`, which is not complete. Interval `n` begins at the Unix time
-//! `n * interval_seconds` on the clock of the store. In a history, `denied` includes `banned` and `rejected`. The query
-//! parameter `after=N` omits the intervals up to `N`. The counts of an interval can increase for 30 seconds after its end,
-//! and later if a process could not reach the store.
+//! Each list in the field `history` of a policy has one number for each interval of `interval_seconds`, from the
+//! interval `first_interval` to `current_interval`, which is not complete. Interval `n` begins `n` times
+//! `interval_seconds` after 1970 on the clock of the store. In a history, `denied` includes `banned` and `rejected`.
+//! The query parameter `after=N` omits the intervals up to `N`. The counts of an interval can increase for 30 seconds
+//! after its end, and later if a process could not reach the store.
 //!
 //! # The audit log
 //!

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use actix_rateguard::{
     Key, Limit, MemoryStore, Policy, RateGuard, RateLimit, Statistics, StatisticsScope,
-    test_util::ManualClock,
+    test_util::{ManualClock, TokioClock},
 };
 use actix_web::{HttpRequest, web};
 use futures_util::FutureExt;
@@ -169,4 +169,28 @@ async fn concurrent_checks_are_counted_exactly() {
     let totals = statistics.policies[0].totals;
     assert_eq!((totals.allowed, totals.denied), (1_000, 3_000));
     assert_eq!(statistics.denied_keys[0].denials, 3_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn waits_are_counted() {
+    let store = MemoryStore::new().clock(TokioClock::new());
+    let builder = RateGuard::builder().for_attributes(false).memory_store(store);
+    let guard = builder.statistics(Statistics::new()).build().unwrap();
+    let policy = Policy::new("statistics-wait", "1/minute").unwrap();
+    let key = Key::global();
+    let minutes = Duration::from_secs(600);
+    for _ in 0..2 {
+        assert!(guard.check_or_wait(&policy, &key, minutes).await.unwrap().is_allowed());
+    }
+    let waiting = guard.check_or_wait(&policy, &key, minutes);
+    let waiting = tokio::time::timeout(Duration::from_secs(1), waiting);
+    let read = async {
+        tokio::task::yield_now().await;
+        guard.statistics().await.unwrap()
+    };
+    let (result, statistics) = futures_util::future::join(waiting, read).await;
+    assert!(result.is_err());
+    let [policy] = &*statistics.policies else { panic!("{:?}", statistics.policies) };
+    assert_eq!((policy.totals.allowed, policy.totals.waited, policy.waiting), (2, 1, 1));
+    assert_eq!(statistics.processes[0].requests_waiting, 1);
 }

@@ -1,16 +1,19 @@
 //! Tests publications: repeated, late and hostile ones, and those of processes that no longer run.
 
+use std::time::Instant;
+
 use actix_rateguard::{
     Key, Policy, RateGuard, Statistics,
     store::{StatisticsCount, StatisticsPublication},
 };
+use futures_util::future::join_all;
 use redis::Commands;
 use serde_json::json;
 
 use super::{fleet_until, totals};
 use crate::support::{
     TEST_TIMEOUT, log_lines,
-    redis_server::{RedisServer, run},
+    redis_server::{RedisServer, run, script_calls},
 };
 
 const PROCESSES: &str = "publications:{statistics}:processes";
@@ -147,4 +150,18 @@ async fn foreign_key_is_reported_and_fails_no_check() {
     let cause = statistics.store_error.expect("the cause").to_string();
     assert!(cause.contains("a value that RateGuard did not write"), "{cause}");
     assert_eq!(totals(&statistics, "statistics-foreign").allowed, 1);
+}
+
+#[tokio::test]
+async fn concurrent_readers_share_one_read_a_second() {
+    let redis = RedisServer::start();
+    let observer = guard(&redis, Statistics::observer());
+    fleet_until(&observer, |_| true).await;
+    let (before, start) = (script_calls(&redis), Instant::now());
+    for _ in 0..20 {
+        let reads = join_all((0..20).map(|_| observer.statistics())).await;
+        assert!(reads.iter().all(Option::is_some));
+    }
+    let (calls, seconds) = (script_calls(&redis) - before, start.elapsed().as_secs());
+    assert!(calls <= seconds + 1, "{calls} calls in {seconds} s");
 }

@@ -2,14 +2,14 @@
 
 use std::thread;
 
-use actix_rateguard::{Limit, RateGuard, RateLimit, Statistics, operator};
+use actix_rateguard::{Key, Limit, Policy, RateGuard, RateLimit, Statistics, operator};
 use actix_web::{HttpRequest, web};
 use redis::Commands;
 use serde_json::Value;
 
 use super::{TOKEN, fetch, policy, sum};
 use crate::support::{
-    TEST_TIMEOUT, eventually,
+    TEST_TIMEOUT, eventually, eventually_async,
     redis_server::RedisServer,
     server::{Server, agent, get, try_get},
 };
@@ -113,4 +113,20 @@ fn text_of_keys_is_in_no_response_and_not_in_redis_without_the_setting() {
         };
         assert!(!text.contains(secret), "{key}");
     }
+}
+
+#[tokio::test]
+async fn duration_of_store_calls_is_reported() {
+    let redis = RedisServer::start();
+    let settings = redis.settings("statistics").deadline(TEST_TIMEOUT).for_attributes(false);
+    let guard = settings.statistics(Statistics::new()).build().unwrap();
+    let policy = Policy::new(NAME, "1000000/hour").unwrap();
+    let store = eventually_async("the last seconds have store calls", async || {
+        guard.check(&policy, &Key::global()).await.unwrap();
+        let statistics = guard.statistics().await.unwrap();
+        let store = statistics.processes[0].store.clone();
+        store.p50.is_some().then_some(store)
+    });
+    let store = store.await;
+    assert!(store.calls_per_second > 0.0 && store.p50 <= store.p99, "{store:?}");
 }

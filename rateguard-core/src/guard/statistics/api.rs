@@ -9,9 +9,9 @@ impl RateGuard {
     /// denied most often, and the state of each process. `None` if the guard was built without
     /// [`statistics`](crate::RateGuardBuilder::statistics).
     ///
-    /// On Redis and Upstash, the statistics are those of all processes with the same server and prefix. This process reads
-    /// them at most once a second, however often the method is called. If the store does not answer, the statistics are
-    /// those of this process alone. In memory, they are always those of this process.
+    /// On Redis and Upstash, the statistics are those of all processes with the same server and prefix. This process
+    /// reads them at most once a second, however often the method is called. If the store does not answer, the
+    /// statistics are those of this process alone. In memory, they are always those of this process.
     ///
     /// A check of several policies counts for the policy whose quota decided. Peeks, refunds and debits do not count.
     ///

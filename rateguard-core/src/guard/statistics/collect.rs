@@ -52,18 +52,17 @@ impl RateGuard {
         let mut waiting = self.shared.wait_queues.len_by_policy();
         let reports = recording.series().map(|series| {
             let [allowed_per_second, denied_per_second] = series.rates(unix_time);
-            let waiting = waiting.remove(series.name()).unwrap_or(0);
+            let waiting = waiting.remove(series.policy()).unwrap_or(0);
             let name = series.name().to_owned();
             PolicyReport { name, allowed_per_second, denied_per_second, waiting }
         });
         let mut reports: Vec<_> = reports.collect();
         // These policies have not decided a check yet.
-        let waiting = waiting.into_iter().take(MAX_WAITING_POLICIES);
-        reports.extend(waiting.map(|(name, waiting)| PolicyReport {
-            name,
-            waiting,
-            ..Default::default()
-        }));
+        let others = waiting.into_iter().take(MAX_WAITING_POLICIES).map(|(policy, waiting)| {
+            let name = policy.as_str().to_owned();
+            PolicyReport { name, waiting, ..PolicyReport::default() }
+        });
+        reports.extend(others);
         reports
     }
 

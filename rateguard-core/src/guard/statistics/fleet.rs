@@ -39,8 +39,8 @@ impl RateGuard {
         receiver.await.unwrap_or(Err(StoreError::Closed))
     }
 
-    /// Returns the last result if it is less than 1 second old, or else reads the statistics. Concurrent callers wait for
-    /// one read.
+    /// Returns the last result if it is less than 1 second old, or else reads the statistics. Concurrent callers wait
+    /// for one read.
     async fn cached_fleet(
         &self,
         recording: &Recording,

@@ -36,7 +36,8 @@ impl RateGuard {
         statistics.get().is_some_and(|it| !it.settings.is_observer) && store.statistics().is_some()
     }
 
-    /// Publishes the last counts, and removes the report of this process. The guard calls this method when it is closed.
+    /// Publishes the last counts, and removes the report of this process. The guard calls this method when it is
+    /// closed.
     pub(in crate::guard) async fn publish_last_statistics(&self) {
         if !self.publishes_statistics() || self.shared.store.health() == Err(StoreError::Forked) {
             return;

@@ -4,8 +4,8 @@
 --          `revision` counts the changes of old intervals
 -- KEYS[2]: the sequence number of the last publication of this process
 -- KEYS[3] and further: the hashes of intervals, with a number for each counter
--- ARGV:    the id of the process, the sequence number, the report or an empty text, and for each interval: the second of
---          its end, the number of its counters, and then the name and the number of each counter
+-- ARGV:    the id of the process, the sequence number, the report or an empty text, and for each interval: the second
+--          of its end, the number of its counters, and then the name and the number of each counter
 -- Reply:   {seconds, microseconds} with the time of the server
 -- Cost:    three commands for each counter at most, usually one
 

@@ -1,10 +1,10 @@
--- Reads the reports of all processes and the counters of some intervals. Removes the reports of processes that no longer
--- run.
+-- Reads the reports of all processes and the counters of some intervals. Removes the reports of processes that no
+-- longer run.
 --
 -- KEYS[1]: the hash of all reports, as in `publish_statistics.lua`
 -- KEYS[2] and further: the hashes of intervals
--- Reply:   {seconds, microseconds, revision, number of reports}, and then the id, the age in microseconds and the text of
---          each report, and for each interval the number of its counters, and then their names and numbers
+-- Reply:   {seconds, microseconds, revision, number of reports}, and then the id, the age in microseconds and the text
+--          of each report, and for each interval the number of its counters, and then their names and numbers
 -- Cost:    one command for each interval and for each removed report
 
 local MAX_AGE = 10000000

@@ -1,5 +1,5 @@
-//! The shared statistics of the stores on Redis and Upstash. All keys have one hash tag, so each script runs on one node
-//! of a cluster.
+//! The shared statistics of the stores on Redis and Upstash. All keys have one hash tag, so each script runs on one
+//! node of a cluster.
 
 use std::time::Duration;
 

@@ -37,8 +37,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// The maximum time between a reply and the moment when the connection is ready for the next HTTP request. If a
 /// connection needs more time, it is not used again.
 const READY_TIMEOUT: Duration = Duration::from_secs(1);
-/// The maximum size of the head of an HTTP response, and of the body of the response to a check. The response to a valid
-/// command is always smaller.
+/// The maximum size of the head of an HTTP response, and of the body of the response to a check. The response to a
+/// valid command is always smaller.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
 const MAX_BODY_BYTES: usize = 64 * 1024;
 /// The maximum size of the body of the response to the script of a document or of statistics: an hour of statistics of
