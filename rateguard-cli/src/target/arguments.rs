@@ -5,7 +5,7 @@ use std::{env, path::PathBuf, time::Duration};
 use actix_rateguard_core::adapter::parse_window;
 use clap::Args;
 
-use super::{redis::RedisTarget, secret, server::Server};
+use super::{redis::RedisTarget, secret, server::Server, tls};
 use crate::exit::Failure;
 
 /// The variable with the URL of the operator endpoints.
@@ -57,6 +57,10 @@ pub(crate) struct TargetArguments {
     #[arg(long, value_name = "FILE", help_heading = "Target")]
     key_secret_file: Option<PathBuf>,
 
+    /// A file with the certificate authorities for TLS, in PEM format [default: those of the system]
+    #[arg(long, value_name = "FILE", help_heading = "Target")]
+    ca_file: Option<PathBuf>,
+
     /// How long the command waits for a reply
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_timeout, help_heading = "Target")]
     timeout: Duration,
@@ -85,7 +89,7 @@ impl TargetArguments {
             (Some(url), None) => {
                 let token = secret::read(self.token_file.as_deref(), TOKEN)?;
                 let (header, token) = (self.header.as_deref(), token.as_deref());
-                Server::new(&url, header, token, self.timeout).map(|it| Target::Server(Box::new(it)))
+                Server::new(&url, header, token, self.ca_file.as_deref(), self.timeout).map(|it| Target::Server(Box::new(it)))
             }
             (None, Some(url)) => self.open_redis(&url).map(|it| Target::Redis(Box::new(it))),
             (Some(_), Some(_)) => Err(Failure::usage(format!("expected one target, found {SERVER} and {REDIS_URL}"))
@@ -101,7 +105,8 @@ impl TargetArguments {
                 .help("add `--prefix NAME` with the name that the program passes to `RateGuardBuilder::prefix`")
         })?;
         let secret = secret::read(self.key_secret_file.as_deref(), KEY_SECRET)?;
-        RedisTarget::open(url, prefix, secret, self.timeout)
+        let authorities = self.ca_file.as_deref().map(tls::read).transpose()?;
+        RedisTarget::open(url, prefix, secret, authorities, self.timeout)
     }
 }
 
