@@ -17,7 +17,7 @@ use std::{fs, path::Path};
 pub(crate) use self::arguments::ReplayArguments;
 use self::{
     fields::ExtraFields,
-    limit::load,
+    limit::{LimitPolicy, load},
     read::read_logs,
     report::{Summary, html, json, suggested_policies, table},
     simulation::Simulation,
@@ -30,9 +30,14 @@ use crate::{
 /// Replays the logs, and writes the reports.
 pub(crate) fn run(arguments: &ReplayArguments, output: &Output) -> Outcome {
     let limits = load(&arguments.limits())?;
+    let has_permits = limits.policies.iter().any(LimitPolicy::has_permits);
     let mut extras = ExtraFields::default();
-    let counts_at_start =
-        arguments.counts_at_start(limits.policies.iter().any(|it| it.has_permits()));
+    let counts_at_start = arguments.counts_at_start(has_permits);
+    if has_permits && !counts_at_start {
+        return Err(Failure::usage(
+            "a policy limits the requests in progress, which needs `--count-at start`",
+        ));
+    }
     let mut simulation =
         Simulation::new(limits, arguments.max_keys(), counts_at_start, &mut extras);
     let log = read_logs(arguments, counts_at_start, extras, &mut simulation)?;

@@ -157,7 +157,7 @@ impl PolicyReplay {
             return None;
         }
         let key = &self.limit.key;
-        if !self.has_key && self.limit.missing == MissingKey::Ip {
+        if !self.has_key {
             return Some(format!(
                 "no request of the log has the key `{key}`; `--field` names its field in JSON lines"
             ));
