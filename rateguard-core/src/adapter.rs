@@ -3,6 +3,8 @@
 //! This module is for `actix-rateguard`. The module may change in every version, so all other users must pin an
 //! exact version.
 
+#[cfg(feature = "statistics")]
+pub use crate::statistics::statistics_json;
 pub use crate::{
     access::Access,
     calendar::current_window,
@@ -17,7 +19,7 @@ pub use crate::{
     },
     key::{
         KeyRecipe, KeyRecipes, KeySecret, KeyValue, NO_KEY, NetworkOf, OperatorKey, PARTS, VALUE,
-        are_equivalent, digest_key, may_be_missing, operator_key, part_key,
+        are_equivalent, may_be_missing, operator_key, part_key,
     },
     policy::{PLACEHOLDER_QUOTA, PolicyName},
 };

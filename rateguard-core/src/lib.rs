@@ -13,6 +13,8 @@ mod clock;
 mod config;
 mod decision;
 mod guard;
+#[cfg(any(feature = "metrics", feature = "statistics"))]
+mod insert_only_table;
 mod jitter;
 mod key;
 mod keyed_hash;
@@ -20,6 +22,11 @@ mod plan;
 mod policy;
 mod quota_status;
 mod rejection_body;
+#[cfg(feature = "statistics")]
+mod statistics;
+#[cfg(not(feature = "statistics"))]
+#[path = "statistics_noop.rs"]
+mod statistics;
 pub mod store;
 mod telemetry;
 #[cfg(feature = "test-util")]
@@ -29,6 +36,11 @@ mod word_hash;
 pub use actix_rateguard_grammar::{
     Algorithm, Ban, CalendarPeriod, CalendarUnit, Count, LeaseSize, MissingKey, OnError, Quota,
     QuotaLease, Quotas, Statuses, Wait, ZoneName,
+};
+#[cfg(feature = "statistics")]
+pub use statistics::{
+    DeniedKey, Fallback, GuardStatistics, OutcomeCounts, PolicyStatistics, ProcessStatistics,
+    Statistics, StatisticsScope, StoreStatistics,
 };
 #[cfg(feature = "metrics")]
 pub use telemetry::metrics;

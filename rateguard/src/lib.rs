@@ -84,6 +84,11 @@ pub use actix_rateguard_core::{
     Quota, QuotaLease, QuotaOverride, QuotaStatus, Quotas, RejectionBody, Request, Reservation,
     ShadowCounts, Statuses, StoreError, Unavailable, Wait, ZoneName, builder, store,
 };
+#[cfg(feature = "dashboard")]
+pub use actix_rateguard_core::{
+    DeniedKey, Fallback, GuardStatistics, OutcomeCounts, PolicyStatistics, ProcessStatistics,
+    Statistics, StatisticsScope, StoreStatistics,
+};
 pub use actix_rateguard_headers::{self as headers, HeaderDialect};
 #[cfg(feature = "macros")]
 pub use actix_rateguard_macros::rate_limit;

@@ -64,6 +64,7 @@ mod secrets;
 mod sentinel;
 mod shadow;
 mod shutdown;
+mod statistics;
 mod storms;
 mod tls;
 mod trace_runner;

@@ -39,20 +39,21 @@ impl<'a> Change<'a> {
         fields: Value,
         in_redis: impl AsyncFnOnce(&RedisTarget, &Policy, &Key) -> Result<Value, Failure>,
     ) -> Result<Option<Value>, Failure> {
-        let target = self.target.open(Some(&self.key))?;
+        let target = self.target.open()?;
         match target {
             Target::Server(server) => {
+                // A wrong token is reported before the question.
+                let mut body = server.selector(self.policy, &self.key)?;
                 if !confirm(arguments, action, output)? {
                     return Ok(None);
                 }
-                let mut body = server.selector(self.policy, &self.key)?;
                 extend(&mut body, fields);
                 server.post(endpoint, &body).map(Some)
             }
             Target::Redis(redis) => {
                 // An invalid key or policy is reported before the question.
                 let policy = self.target.policy(self.policy)?;
-                let key = policy.key_of(&self.key)?;
+                let key = policy.key_of(&self.key, &redis.guard)?;
                 if !confirm(arguments, action, output)? {
                     return Ok(None);
                 }

@@ -168,7 +168,7 @@ fn remove(arguments: &RemoveArguments, output: &Output) -> Outcome {
 }
 
 fn list(arguments: &ListArguments, output: &Output) -> Outcome {
-    let json = match arguments.target.open(None)? {
+    let json = match arguments.target.open()? {
         Target::Server(server) => server.get("overrides")?,
         Target::Redis(redis) => overrides(&redis)?,
     };

@@ -55,7 +55,7 @@ pub(crate) fn key_report(
     policy: &str,
     key: &KeyValues,
 ) -> Result<KeyReport, Failure> {
-    let fields = match target.open(Some(key))? {
+    let fields = match target.open()? {
         Target::Server(server) => explain(&server, policy, key)?,
         Target::Redis(redis) => peek(&redis, target, policy, key)?,
     };
@@ -75,7 +75,7 @@ fn peek(
     values: &KeyValues,
 ) -> Result<Value, Failure> {
     let target = target.policy(policy)?;
-    let key = target.key_of(values)?;
+    let key = target.key_of(values, &redis.guard)?;
     let mut fields = match target.listed(values.address(), &key) {
         Some(listed) => report::listed(&listed),
         None => report::decision(&redis.run(async {

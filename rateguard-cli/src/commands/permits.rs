@@ -3,11 +3,14 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{peek::key_report, statistics::Statistics};
+use super::{
+    peek::key_report,
+    statistics::{self, Statistics},
+};
 use crate::{
     exit::{Exit, Failure, Outcome},
     output::{Output, Style, Table, seconds},
-    target::{KEY_HELP, KeyValues, Target, TargetArguments},
+    target::{KEY_HELP, KeyValues, TargetArguments},
 };
 
 const EXAMPLES: &str = "\
@@ -70,15 +73,9 @@ fn of_key(arguments: &PermitsArguments, policy: &str, output: &Output) -> Outcom
 }
 
 fn of_processes(arguments: &PermitsArguments, output: &Output) -> Outcome {
-    let Target::Server(server) = arguments.target.open(None)? else {
-        return Err(Failure::usage(
-            "expected the policy and the key whose permits are counted, found none",
-        )
-        .help("for example: `rateguard permits exports user=42`"));
-    };
-    let statistics = Statistics::of(&server.get("statistics")?)?;
+    let statistics = Statistics::of(&statistics::read(&arguments.target.open()?, None)?)?;
     if output.is_json() {
-        let process = |it: &super::statistics::Process| {
+        let process = |it: &statistics::Process| {
             json!({
                 "id": it.id,
                 "name": it.name,

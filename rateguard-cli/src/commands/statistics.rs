@@ -1,9 +1,35 @@
 //! The statistics of all processes: the response of `GET statistics`.
 
+use actix_rateguard_core::adapter::statistics_json;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::exit::Failure;
+use crate::{
+    exit::Failure,
+    target::{Target, failure_of_store},
+};
+
+/// Reads the statistics. With `after`, the histories begin after this interval.
+pub(super) fn read(target: &Target, after: Option<u64>) -> Result<Value, Failure> {
+    match target {
+        Target::Server(server) => server.get(&match after {
+            Some(after) => format!("statistics?after={after}"),
+            None => "statistics".to_owned(),
+        }),
+        Target::Redis(redis) => {
+            let statistics = redis.run(redis.guard.statistics());
+            let statistics = statistics
+                .ok_or_else(|| Failure::problem("expected statistics of the guard, found none"))?;
+            if let Some(cause) = statistics.store_error {
+                let text = format!("the statistics cannot be read from Redis: {cause}");
+                return Err(failure_of_store(cause, &text));
+            }
+            let mut json = statistics_json(&statistics, after);
+            json["version"] = 1.into();
+            Ok(json)
+        }
+    }
+}
 
 /// The fields of the statistics that this program shows. A later version of the server may add fields.
 #[derive(Debug, Deserialize)]

@@ -5,20 +5,24 @@ use std::{thread, time::Duration};
 use actix_rateguard_core::adapter::parse_window;
 use clap::Args;
 
-use super::{statistics::Statistics, top_view::frame};
+use super::{
+    statistics::{self, Statistics},
+    top_view::frame,
+};
 use crate::{
     exit::{Exit, Failure, Outcome},
     output::{Output, Style},
-    target::{Target, TargetArguments},
+    target::TargetArguments,
 };
 
 const EXAMPLES: &str = "\
 Examples:
   rateguard top --server https://shop.example/operator
-  rateguard top --once --server https://shop.example/operator
+  rateguard top --once --redis redis://127.0.0.1:6379 --prefix shop
   rateguard top --json --interval 10s --server https://shop.example/operator > statistics.jsonl
 
-The guard must have statistics (`RateGuardBuilder::statistics`). Ctrl-C ends the view.";
+The guards of the servers must have statistics (`RateGuardBuilder::statistics`). Ctrl-C ends the
+view.";
 
 /// The interval of the view without `--interval`.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(2);
@@ -59,11 +63,7 @@ fn parse_interval(text: &str) -> Result<Duration, String> {
 }
 
 pub(crate) fn run(arguments: &TopArguments, output: &Output) -> Outcome {
-    let Target::Server(server) = arguments.target.open(None)? else {
-        return Err(Failure::usage(
-            "expected `--server URL`, because a server computes the statistics",
-        ));
-    };
+    let target = arguments.target.open()?;
     let is_live = Output::is_terminal() && !output.is_json();
     let is_once = arguments.once || (!Output::is_terminal() && arguments.interval.is_none());
     let mut after = None;
@@ -71,11 +71,7 @@ pub(crate) fn run(arguments: &TopArguments, output: &Output) -> Outcome {
         output.raw(CLEAR)?;
     }
     loop {
-        let json = server.get(&match after {
-            Some(after) => format!("statistics?after={after}"),
-            None => "statistics".to_owned(),
-        });
-        match json {
+        match statistics::read(&target, after) {
             Ok(json) => {
                 let statistics = Statistics::of(&json)?;
                 // The view needs no history, so the following responses are small.

@@ -5,7 +5,7 @@ use std::{env, path::PathBuf, time::Duration};
 use actix_rateguard_core::adapter::parse_window;
 use clap::Args;
 
-use super::{key::KeyValues, redis::RedisTarget, secret, server::Server};
+use super::{redis::RedisTarget, secret, server::Server, tls};
 use crate::exit::Failure;
 
 /// The variable with the URL of the operator endpoints.
@@ -32,7 +32,7 @@ pub(crate) struct TargetArguments {
     #[arg(long, value_name = "NAME", help_heading = "Target")]
     header: Option<String>,
 
-    /// The URL of Redis, as in the program; a URL with a password belongs into the variable
+    /// The URL of Redis, as in the program; a URL with a password belongs in the variable
     /// [env: RATEGUARD_REDIS_URL]
     #[arg(long, value_name = "URL", help_heading = "Target")]
     redis: Option<String>,
@@ -57,6 +57,10 @@ pub(crate) struct TargetArguments {
     #[arg(long, value_name = "FILE", help_heading = "Target")]
     key_secret_file: Option<PathBuf>,
 
+    /// A file with the certificate authorities for TLS, in PEM format [default: those of the system]
+    #[arg(long, value_name = "FILE", help_heading = "Target")]
+    ca_file: Option<PathBuf>,
+
     /// How long the command waits for a reply
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_timeout, help_heading = "Target")]
     timeout: Duration,
@@ -75,8 +79,8 @@ pub(crate) enum Target {
 }
 
 impl TargetArguments {
-    /// Opens the target for an operation on a key, if there is one. An argument wins over a variable.
-    pub(crate) fn open(&self, key: Option<&KeyValues>) -> Result<Target, Failure> {
+    /// Opens the target. An argument wins over a variable.
+    pub(crate) fn open(&self) -> Result<Target, Failure> {
         let (server, redis) = match (&self.server, &self.redis) {
             (None, None) => (variable(SERVER), variable(REDIS_URL)),
             (server, redis) => (server.clone(), redis.clone()),
@@ -85,9 +89,9 @@ impl TargetArguments {
             (Some(url), None) => {
                 let token = secret::read(self.token_file.as_deref(), TOKEN)?;
                 let (header, token) = (self.header.as_deref(), token.as_deref());
-                Server::new(&url, header, token, self.timeout).map(|it| Target::Server(Box::new(it)))
+                Server::new(&url, header, token, self.ca_file.as_deref(), self.timeout).map(|it| Target::Server(Box::new(it)))
             }
-            (None, Some(url)) => self.open_redis(&url, key).map(|it| Target::Redis(Box::new(it))),
+            (None, Some(url)) => self.open_redis(&url).map(|it| Target::Redis(Box::new(it))),
             (Some(_), Some(_)) => Err(Failure::usage(format!("expected one target, found {SERVER} and {REDIS_URL}"))
                 .help("select the target with `--server URL` or `--redis URL`")),
             (None, None) => Err(Failure::usage("expected a target, found none")
@@ -95,17 +99,14 @@ impl TargetArguments {
         }
     }
 
-    fn open_redis(&self, url: &str, key: Option<&KeyValues>) -> Result<RedisTarget, Failure> {
+    fn open_redis(&self, url: &str) -> Result<RedisTarget, Failure> {
         let prefix = self.prefix.as_deref().ok_or_else(|| {
             Failure::usage("expected the prefix of the keys in Redis, found none")
                 .help("add `--prefix NAME` with the name that the program passes to `RateGuardBuilder::prefix`")
         })?;
-        // A digest is the result of the hash, so it must not be hashed again.
-        let secret = match key.is_some_and(KeyValues::is_digest) {
-            true => None,
-            false => secret::read(self.key_secret_file.as_deref(), KEY_SECRET)?,
-        };
-        RedisTarget::open(url, prefix, secret, self.timeout)
+        let secret = secret::read(self.key_secret_file.as_deref(), KEY_SECRET)?;
+        let authorities = self.ca_file.as_deref().map(tls::read).transpose()?;
+        RedisTarget::open(url, prefix, secret, authorities, self.timeout)
     }
 }
 

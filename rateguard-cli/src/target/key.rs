@@ -3,10 +3,9 @@
 use std::{fmt, net::IpAddr};
 
 use actix_rateguard_core::{
-    Key,
+    Key, RateGuard,
     adapter::{
-        KeyNotation, KeyPart, KeyValue, NO_KEY, NetworkOf, OperatorKey, PARTS, VALUE, digest_key,
-        operator_key,
+        KeyNotation, KeyPart, KeyValue, NO_KEY, NetworkOf, OperatorKey, PARTS, VALUE, operator_key,
     },
 };
 use serde_json::{Value, json};
@@ -61,11 +60,6 @@ impl KeyValues {
         self.select(&[]).address?.parse().ok()
     }
 
-    /// Whether the key is a digest, which already depends on the secret of the program's keys.
-    pub(crate) fn is_digest(&self) -> bool {
-        matches!(self.kind, Kind::Digest(_))
-    }
-
     /// Returns the values in the order of the limit's key. `limit_keys` are the keys of the limits with the name of
     /// the policy. If none of them has the parts of this key, the order is that of the user.
     pub(crate) fn select(&self, limit_keys: &[&str]) -> SelectedKey {
@@ -118,15 +112,18 @@ impl KeyValues {
         body
     }
 
-    /// Returns the key in the store. `limit_key` is the key of the policy in the policies file.
-    pub(crate) fn key(
+    /// Returns the key. `limit_key` is the key of the policy in the policies file.
+    pub(super) fn key(
         &self,
         limit_key: Option<&str>,
         network_of: &NetworkOf<'_>,
+        guard: &RateGuard,
     ) -> Result<Key, Failure> {
-        if let Kind::Digest(digest) = &self.kind {
-            return digest_key(digest)
-                .ok_or_else(|| expected("`digest`: expected 32 hexadecimal digits"));
+        if let Kind::Digest(text) = &self.kind {
+            let is_digest = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let digest = is_digest.then(|| u128::from_str_radix(text, 16).ok()).flatten();
+            let key = digest.and_then(|digest| guard.key_of_digest(digest.to_be_bytes()));
+            return key.ok_or_else(|| expected("`digest`: expected 32 hexadecimal digits"));
         }
         let SelectedKey { by, values, address } = self.select(limit_key.as_slice());
         let input = OperatorKey { by: &by, values: &values, address: address.as_deref() };

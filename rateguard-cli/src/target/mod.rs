@@ -7,6 +7,7 @@ mod policy;
 mod redis;
 mod secret;
 mod server;
+mod tls;
 
 pub(crate) use self::{
     arguments::{Target, TargetArguments},

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use actix_rateguard_core::{
-    AccessList, ClientAddress, Key, OnError, Policy,
+    AccessList, ClientAddress, Key, OnError, Policy, RateGuard,
     adapter::{Access, Network, ResolvedClient, canonical, suggest},
 };
 
@@ -66,11 +66,11 @@ impl TargetArguments {
 impl TargetPolicy {
     /// Returns the key in the store. A server with very many IPv6 clients may count a client under a shared key, which
     /// only that server knows.
-    pub(crate) fn key_of(&self, values: &KeyValues) -> Result<Key, Failure> {
+    pub(crate) fn key_of(&self, values: &KeyValues, guard: &RateGuard) -> Result<Key, Failure> {
         let network_of = |address, bits: Option<u8>| {
             Network::of(Some(address), bits.unwrap_or(self.rule.ipv6_bits()))
         };
-        values.key(self.key.as_deref(), &network_of)
+        values.key(self.key.as_deref(), &network_of, guard)
     }
 
     /// Returns the entry of the policies file's access list that decides on the client, as its name in the operator

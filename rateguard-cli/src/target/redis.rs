@@ -3,7 +3,8 @@
 use std::{fmt, time::Duration};
 
 use actix_rateguard_core::{
-    BuildError, OnError, RateGuard, StoreError, Unavailable, builder::RateGuardBuilder,
+    BuildError, OnError, RateGuard, Statistics, StoreError, Unavailable,
+    builder::{RateGuardBuilder, Redis, RedisTls},
 };
 use tokio::runtime::{Builder, Runtime};
 
@@ -20,10 +21,17 @@ impl RedisTarget {
         url: &str,
         prefix: &str,
         secret: Option<String>,
+        authorities: Option<Vec<u8>>,
         deadline: Duration,
     ) -> Result<Self, Failure> {
         let builder = RateGuard::redis(url).prefix(prefix).overrides(true);
+        // An observer reads the statistics of the servers, and is not in the list of processes.
+        let builder = builder.statistics(Statistics::observer());
         let builder = builder.denial_cache_ttl(Duration::ZERO).deadline(deadline);
+        let builder = match authorities {
+            Some(pem) => builder.tls(RedisTls::new().ca_certificates(pem)),
+            None => builder,
+        };
         Self::of(match secret {
             Some(secret) => builder.key_secret(secret),
             None => builder,
@@ -31,9 +39,7 @@ impl RedisTarget {
     }
 
     /// Builds the guard of these settings.
-    pub(crate) fn of(
-        builder: RateGuardBuilder<actix_rateguard_core::builder::Redis>,
-    ) -> Result<Self, Failure> {
+    pub(crate) fn of(builder: RateGuardBuilder<Redis>) -> Result<Self, Failure> {
         let guard = builder.on_error(OnError::Closed).build().map_err(|error| match error {
             // The text of this error contains no part of the URL.
             BuildError::Url(error) => Failure::usage(format!("Redis URL: {error}")),

@@ -1,6 +1,6 @@
 //! A client of the operator endpoints.
 
-use std::{io, time::Duration};
+use std::{io, path::Path, time::Duration};
 
 use serde_json::Value;
 use ureq::{
@@ -8,7 +8,7 @@ use ureq::{
     http::{HeaderName, HeaderValue, Response, StatusCode, Uri, header::AUTHORIZATION},
 };
 
-use super::key::KeyValues;
+use super::{key::KeyValues, tls};
 use crate::exit::Failure;
 
 /// The operator endpoints of a server.
@@ -25,6 +25,7 @@ impl Server {
         url: &str,
         header: Option<&str>,
         token: Option<&str>,
+        ca_file: Option<&Path>,
         timeout: Duration,
     ) -> Result<Self, Failure> {
         const EXPECTED: &str = "`--server`: expected the URL of the operator endpoints, such as https://shop.example/operator";
@@ -58,6 +59,10 @@ impl Server {
             .max_redirects_will_error(false)
             .timeout_global(Some(timeout))
             .user_agent(concat!("rateguard/", env!("CARGO_PKG_VERSION")));
+        let config = match uri.scheme_str() {
+            Some("https") => config.tls_config(tls::https(ca_file)?),
+            _ => config,
+        };
         let base = url.trim_end_matches('/').to_owned();
         Ok(Self { agent: config.build().new_agent(), base, credentials: credentials.transpose()? })
     }
@@ -114,6 +119,8 @@ impl Server {
                 }
             }
             (400 | 404 | 413 | 415, Some(detail)) => Failure::usage(detail),
+            (429, _) => Failure::unreachable("a limit of the server denied the request with status 429")
+                .help("exempt the operator endpoints from the limits that wrap the whole application"),
             (409, Some(detail)) => Failure::problem(detail),
             (500.., Some(detail)) => Failure::unreachable(detail),
             (500.., None) => Failure::unreachable(format!("the server failed with status {code}")),
@@ -128,6 +135,10 @@ fn unreachable(error: &Error) -> Failure {
     let cause = match error {
         Error::Io(error) if error.kind() == io::ErrorKind::Other => {
             "the connection failed".to_owned()
+        }
+        // rustls reports an invalid certificate as invalid data.
+        Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
+            "the TLS connection failed; `--ca-file` sets the certificate authorities".to_owned()
         }
         Error::Io(error) => error.kind().to_string(),
         Error::Timeout(_) => "no response within `--timeout`".to_owned(),

@@ -143,6 +143,28 @@ fn unknown_policy_and_foreign_server_are_usage_errors() {
     assert!(foreign.stderr.contains("expected the operator endpoints"), "{foreign:?}");
 }
 
+#[test]
+fn limit_around_the_endpoints_is_reported() {
+    let server = Server::start_with(|config| {
+        config.default_service(web::to(|| async { HttpResponse::TooManyRequests().finish() }));
+    });
+    let finished = server.run(&["override", "list"]);
+    assert_eq!(finished.code, 3, "{finished:?}");
+    assert!(finished.stderr.contains("exempt the operator endpoints"), "{finished:?}");
+}
+
+#[test]
+fn certificate_authorities_are_read_from_the_file() {
+    let folder = crate::support::Folder::new();
+    let file = folder.file("empty.pem", "no certificate\n");
+    let arguments = ["override", "list", "--server", "https://127.0.0.1:1/operator", "--ca-file"];
+    let finished = run(&[&arguments[..], &[&file]].concat());
+    assert_eq!(finished.code, 2, "{finished:?}");
+    assert!(finished.stderr.contains("expected certificates in PEM format"), "{finished:?}");
+    let missing = run(&[&arguments[..], &["/nonexistent.pem"]].concat());
+    assert!(missing.stderr.contains("failed to read /nonexistent.pem"), "{missing:?}");
+}
+
 /// A redirect would send the token to another address.
 #[test]
 fn redirect_is_not_followed() {

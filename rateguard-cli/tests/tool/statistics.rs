@@ -1,10 +1,10 @@
 //! Tests of `top` and `permits`, with the JSON of `GET statistics`.
 
-use actix_rateguard::{Policy, RateGuard};
+use actix_rateguard::{Policy, RateGuard, Statistics};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
-use crate::support::{Redis, Server, run};
+use crate::support::{Redis, Server, eventually, run};
 
 pub(crate) fn statistics() -> Value {
     json!({
@@ -79,6 +79,54 @@ fn permits_are_those_of_each_process() {
     assert_eq!(json["processes"][0]["permits_held"], 2);
     let text = server.run(&["permits"]).success();
     assert!(text.starts_with("PROCESS"), "{text}");
+}
+
+/// The program reads the statistics of the servers from Redis, too. A digest from them selects the key.
+#[test]
+fn server_and_redis_show_the_same_counts() {
+    let redis = Redis::start();
+    let guard = RateGuard::redis(redis.url()).prefix("top").key_secret("a secret of sixteen bytes");
+    let policy = Policy::new("tool-top", "1/hour").unwrap();
+    let settings = Statistics::new().process_name("web-1");
+    let guard = guard.statistics(settings).policy(policy.clone()).for_attributes(false);
+    let guard = guard.build().unwrap();
+    let server = Server::start(&guard, |_| {});
+    let key = actix_rateguard::key::user().key_of("42").unwrap();
+    for _ in 0..3 {
+        actix_web::rt::System::new().block_on(guard.check(&policy, &key)).unwrap();
+    }
+    let in_redis = ["top", "--once", "--json", "--redis", &redis.url(), "--prefix", "top"];
+    for by_server in [true, false] {
+        let json = eventually("the checks are in the statistics", || {
+            let finished =
+                if by_server { server.run(&["top", "--once", "--json"]) } else { run(&in_redis) };
+            let json = finished.json();
+            let has_key = json["denied_keys"][0]["denials"] == 2;
+            let has_counts = json["policies"][0]["totals"]["denied"] == 2;
+            (has_key && has_counts).then_some(json)
+        });
+        assert_eq!((&json["version"], &json["scope"]), (&1.into(), &"fleet".into()));
+        assert_eq!(json["policies"][0]["totals"]["allowed"], 1, "{json}");
+        // The program itself is not a process of the fleet.
+        assert_eq!(json["processes"].as_array().unwrap().len(), 1, "{json}");
+        assert_eq!(json["processes"][0]["name"], "web-1");
+        let digest = format!("digest={}", json["denied_keys"][0]["key_digest"].as_str().unwrap());
+        let peek = ["peek", "tool-top", &digest, "--exit-code"];
+        let in_redis = ["--redis", &redis.url(), "--prefix", "top", "--rate", "1/hour"];
+        let finished =
+            if by_server { server.run(&peek) } else { run(&[&peek[..], &in_redis].concat()) };
+        assert_eq!(finished.code, 1, "{finished:?}");
+    }
+    let permits = server.run(&["permits"]).success();
+    assert!(permits.contains("web-1"), "{permits}");
+}
+
+#[test]
+fn guard_without_statistics_is_a_problem() {
+    let server = Server::start(&RateGuard::in_memory(), |_| {});
+    let finished = server.run(&["top", "--once"]);
+    assert_eq!(finished.code, 1, "{finished:?}");
+    assert!(finished.stderr.contains("add `.statistics(Statistics::new())`"), "{finished:?}");
 }
 
 #[test]

@@ -51,6 +51,20 @@ impl RateGuard {
         Some(!is_overridden && policy.variant_for(&key) == QuotaVariant::Candidate)
     }
 
+    /// Returns the key with this digest, which is in the statistics or in the list of overrides. The guard does not hash
+    /// the returned key again. `None` if the store needs the key itself, and this process does not have it.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn key_of_digest(&self, digest: [u8; 16]) -> Option<Key> {
+        let recorded = self.shared.statistics.find_key(&digest, || self.monotonic_time());
+        let is_hashed = self.has_remote_store() || self.key_secret().is_some();
+        match recorded {
+            // The recorded key also has the network of the client.
+            Some(key) => Some(if is_hashed { key.into_hashed() } else { key }),
+            None => is_hashed.then(|| Key::of_digest(&digest).into_hashed()),
+        }
+    }
+
     /// Returns the failure mode of this policy, or the failure mode of the guard if the policy sets no failure mode.
     #[doc(hidden)]
     pub fn on_error_of(&self, policy: Option<&Policy>) -> OnError {

@@ -1,10 +1,11 @@
-//! Reports the results of checks to metrics and traces. Without the features `metrics` and `tracing`, these
-//! functions report nothing.
+//! Reports the results of checks to metrics, traces and statistics. Without the features `metrics`, `tracing` and
+//! `statistics`, these functions report nothing.
 
-use super::{PolicySet, RateGuard, Request, Unavailable};
+use super::{PolicySet, RateGuard, Request, Shared, Unavailable, requested_limit::RequestedLimit};
 use crate::{
-    Decision, Policy, Quota, StoreError,
+    Decision, Key, Policy, Quota, StoreError,
     policy::{PolicyName, QuotaVariant},
+    statistics::Counter,
     store::Operation,
     telemetry::{
         futures,
@@ -17,26 +18,34 @@ use crate::{
 
 /// Reports the result of one check to the metrics and to the trace span of the check.
 pub(super) struct CheckReport<'a> {
-    metrics: &'a Metrics,
+    guard: &'a RateGuard,
     span: CheckSpan,
 }
 
 impl CheckReport<'_> {
-    /// Reports the decision of the check.
-    pub(super) fn decided(&self, decision: &Decision) {
-        self.metrics.record_decision(
+    /// Reports the decision of the check. `key` returns the hashed key of the deciding limit.
+    pub(super) fn decided<'k>(&self, decision: &Decision, key: impl FnOnce() -> Option<&'k Key>) {
+        let Shared { metrics, statistics, .. } = &*self.guard.shared;
+        metrics.record_decision(
             decision.policy_name(),
             Some(decision.quota()),
             OutcomeLabel::of(decision),
             decision.mode(),
         );
+        statistics.record_decision(decision, key, || self.guard.monotonic_time());
         self.span.record_decision(decision);
     }
 
     /// Reports that there is no decision for this policy, because the store failed.
     fn undecided(&self, policy: &Policy, unavailable: &Unavailable) {
         let (outcome, mode) = OutcomeLabel::of_unavailable(unavailable);
-        self.metrics.record_decision(policy.shared_name(), None, outcome, mode);
+        let Shared { metrics, statistics, .. } = &*self.guard.shared;
+        metrics.record_decision(policy.shared_name(), None, outcome, mode);
+        let counter = match outcome {
+            OutcomeLabel::Allowed => Counter::UndecidedPassed,
+            _ => Counter::Rejected,
+        };
+        statistics.record(policy.shared_name(), counter, || self.guard.monotonic_time());
         self.span.record_unavailable(policy, outcome, mode, unavailable.cause());
     }
 }
@@ -45,7 +54,7 @@ impl RateGuard {
     /// Starts the report of a check.
     #[inline]
     pub(super) fn start_check(&self) -> CheckReport<'_> {
-        CheckReport { metrics: &self.shared.metrics, span: CheckSpan::new() }
+        CheckReport { guard: self, span: CheckSpan::new() }
     }
 
     /// Runs a check of one policy in a trace span, and reports the result of the check. A cancelled check is not
@@ -53,11 +62,12 @@ impl RateGuard {
     pub(super) fn report_single_check(
         &self,
         policy: &Policy,
+        key: &Key,
         check: impl Future<Output = Result<Decision, Unavailable>>,
     ) -> impl Future<Output = Result<Decision, Unavailable>> {
         let report = self.start_check();
         futures::observe(report.span.instrument(check), move |result| match result {
-            Ok(decision) => report.decided(decision),
+            Ok(decision) => report.decided(decision, || Some(key)),
             Err(unavailable) => report.undecided(policy, unavailable),
         })
     }
@@ -79,9 +89,10 @@ impl RateGuard {
         }
     }
 
-    /// Reports a request that has waited for room.
-    pub(super) fn record_wait(&self, outcome: OutcomeLabel) {
+    /// Reports a request that has waited for room in a limit of this policy.
+    pub(super) fn record_wait(&self, policy: &PolicyName, outcome: OutcomeLabel) {
         self.shared.metrics.record_wait(outcome);
+        self.shared.statistics.record(policy, Counter::Waited, || self.monotonic_time());
     }
 
     /// Reports a failed store call.
@@ -108,8 +119,11 @@ impl RateGuard {
         operation: Operation,
         call: F,
     ) -> impl Future<Output = F::Output> {
-        futures::timed(call, move |duration| {
+        let statistics = &self.shared.statistics;
+        let is_needed = futures::ARE_TIMES_REPORTED || statistics.is_enabled();
+        futures::timed(is_needed, call, move |duration| {
             self.shared.metrics.record_store_call(operation, duration);
+            statistics.record_store_call(duration, || self.monotonic_time());
             spans::record_store_time(duration);
         })
     }
@@ -132,7 +146,15 @@ impl Request<'_> {
     ) -> impl Future<Output = Result<T, Unavailable>> {
         let report = self.guard().start_check();
         futures::observe(report.span.instrument(check), move |result| match result {
-            Ok(checked) => report.decided(decision(checked)),
+            Ok(checked) => {
+                let decision = decision(checked);
+                report.decided(decision, || {
+                    let is_deciding = |it: &&RequestedLimit<'_>| {
+                        it.policy.shared_name() == decision.policy_name()
+                    };
+                    self.limits().find(is_deciding).map(|requested| &requested.key)
+                });
+            }
             Err(unavailable) => {
                 // The report names the first policy whose failure mode was applied. If no policy has this failure
                 // mode, the report names the first policy of the request.

@@ -40,7 +40,7 @@ pub(super) struct DenialCache {
     max_ttl: Duration,
     hasher: RandomState,
     /// The shards of the cache. There are none if the cache is disabled.
-    pub(super) shards: Box<[Mutex<CacheShard>]>,
+    shards: Box<[Mutex<CacheShard>]>,
 }
 
 pub(super) struct CacheShard {
@@ -73,6 +73,14 @@ impl DenialCache {
 
     pub(super) fn max_ttl(&self) -> Duration {
         self.max_ttl
+    }
+
+    /// Returns the number of cached denials.
+    #[cfg(any(feature = "metrics", feature = "statistics"))]
+    pub(super) fn len(&self) -> usize {
+        let len =
+            |shard: &Mutex<CacheShard>| shard.lock().unwrap_or_else(PoisonError::into_inner).len;
+        self.shards.iter().map(len).sum()
     }
 
     /// Looks for a cached denial of an equal check, which has the same buckets, quotas and costs. The cache only

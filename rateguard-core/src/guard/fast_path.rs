@@ -45,7 +45,7 @@ impl RateGuard {
         let status = QuotaStatus::new(policy.shared_name().clone(), &request, status);
         let decision = Decision::of_one(allowed, status).by(mode);
         log_denial(&decision);
-        check.decided(&decision);
+        check.decided(&decision, || Some(key));
         Some(decision)
     }
 }

@@ -1,8 +1,6 @@
 //! Gauges are metrics of a guard's current state. The program calls `update_gauges` before it reads the gauges.
 
-use std::sync::PoisonError;
-
-use super::{RateGuard, Shared, denial_cache::DenialCache};
+use super::{RateGuard, Shared};
 use crate::{store::InProcess, telemetry::metrics::GaugeValues};
 
 impl RateGuard {
@@ -33,7 +31,7 @@ impl RateGuard {
             memory_keys: store.in_process().map(|memory| memory.keys()),
             local_keys: InProcess::keys(&local.store),
             in_flight: in_flight.count(),
-            cached_denials: cached_denials(denial_cache),
+            cached_denials: denial_cache.len(),
             redis_connections: store.connections(),
             permits_held: permits.held(),
             permits_waiting: permits.waiting(),
@@ -44,9 +42,4 @@ impl RateGuard {
             open_breakers: servers.used().filter(|server| server.breaker.is_open()).count(),
         });
     }
-}
-
-/// Returns the number of denials in all shards of the cache.
-fn cached_denials(cache: &DenialCache) -> usize {
-    cache.shards.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).len).sum()
 }

@@ -46,6 +46,8 @@ mod settings;
 mod shadow;
 mod shutdown;
 mod single_check;
+#[cfg(feature = "statistics")]
+mod statistics;
 mod store_call;
 mod traffic;
 mod turn;

@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -28,6 +28,7 @@ use super::{
 use crate::{
     Key, MemoryStore, OnError, Policy, StoreError,
     key::KeySecret,
+    statistics::StatisticsRecorder,
     store::{Keyspace, Store},
     telemetry::metrics::Metrics,
 };
@@ -83,6 +84,9 @@ pub(super) struct Shared {
     pub(super) is_cross_slot: AtomicBool,
     pub(super) is_closed: AtomicBool,
     pub(super) metrics: Metrics,
+    pub(super) statistics: StatisticsRecorder,
+    /// The start of the clock of this process.
+    start: Instant,
     id: u64,
 }
 
@@ -111,6 +115,11 @@ impl RateGuard {
         let has_cache = store.in_process().is_none();
         let denial_cache_ttl = if has_cache { settings.denial_cache_ttl } else { Duration::ZERO };
         let leases = LeaseTable::new(store.supports_leases());
+        let start = Instant::now();
+        let hashes_keys = secret.is_some() || has_cache;
+        let now = store.in_process().map_or(Duration::ZERO, |store| store.now());
+        let (statistics, kind) = (settings.statistics, settings.store_kind);
+        let statistics = StatisticsRecorder::new(statistics, kind, hashes_keys, now);
         let shared = Shared {
             store,
             deadline,
@@ -132,6 +141,8 @@ impl RateGuard {
             is_cross_slot: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
             metrics: Metrics::new(),
+            statistics,
+            start,
             id: NEXT_ID.fetch_add(1, Relaxed),
         };
         Self { shared: Arc::new(shared) }
@@ -181,11 +192,20 @@ impl RateGuard {
     /// guard has no secret.
     #[doc(hidden)]
     pub fn hashed_key(&self, key: &Key) -> Key {
-        match &self.shared.secret {
-            Some(secret) => secret.seal(key),
-            None if self.shared.store.in_process().is_some() => *key,
+        let hashed = match &self.shared.secret {
+            Some(secret) if !key.is_hashed() => secret.seal(key),
+            Some(_) => key.digested(),
+            None if self.shared.store.in_process().is_some() => return *key,
             None => key.digested(),
-        }
+        };
+        self.shared.statistics.store_readable_key(key, &hashed);
+        hashed
+    }
+
+    /// Returns the time of the store if it is in this process, or else the time since the guard was built.
+    pub(super) fn monotonic_time(&self) -> Duration {
+        let Shared { store, start, .. } = &*self.shared;
+        store.in_process().map_or_else(|| start.elapsed(), |store| store.now())
     }
 
     /// Records that the store failed while the guard counted an offence or started a ban.

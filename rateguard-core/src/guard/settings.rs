@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{HttpSettings, policies::Policies, policy_set::PolicySet, wait_queue::MaxWaiting};
-use crate::{MemoryStore, key::KeySecret, store::Store};
+use crate::{MemoryStore, key::KeySecret, statistics::Statistics, store::Store};
 
 pub(super) const DEFAULT_MAX_IN_FLIGHT: usize = 4_096;
 pub(super) const DEFAULT_DEADLINE: Duration = Duration::from_millis(100);
@@ -25,6 +25,9 @@ pub(super) struct Settings {
     /// Whether the guard has overrides.
     pub(super) has_overrides: bool,
     pub(super) http: HttpSettings,
+    pub(super) statistics: Option<Statistics>,
+    /// The kind of the store in the statistics.
+    pub(super) store_kind: &'static str,
 }
 
 impl Default for Settings {
@@ -42,6 +45,8 @@ impl Default for Settings {
             policies: Policies::Fixed(Box::<PolicySet>::default()),
             has_overrides: false,
             http: HttpSettings::default(),
+            statistics: None,
+            store_kind: "memory",
         }
     }
 }

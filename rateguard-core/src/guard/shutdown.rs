@@ -58,6 +58,8 @@ impl RateGuard {
         }
         self.release_all_permits().await;
         self.return_all_leases().await;
+        #[cfg(feature = "statistics")]
+        self.publish_last_statistics().await;
         #[cfg(feature = "config")]
         self.stop_watching();
         self.shared.store.close();

@@ -37,7 +37,8 @@ impl RateGuard {
         };
         let request = BucketRequest::new(Bucket::new(policy.name(), 0, key), quota, cost);
         let on_error = policy.own_on_error().unwrap_or(on_error);
-        self.report_single_check(policy, self.check_bucket(policy, &request, on_error)).await
+        let check = self.check_bucket(policy, &request, on_error);
+        self.report_single_check(policy, key, check).await
     }
 
     /// Checks the only bucket of a request.

@@ -108,7 +108,8 @@ impl RateGuard {
 
     /// Counts and logs a check that the store did not decide.
     pub(super) fn record_failure(&self, unavailable: &Unavailable) {
-        let Shared { failures, store, .. } = &*self.shared;
+        let Shared { failures, store, statistics, .. } = &*self.shared;
+        statistics.record_fallback(unavailable.on_error());
         failures.record(unavailable.cause(), unavailable.on_error(), store.keyspace());
     }
 

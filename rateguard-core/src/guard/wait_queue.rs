@@ -107,9 +107,20 @@ impl WaitQueues {
     }
 
     /// Returns the number of requests in all queues.
-    #[cfg_attr(not(feature = "metrics"), allow(dead_code, reason = "only the gauges read it"))]
+    #[cfg(any(feature = "metrics", feature = "statistics"))]
     pub(super) fn len(&self) -> usize {
         self.lock().length
+    }
+
+    /// Returns the number of waiting requests of each policy that has some.
+    #[cfg(feature = "statistics")]
+    pub(super) fn len_by_policy(&self) -> HashMap<String, u64> {
+        let mut lengths = HashMap::new();
+        for (id, queue) in &self.lock().queues {
+            let length = lengths.entry(id.policy.as_str().to_owned()).or_default();
+            *length += queue.length as u64;
+        }
+        lengths
     }
 
     /// Adds a request that waits for `cost` units to a queue. If `is_bounded` is true and too many requests wait for

@@ -34,10 +34,19 @@ impl Request<'_> {
             }
             return result;
         };
-        self.guard().record_wait(match &result {
-            Ok(reservation) => OutcomeLabel::of(reservation.decision()),
-            Err(unavailable) => OutcomeLabel::of_unavailable(unavailable).0,
-        });
+        let (policy, outcome) = match &result {
+            Ok(reservation) => {
+                let decision = reservation.decision();
+                (Some(decision.policy_name()), OutcomeLabel::of(decision))
+            }
+            Err(unavailable) => {
+                let first = self.limits().next().map(|it| it.policy.shared_name());
+                (first, OutcomeLabel::of_unavailable(unavailable).0)
+            }
+        };
+        if let Some(policy) = policy {
+            self.guard().record_wait(policy, outcome);
+        }
         result.map(|reservation| reservation.with_wait(since.elapsed()))
     }
 

@@ -30,7 +30,7 @@ pub struct Key {
     /// longer than a whole check in memory, so the digest of a short key is computed only when a store needs it.
     /// Equal keys have equal bytes.
     ///
-    /// The first byte is the number of used bytes after it, or [`DIGESTED`]. Before each part, one byte contains
+    /// The first byte is the number of used bytes after it, [`DIGESTED`], or [`HASHED`]. Before each part, one byte contains
     /// the number of bytes in the part. The last four bytes contain the client's network, unless the parts need
     /// these bytes. All unused bytes are zero.
     bytes: [u8; KEY_BYTES],
@@ -45,6 +45,9 @@ const NETWORK: Range<usize> = KEY_BYTES - 4..KEY_BYTES;
 
 /// The value of the first byte if a digest follows instead of parts.
 const DIGESTED: u8 = u8::MAX;
+
+/// The value of the first byte if the digest of a hashed key follows, which a guard must not hash again.
+const HASHED: u8 = u8::MAX - 1;
 
 impl Key {
     /// Creates a key from several parts. The boundaries between the parts matter: `["a", "bc"]` and `["ab", "c"]`
@@ -110,18 +113,35 @@ impl Key {
     }
 
     /// Creates a key that contains only the first 128 bits of this digest.
-    pub(super) fn of_digest(digest: &[u8]) -> Self {
+    pub(crate) fn of_digest(digest: &[u8]) -> Self {
         let mut bytes = [0; KEY_BYTES];
         bytes[0] = DIGESTED;
         bytes[1..=DIGEST_BYTES].copy_from_slice(&digest[..DIGEST_BYTES]);
         Self { bytes }
     }
 
+    /// Returns a hashed key in the form that a guard does not hash again.
+    pub(crate) fn into_hashed(mut self) -> Self {
+        if self.bytes[0] == DIGESTED {
+            self.bytes[0] = HASHED;
+        }
+        self
+    }
+
+    /// Whether the key is already hashed with the secret of the guard.
+    pub(crate) fn is_hashed(&self) -> bool {
+        self.bytes[0] == HASHED
+    }
+
+    fn has_only_digest(&self) -> bool {
+        self.bytes[0] >= HASHED
+    }
+
     /// Returns the digest of the key's parts. The number of bytes in each part is hashed before the part, so two
     /// different lists of parts never give the same input to the hash.
     pub(crate) fn digest(&self) -> [u8; DIGEST_BYTES] {
         let mut digest = [0; DIGEST_BYTES];
-        if self.bytes[0] == DIGESTED {
+        if self.has_only_digest() {
             digest.copy_from_slice(&self.bytes[1..=DIGEST_BYTES]);
         } else {
             digest.copy_from_slice(&self.hasher().finalize()[..DIGEST_BYTES]);
@@ -138,8 +158,23 @@ impl Key {
     /// Returns all bytes of the key, and the number of leading bytes that identify the key. The bytes between this
     /// number and its next multiple of 8 are zero.
     pub(crate) fn bytes(&self) -> (&[u8; KEY_BYTES], usize) {
-        let used = if self.bytes[0] == DIGESTED { DIGEST_BYTES } else { self.bytes[0].into() };
+        let used = if self.has_only_digest() { DIGEST_BYTES } else { self.bytes[0].into() };
         (&self.bytes, 1 + used)
+    }
+
+    /// Returns the tag of the key and its other parts. `None` if the key has only a digest.
+    #[cfg(feature = "statistics")]
+    pub(crate) fn parts(&self) -> Option<impl Iterator<Item = &[u8]>> {
+        if self.has_only_digest() {
+            return None;
+        }
+        let mut remaining = &self.bytes[1..=usize::from(self.bytes[0])];
+        Some(std::iter::from_fn(move || {
+            let (length, rest) = remaining.split_first()?;
+            let (part, rest) = rest.split_at(usize::from(*length));
+            remaining = rest;
+            Some(part)
+        }))
     }
 
     /// Appends a part to the key. Returns `false` if the part does not fit.

@@ -2,7 +2,6 @@
 
 mod ban_record;
 mod bucket;
-mod digest_key;
 #[allow(clippy::module_inception, reason = "the folder is the table of contents")]
 mod key;
 mod network;
@@ -15,7 +14,6 @@ mod secret;
 
 pub(crate) use ban_record::BanRecord;
 pub use bucket::Bucket;
-pub use digest_key::digest_key;
 pub use key::Key;
 pub(crate) use key::{DIGEST_BYTES, KEY_BYTES};
 pub(crate) use network::KeyNetwork;

@@ -4,7 +4,7 @@ use std::{fmt, future::Future, pin::Pin, time::Duration};
 
 use smallvec::SmallVec;
 
-use super::{StoreError, document::DocumentStore, keyspace::Keyspace};
+use super::{StoreError, document::DocumentStore, keyspace::Keyspace, statistics::StatisticsStore};
 use crate::{Quota, bucket_status::BucketStatus, key::Bucket, telemetry::mode::DecisionMode};
 
 /// Stores buckets, and applies operations to them.
@@ -162,6 +162,14 @@ pub trait Store: Send + Sync {
         None
     }
 
+    /// Returns the part of the store that has the shared statistics. The default is `None`. The statistics of a guard with
+    /// such a store are those of its process alone.
+    ///
+    /// A store that wraps another store should call this method of the wrapped store.
+    fn statistics(&self) -> Option<&dyn StatisticsStore> {
+        None
+    }
+
     /// Returns the store itself if it is a [`MemoryStore`](crate::MemoryStore). For such a store, the guard has a
     /// fast path that creates no future.
     #[doc(hidden)]
@@ -222,6 +230,10 @@ impl<S: Store + ?Sized> Store for std::sync::Arc<S> {
 
     fn documents(&self) -> Option<&dyn DocumentStore> {
         (**self).documents()
+    }
+
+    fn statistics(&self) -> Option<&dyn StatisticsStore> {
+        (**self).statistics()
     }
 
     fn in_process(&self) -> Option<&dyn InProcess> {

@@ -19,6 +19,7 @@ mod script;
 mod server_clock;
 #[cfg(any(feature = "redis", feature = "upstash"))]
 mod server_error;
+pub(crate) mod statistics;
 #[cfg(any(feature = "tls", feature = "upstash"))]
 pub(crate) mod tls;
 #[cfg(feature = "upstash")]
@@ -32,6 +33,10 @@ pub use document::{
 };
 #[doc(hidden)]
 pub use keyspace::Keyspace;
+pub use statistics::{
+    StatisticsCount, StatisticsFuture, StatisticsPublication, StatisticsRead, StatisticsReport,
+    StatisticsStore,
+};
 
 use crate::StoreError;
 pub use crate::{bucket_status::BucketStatus, key::Bucket};

@@ -1,4 +1,4 @@
-//! Wraps futures, so that their output or duration is reported to metrics or traces.
+//! Wraps futures, so that their output or duration is reported to metrics, traces or statistics.
 
 use std::time::{Duration, Instant};
 
@@ -14,10 +14,20 @@ where
     future.inspect(report)
 }
 
-/// Awaits a future and calls `report` with its duration. If the future is dropped, nothing is reported.
-pub(crate) async fn timed<F: Future>(future: F, report: impl FnOnce(Duration)) -> F::Output {
-    let start = Instant::now();
+/// Whether metrics or traces need the duration of each store call.
+pub(crate) const ARE_TIMES_REPORTED: bool = cfg!(any(feature = "metrics", feature = "tracing"));
+
+/// Awaits a future and calls `report` with its duration, if `is_needed` is true. Otherwise reads no clock. If the future is
+/// dropped, nothing is reported.
+pub(crate) async fn timed<F: Future>(
+    is_needed: bool,
+    future: F,
+    report: impl FnOnce(Duration),
+) -> F::Output {
+    let start = is_needed.then(Instant::now);
     let output = future.await;
-    report(start.elapsed());
+    if let Some(start) = start {
+        report(start.elapsed());
+    }
     output
 }

@@ -35,6 +35,21 @@ if_disabled! { "config":
     }
 }
 
+if_disabled! { "dashboard":
+    #[diagnostic::on_unimplemented(
+        message = "statistics require the feature `dashboard` of `actix-rateguard`",
+        label = "enable the feature in `Cargo.toml`: `actix-rateguard = {{ …, features = [\"dashboard\"] }}`"
+    )]
+    pub trait DashboardFeature {}
+
+    impl<S> crate::RateGuardBuilder<S> {
+        #[doc(hidden)]
+        pub fn statistics<T: DashboardFeature>(self, _statistics: T) -> Self {
+            self
+        }
+    }
+}
+
 if_disabled! { "redis":
     #[diagnostic::on_unimplemented(
         message = "a guard on Redis requires the feature `redis` of `actix-rateguard`",

@@ -16,6 +16,8 @@ mod redis;
 #[cfg(feature = "deadpool")]
 mod redis_pool;
 mod responses;
+#[cfg(feature = "dashboard")]
+mod statistics;
 #[cfg(feature = "upstash")]
 mod upstash;
 

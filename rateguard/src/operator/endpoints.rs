@@ -13,25 +13,26 @@ use actix_web::{
 };
 use serde_json::Value;
 
+#[cfg(feature = "dashboard")]
+use super::statistics;
 use super::{
     audit::AuditEntry,
+    authorization::{Authorization, Denied},
     json, overrides,
     problem::{EndpointResult, Problem},
     request_body::{BanBody, KeySelector, SelectedKey, read},
     response::{json_response, merge, with_version},
 };
-use crate::{
-    PerRequest, RateGuard, error::BanError, explain::Outcome, per_request::RequestResolver,
-};
+use crate::{PerRequest, RateGuard, error::BanError, explain::Outcome};
 
 /// Returns the endpoints of this guard. The documentation of the [module](crate::operator) describes their requests
 /// and responses.
 ///
-/// Register the endpoints in a scope that requires the application's own authentication. Without
-/// [`allow_if`](Endpoints::allow_if), the endpoints reject every request with 403.
+/// Without [`allow_token`](Endpoints::allow_token) or [`allow_if`](Endpoints::allow_if), the endpoints reject every
+/// request with 403.
 #[must_use]
 pub fn endpoints(guard: &RateGuard) -> Endpoints {
-    Endpoints { guard: guard.clone(), allowed: None }
+    Endpoints { guard: guard.clone(), authorization: Authorization::default() }
 }
 
 /// The operator endpoints of a guard. An application registers them with `App::service` or `Scope::service`. The
@@ -40,12 +41,16 @@ pub fn endpoints(guard: &RateGuard) -> Endpoints {
 #[derive(Clone)]
 pub struct Endpoints {
     guard: RateGuard,
-    allowed: Option<RequestResolver<bool>>,
+    authorization: Authorization,
 }
 
 impl std::fmt::Debug for Endpoints {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Endpoints").field("has_allow_if", &self.allowed.is_some()).finish()
+        let Authorization { allowed, token } = &self.authorization;
+        f.debug_struct("Endpoints")
+            .field("has_allow_if", &allowed.is_some())
+            .field("has_token", &token.is_some())
+            .finish()
     }
 }
 
@@ -58,7 +63,27 @@ impl Endpoints {
     /// result is an error, the error becomes the response.
     #[must_use]
     pub fn allow_if<Kind>(mut self, allowed: impl PerRequest<bool, Kind>) -> Self {
-        self.allowed = Some(allowed.into_resolver());
+        self.authorization.allowed = Some(allowed.into_resolver());
+        self
+    }
+
+    /// Sets the token that authorizes requests. A tool sends the token in the header `Authorization: Bearer TOKEN`. A
+    /// browser asks for a user and a password: every user is correct, and the password is the token. Without the token,
+    /// the endpoint rejects the request with 401.
+    ///
+    /// The token should be random and have at least 16 characters. The endpoint compares it in constant time. An empty
+    /// token matches no request. Use TLS, because a request contains the token as it is. If the application also sets
+    /// [`allow_if`](Self::allow_if), a request needs both.
+    ///
+    /// ```
+    /// # use actix_rateguard::{RateGuard, operator};
+    /// # fn app(guard: &RateGuard, token: String) -> operator::Endpoints {
+    /// operator::endpoints(guard).allow_token(token)
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn allow_token(mut self, token: impl Into<String>) -> Self {
+        self.authorization.token = Some(token.into());
         self
     }
 
@@ -68,20 +93,13 @@ impl Endpoints {
         request: &HttpRequest,
         payload: web::Payload,
     ) -> HttpResponse {
-        match &self.allowed {
-            None => return Problem::not_configured().into_response(),
-            Some(allowed) => match allowed.resolve(request).await {
-                Ok(true) => {}
-                rejected => {
-                    if let Some(action) = endpoint.action() {
-                        AuditEntry::new(action).log_forbidden(&self.guard, request);
-                    }
-                    return match rejected {
-                        Err(error) => HttpResponse::from_error(error),
-                        Ok(_) => Problem::forbidden().into_response(),
-                    };
-                }
-            },
+        if let Err(denied) = self.authorization.check(request).await {
+            if let Some(action) = endpoint.action()
+                && !matches!(denied, Denied::NotConfigured)
+            {
+                AuditEntry::new(action).log_forbidden(&self.guard, request);
+            }
+            return denied.into_response();
         }
         let method = endpoint.method();
         let is_head = *request.method() == Method::HEAD && method == Method::GET;
@@ -97,6 +115,8 @@ impl Endpoints {
             Endpoint::Policies => Ok(json::policies(&self.guard, &self.guard.current_policies())),
             Endpoint::Overrides => Ok(overrides::list(&self.guard)),
             Endpoint::Health => Ok(json::health(&self.guard)),
+            #[cfg(feature = "dashboard")]
+            Endpoint::Statistics => statistics::statistics(&self.guard, request).await,
             Endpoint::Explain => self.explain(request, payload).await,
             Endpoint::Reset
             | Endpoint::Ban
@@ -206,6 +226,8 @@ enum Endpoint {
     Policies,
     Overrides,
     Health,
+    #[cfg(feature = "dashboard")]
+    Statistics,
     Explain,
     Reset,
     Ban,
@@ -215,11 +237,13 @@ enum Endpoint {
 }
 
 impl Endpoint {
-    const ALL: [(&'static str, Self); 10] = [
+    const ALL: &[(&'static str, Self)] = &[
         ("/inventory", Self::Inventory),
         ("/policies", Self::Policies),
         ("/overrides", Self::Overrides),
         ("/health", Self::Health),
+        #[cfg(feature = "dashboard")]
+        ("/statistics", Self::Statistics),
         ("/explain", Self::Explain),
         ("/reset", Self::Reset),
         ("/ban", Self::Ban),
@@ -239,12 +263,16 @@ impl Endpoint {
             Self::Inventory | Self::Policies | Self::Overrides | Self::Health | Self::Explain => {
                 None
             }
+            #[cfg(feature = "dashboard")]
+            Self::Statistics => None,
         }
     }
 
     fn method(self) -> Method {
         match self {
             Self::Inventory | Self::Policies | Self::Overrides | Self::Health => Method::GET,
+            #[cfg(feature = "dashboard")]
+            Self::Statistics => Method::GET,
             Self::Explain
             | Self::Reset
             | Self::Ban
@@ -259,12 +287,12 @@ impl HttpServiceFactory for Endpoints {
     fn register(self, config: &mut AppService) {
         let this = Rc::new(self);
         for (path, endpoint) in Endpoint::ALL {
-            let this = Rc::clone(&this);
+            let (this, endpoint) = (Rc::clone(&this), *endpoint);
             let handler = move |request: HttpRequest, payload: web::Payload| {
                 let this = Rc::clone(&this);
                 async move { this.respond(endpoint, &request, payload).await }
             };
-            web::resource(path).to(handler).register(config);
+            web::resource(*path).to(handler).register(config);
         }
     }
 }

@@ -13,8 +13,10 @@
 //! );
 //! ```
 //!
-//! Without [`Endpoints::allow_if`], the endpoints reject every request with 403. If your `allow_if` function compares a
-//! secret, call [`token_matches`], because the duration of `==` reveals how much of the secret is correct.
+//! [`Endpoints::allow_token`] accepts requests with a token, from tools and from browsers. Without
+//! [`allow_if`](Endpoints::allow_if) and `allow_token`, the endpoints reject every request with 403. If your `allow_if`
+//! function compares a secret, call [`token_matches`], because the duration of `==` reveals how much of the secret is
+//! correct.
 //!
 //! | Endpoint | What it does |
 //! |---|---|
@@ -22,6 +24,7 @@
 //! | `GET policies` | lists the policies of the guard, from its builder and its policies file |
 //! | `GET overrides` | lists the overrides that are in effect in this process |
 //! | `GET health` | reports the state of the store, and how many checks have failed |
+//! | `GET statistics` | reports the checks of the last hour, denied keys and the state of each process (feature `dashboard`) |
 //! | `POST explain` | explains which outcome one more request with a given key would have, and counts nothing |
 //! | `POST reset` | deletes the counts of a key, and ends its ban |
 //! | `POST ban` | bans a key |
@@ -60,6 +63,12 @@
 //! this name. Every other value leads to a response with status 400. The guard does not know the key type if no limit
 //! uses the policy, or if a function reads the key of a limit. In both cases, every value of `by` in the list above is
 //! valid.
+//!
+//! In place of `key`, `address` and `by`, a body can have the field `key_digest`: the digest of a key in 32 hexadecimal
+//! digits, from the list `denied_keys` of `statistics` or from `overrides`. If the store is in memory and the guard has no
+//! secret for keys, it must be the digest of a key that this process has denied in the last 5 to 10 minutes; otherwise the
+//! status is 404. A digest does not reveal whether several clients share the key, so a ban can apply to all of them. An
+//! explanation does not apply the access lists to a digest.
 //!
 //! The body of `ban` also requires the field `for_seconds`, which is the duration of the ban.
 //!
@@ -153,6 +162,19 @@
 //! requests are rejected even in shadow mode: requests that lack a required key, and requests that an access list
 //! denies.
 //!
+//! # Statistics
+//!
+//! `statistics` returns the data of
+//! [`RateGuard::statistics`](https://docs.rs/actix-rateguard-core/latest/actix_rateguard_core/struct.RateGuard.html#method.statistics)
+//! under the same names. The status is 409 if the guard was built without statistics. If the store does not answer, the
+//! status is 200, `scope` is `process` in place of `fleet`, and `store_error` has the cause.
+//!
+//! Each list in the field `history` of a policy has one number for each interval of `interval_seconds`, from the interval
+//! `first_interval` to `current_interval`, which is not complete. Interval `n` begins at the Unix time
+//! `n * interval_seconds` on the clock of the store. In a history, `denied` includes `banned` and `rejected`. The query
+//! parameter `after=N` omits the intervals up to `N`. The counts of an interval can increase for 30 seconds after its end,
+//! and later if a process could not reach the store.
+//!
 //! # The audit log
 //!
 //! Each request to `reset`, `ban`, `unban`, `set_override` or `remove_override` writes a log message with the target
@@ -179,6 +201,8 @@
 //! `.skip(|request: &HttpRequest| request.path().starts_with("/operator/"))`.
 
 mod audit;
+mod authorization;
+mod base64;
 mod endpoints;
 mod json;
 mod key_type;
@@ -186,6 +210,8 @@ mod overrides;
 mod problem;
 mod request_body;
 mod response;
+#[cfg(feature = "dashboard")]
+mod statistics;
 mod token;
 
 pub use endpoints::{Endpoints, endpoints};

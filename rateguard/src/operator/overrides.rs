@@ -22,6 +22,7 @@ struct OverrideBody {
     key: Option<Values>,
     address: Option<String>,
     by: Option<String>,
+    key_digest: Option<String>,
     quotas: String,
     for_seconds: f64,
     description: Option<String>,
@@ -58,7 +59,8 @@ pub(super) async fn set(
     entry: &mut AuditEntry,
 ) -> EndpointResult {
     let body: OverrideBody = read(request, payload).await?;
-    let OverrideBody { policy, key, address, by, quotas, for_seconds, description } = body;
+    let OverrideBody { policy, key, address, by, key_digest, quotas, for_seconds, description } =
+        body;
     entry.set_policy(&policy);
     entry.set_seconds(for_seconds);
     let quotas: Quotas =
@@ -67,7 +69,7 @@ pub(super) async fn set(
     let length = Duration::try_from_secs_f64(for_seconds)
         .map_err(|_| Problem::bad(OverrideError::Length.to_string()))?;
     let SelectedKey { policy, key, is_shared, echo, .. } =
-        KeySelector { policy, key, address, by }.select(guard)?;
+        KeySelector { policy, key, address, by, key_digest }.select(guard)?;
     entry.set_by(echo["by"].as_str().unwrap_or_default());
     if is_shared {
         return Err(Problem::conflict(

@@ -56,11 +56,19 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, detail)
     }
 
-    /// Reports that the application has not set `allow_if`.
+    /// Reports that the application has set neither `allow_if` nor `allow_token`.
     pub(super) fn not_configured() -> Self {
         Self::new(
             StatusCode::FORBIDDEN,
-            "These endpoints are disabled. Set the function that authorizes requests: `operator::endpoints(&guard).allow_if(…)`.",
+            "These endpoints are disabled. Set what authorizes requests: `operator::endpoints(&guard).allow_token(…)` or `.allow_if(…)`.",
+        )
+    }
+
+    /// Reports that the request has no token or a wrong one.
+    pub(super) fn unauthorized() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "expected the token of the operator: `Authorization: Bearer TOKEN`, or the token as the password",
         )
     }
 

@@ -21,6 +21,7 @@ pub(super) struct KeySelector {
     pub(super) key: Option<Values>,
     pub(super) address: Option<String>,
     pub(super) by: Option<String>,
+    pub(super) key_digest: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -30,6 +31,7 @@ pub(super) struct BanBody {
     key: Option<Values>,
     address: Option<String>,
     by: Option<String>,
+    key_digest: Option<String>,
     pub(super) for_seconds: f64,
 }
 
@@ -96,8 +98,8 @@ pub(super) async fn read<T: DeserializeOwned>(
 
 impl BanBody {
     pub(super) fn into_selector(self) -> KeySelector {
-        let Self { policy, key, address, by, .. } = self;
-        KeySelector { policy, key, address, by }
+        let Self { policy, key, address, by, key_digest, .. } = self;
+        KeySelector { policy, key, address, by, key_digest }
     }
 }
 
@@ -109,8 +111,16 @@ impl KeySelector {
     /// A [`Problem`] with status 404 if no limit and no policy has the name, or with status 400 if the values do
     /// not form a key of this limit or policy.
     pub(super) fn select(self, guard: &RateGuard) -> Result<SelectedKey, Problem> {
-        let Self { policy: name, key, address, by } = self;
+        let Self { policy: name, key, address, by, key_digest } = self;
         let policy = guard.policy_of_limit(&name).ok_or_else(|| unknown_policy(guard, &name))?;
+        if let Some(digest) = key_digest {
+            if key.is_some() || address.is_some() || by.is_some() {
+                return Err(Problem::bad(
+                    "expected `key_digest` alone, found it together with `key`, `address` or `by`; remove one of them",
+                ));
+            }
+            return select_digest(guard, policy, &digest);
+        }
         let values = match key {
             None => Vec::new(),
             Some(Values::One(value)) => vec![value],
@@ -133,6 +143,27 @@ impl KeySelector {
         let echo = json!({ "policy": name, "by": by, "key": values, "address": address });
         Ok(SelectedKey { policy, key, is_shared: is_shared.get(), address: client, echo })
     }
+}
+
+/// Selects the key with this digest.
+fn select_digest(guard: &RateGuard, policy: Policy, digest: &str) -> Result<SelectedKey, Problem> {
+    let bytes = parse_digest(digest).ok_or_else(|| {
+        Problem::bad(
+            "`key_digest`: expected 32 hexadecimal digits, as in `denied_keys` of `GET statistics`",
+        )
+    })?;
+    let key = guard.key_of_digest(bytes).ok_or_else(|| {
+        Problem::unknown(
+            "`key_digest`: expected the digest of a key that was denied in the last minutes, because the store in memory has no digests; send `key` or `address` instead",
+        )
+    })?;
+    let echo = json!({ "policy": policy.name(), "by": "key_digest", "key_digest": digest });
+    Ok(SelectedKey { policy, key, is_shared: false, address: None, echo })
+}
+
+fn parse_digest(text: &str) -> Option<[u8; 16]> {
+    let is_valid = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_valid.then(|| u128::from_str_radix(text, 16).ok()).flatten().map(u128::to_be_bytes)
 }
 
 /// Returns the error for a name that no limit and no policy of the guard has.

@@ -57,6 +57,19 @@ pub struct Response {
 }
 
 impl Response {
+    /// Reads the whole body.
+    pub fn read(response: ureq::http::Response<ureq::Body>) -> Self {
+        Self::try_read(response).unwrap()
+    }
+
+    fn try_read(mut response: ureq::http::Response<ureq::Body>) -> Result<Self, ureq::Error> {
+        Ok(Self {
+            status: response.status().as_u16(),
+            body: response.body_mut().read_to_string()?,
+            headers: response.headers().clone(),
+        })
+    }
+
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
@@ -80,20 +93,10 @@ pub fn agent() -> ureq::Agent {
 
 /// Sends a GET request to a server that may be down.
 pub fn try_get(agent: &ureq::Agent, url: &str) -> Result<Response, ureq::Error> {
-    let mut response = agent.get(url).call()?;
-    Ok(Response {
-        status: response.status().as_u16(),
-        body: response.body_mut().read_to_string()?,
-        headers: response.headers().clone(),
-    })
+    Response::try_read(agent.get(url).call()?)
 }
 
 /// Sends a POST request with this media type and this body.
 pub fn post(url: &str, media_type: &str, body: &str) -> Response {
-    let mut response = agent().post(url).content_type(media_type).send(body).unwrap();
-    Response {
-        status: response.status().as_u16(),
-        body: response.body_mut().read_to_string().unwrap(),
-        headers: response.headers().clone(),
-    }
+    Response::read(agent().post(url).content_type(media_type).send(body).unwrap())
 }

@@ -17,7 +17,7 @@ fn count_allocations() -> HashMap<String, u64> {
 #[test]
 fn check_allocates_nothing_and_limit_at_most_four_times() {
     let counts = count_allocations();
-    for check in ["check", "check with metrics"] {
+    for check in ["check", "check with metrics", "check with statistics"] {
         assert_eq!(["allowed", "denied"].map(|it| counts[&format!("{check}, {it}")]), [0, 0]);
     }
     // A limit may make four heap allocations for each request. The first two are the future of the middleware and

@@ -6,7 +6,7 @@
 
 use std::{error::Error, time::Duration};
 
-use actix_rateguard::{Key, Limit, Policy, Quota, RateGuard, RateLimit, key};
+use actix_rateguard::{Key, Limit, Policy, Quota, RateGuard, RateLimit, Statistics, key};
 use actix_web::{
     App, Responder,
     dev::Service,
@@ -75,6 +75,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
         });
         let label = format!("policy=\"{name}\"");
         assert!(recorder.handle().render().contains(&label), "no metrics for {name}");
+    }
+    let statistics = RateGuard::builder().statistics(Statistics::new()).build()?;
+    for (name, quota) in
+        [("statistics, allowed", generous), ("statistics, denied", Quota::new(1, hour)?)]
+    {
+        let policy = Policy::new("counted", quota)?.named(&name.replace(", ", "-"))?;
+        let check = || {
+            let key = Key::from("a user of this application");
+            let _ = statistics.check(&policy, &key).now_or_never();
+        };
+        (0..600).for_each(|_| check());
+        count(&format!("check with {name}"), check);
     }
     let limit = RateLimit::new(&guard, Limit::new(generous).key(key::header("X-User")));
     let with_headers = App::new().wrap_fn(|request, service| {

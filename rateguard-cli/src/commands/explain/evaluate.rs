@@ -2,7 +2,7 @@
 
 use actix_rateguard_core::{
     AccessList, Key, MissingKey,
-    adapter::{Access, KeyNotation, Network, ResolvedClient},
+    adapter::{Access, KeyNotation, KeyPart, Network, ResolvedClient},
 };
 
 use super::{
@@ -85,7 +85,9 @@ pub(super) fn evaluate(
         match part_value(part, request, &client_values) {
             PartValue::Known { text, key } => {
                 let value = match client_values.address {
-                    Some(address) if part.to_string().starts_with("ip") => address.to_string(),
+                    Some(address) if matches!(part, KeyPart::Ip | KeyPart::IpNetwork(_)) => {
+                        address.to_string()
+                    }
                     _ => text.clone(),
                 };
                 let is_global = text.is_empty();

@@ -72,7 +72,7 @@ pub(crate) fn run(arguments: &ExplainArguments, output: &Output) -> Outcome {
         }
         None => {
             let request = parse(&arguments.first)?;
-            let Target::Server(server) = arguments.target.open(None)? else {
+            let Target::Server(server) = arguments.target.open()? else {
                 return Err(Failure::usage(
                     "expected `--server URL`, because Redis has no limits, only counts",
                 )

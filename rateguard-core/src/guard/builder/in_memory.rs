@@ -13,6 +13,7 @@ pub struct InMemory {
 
 impl OpenStore for InMemory {
     const NAME: &'static str = "InMemory";
+    const KIND: &'static str = "memory";
 
     fn open(self, _: Duration) -> Result<Box<dyn Store>, BuildError> {
         Ok(Box::new(self.store))

@@ -18,6 +18,8 @@ mod redis;
 #[cfg(feature = "deadpool")]
 mod redis_pool;
 mod settings;
+#[cfg(feature = "statistics")]
+mod statistics;
 mod store_config;
 #[cfg(feature = "upstash")]
 mod upstash;

@@ -21,6 +21,7 @@ impl FallibleStoreConfig for OwnStore {}
 
 impl OpenStore for OwnStore {
     const NAME: &'static str = "OwnStore";
+    const KIND: &'static str = "custom";
 
     fn open(self, _: Duration) -> Result<Box<dyn Store>, BuildError> {
         Ok(self.store)

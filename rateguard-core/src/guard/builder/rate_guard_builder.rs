@@ -83,10 +83,12 @@ impl<S: StoreConfig> RateGuardBuilder<S> {
         if settings.has_overrides && store.documents().is_none() {
             return Err(BuildError::Overrides);
         }
-        let guard = settings.guard(store, S::DENIAL_CACHE_TTL, policies)?;
+        let guard = settings.guard(store, S::KIND, S::DENIAL_CACHE_TTL, policies)?;
         #[cfg(feature = "config")]
         guard.watch_file().map_err(BuildError::Thread)?;
         guard.start_override_refresh();
+        #[cfg(feature = "statistics")]
+        guard.start_statistics();
         Ok(guard)
     }
 }

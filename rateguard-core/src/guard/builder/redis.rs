@@ -35,6 +35,7 @@ impl RedisStoreConfig for Redis {
 
 impl OpenStore for Redis {
     const NAME: &'static str = "Redis";
+    const KIND: &'static str = "redis";
     const DENIAL_CACHE_TTL: Duration = DEFAULT_DENIAL_CACHE_TTL;
 
     fn open(self, deadline: Duration) -> Result<Box<dyn Store>, BuildError> {

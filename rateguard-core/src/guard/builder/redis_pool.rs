@@ -30,6 +30,7 @@ impl RedisStoreConfig for RedisPool {
 
 impl OpenStore for RedisPool {
     const NAME: &'static str = "RedisPool";
+    const KIND: &'static str = "redis";
     const DENIAL_CACHE_TTL: Duration = DEFAULT_DENIAL_CACHE_TTL;
 
     fn open(self, deadline: Duration) -> Result<Box<dyn Store>, BuildError> {

@@ -14,6 +14,7 @@ use crate::{
         wait_queue::MaxWaiting,
     },
     key::KeySecret,
+    statistics::Statistics,
     store::Store,
 };
 
@@ -34,6 +35,7 @@ pub(super) struct BuilderSettings {
     pub(super) attributes: Vec<AttributePolicy>,
     pub(super) has_overrides: bool,
     pub(super) http: HttpSettings,
+    pub(super) statistics: Option<Statistics>,
 }
 
 impl Default for BuilderSettings {
@@ -54,6 +56,7 @@ impl Default for BuilderSettings {
             attributes: Vec::new(),
             has_overrides: false,
             http: HttpSettings::default(),
+            statistics: None,
         }
     }
 }
@@ -80,6 +83,7 @@ impl BuilderSettings {
     pub(super) fn guard(
         self,
         store: Box<dyn Store>,
+        store_kind: &'static str,
         denial_cache_ttl: Duration,
         policies: Policies,
     ) -> Result<RateGuard, BuildError> {
@@ -97,6 +101,8 @@ impl BuilderSettings {
             policies,
             has_overrides: self.has_overrides,
             http: self.http,
+            statistics: self.statistics,
+            store_kind,
         });
         guard.register_initial_policies();
         Ok(guard)

@@ -26,6 +26,8 @@ impl<S: OpenStore> StoreConfig for S {}
 pub trait OpenStore {
     /// The name of the store in the `Debug` text of the builder.
     const NAME: &'static str;
+    /// The kind of the store in the statistics of a guard.
+    const KIND: &'static str;
     /// The default of `denial_cache_ttl`. Zero means that the guard has no denial cache.
     const DENIAL_CACHE_TTL: Duration = Duration::ZERO;
 

@@ -33,6 +33,7 @@ impl RedisStoreConfig for Upstash {
 
 impl OpenStore for Upstash {
     const NAME: &'static str = "Upstash";
+    const KIND: &'static str = "upstash";
     const DENIAL_CACHE_TTL: Duration = DEFAULT_DENIAL_CACHE_TTL;
 
     fn open(self, deadline: Duration) -> Result<Box<dyn Store>, BuildError> {

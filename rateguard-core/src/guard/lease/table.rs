@@ -57,7 +57,7 @@ impl LeaseTable {
     }
 
     /// Returns the number of unused units of all leases.
-    #[cfg_attr(not(feature = "metrics"), allow(dead_code, reason = "only the gauges read it"))]
+    #[cfg(any(feature = "metrics", feature = "statistics"))]
     pub(in crate::guard) fn unused_units(&self) -> usize {
         let unused = |shard: &Mutex<LeaseShard>| {
             let shard = lock(shard);

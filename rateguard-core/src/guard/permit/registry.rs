@@ -193,13 +193,13 @@ impl PermitRegistry {
     }
 
     /// The number of requests that hold permits, in any store.
-    #[cfg_attr(not(feature = "metrics"), allow(dead_code, reason = "only the gauges read it"))]
+    #[cfg(any(feature = "metrics", feature = "statistics"))]
     pub(in crate::guard) fn held(&self) -> usize {
         self.held.load(Relaxed)
     }
 
     /// The number of requests that wait for permits.
-    #[cfg_attr(not(feature = "metrics"), allow(dead_code, reason = "only the gauges read it"))]
+    #[cfg(any(feature = "metrics", feature = "statistics"))]
     pub(in crate::guard) fn waiting(&self) -> usize {
         self.waiting.load(Relaxed)
     }

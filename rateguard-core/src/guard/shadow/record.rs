@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::{Policy, RateGuard};
+use crate::{Policy, RateGuard, statistics::Counter};
 
 /// The outcome of a shadow check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +23,18 @@ impl RateGuard {
             ShadowOutcome::Denied => counts.would_deny.fetch_add(1, Relaxed),
             ShadowOutcome::Undecided => counts.undecided.fetch_add(1, Relaxed),
         };
+        // A policy in shadow mode lets every request pass. The requests of a policy with a candidate are counted by its
+        // enforced quotas.
+        let passed = match outcome {
+            _ if !policy.is_in_shadow() => None,
+            ShadowOutcome::Undecided => Some(Counter::UndecidedPassed),
+            ShadowOutcome::Allowed | ShadowOutcome::Denied => Some(Counter::Allowed),
+        };
+        let would_deny = (outcome == ShadowOutcome::Denied).then_some(Counter::WouldDeny);
+        for counter in passed.into_iter().chain(would_deny) {
+            let statistics = &self.shared.statistics;
+            statistics.record(policy.shared_name(), counter, || self.monotonic_time());
+        }
         if outcome == ShadowOutcome::Denied
             && let Some(denied) = counts.denial_log.try_emit()
         {

@@ -1,12 +1,14 @@
-//! Defines a call of the script of a document.
+//! Defines a call of the script of a document or of statistics.
 
-/// A call of a script for one document. The reply of the script is a list of texts.
+/// A call of a script for one document or for the statistics. The reply of the script is a list of texts.
 pub(crate) struct DocumentCall {
     /// The source of the script. It is short, so that the call is one `EVAL`, which cannot fail with `NOSCRIPT`.
     pub(in crate::store) script: &'static str,
-    /// The Redis key of the document.
-    pub(in crate::store) key: String,
-    /// The part of the key from which a cluster computes the slot.
+    /// The number of keys, as text.
+    number_of_keys: String,
+    /// The Redis keys, which all have the hash tag.
+    keys: Vec<String>,
+    /// The part of each key from which a cluster computes the slot.
     #[cfg_attr(not(feature = "redis"), allow(dead_code, reason = "Upstash has no slots"))]
     pub(in crate::store) hash_tag: String,
     pub(in crate::store) arguments: Vec<String>,
@@ -21,13 +23,29 @@ impl DocumentCall {
         arguments: Vec<String>,
     ) -> Self {
         // No bucket has such a key, because the tag of a bucket is a digest in hexadecimal digits.
-        let key = format!("{prefix}:{{{name}}}");
-        Self { script, key, hash_tag: name.to_owned(), arguments }
+        let keys = vec![format!("{prefix}:{{{name}}}")];
+        let number_of_keys = keys.len().to_string();
+        Self { script, number_of_keys, keys, hash_tag: name.to_owned(), arguments }
+    }
+
+    /// Creates a call with several keys, each of which begins with the prefix and the hash tag.
+    pub(super) fn with_keys(
+        prefix: &str,
+        hash_tag: &str,
+        keys: Vec<String>,
+        script: &'static str,
+        arguments: Vec<String>,
+    ) -> Self {
+        let keys: Vec<_> =
+            keys.iter().map(|key| format!("{prefix}:{{{hash_tag}}}:{key}")).collect();
+        let number_of_keys = keys.len().to_string();
+        Self { script, number_of_keys, keys, hash_tag: hash_tag.to_owned(), arguments }
     }
 
     /// Returns the parts of the command, in order.
     pub(in crate::store) fn command(&self) -> impl Iterator<Item = &str> {
-        let first = ["EVAL", self.script, "1", &self.key];
-        first.into_iter().chain(self.arguments.iter().map(String::as_str))
+        let first = ["EVAL", self.script, &self.number_of_keys];
+        let rest = self.keys.iter().chain(&self.arguments).map(String::as_str);
+        first.into_iter().chain(rest)
     }
 }

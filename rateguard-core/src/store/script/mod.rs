@@ -7,6 +7,7 @@ mod document_call;
 mod documents;
 mod reply;
 pub(super) mod request;
+mod statistics;
 mod store;
 
 pub(super) use self::{

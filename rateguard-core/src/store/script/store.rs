@@ -9,7 +9,8 @@ use std::{
 
 use super::{BatchOutcome, BucketRequest, DocumentCall, Operation};
 use crate::store::{
-    DocumentStore, Keyspace, Store, StoreError, StoreFuture, Verdict, log_encoding::LogEncoding,
+    DocumentStore, Keyspace, StatisticsStore, Store, StoreError, StoreFuture, Verdict,
+    log_encoding::LogEncoding,
 };
 
 /// Sends requests to the servers that run the script.
@@ -37,7 +38,7 @@ pub(crate) trait Transport: Send + Sync {
         deadline: Duration,
     ) -> impl Future<Output = Result<BatchOutcome, StoreError>> + Send;
 
-    /// Runs the script of a document, and returns its reply. The caller limits the time.
+    /// Runs the script of a document or of statistics, and returns its reply. The caller limits the time.
     fn run_document_call(
         &self,
         call: &DocumentCall,
@@ -168,6 +169,10 @@ impl<T: Transport> Store for ScriptStore<T> {
     }
 
     fn documents(&self) -> Option<&dyn DocumentStore> {
+        Some(self)
+    }
+
+    fn statistics(&self) -> Option<&dyn StatisticsStore> {
         Some(self)
     }
 

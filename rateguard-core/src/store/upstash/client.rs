@@ -6,14 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hyper::body::Bytes;
 use tokio::sync::{
     mpsc::{UnboundedSender, unbounded_channel},
     oneshot, watch,
 };
 
 use super::{
-    connection::RestServer,
+    connection::{RestCommand, RestServer},
     pool::{Event, Job, Pool},
     reply::{Failure, RestReply},
 };
@@ -63,7 +62,7 @@ impl Client {
 
     /// Sends a command and waits for the reply. If this future is dropped, the pool cancels the command. However, the
     /// server may already have run the command.
-    pub(super) async fn send(&self, command: Bytes) -> Result<RestReply, Failure> {
+    pub(super) async fn send(&self, command: RestCommand) -> Result<RestReply, Failure> {
         let (reply, receiver) = oneshot::channel();
         // If the thread of the pool has ended, the event is dropped. The sender of the reply is a part of the event,
         // so `receiver` then returns an error.

@@ -37,13 +37,35 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// The maximum time between a reply and the moment when the connection is ready for the next HTTP request. If a
 /// connection needs more time, it is not used again.
 const READY_TIMEOUT: Duration = Duration::from_secs(1);
-/// The maximum size of the head and of the body of an HTTP response. The response to a valid command is always
-/// smaller.
+/// The maximum size of the head of an HTTP response, and of the body of the response to a check. The response to a valid
+/// command is always smaller.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
 const MAX_BODY_BYTES: usize = 64 * 1024;
+/// The maximum size of the body of the response to the script of a document or of statistics: an hour of statistics of
+/// 200 policies has a few megabytes.
+const MAX_DOCUMENT_BYTES: usize = 8 * 1024 * 1024;
 
-/// A command without a name and without arguments.
-const EMPTY_COMMAND: Bytes = Bytes::from_static(b"[]");
+/// A command as a JSON list.
+#[derive(Clone)]
+pub(super) struct RestCommand {
+    json: Bytes,
+    max_body: usize,
+}
+
+impl RestCommand {
+    /// A command without a name and without arguments.
+    const EMPTY: Self = Self { json: Bytes::from_static(b"[]"), max_body: MAX_BODY_BYTES };
+
+    /// Creates the command of a check.
+    pub(super) fn of_check(json: Bytes) -> Self {
+        Self { json, max_body: MAX_BODY_BYTES }
+    }
+
+    /// Creates the command of a document or of statistics.
+    pub(super) fn of_document(json: Bytes) -> Self {
+        Self { json, max_body: MAX_DOCUMENT_BYTES }
+    }
+}
 
 /// An Upstash server, and the TLS configuration for its connections.
 pub(super) struct RestServer {
@@ -109,7 +131,7 @@ impl RestServer {
         mut driver: Driver,
     ) -> Result<(Connection, Driver), StoreError> {
         let verified = pin!(async {
-            match self.exchange(EMPTY_COMMAND, connection).await {
+            match self.exchange(RestCommand::EMPTY, connection).await {
                 ExchangeOutcome::Replied(reply, connection) => {
                     reply.accepts_token()?;
                     Ok(connection.ready().await)
@@ -147,10 +169,10 @@ impl RestServer {
     /// connection is the only way to cancel a request in HTTP/1.1.
     pub(super) async fn exchange(
         &self,
-        command: Bytes,
+        command: RestCommand,
         mut connection: Connection,
     ) -> ExchangeOutcome {
-        let response = match connection.sender.try_send_request(self.request(command)).await {
+        let response = match connection.sender.try_send_request(self.request(command.json)).await {
             Ok(response) => response,
             Err(mut error) => {
                 return if error.take_message().is_some() {
@@ -161,7 +183,7 @@ impl RestServer {
             }
         };
         let status = response.status();
-        let body = match Limited::new(response.into_body(), MAX_BODY_BYTES).collect().await {
+        let body = match Limited::new(response.into_body(), command.max_body).collect().await {
             Ok(body) => body.to_bytes(),
             Err(error) => {
                 let too_long = StoreError::InvalidReply;

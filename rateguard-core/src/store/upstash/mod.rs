@@ -15,7 +15,12 @@ use std::{
 
 use hyper::body::Bytes;
 
-use self::{address::Endpoint, client::Client, connection::RestServer, reply::Failure};
+use self::{
+    address::Endpoint,
+    client::Client,
+    connection::{RestCommand, RestServer},
+    reply::Failure,
+};
 use super::{
     BucketRequest, Keyspace, Operation, StoreError,
     script::{
@@ -77,7 +82,9 @@ impl UpstashStore {
 
 impl UpstashTransport {
     async fn run(&self, batch: &Batch<'_>) -> Result<BatchReply, StoreError> {
-        let send = async |by| self.client.send(self.encode(by, batch)).await?.integers();
+        let send = async |by| {
+            self.client.send(RestCommand::of_check(self.encode(by, batch))).await?.integers()
+        };
         let reply = match send(ScriptBy::Hash).await {
             // The script is not in the cache of the server, so send its source.
             Err(Failure::NoScript) => send(ScriptBy::Source).await,
@@ -136,7 +143,8 @@ impl Transport for UpstashTransport {
     async fn run_document_call(&self, call: &DocumentCall) -> Result<Vec<String>, StoreError> {
         let command: Vec<&str> = call.command().collect();
         let command = serde_json::Value::from(command).to_string();
-        let reply = self.client.send(command.into()).await.and_then(|reply| reply.texts());
+        let command = RestCommand::of_document(command.into());
+        let reply = self.client.send(command).await.and_then(|reply| reply.texts());
         reply.map_err(|failure| match failure {
             Failure::Store(cause) => cause,
             // This error cannot be a reply to `EVAL`, because `EVAL` sends the source of the script.

@@ -13,7 +13,6 @@ use std::{
 };
 
 use futures_util::future::{Either, select};
-use hyper::body::Bytes;
 use tokio::{
     spawn,
     sync::{
@@ -24,7 +23,7 @@ use tokio::{
 };
 
 use super::{
-    connection::{Connection, Driver, ExchangeOutcome, RestServer},
+    connection::{Connection, Driver, ExchangeOutcome, RestCommand, RestServer},
     reply::RestReply,
 };
 use crate::{
@@ -47,7 +46,7 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A command, and the sender for its reply.
 pub(super) struct Job {
-    pub(super) command: Bytes,
+    pub(super) command: RestCommand,
     pub(super) reply: oneshot::Sender<Result<RestReply, StoreError>>,
 }
 

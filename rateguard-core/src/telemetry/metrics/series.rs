@@ -3,8 +3,8 @@
 use std::{
     hash::{Hash, Hasher},
     sync::{
-        Mutex, OnceLock, PoisonError,
-        atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed},
+        OnceLock,
+        atomic::{AtomicU8, Ordering::Relaxed},
     },
 };
 
@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     Quota,
+    insert_only_table::{InsertOnlyTable, MAX_ENTRIES},
     policy::PolicyName,
     telemetry::{mode::DecisionMode, outcome::OutcomeLabel},
     word_hash::WordHasher,
@@ -23,67 +24,35 @@ use crate::{
 
 /// The maximum number of pairs of a policy and a quota for which a guard has separate metrics: 200. For all further
 /// pairs, the labels `policy` and `quota` have the value `other`.
-pub const MAX_PAIRS: usize = 200;
+pub const MAX_PAIRS: usize = MAX_ENTRIES;
 
-/// The number of table slots. At most 200 of the 512 slots are used, so a lookup reads one or two slots on average.
-const SLOTS: usize = 512;
 const COUNTERS_PER_PAIR: usize = OutcomeLabel::ALL.len() * DecisionMode::ALL.len();
 
-/// A hash table with linear probing that contains a series (the metrics of one pair) for each pair of a policy and a
-/// quota. Pairs are never removed, so a lookup needs no lock.
+/// Contains a series (the metrics of one pair) for each pair of a policy and a quota.
 pub(super) struct SeriesTable {
-    slots: Box<[OnceLock<Box<QuotaSeries>>]>,
-    len: AtomicUsize,
-    insert_lock: Mutex<()>,
+    table: InsertOnlyTable<QuotaSeries>,
     other: QuotaSeries,
 }
 
 impl SeriesTable {
     pub(super) fn new() -> Self {
         Self {
-            slots: (0..SLOTS).map(|_| OnceLock::new()).collect(),
-            len: AtomicUsize::new(0),
-            insert_lock: Mutex::new(()),
+            table: InsertOnlyTable::new(),
             other: QuotaSeries::new(PolicyName::of("other"), None, "other".to_owned()),
         }
     }
 
     pub(super) fn of(&self, policy: &PolicyName, quota: Option<Quota>) -> &QuotaSeries {
-        let mut slot = first_slot(policy, quota);
-        while let Some(series) = self.slots[slot].get() {
-            if series.is(policy, quota) {
-                return series;
-            }
-            slot = (slot + 1) % SLOTS;
-        }
-        if self.len.load(Relaxed) >= MAX_PAIRS {
-            return &self.other;
-        }
-        self.insert(policy, quota, slot)
-    }
-
-    #[cold]
-    fn insert(&self, policy: &PolicyName, quota: Option<Quota>, mut slot: usize) -> &QuotaSeries {
-        let _guard = self.insert_lock.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.len.load(Relaxed) >= MAX_PAIRS {
-            return &self.other;
-        }
-        loop {
-            let series = self.slots[slot].get_or_init(|| {
-                self.len.fetch_add(1, Relaxed);
-                let text = quota.map_or("none".to_owned(), |quota| quota.to_string());
-                Box::new(QuotaSeries::new(policy.clone(), quota, text))
-            });
-            // Another thread may have filled this slot before this thread got the lock for insertions.
-            if series.is(policy, quota) {
-                return series;
-            }
-            slot = (slot + 1) % SLOTS;
-        }
+        let create = || {
+            let text = quota.map_or("none".to_owned(), |quota| quota.to_string());
+            QuotaSeries::new(policy.clone(), quota, text)
+        };
+        let is_series = |series: &QuotaSeries| series.is(policy, quota);
+        self.table.get_or_insert(hash(policy, quota), is_series, create).unwrap_or(&self.other)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &QuotaSeries> {
-        self.slots.iter().filter_map(OnceLock::get).map(Box::as_ref)
+        self.table.iter()
     }
 }
 
@@ -168,15 +137,14 @@ impl QuotaSeries {
     }
 }
 
-/// Returns the slot at which the search for this pair begins.
-fn first_slot(policy: &PolicyName, quota: Option<Quota>) -> usize {
+fn hash(policy: &PolicyName, quota: Option<Quota>) -> u64 {
     let mut hasher = WordHasher::default();
     policy.hash(&mut hasher);
     if let Some(quota) = quota {
         hasher.write_u64(quota.limit().into());
         hasher.write_u64(quota.window_micros());
     }
-    (hasher.finish() >> 48) as usize % SLOTS
+    hasher.finish()
 }
 
 #[cfg(test)]

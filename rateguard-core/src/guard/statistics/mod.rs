@@ -1,0 +1,6 @@
+//! Collects, publishes and reads the statistics of a guard.
+
+mod api;
+mod collect;
+mod fleet;
+mod publish;
