@@ -12,7 +12,11 @@ mod report;
 mod simulation;
 mod usage;
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    io::{self, IsTerminal},
+    path::Path,
+};
 
 pub(crate) use self::arguments::ReplayArguments;
 use self::{
@@ -40,6 +44,9 @@ pub(crate) fn run(arguments: &ReplayArguments, output: &Output) -> Outcome {
     }
     let mut simulation =
         Simulation::new(limits, arguments.max_keys(), counts_at_start, &mut extras);
+    if arguments.logs().is_empty() && io::stdin().is_terminal() {
+        output.note("reading the log from the standard input, until Ctrl+D");
+    }
     let log = read_logs(arguments, counts_at_start, extras, &mut simulation)?;
     let summary = Summary::new(simulation, log, arguments.top);
     for warning in &summary.log.warnings {
