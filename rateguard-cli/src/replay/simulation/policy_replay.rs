@@ -27,8 +27,8 @@ pub(super) struct CountedKey {
 pub(crate) struct PolicyReplay {
     pub(crate) limit: LimitPolicy,
     pub(crate) quotas: Vec<Quota>,
-    /// For each quota, the number of requests that it denied. Of several quotas without room, that with the longest wait
-    /// counts.
+    /// For each quota, the number of requests that it denied. Of several quotas without room, that with the longest
+    /// wait counts.
     pub(crate) denied_by: Vec<u64>,
     pub(crate) counts: PolicyCounts,
     pub(crate) keys: KeyTable,
