@@ -96,7 +96,7 @@ pub(crate) struct ReplayArguments {
     count_at: Option<CountAt>,
 
     /// The maximum number of keys of each policy. Requests of further keys are not replayed. A key needs about 500
-    /// bytes
+    /// bytes for each quota
     #[arg(long, value_name = "NUMBER", default_value_t = 1_000_000)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     max_keys: u64,
