@@ -80,8 +80,8 @@ pub(crate) struct ReplayArguments {
     #[arg(long)]
     pub(super) format: Option<LogFormat>,
 
-    /// The field of a value in JSON lines, with dots for nested objects: `ip=client.address`. Names: `time`, `ip`, `user`,
-    /// `method`, `path`, `status`, `duration` (seconds), and keys such as `header:X-Api-Key`
+    /// The field of a value in JSON lines, with dots for nested objects: `ip=client.address`. Names: `time`, `ip`,
+    /// `user`, `method`, `path`, `status`, `duration` (seconds), and keys such as `header:X-Api-Key`
     #[arg(long = "field", value_name = "NAME=FIELD", value_parser = parse_text::<FieldMapping>)]
     pub(super) fields: Vec<FieldMapping>,
 
@@ -95,8 +95,10 @@ pub(crate) struct ReplayArguments {
     #[arg(long)]
     count_at: Option<CountAt>,
 
-    /// The maximum number of keys of each policy. Requests of further keys are not replayed. A key needs about 500 bytes
-    #[arg(long, value_name = "NUMBER", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    /// The maximum number of keys of each policy. Requests of further keys are not replayed. A key needs about 500
+    /// bytes for each quota
+    #[arg(long, value_name = "NUMBER", default_value_t = 1_000_000)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     max_keys: u64,
 
     /// The number of denied keys in the report
@@ -128,7 +130,8 @@ impl ReplayArguments {
         usize::try_from(self.max_keys).unwrap_or(usize::MAX)
     }
 
-    /// Returns whether a request counts at its start. `has_permits` tells whether a policy limits the requests in progress.
+    /// Returns whether a request counts at its start. `has_permits` tells whether a policy limits the requests in
+    /// progress.
     pub(super) fn counts_at_start(&self, has_permits: bool) -> bool {
         self.count_at.map_or(has_permits, |it| it == CountAt::Start)
     }

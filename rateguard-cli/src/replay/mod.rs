@@ -12,12 +12,16 @@ mod report;
 mod simulation;
 mod usage;
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    io::{self, IsTerminal},
+    path::Path,
+};
 
 pub(crate) use self::arguments::ReplayArguments;
 use self::{
     fields::ExtraFields,
-    limit::load,
+    limit::{LimitPolicy, load},
     read::read_logs,
     report::{Summary, html, json, suggested_policies, table},
     simulation::Simulation,
@@ -30,11 +34,19 @@ use crate::{
 /// Replays the logs, and writes the reports.
 pub(crate) fn run(arguments: &ReplayArguments, output: &Output) -> Outcome {
     let limits = load(&arguments.limits())?;
+    let has_permits = limits.policies.iter().any(LimitPolicy::has_permits);
     let mut extras = ExtraFields::default();
-    let counts_at_start =
-        arguments.counts_at_start(limits.policies.iter().any(|it| it.has_permits()));
+    let counts_at_start = arguments.counts_at_start(has_permits);
+    if has_permits && !counts_at_start {
+        return Err(Failure::usage(
+            "a policy limits the requests in progress, which needs `--count-at start`",
+        ));
+    }
     let mut simulation =
         Simulation::new(limits, arguments.max_keys(), counts_at_start, &mut extras);
+    if arguments.logs().is_empty() && io::stdin().is_terminal() {
+        output.note("reading the log from the standard input, until Ctrl+D");
+    }
     let log = read_logs(arguments, counts_at_start, extras, &mut simulation)?;
     let summary = Summary::new(simulation, log, arguments.top);
     for warning in &summary.log.warnings {

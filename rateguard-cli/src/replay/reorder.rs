@@ -135,6 +135,12 @@ mod tests {
     }
 
     #[test]
+    fn wrong_time_in_the_future_does_not_delay_other_requests() {
+        let times = [5, 9_000_000, 6, 7, 8, 40, 41];
+        assert_eq!(replayed(10, &times), (vec![5, 6, 7, 8, 40, 41, 9_000_000], 5, 0));
+    }
+
+    #[test]
     fn records_are_reused() {
         let mut reorder = Reorder::new(10);
         for time in 0..1_000 {

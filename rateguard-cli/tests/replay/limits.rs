@@ -165,6 +165,11 @@ fn invalid_arguments_are_explained() {
         (vec!["--rate", "5/minute", "--cost", "6"], 2, "expected a cost of at most 5, found 6"),
         (vec!["--rate", "5/minute", "--field", "x=y"], 2, "expected one of `time`"),
         (vec!["--rate", "5/minute", "--reorder", "5"], 2, "expected a window"),
+        (
+            vec!["--rate", "5 concurrent", "--count-at", "line"],
+            2,
+            "a policy limits the requests in progress",
+        ),
         (vec!["--rate", "5/minute", "/no/such.log"], 2, "failed to open /no/such.log"),
         (vec!["--rate", "5/minute", "/"], 2, "failed to open /: is a directory"),
         (vec!["--policies", file.path(), "--policy", "logn"], 2, "did you mean `login`?"),

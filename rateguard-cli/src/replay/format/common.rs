@@ -41,7 +41,11 @@ pub(super) fn parse(
         next_word(&mut before);
     }
     set_client(record, next_word(&mut before))?;
-    next_word(&mut before);
+    let identity = next_word(&mut before);
+    // Without this test, a log with a prefix, such as that of syslog, would have the name of a month as its client.
+    if record.address.is_none() && identity != b"-" {
+        return Err(LineError::Client);
+    }
     // The name of a user can contain spaces.
     let user = before.trim_ascii();
     if !matches!(user, b"" | b"-" | b"\"\"") {
@@ -63,7 +67,11 @@ pub(super) fn parse(
 pub(super) fn has_vhost(line: &[u8]) -> bool {
     let Some((start, _)) = find_time(line) else { return false };
     let mut before = line.get(..start).unwrap_or_default();
-    let [_, client, ident, user] = [(); 4].map(|()| next_word(&mut before));
+    let [vhost, client, ident, user] = [(); 4].map(|()| next_word(&mut before));
+    // A comma belongs to a list of addresses, as in `X-Forwarded-For`.
+    if vhost.ends_with(b",") {
+        return false;
+    }
     let is_address = str::from_utf8(client).is_ok_and(|it| parse_address(it).is_some());
     !user.is_empty() && (is_address || (client != b"-" && ident == b"-"))
 }
@@ -252,6 +260,11 @@ mod tests {
             ("at main.rs:7".to_owned(), LineError::Time),
             (format!("{time} \"GET / HTTP/1.0\" 200 5"), LineError::Client),
             (format!("- - - {time} \"GET / HTTP/1.0\" 200 5"), LineError::Client),
+            (
+                format!("May 1 12:00:00 web nginx: 192.0.2.7 - - {time} \"GET / HTTP/1.0\" 200 5"),
+                LineError::Client,
+            ),
+            (format!("192.0.2.7, 10.0.0.1 - - {time} \"GET / HTTP/1.0\" 200 5"), LineError::Client),
             (format!("192.0.2.7 - - {time}"), LineError::RequestLine),
             (format!("192.0.2.7 - - {time} \"GET / HTT"), LineError::RequestLine),
             (format!("192.0.2.7 - - {time} \"GET / HTTP/1.0\""), LineError::RequestLine),

@@ -22,10 +22,7 @@ impl JsonParser {
 
     pub(super) fn parse(&mut self, line: &[u8], record: &mut LogRecord) -> Result<(), LineError> {
         if self.read(line).is_err() {
-            // JSON is UTF-8, but servers copy bytes of clients into it.
-            let Cow::Owned(text) = String::from_utf8_lossy(line) else {
-                return Err(LineError::Json);
-            };
+            let text = repaired(line).ok_or(LineError::Json)?;
             self.read(text.as_bytes()).map_err(|_| LineError::Json)?;
         }
         self.values.write_to(record)
@@ -42,6 +39,17 @@ impl JsonParser {
         };
         root.deserialize(&mut deserializer)?;
         deserializer.end()
+    }
+}
+
+/// Returns the line with the usual errors of servers corrected, or `None` if it has none of them. JSON is UTF-8, but
+/// servers copy bytes of clients into it. Without `escape=json`, nginx writes `\x22`, which JSON does not have.
+fn repaired(line: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(line);
+    let has_escapes = text.contains("\\x");
+    match text {
+        Cow::Borrowed(_) if !has_escapes => None,
+        text => Some(text.replace("\\x", "\\u00")),
     }
 }
 
@@ -259,5 +267,13 @@ mod tests {
         let line = b"{\"time\":1714564800,\"ip\":\"192.0.2.7\",\"user\":\"a\xff\"}";
         JsonParser::new(&[], &extras).parse(line, &mut record).unwrap();
         assert_eq!(record.text(TextField::User), Some("a\u{fffd}".as_bytes()));
+    }
+
+    #[test]
+    fn escapes_of_nginx_are_read() {
+        let line =
+            r#"{"msec":1714564800,"remote_addr":"192.0.2.7","request":"GET /a\x22b HTTP/1.1"}"#;
+        let record = parse(line, &[]).unwrap();
+        assert_eq!(record.text(TextField::Path), Some(&b"/a\"b"[..]));
     }
 }

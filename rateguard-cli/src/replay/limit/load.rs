@@ -141,7 +141,7 @@ fn of_file(arguments: &LimitArguments<'_>, guard: &LimitGuard) -> Result<Vec<Lim
         };
         let named = set.peek_policy(name).ok_or_else(unknown)?;
         let route = route.or_else(|| arguments.route.cloned());
-        policies.extend(of_named(named, route, arguments)?);
+        policies.extend(of_named(named, route, arguments, &names)?);
     }
     Ok(policies)
 }
@@ -151,6 +151,7 @@ fn of_named(
     named: &NamedPolicy,
     route: Option<RoutePattern>,
     arguments: &LimitArguments<'_>,
+    names: &[&str],
 ) -> Result<Vec<LimitPolicy>, String> {
     let NamedPolicy { policy, overrides, .. } = named;
     let mut notes = Vec::new();
@@ -182,7 +183,7 @@ fn of_named(
         policy: policy.clone().with_shadow_spec(None),
         key,
         missing: overrides.missing.or(arguments.missing).unwrap_or_default(),
-        cost: overrides.cost.or(arguments.cost).unwrap_or(1),
+        cost: overrides.cost.unwrap_or(1),
         count: overrides.count.or(arguments.count).unwrap_or_default(),
         methods: overrides.methods.clone().or_else(|| arguments.methods.cloned()),
         route,
@@ -191,7 +192,11 @@ fn of_named(
     };
     let mut limits = vec![limit.clone()];
     if let Some((quotas, _)) = policy.candidate_quotas() {
-        let name = format!("{}.candidate", policy.name());
+        let mut name = format!("{}.candidate", policy.name());
+        // Two policies with one name would share their counts.
+        while names.contains(&name.as_str()) {
+            name.push('\'');
+        }
         let candidate = Policy::new(name, quotas.clone()).map_err(|error| error.to_string())?;
         let notes = vec![format!("the candidate quotas of `{}`", policy.name())];
         let candidate = candidate.with_ban(policy.own_ban());

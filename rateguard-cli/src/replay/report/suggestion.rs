@@ -7,8 +7,8 @@ use super::summary::{PolicySummary, QuotaSummary, Summary};
 /// The share of keys that may exceed a suggested limit, in keys of 1,000 keys.
 const PER_MILLE: usize = 1;
 
-/// Returns a policies file. Its limits are the lowest ones that at most 0.1 % of the keys exceed in a window, rounded up
-/// to two digits. `None` if no policy has requests.
+/// Returns a policies file. Its limits are the lowest ones that at most 0.1 % of the keys exceed in a window, rounded
+/// up to two digits. `None` if no policy has requests.
 pub(crate) fn suggested_policies(summary: &Summary) -> Option<String> {
     let tables: Vec<String> = summary.policies.iter().filter_map(policy).collect();
     if tables.is_empty() {

@@ -27,8 +27,8 @@ pub(super) struct CountedKey {
 pub(crate) struct PolicyReplay {
     pub(crate) limit: LimitPolicy,
     pub(crate) quotas: Vec<Quota>,
-    /// For each quota, the number of requests that it denied. Of several quotas without room, that with the longest wait
-    /// counts.
+    /// For each quota, the number of requests that it denied. Of several quotas without room, that with the longest
+    /// wait counts.
     pub(crate) denied_by: Vec<u64>,
     pub(crate) counts: PolicyCounts,
     pub(crate) keys: KeyTable,
@@ -157,7 +157,7 @@ impl PolicyReplay {
             return None;
         }
         let key = &self.limit.key;
-        if !self.has_key && self.limit.missing == MissingKey::Ip {
+        if !self.has_key {
             return Some(format!(
                 "no request of the log has the key `{key}`; `--field` names its field in JSON lines"
             ));

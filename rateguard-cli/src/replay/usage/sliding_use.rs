@@ -6,8 +6,8 @@ use std::collections::VecDeque;
 /// minute. If a window has more, requests that are close to each other become one entry.
 const MAX_TIMES: usize = 4_096;
 
-/// The number of parts of a window whose requests become one entry. A request then counts for at most one part too long,
-/// which is 0.1 % of the window.
+/// The number of parts of a window whose requests become one entry. A request then counts for at most one part too
+/// long, which is 0.1 % of the window.
 const PARTS: u64 = 1_024;
 
 /// The units of one key in the last window.
