@@ -87,6 +87,7 @@ impl TargetArguments {
         };
         match (server, redis) {
             (Some(url), None) => {
+                self.reject_redis_arguments()?;
                 let token = secret::read(self.token_file.as_deref(), TOKEN)?;
                 let (header, token) = (self.header.as_deref(), token.as_deref());
                 Server::new(&url, header, token, self.ca_file.as_deref(), self.timeout).map(|it| Target::Server(Box::new(it)))
@@ -96,6 +97,28 @@ impl TargetArguments {
                 .help("select the target with `--server URL` or `--redis URL`")),
             (None, None) => Err(Failure::usage("expected a target, found none")
                 .help("add `--server URL` with the operator endpoints of a server, or `--redis URL --prefix NAME`")),
+        }
+    }
+
+    /// Whether the user has named a target by an argument.
+    pub(crate) fn is_named(&self) -> bool {
+        self.server.is_some() || self.redis.is_some()
+    }
+
+    /// Rejects the arguments that have no effect on a server, which knows its policies and its keys itself.
+    fn reject_redis_arguments(&self) -> Result<(), Failure> {
+        let given = [
+            ("--prefix", self.prefix.is_some()),
+            ("--policies", self.policies.is_some()),
+            ("--rate", self.rate.is_some()),
+            ("--key-secret-file", self.key_secret_file.is_some()),
+        ];
+        match given.into_iter().find(|(_, is_given)| *is_given) {
+            Some((name, _)) => {
+                Err(Failure::usage(format!("expected `{name}` with Redis, found it with a server"))
+                    .help("remove it, or select Redis with `--redis URL`"))
+            }
+            None => Ok(()),
         }
     }
 

@@ -154,6 +154,20 @@ fn limit_around_the_endpoints_is_reported() {
 }
 
 #[test]
+fn arguments_without_effect_are_usage_errors() {
+    let server = ["--server", "http://127.0.0.1:1/operator"];
+    for (arguments, expected) in [
+        (&["peek", "login", "ip=::1", "--rate", "5/minute"][..], "expected `--rate` with Redis"),
+        (&["top", "--prefix", "shop"], "expected `--prefix` with Redis"),
+        (&["explain", "rateguard.toml", "GET / from ::1"], "expected a file or a server"),
+    ] {
+        let finished = run(&[arguments, &server].concat());
+        assert_eq!(finished.code, 2, "{finished:?}");
+        assert!(finished.stderr.contains(expected), "{finished:?}");
+    }
+}
+
+#[test]
 fn certificate_authorities_are_read_from_the_file() {
     let folder = crate::support::Folder::new();
     let file = folder.file("empty.pem", "no certificate\n");

@@ -65,6 +65,10 @@ struct Explained<'a> {
 
 pub(crate) fn run(arguments: &ExplainArguments, output: &Output) -> Outcome {
     match &arguments.second {
+        Some(_) if arguments.target.is_named() => {
+            Err(Failure::usage("expected a file or a server, found both")
+                .help("for the limits of a server: `rateguard explain REQUEST --server URL`"))
+        }
         Some(request) => {
             let request = parse(request)?;
             let limits = Limits::of_file(Path::new(&arguments.first))?;
