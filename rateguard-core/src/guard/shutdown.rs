@@ -15,9 +15,10 @@ impl RateGuard {
     ///
     /// This method waits for the checks in progress, at most for one [deadline](crate::RateGuardBuilder::deadline). The
     /// method then releases the [permits](crate::Permit) that this process still holds, and returns its unused units of
-    /// leases. The release takes at most a further deadline. The return of leases of very many keys takes several steps, and
-    /// ends if the store does not answer one of them within a deadline. The method then closes the connections to the
-    /// store, and the guard stops reading the policies file.
+    /// leases. The release takes at most a further deadline. The return of leases of very many keys takes several
+    /// steps, and ends if the store does not answer one of them within a deadline. A guard with
+    /// [statistics](crate::RateGuardBuilder::statistics) then publishes its last counts, which takes at most a
+    /// deadline. The method then closes the connections to the store, and the guard stops reading the policies file.
     ///
     /// ```
     /// # use actix_rateguard_core::{Key, Policy, RateGuard, StoreError};

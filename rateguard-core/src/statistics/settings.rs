@@ -37,7 +37,7 @@ impl Statistics {
     /// Then the statistics contain only the digest of a key.
     ///
     /// With `true`, every process that reads the statistics can read these texts, and on Redis or Upstash the store has
-    /// them for up to 10 minutes. They are personal data in many countries. A text has at most 64 characters, and all
+    /// them for up to 11 minutes. They are personal data in many countries. A text has at most 64 characters, and all
     /// characters that are not printable are escaped. Keys from the parts `bearer`, `cookie`, `header` and `session`
     /// have no text, because they can be credentials, and neither have keys that combine several keys.
     pub fn readable_keys(mut self, has_readable_keys: bool) -> Self {

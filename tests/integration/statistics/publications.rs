@@ -1,6 +1,9 @@
 //! Tests publications: repeated, late and hostile ones, and those of processes that no longer run.
 
-use std::time::Instant;
+use std::{
+    process::{Command, Stdio},
+    time::Instant,
+};
 
 use actix_rateguard::{
     Key, Policy, RateGuard, Statistics,
@@ -81,6 +84,25 @@ async fn report_that_is_not_replaced_for_10_seconds_is_removed() {
     let _: u32 = client.hset(PROCESSES, ID, format!("{older} {text}")).unwrap();
     fleet_until(&observer, |it| it.processes.is_empty()).await;
     assert_eq!(client.hexists(PROCESSES, ID), Ok(false));
+}
+
+#[tokio::test]
+async fn killed_process_leaves_the_fleet_and_its_counts_stay() {
+    let redis = RedisServer::start();
+    let observer = guard(&redis, Statistics::observer());
+    let mut worker = Command::new(env!("CARGO_BIN_EXE_statistics_worker"))
+        .args([&redis.url(), "publications"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let statistics = fleet_until(&observer, |it| totals(it, "statistics-worker").denied == 1).await;
+    assert_eq!(statistics.processes[0].name.as_deref(), Some("worker"));
+    worker.kill().unwrap();
+    worker.wait().unwrap();
+    let statistics = fleet_until(&observer, |it| it.processes.is_empty()).await;
+    let counts = totals(&statistics, "statistics-worker");
+    assert_eq!((counts.allowed, counts.denied), (2, 1));
 }
 
 #[tokio::test]

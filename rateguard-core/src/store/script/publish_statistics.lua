@@ -1,7 +1,7 @@
 -- Adds counts to the statistics, and replaces the report of a process.
 --
 -- KEYS[1]: the hash of all reports: a time in microseconds, a space and the text, by the id of the process. The field
---          `revision` counts the changes of old intervals
+--          `revision` has the time of the last change of an old interval
 -- KEYS[2]: the sequence number of the last publication of this process
 -- KEYS[3] and further: the hashes of intervals, with a number for each counter
 -- ARGV:    the id of the process, the sequence number, the report or an empty text, and for each interval: the second
@@ -11,9 +11,12 @@
 
 local MAX_COUNTERS = 1500
 local HOUR = 3660
+-- The reports can have texts of keys, so they disappear soon after the last process has ended.
+local MINUTE = 60
 
 local time = redis.call('TIME')
 local now = tonumber(time[1])
+local micros = string.format('%.0f', now * 1000000 + tonumber(time[2]))
 local last = redis.call('GET', KEYS[2])
 if not last or tonumber(last) < tonumber(ARGV[2]) then
   -- The sequence number is written first. So if a counter cannot be changed, the client does not repeat the others.
@@ -44,14 +47,13 @@ if not last or tonumber(last) < tonumber(ARGV[2]) then
     argument = argument + 2 * counters
   end
   if has_late_counts then
-    redis.call('HINCRBY', KEYS[1], 'revision', 1)
+    redis.call('HSET', KEYS[1], 'revision', micros)
   end
 end
 if ARGV[3] == '' then
   redis.call('HDEL', KEYS[1], ARGV[1])
 else
-  local micros = string.format('%.0f', now * 1000000 + tonumber(time[2]))
   redis.call('HSET', KEYS[1], ARGV[1], micros .. ' ' .. ARGV[3])
-  redis.call('EXPIRE', KEYS[1], HOUR)
 end
+redis.call('EXPIRE', KEYS[1], MINUTE)
 return {time[1], time[2]}
