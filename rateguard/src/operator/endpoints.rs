@@ -62,35 +62,57 @@ impl Endpoints {
         self
     }
 
+    /// Returns the response to a request that is not authorized. `action` is its name in the audit log.
+    async fn rejection(
+        &self,
+        request: &HttpRequest,
+        action: Option<&'static str>,
+    ) -> Option<HttpResponse> {
+        let Some(allowed) = &self.allowed else {
+            return Some(Problem::not_configured().into_response());
+        };
+        let result = allowed.resolve(request).await;
+        if let Ok(true) = result {
+            return None;
+        }
+        if let Some(action) = action {
+            AuditEntry::new(action).log_forbidden(&self.guard, request);
+        }
+        Some(match result {
+            Err(error) => HttpResponse::from_error(error),
+            Ok(_) => Problem::forbidden().into_response(),
+        })
+    }
+
+    /// Returns the dashboard's page, or one of its files.
+    #[cfg(feature = "dashboard")]
+    async fn page(&self, request: &HttpRequest) -> HttpResponse {
+        if let Some(rejection) = self.rejection(request, None).await {
+            return rejection;
+        }
+        if let Some(rejection) = wrong_method(request, &Method::GET) {
+            return rejection;
+        }
+        match request.match_info().get("file") {
+            None => crate::dashboard::index(),
+            Some("") => crate::dashboard::index_below(),
+            Some(name) => crate::dashboard::file(name).unwrap_or_else(|| {
+                Problem::unknown("the dashboard has no file with this name").into_response()
+            }),
+        }
+    }
+
     async fn respond(
         &self,
         endpoint: Endpoint,
         request: &HttpRequest,
         payload: web::Payload,
     ) -> HttpResponse {
-        match &self.allowed {
-            None => return Problem::not_configured().into_response(),
-            Some(allowed) => match allowed.resolve(request).await {
-                Ok(true) => {}
-                rejected => {
-                    if let Some(action) = endpoint.action() {
-                        AuditEntry::new(action).log_forbidden(&self.guard, request);
-                    }
-                    return match rejected {
-                        Err(error) => HttpResponse::from_error(error),
-                        Ok(_) => Problem::forbidden().into_response(),
-                    };
-                }
-            },
+        if let Some(rejection) = self.rejection(request, endpoint.action()).await {
+            return rejection;
         }
-        let method = endpoint.method();
-        let is_head = *request.method() == Method::HEAD && method == Method::GET;
-        if *request.method() != method && !is_head {
-            let mut response = Problem::method(method.as_str()).into_response();
-            if let Ok(method) = HeaderValue::from_str(method.as_str()) {
-                response.headers_mut().insert(ALLOW, method);
-            }
-            return response;
+        if let Some(rejection) = wrong_method(request, &endpoint.method()) {
+            return rejection;
         }
         let result = match endpoint {
             Endpoint::Inventory => Ok(json::inventory(&self.guard.inventory())),
@@ -266,7 +288,30 @@ impl HttpServiceFactory for Endpoints {
             };
             web::resource(path).to(handler).register(config);
         }
+        #[cfg(feature = "dashboard")]
+        {
+            let handler = move |request: HttpRequest| {
+                let this = Rc::clone(&this);
+                async move { this.page(&request).await }
+            };
+            web::resource(["/dashboard", "/dashboard/{file}", "/dashboard/{file:}"])
+                .to(handler)
+                .register(config);
+        }
     }
+}
+
+/// Returns the response to a request with another method than the expected one. `GET` includes `HEAD`.
+fn wrong_method(request: &HttpRequest, expected: &Method) -> Option<HttpResponse> {
+    let is_head = *request.method() == Method::HEAD && *expected == Method::GET;
+    if request.method() == expected || is_head {
+        return None;
+    }
+    let mut response = Problem::method(expected.as_str()).into_response();
+    if let Ok(method) = HeaderValue::from_str(expected.as_str()) {
+        response.headers_mut().insert(ALLOW, method);
+    }
+    Some(response)
 }
 
 fn ban_problem(error: BanError, echo: Value) -> Problem {
