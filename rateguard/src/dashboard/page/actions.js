@@ -137,7 +137,7 @@ export function createActions(afterChange) {
 }
 
 function statusTable(statuses) {
-  const head = ["Quota", "Used", ""].map((text) => element("th", { scope: "col" }, text));
+  const head = ["Quota", "Used", "State"].map((text) => element("th", { scope: "col" }, text));
   const rows = statuses.map((status) => element("tr", {}, ...quotaCells(status).map((text) => element("td", {}, text))));
   return element("table", {}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows));
 }

@@ -73,7 +73,7 @@ function showAge() {
   const seconds = updatedAt === null ? 0 : Math.floor((performance.now() - updatedAt) / 1_000);
   const age = updatedAt === null ? "No data yet" : seconds < 1 ? "Updated now" : `Updated ${duration(seconds)} ago`;
   setText(byId("age"), poller.isPaused ? `${age}; paused` : age);
-  byId("age").classList.toggle("is-old", seconds >= 10);
+  byId("age").classList.toggle("is-old", seconds >= 15);
 }
 
 byId("pause").addEventListener("click", () => {

@@ -17,7 +17,7 @@ export function createProcesses() {
   };
 }
 
-const FALLBACKS = { none: "the store", local: "in memory", open: "pass unchecked", closed: "503" };
+const FALLBACKS = { none: "store", local: "in memory", open: "pass unchecked", closed: "503" };
 
 function createRow(body, { id, name, is_this: isThis }) {
   const { row, cells } = tableRow(body);

@@ -45,14 +45,16 @@ export class Snapshot {
     };
     const areListsOld = performance.now() - this.#listsAt >= LISTS_INTERVAL;
     const lists = areListsOld ? LISTS : [];
+    // A guard without statistics gets them only with its next version.
+    const hasStatistics = areListsOld || this.statisticsMissing === null;
     await Promise.all([
-      load("statistics", () => this.#loadStatistics()),
+      hasStatistics ? load("statistics", () => this.#loadStatistics()) : undefined,
       ...lists.map((name) => load(name, async () => this.#setList(name, await getJson(name)))),
     ]);
     if (areListsOld && failures.length === 0) this.#listsAt = performance.now();
     this.failures = failures;
     if (successes > 0) this.updatedAt = performance.now();
-    return errors.find((error) => error.isAccess) ?? (successes === 0 ? errors[0] : null);
+    return errors.find((error) => error.isAccess) ?? (successes === 0 ? (errors[0] ?? null) : null);
   }
 
   async #loadStatistics() {

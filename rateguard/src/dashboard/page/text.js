@@ -29,6 +29,9 @@ export function dataText(text) {
     button.setAttribute("aria-expanded", String(!isOpen));
     button.textContent = isOpen ? "show all" : "show less";
     shown.textContent = isOpen ? part : whole;
+    // The whole text scrolls, and the keyboard can only scroll an element that has the focus.
+    shown.tabIndex = isOpen ? -1 : 0;
+    shown.classList.toggle("is-whole", !isOpen);
   }
   return element("span", {}, shown, " ", button);
 }
