@@ -1,64 +1,152 @@
-//! Endpoints for operators, behind the application's own authentication: they list the limits, explain decisions, and
+//! The dashboard and the JSON endpoints for operators: they show which limits deny which clients, explain decisions, and
 //! reset, ban or unban a key.
+//!
+//! ```sh
+//! cargo run --example operator    # it prints the address of the dashboard, and a token to log in
+//! ```
+//!
+//! Some clients in the program send requests, so that the dashboard has something to show. The endpoints also work without
+//! a browser:
 //!
 //! ```sh
 //! OPERATOR_TOKEN=a-long-secret cargo run --example operator
 //! for i in 1 2 3 4 5 6; do curl -i -d '' 127.0.0.1:8080/login; done   # the sixth request is a 429
 //!
-//! curl -i 127.0.0.1:8080/operator/inventory                           # 403
+//! curl -i 127.0.0.1:8080/operator/inventory                           # 401
 //! alias operator='curl -H "Authorization: Bearer a-long-secret" -H "Content-Type: application/json"'
 //! operator 127.0.0.1:8080/operator/inventory
 //! operator 127.0.0.1:8080/operator/health
+//! operator 127.0.0.1:8080/operator/statistics
 //! operator 127.0.0.1:8080/operator/explain -d '{"policy": "login", "address": "127.0.0.1"}'
 //! operator 127.0.0.1:8080/operator/reset -d '{"policy": "login", "address": "127.0.0.1"}'
 //! operator 127.0.0.1:8080/operator/ban -d '{"policy": "login", "address": "127.0.0.1", "for_seconds": 600}'
 //! operator 127.0.0.1:8080/operator/unban -d '{"policy": "login", "address": "127.0.0.1"}'
 //! ```
 //!
-//! In a project of your own, this program also needs the feature `operator` of `actix-rateguard`.
+//! `PORT` changes the port. With `REDIS_URL`, all servers on that Redis share the limits, and the dashboard shows all of
+//! them:
+//!
+//! ```sh
+//! REDIS_URL=redis://127.0.0.1:6379 PORT=8081 cargo run --example operator
+//! ```
+//!
+//! In a project of your own, this program also needs the feature `dashboard` of `actix-rateguard`. Only the clients need
+//! the dependency `ureq = "3"`.
 
-use std::env;
+#![allow(clippy::print_stdout, reason = "it prints what to do next")]
 
-use actix_rateguard::{ClientAddress, Limit, RateGuard, RateLimit, operator, rate_limit};
-use actix_web::{App, HttpRequest, HttpServer, http::header::AUTHORIZATION, post, web};
+#[path = "operator/traffic.rs"]
+mod traffic;
+
+use std::{
+    env,
+    error::Error,
+    hash::{BuildHasher, Hasher, RandomState},
+    time::Duration,
+};
+
+use actix_rateguard::{
+    ClientAddress, Key, Limit, RateGuard, RateGuardBuilder, RateLimit, Statistics,
+    builder::StoreConfig, operator, rate_limit,
+};
+use actix_web::{App, HttpRequest, HttpServer, post, rt::time::sleep, web};
 use env_logger::Env;
 
 #[post("/login")]
-#[rate_limit(rate = "5/minute", key = "ip", ban = "20/hour for 15m up to 1d", name = "login")]
+#[rate_limit(rate = "5/minute", key = "ip", ban = "20/hour for 2m up to 1d", name = "login")]
 async fn login() -> &'static str {
     "Welcome.\n"
 }
 
+/// The candidate is in shadow mode: it shows whom a stricter limit would deny.
+#[post("/search")]
+#[rate_limit(
+    rate = "600/minute",
+    candidate = "400/minute",
+    key = "header:X-Api-Key",
+    name = "search"
+)]
+async fn search() -> &'static str {
+    "Nothing found.\n"
+}
+
+#[post("/export")]
+#[rate_limit(concurrent = 2, key = "header:X-Api-Key", name = "export")]
+async fn export() -> &'static str {
+    sleep(Duration::from_secs(1)).await;
+    "Done.\n"
+}
+
+#[post("/thumbnail")]
+#[rate_limit(rate = "3/second", wait = "2s", key = "header:X-Api-Key", name = "thumbnail")]
+async fn thumbnail() -> &'static str {
+    "A small picture.\n"
+}
+
 #[actix_web::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> Result<(), Box<dyn Error>> {
     env_logger::init_from_env(Env::default().default_filter_or("info"));
-    let token = env::var("OPERATOR_TOKEN")
-        .map_err(|_| "set OPERATOR_TOKEN to the token of the operators")?;
-    let guard =
-        RateGuard::builder().client_address(ClientAddress::behind(["10.0.0.0/24"])?).build()?;
-    HttpServer::new(move || {
-        let token = format!("Bearer {token}");
-        let endpoints = operator::endpoints(&guard)
-            .allow_if(move |request: &HttpRequest| is_operator(request, &token));
+    let port: u16 = match env::var("PORT") {
+        Ok(port) => port.parse().map_err(|error| format!("PORT={port}: {error}"))?,
+        Err(_) => 8080,
+    };
+    let token = env::var("OPERATOR_TOKEN").unwrap_or_else(|_| random_token());
+    let guard = match env::var("REDIS_URL") {
+        Ok(url) => build(RateGuard::redis(url).prefix("operator"))
+            .map_err(|error| format!("REDIS_URL: {error}"))?,
+        Err(_) => build(RateGuard::builder())?,
+    };
+
+    let (server_guard, server_token) = (guard.clone(), token.clone());
+    let server = HttpServer::new(move || {
+        let endpoints = operator::endpoints(&server_guard).allow_token(&server_token);
         // Without this exception, an operator that is denied by this limit could not find out why.
         let everything = RateLimit::new(
-            &guard,
-            Limit::new("100/minute")
+            &server_guard,
+            Limit::new("100/second")
+                .name("everything")
                 .skip(|request: &HttpRequest| request.path().starts_with("/operator/")),
         );
         App::new()
-            .app_data(guard.clone())
+            .app_data(server_guard.clone())
             .wrap(everything)
-            .service(login)
+            .service((login, search, export, thumbnail))
             .service(web::scope("/operator").service(endpoints))
     })
-    .bind(("127.0.0.1", 8080))?
-    .run()
-    .await?;
+    .bind(("127.0.0.1", port))
+    .map_err(|error| format!("port {port}: {error}; set PORT=8081 for another port"))?;
+
+    traffic::start(([127, 0, 0, 1], port).into());
+    println!("Dashboard: http://127.0.0.1:{port}/operator/dashboard");
+    println!("The browser asks for a user name and a password. Any name is right. The password is");
+    println!("the token of the operators: {token}");
+    let server = server.run();
+    set_override(&guard).await;
+    server.await?;
+    guard.close().await;
     Ok(())
 }
 
-fn is_operator(request: &HttpRequest, expected: &str) -> bool {
-    let given = request.headers().get(AUTHORIZATION);
-    given.is_some_and(|given| operator::token_matches(given, expected))
+/// Sets what is the same for both stores.
+fn build<S: StoreConfig>(builder: RateGuardBuilder<S>) -> Result<RateGuard, Box<dyn Error>> {
+    // The clients of this program are behind no real proxy. They choose their addresses by `X-Forwarded-For`.
+    let builder = builder.client_address(ClientAddress::behind(["127.0.0.1"])?);
+    // Keys in the statistics are digests. Here, the dashboard shows the keys themselves.
+    Ok(builder.overrides(true).statistics(Statistics::new().readable_keys(true)).build()?)
+}
+
+/// Gives one customer a higher limit for a day.
+async fn set_override(guard: &RateGuard) {
+    let Some(policy) = guard.policy_of_limit("search") else { return };
+    let (customer, day) = (Key::from("customer-7"), Duration::from_secs(86_400));
+    if let Err(error) = guard.set_override(&policy, &customer, "1000/minute", day).await {
+        println!("The override was not set: {error}");
+    }
+}
+
+/// Returns a token for a demonstration. A server in production needs the same secret in all processes and after each
+/// start, from its own configuration.
+fn random_token() -> String {
+    let random = || RandomState::new().build_hasher().finish();
+    format!("{:016x}{:016x}", random(), random())
 }

@@ -19,6 +19,8 @@ mod client_networks;
 mod cors;
 mod cost;
 mod count_rule;
+#[cfg(feature = "dashboard")]
+mod dashboard;
 mod decision_update;
 mod enforce;
 mod expect_valid;

@@ -27,6 +27,7 @@ mod composed_keys;
 mod config;
 mod conformance;
 mod connection_log;
+mod dashboard;
 mod decisions;
 mod denial_cache;
 mod deployments;

@@ -18,6 +18,7 @@ use super::statistics;
 use super::{
     audit::AuditEntry,
     authorization::{Authorization, Denied},
+    endpoint::Endpoint,
     json, overrides,
     problem::{EndpointResult, Problem},
     request_body::{BanBody, KeySelector, SelectedKey, read},
@@ -87,28 +88,50 @@ impl Endpoints {
         self
     }
 
+    /// Returns the response to a request that is not authorized. `action` is its name in the audit log.
+    async fn rejection(
+        &self,
+        request: &HttpRequest,
+        action: Option<&'static str>,
+    ) -> Option<HttpResponse> {
+        let denied = self.authorization.check(request).await.err()?;
+        if let Some(action) = action
+            && !matches!(denied, Denied::NotConfigured)
+        {
+            AuditEntry::new(action).log_forbidden(&self.guard, request);
+        }
+        Some(denied.into_response())
+    }
+
+    /// Returns the dashboard's page, or one of its files.
+    #[cfg(feature = "dashboard")]
+    async fn page(&self, request: &HttpRequest) -> HttpResponse {
+        if let Some(rejection) = self.rejection(request, None).await {
+            return rejection;
+        }
+        if let Some(rejection) = wrong_method(request, &Method::GET) {
+            return rejection;
+        }
+        match request.match_info().get("file") {
+            None => crate::dashboard::index(),
+            Some("") => crate::dashboard::index_below(),
+            Some(name) => crate::dashboard::file(name).unwrap_or_else(|| {
+                Problem::unknown("the dashboard has no file with this name").into_response()
+            }),
+        }
+    }
+
     async fn respond(
         &self,
         endpoint: Endpoint,
         request: &HttpRequest,
         payload: web::Payload,
     ) -> HttpResponse {
-        if let Err(denied) = self.authorization.check(request).await {
-            if let Some(action) = endpoint.action()
-                && !matches!(denied, Denied::NotConfigured)
-            {
-                AuditEntry::new(action).log_forbidden(&self.guard, request);
-            }
-            return denied.into_response();
+        if let Some(rejection) = self.rejection(request, endpoint.action()).await {
+            return rejection;
         }
-        let method = endpoint.method();
-        let is_head = *request.method() == Method::HEAD && method == Method::GET;
-        if *request.method() != method && !is_head {
-            let mut response = Problem::method(method.as_str()).into_response();
-            if let Ok(method) = HeaderValue::from_str(method.as_str()) {
-                response.headers_mut().insert(ALLOW, method);
-            }
-            return response;
+        if let Some(rejection) = wrong_method(request, &endpoint.method()) {
+            return rejection;
         }
         let result = match endpoint {
             Endpoint::Inventory => Ok(json::inventory(&self.guard.inventory())),
@@ -220,69 +243,6 @@ impl Endpoints {
     }
 }
 
-#[derive(Clone, Copy)]
-enum Endpoint {
-    Inventory,
-    Policies,
-    Overrides,
-    Health,
-    #[cfg(feature = "dashboard")]
-    Statistics,
-    Explain,
-    Reset,
-    Ban,
-    Unban,
-    SetOverride,
-    RemoveOverride,
-}
-
-impl Endpoint {
-    const ALL: &[(&'static str, Self)] = &[
-        ("/inventory", Self::Inventory),
-        ("/policies", Self::Policies),
-        ("/overrides", Self::Overrides),
-        ("/health", Self::Health),
-        #[cfg(feature = "dashboard")]
-        ("/statistics", Self::Statistics),
-        ("/explain", Self::Explain),
-        ("/reset", Self::Reset),
-        ("/ban", Self::Ban),
-        ("/unban", Self::Unban),
-        ("/set_override", Self::SetOverride),
-        ("/remove_override", Self::RemoveOverride),
-    ];
-
-    /// Returns the name of the action in the audit log. The result is `None` if the endpoint changes nothing.
-    fn action(self) -> Option<&'static str> {
-        match self {
-            Self::Reset => Some("reset"),
-            Self::Ban => Some("ban"),
-            Self::Unban => Some("unban"),
-            Self::SetOverride => Some("set_override"),
-            Self::RemoveOverride => Some("remove_override"),
-            Self::Inventory | Self::Policies | Self::Overrides | Self::Health | Self::Explain => {
-                None
-            }
-            #[cfg(feature = "dashboard")]
-            Self::Statistics => None,
-        }
-    }
-
-    fn method(self) -> Method {
-        match self {
-            Self::Inventory | Self::Policies | Self::Overrides | Self::Health => Method::GET,
-            #[cfg(feature = "dashboard")]
-            Self::Statistics => Method::GET,
-            Self::Explain
-            | Self::Reset
-            | Self::Ban
-            | Self::Unban
-            | Self::SetOverride
-            | Self::RemoveOverride => Method::POST,
-        }
-    }
-}
-
 impl HttpServiceFactory for Endpoints {
     fn register(self, config: &mut AppService) {
         let this = Rc::new(self);
@@ -294,7 +254,30 @@ impl HttpServiceFactory for Endpoints {
             };
             web::resource(*path).to(handler).register(config);
         }
+        #[cfg(feature = "dashboard")]
+        {
+            let handler = move |request: HttpRequest| {
+                let this = Rc::clone(&this);
+                async move { this.page(&request).await }
+            };
+            web::resource(["/dashboard", "/dashboard/{file}", "/dashboard/{file:}"])
+                .to(handler)
+                .register(config);
+        }
     }
+}
+
+/// Returns the response to a request with another method than the expected one. `GET` includes `HEAD`.
+fn wrong_method(request: &HttpRequest, expected: &Method) -> Option<HttpResponse> {
+    let is_head = *request.method() == Method::HEAD && *expected == Method::GET;
+    if request.method() == expected || is_head {
+        return None;
+    }
+    let mut response = Problem::method(expected.as_str()).into_response();
+    if let Ok(method) = HeaderValue::from_str(expected.as_str()) {
+        response.headers_mut().insert(ALLOW, method);
+    }
+    Some(response)
 }
 
 fn ban_problem(error: BanError, echo: Value) -> Problem {

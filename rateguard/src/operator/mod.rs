@@ -203,6 +203,7 @@
 mod audit;
 mod authorization;
 mod base64;
+mod endpoint;
 mod endpoints;
 mod json;
 mod key_type;
