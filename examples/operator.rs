@@ -46,8 +46,8 @@ use std::{
 };
 
 use actix_rateguard::{
-    ClientAddress, Key, Limit, RateGuard, RateGuardBuilder, RateLimit, Statistics,
-    builder::StoreConfig, operator, rate_limit,
+    ClientAddress, Limit, RateGuard, RateGuardBuilder, RateLimit, Statistics, builder::StoreConfig,
+    operator, rate_limit,
 };
 use actix_web::{App, HttpRequest, HttpServer, post, rt::time::sleep, web};
 use env_logger::Env;
@@ -90,7 +90,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         Ok(port) => port.parse().map_err(|error| format!("PORT={port}: {error}"))?,
         Err(_) => 8080,
     };
-    let token = env::var("OPERATOR_TOKEN").unwrap_or_else(|_| random_token());
+    let token = env::var("OPERATOR_TOKEN").ok().filter(|token| !token.is_empty());
+    let token = token.unwrap_or_else(random_token);
     let guard = match env::var("REDIS_URL") {
         Ok(url) => build(RateGuard::redis(url).prefix("operator"))
             .map_err(|error| format!("REDIS_URL: {error}"))?,
@@ -116,13 +117,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     .bind(("127.0.0.1", port))
     .map_err(|error| format!("port {port}: {error}; set PORT=8081 for another port"))?;
 
-    traffic::start(([127, 0, 0, 1], port).into());
+    traffic::start(([127, 0, 0, 1], port).into(), token.clone());
     println!("Dashboard: http://127.0.0.1:{port}/operator/dashboard");
     println!("The browser asks for a user name and a password. Any name is right. The password is");
     println!("the token of the operators: {token}");
-    let server = server.run();
-    set_override(&guard).await;
-    server.await?;
+    server.run().await?;
     guard.close().await;
     Ok(())
 }
@@ -133,15 +132,6 @@ fn build<S: StoreConfig>(builder: RateGuardBuilder<S>) -> Result<RateGuard, Box<
     let builder = builder.client_address(ClientAddress::behind(["127.0.0.1"])?);
     // Keys in the statistics are digests. Here, the dashboard shows the keys themselves.
     Ok(builder.overrides(true).statistics(Statistics::new().readable_keys(true)).build()?)
-}
-
-/// Gives one customer a higher limit for a day.
-async fn set_override(guard: &RateGuard) {
-    let Some(policy) = guard.policy_of_limit("search") else { return };
-    let (customer, day) = (Key::from("customer-7"), Duration::from_secs(86_400));
-    if let Err(error) = guard.set_override(&policy, &customer, "1000/minute", day).await {
-        println!("The override was not set: {error}");
-    }
 }
 
 /// Returns a token for a demonstration. A server in production needs the same secret in all processes and after each

@@ -9,7 +9,8 @@ use std::{
 use ureq::Agent;
 
 /// Starts the clients. Each client is a thread. They end with the program.
-pub(crate) fn start(server: SocketAddr) {
+pub(crate) fn start(server: SocketAddr, token: String) {
+    thread::spawn(move || set_override(server, &token));
     for customer in ["customer-1", "customer-2", "customer-3", "customer-7"] {
         Client::new(server, customer, 10).every(Duration::from_millis(140), "/search");
     }
@@ -19,6 +20,18 @@ pub(crate) fn start(server: SocketAddr) {
     for _ in 0..3 {
         Client::new(server, "customer-2", 10).every(Duration::from_millis(300), "/export");
         Client::new(server, "customer-3", 10).every(Duration::from_millis(350), "/thumbnail");
+    }
+}
+
+/// Gives one customer a higher limit for a day, as an operator does it with `curl`.
+fn set_override(server: SocketAddr, token: &str) {
+    const BODY: &str = r#"{"policy": "search", "key": "customer-7", "quotas": "1000/minute",
+        "for_seconds": 86400, "description": "import of old orders"}"#;
+    let request = ureq::post(format!("http://{server}/operator/set_override"))
+        .header("Authorization", format!("Bearer {token}"))
+        .header("Content-Type", "application/json");
+    if let Err(error) = request.send(BODY) {
+        println!("The override was not set: {error}");
     }
 }
 

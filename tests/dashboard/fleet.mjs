@@ -10,12 +10,13 @@ import { start } from "./server.mjs";
 
 export const TOKEN = "a-token-of-the-tests==";
 
-const POLICIES = `version = 1
-
-[policies.search]
-quotas = ["600/minute"]
-candidate = { quotas = ["60/minute"] }
+const POLICIES = `[policies.search]
+rate = "600/minute"
+candidate = "60/minute"
 `;
+
+/** A key that the page shortens at first. A longer one has only a digest. */
+export const LONG_KEY = "x".repeat(50);
 
 /** Keys that look like markup, hide characters, or reverse the text after them. */
 export const HOSTILE_KEYS = [
@@ -23,7 +24,7 @@ export const HOSTILE_KEYS = [
   "\"><script>document.title='hostile'</script>",
   "admin\u202egnp.exe",
   "line\nbreak\u0000\u200b\u2066end",
-  "x".repeat(2_000),
+  LONG_KEY,
 ];
 
 export class Fleet {
@@ -40,9 +41,14 @@ export class Fleet {
     fleet.policiesFile = `${folder}/rateguard.toml`;
     fleet.restorePolicies();
     await fleet.startRedis();
-    const redisUrl = `redis://127.0.0.1:${fleet.port}`;
-    for (const name of ["web-1", "web-2"]) {
-      fleet.#servers.push(await start(program, redisUrl, name, TOKEN, fleet.policiesFile));
+    try {
+      const redisUrl = `redis://127.0.0.1:${fleet.port}`;
+      for (const name of ["web-1", "web-2"]) {
+        fleet.#servers.push(await start(program, redisUrl, name, TOKEN, fleet.policiesFile));
+      }
+    } catch (error) {
+      await fleet.end();
+      throw error;
     }
     fleet.urls = fleet.#servers.map((server) => server.url);
     fleet.#startClients();
