@@ -28,6 +28,18 @@ fn json_object_has_the_documented_fields() {
 }
 
 #[test]
+fn keys_are_above_the_limit_of_a_token_bucket_and_not_above_its_burst() {
+    let log = json_log(&traffic(1, 3_000));
+    let sliding = replay_json(&["--rate", "20/minute", "--key", "ip"], &log);
+    let bucket = replay_json(&["--rate", "20/minute token_bucket burst 3", "--key", "ip"], &log);
+    let [above] = numbers(&sliding["quotas"][0], ["keys_above_limit"]);
+    assert_eq!(
+        numbers(&bucket["quotas"][0], ["limit", "burst", "keys_above_limit"]),
+        [20, 3, above]
+    );
+}
+
+#[test]
 fn limit_that_hurts_no_key_denies_nothing() {
     let log = json_log(&traffic(2, 3_000));
     let result = replay_json(&["--rate", "1/10s", "--key", "ip"], &log);

@@ -53,7 +53,7 @@ pub(super) fn timeline(policy: &PolicySummary) -> String {
 pub(super) fn distribution(summary: &QuotaSummary) -> String {
     let peaks = summary.peaks.sorted();
     let Some(max) = peaks.last().filter(|max| **max > 0) else { return String::new() };
-    let limit = u64::from(summary.quota.capacity());
+    let limit = u64::from(summary.quota.limit());
     let groups = max.ilog2().max(limit.max(1).ilog2()) as usize + 1;
     let below = |limit: u64| peaks.partition_point(|value| *value < limit) as u64;
     let bars: Vec<Bar> = (0..groups)

@@ -98,7 +98,8 @@ fn quota(summary: &QuotaSummary) -> Value {
     let algorithm = Algorithm::NAMES.iter().find(|(algorithm, _)| *algorithm == quota.algorithm());
     json!({
         "quota": quota.to_string(),
-        "limit": quota.capacity(),
+        "limit": quota.limit(),
+        "burst": quota.capacity(),
         "window_seconds": quota.window().as_secs_f64(),
         "algorithm": algorithm.map(|(_, name)| *name),
         "denied": summary.denied,

@@ -134,8 +134,8 @@ impl PolicySummary {
 }
 
 impl QuotaSummary {
-    /// Returns the number of keys that need more than the limit of the quota in one window.
+    /// Returns the number of keys whose highest use in a window is above the limit of the quota.
     pub(crate) fn keys_above_limit(&self) -> u64 {
-        self.peaks.exceeding(self.quota.capacity().into())
+        self.peaks.exceeding(self.quota.limit().into())
     }
 }
