@@ -33,6 +33,7 @@ const GUARD: &[(&str, Location)] = &[
     ("log_encoding", Code("it belongs to the store, which is an object of the application")),
     ("replicas", In(&["guard.replicas"])),
     ("overrides", In(&["guard.overrides"])),
+    ("statistics", Code("it shows operators what happens, and changes no limit")),
     ("key_secret", Code("it is a secret")),
     ("policy", In(&["policies"])),
     ("plan", In(&["plans"])),
