@@ -40,7 +40,12 @@ pub(crate) struct ReplayArguments {
     policies: Option<PathBuf>,
 
     /// Replay only this policy, for all requests or for those of a route: `login`, `orders=/orders/{id}`
-    #[arg(long = "policy", value_name = "NAME[=/ROUTE]", requires = "policies")]
+    #[arg(
+        long = "policy",
+        value_name = "NAME[=/ROUTE]",
+        requires = "policies",
+        conflicts_with = "rate"
+    )]
     selected: Vec<String>,
 
     /// Replay this rate, such as "20/minute" or "5/second; 100/minute"
@@ -48,7 +53,7 @@ pub(crate) struct ReplayArguments {
     rate: Option<Quotas>,
 
     /// The algorithm of the rate
-    #[arg(long, requires = "rate", value_parser = parse_text::<Algorithm>)]
+    #[arg(long, requires = "rate", conflicts_with = "policies", value_parser = parse_text::<Algorithm>)]
     algorithm: Option<Algorithm>,
 
     /// The key that requests are counted by, such as `ip`, `ip/48`, `user`, `user+ip`, `header:X-Api-Key`, `global`.
@@ -61,7 +66,7 @@ pub(crate) struct ReplayArguments {
     missing_key: Option<MissingKey>,
 
     /// The units of each request [default: 1]
-    #[arg(long, requires = "rate", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, requires = "rate", conflicts_with = "policies", value_parser = clap::value_parser!(u32).range(1..))]
     cost: Option<u32>,
 
     /// The responses that count, such as `failure` or `status:401` [default: all]

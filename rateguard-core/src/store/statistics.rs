@@ -1,6 +1,6 @@
 //! The statistics that all processes with one store share.
 
-use std::{future::Future, pin::Pin, time::Duration};
+use std::{fmt, future::Future, pin::Pin, time::Duration};
 
 use super::StoreError;
 
@@ -37,7 +37,7 @@ pub trait StatisticsStore: Send + Sync {
 pub type StatisticsFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
 /// New statistics of a process.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct StatisticsPublication<'a> {
     /// The id of the process.
     pub process: &'a str,
@@ -76,7 +76,7 @@ pub struct StatisticsRead {
 }
 
 /// The report of a process.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct StatisticsReport {
     /// The id of the process.
     pub process: String,
@@ -84,4 +84,24 @@ pub struct StatisticsReport {
     pub age: Duration,
     /// The text of the report.
     pub text: String,
+}
+
+// A report can have texts and digests of keys, which `Debug` must not show.
+impl fmt::Debug for StatisticsPublication<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StatisticsPublication")
+            .field("process", &self.process)
+            .field("sequence", &self.sequence)
+            .field("counts", &self.counts)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for StatisticsReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StatisticsReport")
+            .field("process", &self.process)
+            .field("age", &self.age)
+            .finish_non_exhaustive()
+    }
 }

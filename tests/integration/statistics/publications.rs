@@ -2,12 +2,12 @@
 
 use std::{
     process::{Command, Stdio},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use actix_rateguard::{
     Key, Policy, RateGuard, Statistics,
-    store::{StatisticsCount, StatisticsPublication},
+    store::{StatisticsCount, StatisticsPublication, StatisticsReport},
 };
 use futures_util::future::join_all;
 use redis::Commands;
@@ -20,6 +20,7 @@ use crate::support::{
 };
 
 const PROCESSES: &str = "publications:{statistics}:processes";
+const REPORTED: &str = "publications:{statistics}:reported";
 const ID: &str = "0123456789abcdef";
 
 fn guard(redis: &RedisServer, statistics: Statistics) -> RateGuard {
@@ -84,6 +85,36 @@ async fn report_that_is_not_replaced_for_10_seconds_is_removed() {
     let _: u32 = client.hset(PROCESSES, ID, format!("{older} {text}")).unwrap();
     fleet_until(&observer, |it| it.processes.is_empty()).await;
     assert_eq!(client.hexists(PROCESSES, ID), Ok(false));
+}
+
+#[tokio::test]
+async fn publications_remove_old_reports_even_if_no_process_reads_them() {
+    let redis = RedisServer::start();
+    let observer = guard(&redis, Statistics::observer());
+    let mut client = redis.client();
+    let now: (u64, u64) = run(&mut client, "TIME");
+    for (process, second) in [("dead", now.0 - 60), ("future", now.0 + 600), ("live", now.0)] {
+        let _: u64 = client.hset(PROCESSES, process, format!("{second}000000 {{}}")).unwrap();
+        let _: u64 = client.hset(REPORTED, process, second).unwrap();
+    }
+    publish(&observer, 19, &[]).await;
+    assert_eq!(client.hlen(PROCESSES), Ok(4));
+    publish(&observer, 20, &[]).await;
+    for key in [PROCESSES, REPORTED] {
+        let mut processes: Vec<String> = client.hkeys(key).unwrap();
+        processes.sort();
+        assert_eq!(processes, [ID, "live"]);
+    }
+}
+
+#[test]
+fn debug_output_has_no_report() {
+    let (publication, report) = (
+        StatisticsPublication { process: ID, sequence: 1, report: Some("ann"), counts: &[] },
+        StatisticsReport { process: ID.to_owned(), age: Duration::ZERO, text: "ann".to_owned() },
+    );
+    let debug = format!("{publication:?} {report:?}");
+    assert!(!debug.contains("ann") && debug.contains(ID), "{debug}");
 }
 
 #[tokio::test]

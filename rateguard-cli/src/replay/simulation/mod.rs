@@ -4,6 +4,8 @@ mod counts;
 mod policy_replay;
 mod response;
 
+use std::collections::HashMap;
+
 use actix_rateguard_core::{
     AccessList,
     adapter::{Access, ResolvedClient},
@@ -27,8 +29,12 @@ pub(crate) struct Simulation {
     /// Whether a response ends at the end of its request. Otherwise it ends at once.
     has_durations: bool,
     pub(crate) requests: u64,
-    /// The number of requests that at least one policy denies.
+    /// The number of requests that at least one replayed policy denies. It is known when the replay is finished.
     pub(crate) denied: u64,
+    /// The number of requests for each set of policies that deny them. A set has the indices of its policies.
+    denied_by: HashMap<Box<[usize]>, u64>,
+    /// The policies that deny the current request.
+    denying: Vec<usize>,
     /// The times of the first and of the last request, in microseconds since 1970.
     pub(crate) times: Option<(u64, u64)>,
 }
@@ -53,6 +59,8 @@ impl Simulation {
             has_durations,
             requests: 0,
             denied: 0,
+            denied_by: HashMap::new(),
+            denying: Vec::new(),
             times: None,
         }
     }
@@ -74,16 +82,24 @@ impl Simulation {
         };
         let (method, path) = (record.text(TextField::Method), record.text(TextField::Path));
         let duration = if self.has_durations { record.duration.unwrap_or(0) } else { 0 };
-        let mut is_denied = false;
-        for policy in &mut self.policies {
+        self.denying.clear();
+        for (index, policy) in self.policies.iter_mut().enumerate() {
             if !policy.limit.applies_to(method, path) {
                 policy.counts.not_limited += 1;
                 continue;
             }
             let Some(key) = policy.key(record, access, client, &self.access) else { continue };
-            is_denied |= policy.decide(key, record, duration, &self.guard, &mut self.responses);
+            if policy.decide(key, record, duration, &self.guard, &mut self.responses) {
+                self.denying.push(index);
+            }
         }
-        self.denied += u64::from(is_denied);
+        if self.denying.is_empty() {
+            return;
+        }
+        match self.denied_by.get_mut(&*self.denying) {
+            Some(requests) => *requests += 1,
+            None => _ = self.denied_by.insert(self.denying.as_slice().into(), 1),
+        }
     }
 
     /// Moves the policies whose key or durations no request of the log has to the policies that are not replayed.
@@ -91,6 +107,13 @@ impl Simulation {
         if self.requests == 0 {
             return;
         }
+        let is_replayed: Vec<_> =
+            self.policies.iter().map(|it| it.missing_in_log().is_none()).collect();
+        let denied = self
+            .denied_by
+            .iter()
+            .filter(|(policies, _)| policies.iter().any(|it| is_replayed[*it]));
+        self.denied = denied.map(|(_, requests)| requests).sum();
         let (policies, not_replayed) = (&mut self.policies, &mut self.not_replayed);
         policies.retain(|policy| match policy.missing_in_log() {
             Some(reason) => {

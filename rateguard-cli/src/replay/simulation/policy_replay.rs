@@ -119,7 +119,7 @@ impl PolicyReplay {
         };
         entry.requests += 1;
         let units = if counts { self.limit.cost } else { 0 };
-        entry.add_use(&self.quotas, record.time, units, duration);
+        entry.add_use(&self.quotas, record.time, [self.limit.cost, units], duration);
         let decision = if self.limit.count == Count::All && !self.limit.has_permits() {
             let request = guard.guard.request(&self.limit.policy, &key).cost(self.limit.cost);
             poll_ready(request.check()).and_then(Result::ok)

@@ -26,7 +26,7 @@ impl KeyEntry {
     }
 
     /// Counts the units that the request takes if nothing is denied.
-    pub(crate) fn add_use(&mut self, quotas: &[Quota], time: u64, units: u32, duration: u64) {
+    pub(crate) fn add_use(&mut self, quotas: &[Quota], time: u64, units: [u32; 2], duration: u64) {
         for (usage, quota) in self.uses.iter_mut().zip(quotas) {
             usage.add(*quota, time, units, duration);
         }

@@ -1,4 +1,4 @@
-//! The use of one quota by one key: the units that the key would take if nothing were denied.
+//! The use of one quota by one key: the units for which the key would need room if nothing were denied.
 
 use std::time::Duration;
 
@@ -30,20 +30,20 @@ impl QuotaUse {
         }
     }
 
-    pub(super) fn add(&mut self, quota: Quota, time: u64, units: u32, duration: u64) {
+    /// Adds a request that needs room for `cost` units, and takes `units` of them.
+    pub(super) fn add(&mut self, quota: Quota, time: u64, [cost, units]: [u32; 2], duration: u64) {
         match self {
-            Self::Sliding(usage) if units > 0 => usage.add(time, units, quota.window_micros()),
+            Self::Sliding(usage) => usage.add(time, [cost, units], quota.window_micros()),
             Self::Calendar { end, count, peak } => {
                 if let Some(period) = quota.calendar_period().filter(|_| time >= *end) {
                     let bounds = calendar_bounds(period, Duration::from_micros(time));
                     *end = u64::try_from(bounds.end.as_micros()).unwrap_or(u64::MAX);
                     *count = 0;
                 }
+                *peak = (*peak).max(*count + u64::from(cost));
                 *count += u64::from(units);
-                *peak = (*peak).max(*count);
             }
             Self::InProgress(usage) => usage.add(time, duration),
-            Self::Sliding(_) => {}
         }
     }
 

@@ -3,16 +3,20 @@
 -- KEYS[1]: the hash of all reports: a time in microseconds, a space and the text, by the id of the process. The field
 --          `revision` has the time of the last change of an old interval
 -- KEYS[2]: the sequence number of the last publication of this process
--- KEYS[3] and further: the hashes of intervals, with a number for each counter
+-- KEYS[3]: the hash of the second of the last report of each process
+-- KEYS[4] and further: the hashes of intervals, with a number for each counter
 -- ARGV:    the id of the process, the sequence number, the report or an empty text, and for each interval: the second
 --          of its end, the number of its counters, and then the name and the number of each counter
 -- Reply:   {seconds, microseconds} with the time of the server
--- Cost:    three commands for each counter at most, usually one
+-- Cost:    three commands for each counter at most, usually one. Each 20th publication of a process removes the reports
+--          of processes that no longer run, because possibly no process reads the statistics
 
 local MAX_COUNTERS = 1500
 local HOUR = 3660
 -- The reports can have texts of keys, so they disappear soon after the last process has ended.
 local MINUTE = 60
+local MAX_AGE = 10
+local CLEANUP_INTERVAL = 20
 
 local time = redis.call('TIME')
 local now = tonumber(time[1])
@@ -23,7 +27,7 @@ if not last or tonumber(last) < tonumber(ARGV[2]) then
   redis.call('SET', KEYS[2], ARGV[2], 'EX', HOUR)
   local argument = 4
   local has_late_counts = false
-  for index = 3, #KEYS do
+  for index = 4, #KEYS do
     local key = KEYS[index]
     local ends_at, counters = tonumber(ARGV[argument]), tonumber(ARGV[argument + 1])
     argument = argument + 2
@@ -42,7 +46,7 @@ if not last or tonumber(last) < tonumber(ARGV[2]) then
         length = length + 1
       end
       redis.call('EXPIREAT', key, string.format('%.0f', ends_at + HOUR))
-      has_late_counts = has_late_counts or ends_at + 30 < now
+      has_late_counts = has_late_counts or ends_at + 30 <= now
     end
     argument = argument + 2 * counters
   end
@@ -52,8 +56,21 @@ if not last or tonumber(last) < tonumber(ARGV[2]) then
 end
 if ARGV[3] == '' then
   redis.call('HDEL', KEYS[1], ARGV[1])
+  redis.call('HDEL', KEYS[3], ARGV[1])
 else
   redis.call('HSET', KEYS[1], ARGV[1], micros .. ' ' .. ARGV[3])
+  redis.call('HSET', KEYS[3], ARGV[1], time[1])
+end
+if tonumber(ARGV[2]) % CLEANUP_INTERVAL == 0 then
+  local times = redis.call('HGETALL', KEYS[3])
+  for index = 1, #times, 2 do
+    -- After the clock was set back, a report can be from the future.
+    if math.abs(now - tonumber(times[index + 1])) > MAX_AGE then
+      redis.call('HDEL', KEYS[1], times[index])
+      redis.call('HDEL', KEYS[3], times[index])
+    end
+  end
 end
 redis.call('EXPIRE', KEYS[1], MINUTE)
+redis.call('EXPIRE', KEYS[3], MINUTE)
 return {time[1], time[2]}

@@ -28,7 +28,8 @@ impl<T: Transport> StatisticsStore for ScriptStore<T> {
     ) -> StatisticsFuture<'a, Duration> {
         Box::pin(async move {
             let StatisticsPublication { process, sequence, report, counts } = publication;
-            let mut keys = vec!["processes".to_owned(), format!("batch:{process}")];
+            let mut keys =
+                vec!["processes".to_owned(), format!("batch:{process}"), "reported".to_owned()];
             let report = report.unwrap_or_default().to_owned();
             let mut arguments = vec![process.to_owned(), sequence.to_string(), report];
             for counts in counts.chunk_by(|one, next| one.interval == next.interval) {
