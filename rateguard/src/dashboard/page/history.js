@@ -5,11 +5,16 @@ export const SERIES = ["allowed", "denied", "undecided", "would_deny"];
 /** Processes report late, so the newest intervals that the page already has may still change. */
 const INTERVALS_THAT_CHANGE = 3;
 
+/** The charts have at least this length, in seconds. */
+const MIN_SPAN = 600;
+
 export class History {
   #lists = new Map();
   #scope = null;
   #length = 0;
   #current = null;
+  /** The charts begin here, so that they are not almost empty in the first hour of a deployment. */
+  #start = 0;
   /** The length of an interval in seconds. */
   seconds = 1;
 
@@ -36,6 +41,7 @@ export class History {
     this.#scope = scope;
     this.seconds = seconds;
     this.#current = current;
+    this.#start = Math.max(0, Math.min(this.#firstCheck(), this.#length - 1 - Math.round(MIN_SPAN / seconds)));
     return true;
   }
 
@@ -54,6 +60,17 @@ export class History {
     return joined;
   }
 
+  /** The position of the first interval with a check. */
+  #firstCheck() {
+    const positions = [...this.#lists.values()].flatMap((lists) => SERIES.map((series) => lists[series].findIndex((value) => value > 0)));
+    return Math.min(this.#length, ...positions.filter((position) => position >= 0));
+  }
+
+  /** The length of the lists in seconds. */
+  get span() {
+    return Math.max(0, this.#length - 1 - this.#start) * this.seconds;
+  }
+
   clear() {
     this.#lists = new Map();
     this.#current = null;
@@ -63,15 +80,15 @@ export class History {
     return [...this.#lists.keys()];
   }
 
-  /** The lists of a policy, without the incomplete interval at the end. */
+  /** The lists of a policy from the first check of any policy, without the incomplete interval at the end. */
   of(name) {
     const lists = this.#lists.get(name);
-    return lists && Object.fromEntries(SERIES.map((series) => [series, lists[series].slice(0, -1)]));
+    return lists && Object.fromEntries(SERIES.map((series) => [series, lists[series].slice(this.#start, -1)]));
   }
 
   /** The sums of all policies. */
   total() {
-    const sums = Object.fromEntries(SERIES.map((series) => [series, new Array(Math.max(this.#length - 1, 0)).fill(0)]));
+    const sums = Object.fromEntries(SERIES.map((series) => [series, new Array(Math.max(this.#length - 1 - this.#start, 0)).fill(0)]));
     for (const name of this.names) {
       const lists = this.of(name);
       for (const series of SERIES) lists[series].forEach((value, index) => (sums[series][index] += value));

@@ -13,9 +13,10 @@ export function createOverview() {
   byId("tiles").append(...Object.values(tiles).map((tile) => tile.node));
   const chart = createChart();
   const max = element("span");
+  const start = element("span");
   byId("fleet-chart").append(
     element("div", { class: "plot-frame" }, chart.image),
-    element("div", { class: "axis" }, element("span", {}, "1 hour ago"), max, element("span", {}, "now")),
+    element("div", { class: "axis" }, start, max, element("span", {}, "now")),
   );
 
   return function update(snapshot) {
@@ -33,6 +34,7 @@ export function createOverview() {
     tiles["In progress"].show(...progressTile(statistics.processes));
     tiles.Processes.show(...processesTile(statistics.processes));
     const peak = chart.update(history.total(), history.seconds);
+    setText(start, `${duration(history.span)} ago`);
     setText(max, `highest: ${rate(peak)} per second`);
   };
 }

@@ -60,6 +60,7 @@ function policyView(name, snapshot) {
     shadow: snapshot.health?.shadow.find((shadow) => shadow.policy === name),
     history: snapshot.history.of(name),
     intervalSeconds: snapshot.history.seconds,
+    span: snapshot.history.span,
   };
 }
 

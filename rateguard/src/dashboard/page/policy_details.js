@@ -14,10 +14,11 @@ export function createDetails(name, columns, actOn) {
   const facts = element("dl", { class: "facts" });
   const chart = createChart();
   const peak = element("span");
+  const start = element("span");
   const figure = element("figure", { class: "chart" },
-    element("figcaption", {}, element("span", { class: "chart-title" }, "Checks per second, last hour")),
+    element("figcaption", {}, element("span", { class: "chart-title" }, "Checks per second")),
     element("div", { class: "plot-frame" }, chart.image),
-    element("div", { class: "axis" }, element("span", {}, "1 hour ago"), peak, element("span", {}, "now")),
+    element("div", { class: "axis" }, start, peak, element("span", {}, "now")),
   );
   const table = element("details", { class: "counts" }, element("summary", {}, "Counts as a table"), element("div"));
   const act = element("button", { type: "button", click: () => actOn({ policy: name }) }, "Act on a key of this policy");
@@ -32,6 +33,7 @@ export function createDetails(name, columns, actOn) {
     ]));
     figure.hidden = table.hidden = !policy.history;
     if (!policy.history) return;
+    setText(start, `${duration(policy.span)} ago`);
     setText(peak, `highest: ${rate(chart.update(policy.history, policy.intervalSeconds))} per second`);
     const rows = countRows(policy.history, policy.intervalSeconds);
     setContent(table.lastChild, JSON.stringify(rows), () => countTable(rows));
@@ -82,7 +84,7 @@ function countRows(history, intervalSeconds) {
   for (let end = history.allowed.length; end > 0; end -= size) {
     const start = Math.max(0, end - size);
     const ago = (history.allowed.length - end) * intervalSeconds;
-    rows.push([duration(ago + ROW_SECONDS), ...SERIES.map((series) => sum(history[series].slice(start, end)))]);
+    rows.push([duration(ago + (end - start) * intervalSeconds), ...SERIES.map((series) => sum(history[series].slice(start, end)))]);
   }
   return rows;
 }
