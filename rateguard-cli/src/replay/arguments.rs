@@ -1,6 +1,9 @@
 //! The arguments of `rateguard replay`.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use actix_rateguard_core::{Algorithm, Count, MissingKey, Quotas};
 use actix_rateguard_grammar::{KeyNotation, Methods, parse_window};
@@ -117,6 +120,10 @@ pub(crate) struct ReplayArguments {
     /// Write a policies file with limits that fit the log
     #[arg(long, value_name = "FILE")]
     pub(super) suggest: Option<PathBuf>,
+
+    /// Overwrite the files of `--html` and `--suggest`
+    #[arg(long)]
+    pub(super) force: bool,
 }
 
 /// The time at which a request counts.
@@ -129,6 +136,19 @@ enum CountAt {
 impl ReplayArguments {
     pub(super) fn logs(&self) -> &[PathBuf] {
         &self.logs
+    }
+
+    /// Returns the files that the replay reads, with their arguments.
+    pub(super) fn inputs(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        let logs = self.logs.iter().filter(|it| **it != Path::new("-"));
+        let logs = logs.map(|it| ("a log", it.as_path()));
+        logs.chain(self.policies.iter().map(|it| ("`--policies`", it.as_path())))
+    }
+
+    /// Returns the files that the replay writes, with their arguments.
+    pub(super) fn outputs(&self) -> Vec<(&'static str, &Path)> {
+        let outputs = [("`--html`", &self.html), ("`--suggest`", &self.suggest)];
+        outputs.into_iter().filter_map(|(name, it)| Some((name, it.as_deref()?))).collect()
     }
 
     pub(super) fn max_keys(&self) -> usize {

@@ -5,6 +5,7 @@ mod fields;
 mod format;
 mod input;
 mod limit;
+mod output_files;
 mod read;
 mod record;
 mod reorder;
@@ -22,6 +23,7 @@ pub(crate) use self::arguments::ReplayArguments;
 use self::{
     fields::ExtraFields,
     limit::{LimitPolicy, load},
+    output_files::check_output_files,
     read::read_logs,
     report::{Summary, html, json, suggested_policies, table},
     simulation::Simulation,
@@ -33,6 +35,7 @@ use crate::{
 
 /// Replays the logs, and writes the reports.
 pub(crate) fn run(arguments: &ReplayArguments, output: &Output) -> Outcome {
+    check_output_files(arguments)?;
     let limits = load(&arguments.limits())?;
     let has_permits = limits.policies.iter().any(LimitPolicy::has_permits);
     let mut extras = ExtraFields::default();

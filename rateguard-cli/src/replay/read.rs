@@ -1,10 +1,13 @@
 //! Reads the logs line by line, and replays their requests.
 
+use std::io;
+
 use super::{
     arguments::ReplayArguments,
     fields::ExtraFields,
     format::{LineError, LineParser},
     input::{Line, LineReader, LogSource, Progress, total_bytes},
+    record::LogRecord,
     reorder::Reorder,
     report::{LogSummary, SkippedLine, visible},
     simulation::Simulation,
@@ -32,23 +35,33 @@ pub(super) fn read_logs(
     let sources = LogSource::of_arguments(arguments.logs());
     let window = arguments.reorder_micros(counts_at_start);
     let mut reader = LogReader {
-        parser: LineParser::new(arguments.format, &arguments.fields, extras),
+        parser: LineParser::new(arguments.format, &arguments.fields, extras, counts_at_start),
         reorder: Reorder::new(window),
         progress: Progress::new(total_bytes(&sources)),
         log: LogSummary { counts_at_start, ..LogSummary::default() },
         window,
+        needs_client: simulation.policies.iter().any(|it| it.limit.needs_client()),
     };
     let name = |source: &LogSource| visible(&source.name(), SHOWN_CHARS);
     // A missing file is reported before the other files are read, which can take minutes.
     for source in &sources {
-        source.check_exists().map_err(|error| {
-            Failure::usage(format!("failed to open {}: {}", name(source), error.kind()))
+        source.check().map_err(|error| {
+            Failure::usage(format!("failed to open {}: {}", name(source), reason(&error)))
         })?;
     }
     for source in &sources {
         reader.read_source(&name(source), source, simulation);
     }
     Ok(reader.finish(simulation))
+}
+
+/// Returns the text of an error of the operating system without its number.
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "No such file or directory".to_owned(),
+        io::ErrorKind::Unsupported => error.to_string(),
+        kind => kind.to_string(),
+    }
 }
 
 struct LogReader {
@@ -58,6 +71,8 @@ struct LogReader {
     log: LogSummary,
     /// The reorder window in microseconds.
     window: u64,
+    /// Whether a line without a client is skipped. Such requests of different clients would count together.
+    needs_client: bool,
 }
 
 impl LogReader {
@@ -130,7 +145,11 @@ impl LogReader {
     /// Reads a line, and replays the requests that can no longer follow another one. Returns the time of the line.
     fn read_line(&mut self, text: &[u8], simulation: &mut Simulation) -> Result<u64, LineError> {
         let (index, record) = self.reorder.take_record();
-        if let Err(error) = self.parser.parse(text, record) {
+        let has_client = |record: &LogRecord| match self.needs_client && !record.has_client() {
+            true => Err(LineError::JsonClient),
+            false => Ok(()),
+        };
+        if let Err(error) = self.parser.parse(text, record).and_then(|()| has_client(record)) {
             self.reorder.release(index);
             return Err(error);
         }

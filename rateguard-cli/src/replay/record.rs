@@ -70,6 +70,11 @@ impl LogRecord {
         self.text.get(self.ranges.get(field.index())?.clone()?)
     }
 
+    /// Returns whether the record has the address or the host of the client.
+    pub(crate) fn has_client(&self) -> bool {
+        self.address.is_some() || self.text(TextField::Host).is_some()
+    }
+
     /// Moves the time to the start of the request, if the record has its duration and `time` is its end.
     pub(crate) fn move_to_start(&mut self) {
         if !self.is_start

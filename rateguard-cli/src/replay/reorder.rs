@@ -18,8 +18,11 @@ pub(crate) struct Reorder {
     records: Vec<LogRecord>,
     free: Vec<usize>,
     next_number: u64,
-    /// The latest time of all lines.
+    /// The latest time of all lines, without `jump`.
     latest: u64,
+    /// The time of a line that is more than the window after `latest`. It becomes `latest` if the next line has a
+    /// similar time, so that one line with a wrong time does not end the sorting.
+    jump: Option<u64>,
     /// The time of the last record that left the heap.
     reached: u64,
     pub(crate) out_of_order: u64,
@@ -37,6 +40,7 @@ impl Reorder {
             free: Vec::new(),
             next_number: 0,
             latest: 0,
+            jump: None,
             reached: 0,
             out_of_order: 0,
             late: 0,
@@ -67,10 +71,7 @@ impl Reorder {
     /// Adds the record of a line, and passes the records to `replay` for which no earlier line can follow.
     pub(crate) fn push(&mut self, index: usize, replay: &mut impl FnMut(&LogRecord)) {
         let time = self.records[index].time;
-        if time < self.latest {
-            self.out_of_order += 1;
-        }
-        self.latest = self.latest.max(time);
+        self.add_time(time);
         if self.window == 0 {
             self.pass(index, replay);
             return;
@@ -84,6 +85,25 @@ impl Reorder {
             self.heap.pop();
             self.pass(index, replay);
         }
+    }
+
+    fn is_jump(&self, time: u64) -> bool {
+        time > self.latest.saturating_add(self.window)
+    }
+
+    fn add_time(&mut self, time: u64) {
+        let jump = self.jump.take().filter(|_| self.is_jump(time));
+        if let Some(jump) = jump.filter(|it| time.saturating_add(self.window) >= *it) {
+            self.latest = jump;
+        }
+        if self.is_jump(time) && self.window > 0 {
+            self.jump = Some(time);
+            return;
+        }
+        if time < self.latest {
+            self.out_of_order += 1;
+        }
+        self.latest = self.latest.max(time);
     }
 
     /// Passes all records to `replay`, at the end of the last file.
@@ -130,14 +150,20 @@ mod tests {
 
     #[test]
     fn later_line_counts_at_the_reached_time() {
-        assert_eq!(replayed(10, &[5, 30, 2, 31]), (vec![5, 5, 30, 31], 1, 1));
+        assert_eq!(replayed(10, &[5, 30, 31, 2, 32]), (vec![5, 5, 30, 31, 32], 1, 1));
         assert_eq!(replayed(0, &[5, 3, 9]), (vec![5, 5, 9], 1, 1));
     }
 
     #[test]
     fn wrong_time_in_the_future_does_not_delay_other_requests() {
         let times = [5, 9_000_000, 6, 7, 8, 40, 41];
-        assert_eq!(replayed(10, &times), (vec![5, 6, 7, 8, 40, 41, 9_000_000], 5, 0));
+        assert_eq!(replayed(10, &times), (vec![5, 6, 7, 8, 40, 41, 9_000_000], 0, 0));
+        let times = [105, 9_000_000, 107, 106, 140, 150, 145];
+        assert_eq!(replayed(10, &times), (vec![105, 106, 107, 140, 145, 150, 9_000_000], 2, 0));
+        assert_eq!(
+            replayed(10, &[9_000_000, 107, 106, 108]),
+            (vec![106, 107, 108, 9_000_000], 1, 0)
+        );
     }
 
     #[test]

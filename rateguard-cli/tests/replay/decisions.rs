@@ -1,6 +1,7 @@
 //! Compares the replay with a guard of the library that gets the same requests at the same times.
 
 use std::{
+    collections::HashMap,
     pin::pin,
     sync::{
         Arc,
@@ -40,7 +41,7 @@ fn guard_denies(policy: &Policy, requests: &[Request], cost: u32, count: Count) 
     let clock = LogClock::default();
     let store = MemoryStore::new().clock(clock.clone());
     let guard = RateGuard::builder().memory_store(store).build().unwrap();
-    let (mut denied, mut banned) = (0, 0);
+    let (mut denied, mut banned, mut ban_ends) = (0, 0, HashMap::new());
     for request in requests {
         clock.0.store(START * 1_000_000 + request.millis * 1_000, Relaxed);
         let key = ip_key(request);
@@ -58,7 +59,12 @@ fn guard_denies(policy: &Policy, requests: &[Request], cost: u32, count: Count) 
             decision
         };
         denied += u64::from(!decision.is_allowed());
-        banned += u64::from(!decision.is_allowed() && decision.banned_for().is_some());
+        if let Some(ban) = decision.banned_for().filter(|_| !decision.is_allowed()) {
+            // A denial that starts a ban belongs to its quota.
+            let now = clock.now();
+            let end = ban_ends.insert(key, now + ban);
+            banned += u64::from(count != Count::All || end.is_some_and(|end| now < end));
+        }
     }
     (denied, banned)
 }

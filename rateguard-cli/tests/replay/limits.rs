@@ -107,6 +107,18 @@ fn policy_whose_data_is_not_in_the_log_is_not_replayed() {
 }
 
 #[test]
+fn denials_of_a_policy_that_is_not_replayed_are_not_in_the_totals() {
+    let file = TestFile::new(
+        "policies.toml",
+        "[policies.a]\nrate = \"1/minute\"\nkey = \"user\"\n[policies.b]\nrate = \"3/minute\"\nkey = \"ip\"\n",
+    );
+    let log = json_log(&vec![Request::at(0, "192.0.2.1"); 4]);
+    let result = replay_json(&["--policies", file.path()], &log);
+    assert_eq!(result["not_replayed"][0]["policy"], "a");
+    assert_eq!(numbers(&result, ["requests", "denied", "allowed"]), [4, 1, 3]);
+}
+
+#[test]
 fn requests_in_progress_are_limited_by_their_durations() {
     // The time of a line is the end of its request.
     let line = |start: u64, end: u64| {
@@ -157,6 +169,7 @@ fn candidate_quotas_and_shadow_policies_are_replayed() {
 #[test]
 fn invalid_arguments_are_explained() {
     let file = TestFile::new("policies.toml", "[policies.login]\nrate = \"5/minute\"\n");
+    let bzip2 = TestFile::new("log.bz2", b"BZh91AY");
     for (arguments, code, message) in [
         (vec![], 2, "<--policies <FILE>|--rate <RATE>>"),
         (vec!["--rate", "5/minut"], 2, "did you mean `minute`?"),
@@ -170,7 +183,16 @@ fn invalid_arguments_are_explained() {
             2,
             "a policy limits the requests in progress",
         ),
-        (vec!["--rate", "5/minute", "/no/such.log"], 2, "failed to open /no/such.log"),
+        (
+            vec!["--rate", "5/minute", "/no/such.log"],
+            2,
+            "failed to open /no/such.log: No such file or directory",
+        ),
+        (vec!["--policies", file.path(), "--cost", "2"], 2, "cannot be used with"),
+        (vec!["--policies", file.path(), "--algorithm", "token_bucket"], 2, "cannot be used with"),
+        (vec!["--rate", "5/minute", "--policy", "login"], 2, "cannot be used with"),
+        (vec!["--rate", "5/minute", bzip2.path()], 2, "found bzip2; decompress"),
+        (vec!["--rate", "5/minute", "/proc/self/mem"], 2, "failed to open /proc/self/mem"),
         (vec!["--rate", "5/minute", "/"], 2, "failed to open /: is a directory"),
         (vec!["--policies", file.path(), "--policy", "logn"], 2, "did you mean `login`?"),
         (vec!["--policies", "/no/such.toml"], 2, "/no/such.toml"),
@@ -183,4 +205,51 @@ fn invalid_arguments_are_explained() {
     let invalid = TestFile::new("policies.toml", "[policies.login]\nrate = \"5/minut\"\n");
     let output = replay(&["--policies", invalid.path()], "");
     assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn files_with_content_are_not_overwritten() {
+    let policies = "[policies.login]\nrate = \"5/minute\"\n";
+    let file = TestFile::new("policies.toml", policies);
+    let log = TestFile::new("access.log", json_log(&traffic(1, 10)));
+    let (before, new) = (log.read(), TestFile::new("new.html", ""));
+    for (arguments, message) in [
+        (vec!["--html", log.path(), log.path(), "--force"], "found"),
+        (vec!["--suggest", file.path(), log.path(), "--force"], "than for `--policies`"),
+        (vec!["--html", new.path(), "--suggest", new.path(), log.path()], "than for `--html`"),
+        (vec!["--html", log.path()], "`--force` overwrites the file"),
+    ] {
+        let output = replay(&[&["--policies", file.path()], &arguments[..]].concat(), "");
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {errors}");
+        assert!(errors.contains(message), "{arguments:?}: {errors}");
+    }
+    assert_eq!((log.read(), file.read()), (before, policies.to_owned()));
+    let old = TestFile::new("old.html", "old");
+    replay_json(&["--rate", "5/minute", "--html", old.path(), "--force", log.path()], "");
+    assert!(old.read().contains("<svg"));
+}
+
+#[test]
+fn requests_without_a_client_do_not_count_together() {
+    let log: String = ["null", "\"-\"", "\"\"", "\"192.0.2.1\""]
+        .map(|ip| format!("{{\"time\":1714564800,\"ip\":{ip}}}\n"))
+        .concat();
+    let result = replay_json(&["--rate", "1/minute", "--key", "ip"], &log);
+    assert_eq!(numbers(&result, ["requests", "skipped", "denied"]), [1, 3, 0]);
+    let user = r#"{"time":1714564800,"user":"ann"}"#;
+    let result = replay_json(&["--rate", "1/minute", "--key", "user"], log + user);
+    assert_eq!(numbers(&result, ["requests", "exempt", "allowed", "denied"]), [5, 3, 2, 0]);
+}
+
+#[test]
+fn denial_that_starts_a_ban_belongs_to_its_quota() {
+    let file = TestFile::new(
+        "policies.toml",
+        "[policies.a]\nrate = \"1/minute\"\nkey = \"ip\"\nban = \"2/hour for 15m\"\n",
+    );
+    let requests = [0, 1, 2, 3, 4].map(|millis| Request::at(millis, "192.0.2.1"));
+    let result = replay_json(&["--policies", file.path()], json_log(&requests));
+    assert_eq!(numbers(&result, ["denied", "denied_while_banned"]), [4, 2]);
+    assert_eq!(numbers(&result["quotas"][0], ["denied"]), [2]);
 }

@@ -74,6 +74,23 @@ fn suggested_file_is_valid_and_denies_nothing() {
 }
 
 #[test]
+fn highest_use_includes_the_room_that_uncounted_requests_need() {
+    let log = json_log(&traffic(4, 3_000));
+    fn arguments(rate: &str) -> [&str; 8] {
+        ["--rate", rate, "--key", "ip", "--count", "status:401", "--cost", "2"]
+    }
+    let result = replay_json(&arguments("2/10s"), &log);
+    let limit = result["limits_that_hurt"][0]["limits"][0]["limit"].as_u64().unwrap();
+    for (limit, is_denied) in [(limit, false), (limit - 1, true)] {
+        let rate = format!("{limit}/10s");
+        let result = replay_json(&arguments(&rate), &log);
+        assert_eq!(numbers(&result, ["denied"])[0] > 0, is_denied, "{limit}");
+        let [above] = numbers(&result["quotas"][0], ["keys_above_limit"]);
+        assert_eq!(numbers(&result, ["keys_denied"]), [above]);
+    }
+}
+
+#[test]
 fn texts_of_clients_are_data_in_every_report() {
     const USER: &str = "<script>alert(1)</script>&\u{202e}\\u001b[31m";
     let log = json_log(&vec![Request { user: USER, ..Request::at(0, "192.0.2.1") }; 3]);

@@ -13,11 +13,17 @@ use crate::replay::{
 pub(super) struct JsonParser {
     tree: NameTree,
     values: Values,
+    /// Whether the start of the request counts if a line has both its start and its end.
+    counts_at_start: bool,
 }
 
 impl JsonParser {
-    pub(super) fn new(mappings: &[FieldMapping], extras: &ExtraFields) -> Self {
-        Self { tree: NameTree::new(mappings, extras), values: Values::default() }
+    pub(super) fn new(
+        mappings: &[FieldMapping],
+        extras: &ExtraFields,
+        counts_at_start: bool,
+    ) -> Self {
+        Self { tree: NameTree::new(mappings, extras), values: Values::default(), counts_at_start }
     }
 
     pub(super) fn parse(&mut self, line: &[u8], record: &mut LogRecord) -> Result<(), LineError> {
@@ -25,7 +31,7 @@ impl JsonParser {
             let text = repaired(line).ok_or(LineError::Json)?;
             self.read(text.as_bytes()).map_err(|_| LineError::Json)?;
         }
-        self.values.write_to(record)
+        self.values.write_to(record, self.counts_at_start)
     }
 
     fn read(&mut self, line: &[u8]) -> Result<(), serde_json::Error> {
@@ -183,7 +189,7 @@ mod tests {
         let mut extras = ExtraFields::default();
         extras.add(&KeyPart::Header("X-Api-Key".to_owned()));
         let mut record = LogRecord::default();
-        JsonParser::new(&mappings, &extras).parse(line.as_bytes(), &mut record)?;
+        JsonParser::new(&mappings, &extras, true).parse(line.as_bytes(), &mut record)?;
         Ok(record)
     }
 
@@ -240,6 +246,35 @@ mod tests {
     }
 
     #[test]
+    fn values_that_are_not_usable_hide_no_other_field() {
+        for unusable in ["null", "\"-\"", "\"\"", "12", "0.25"] {
+            let line = format!(r#"{{"time":{unusable},"timestamp":1714564801}}"#);
+            assert_eq!(parse(&line, &[]).unwrap().time, 1_714_564_801_000_000, "{line}");
+        }
+        for unusable in ["null", "\"-\"", "\"\""] {
+            let line = format!(
+                r#"{{"user":"ann","remote_user":{unusable},"ts":1714564801,"ip":"192.0.2.7","remote_addr":{unusable}}}"#
+            );
+            assert_eq!(
+                summary(&parse(&line, &[]).unwrap()),
+                "1714564801000000 192.0.2.7 ann - - 0 -"
+            );
+        }
+        assert_eq!(parse(r#"{"time":12}"#, &[]).map(|_| ()), Err(LineError::JsonTime));
+    }
+
+    #[test]
+    fn start_or_end_counts_if_a_line_has_both() {
+        let line = br#"{"StartUTC":"2024-05-01T12:00:00Z","time":"2024-05-01T12:00:02Z"}"#;
+        for (counts_at_start, time) in [(true, 1_714_564_800), (false, 1_714_564_802)] {
+            let mut record = LogRecord::default();
+            let mut parser = JsonParser::new(&[], &ExtraFields::default(), counts_at_start);
+            parser.parse(line, &mut record).unwrap();
+            assert_eq!((record.time, record.is_start), (time * 1_000_000, counts_at_start));
+        }
+    }
+
+    #[test]
     fn malformed_line_is_an_error_with_the_reason() {
         for (line, error) in [
             ("", LineError::Json),
@@ -265,7 +300,7 @@ mod tests {
         extras.add(&KeyPart::Header("x".to_owned()));
         let mut record = LogRecord::default();
         let line = b"{\"time\":1714564800,\"ip\":\"192.0.2.7\",\"user\":\"a\xff\"}";
-        JsonParser::new(&[], &extras).parse(line, &mut record).unwrap();
+        JsonParser::new(&[], &extras, true).parse(line, &mut record).unwrap();
         assert_eq!(record.text(TextField::User), Some("a\u{fffd}".as_bytes()));
     }
 

@@ -25,7 +25,8 @@ impl Values {
         self.text.clear();
     }
 
-    /// Stores a value, unless a name with a lower rank was found before.
+    /// Stores a value, unless a name with a lower rank was found before. A value that is not usable is not stored, so
+    /// that it hides no other field.
     pub(super) fn set(&mut self, (slot, rank): Target, write: impl FnOnce(&mut Vec<u8>)) {
         let is_same = |it: Slot| match (it, slot) {
             (Slot::Time { is_start: one }, Slot::Time { is_start: other }) => one == other,
@@ -38,6 +39,10 @@ impl Values {
         }
         let start = self.text.len();
         write(&mut self.text);
+        if !is_usable(slot, self.text.get(start..).unwrap_or_default()) {
+            self.text.truncate(start);
+            return;
+        }
         let value = (slot, rank, start..self.text.len());
         match existing {
             Some(existing) => *existing = value,
@@ -54,13 +59,17 @@ impl Values {
         Some((*slot, self.get(range)))
     }
 
-    /// Writes the values to the record of the line.
+    /// Writes the values to the record of the line. `counts_at_start` tells which time counts if the line has both.
     ///
     /// # Errors
     ///
     /// [`LineError`] if there is no time, or the client is invalid.
-    pub(super) fn write_to(&self, record: &mut LogRecord) -> Result<(), LineError> {
-        let time = [true, false].into_iter().find_map(|start| {
+    pub(super) fn write_to(
+        &self,
+        record: &mut LogRecord,
+        counts_at_start: bool,
+    ) -> Result<(), LineError> {
+        let time = [counts_at_start, !counts_at_start].into_iter().find_map(|start| {
             let (_, text) = self.find(|slot| slot == Slot::Time { is_start: start })?;
             Some((parse_time(text)?, start))
         });
@@ -70,9 +79,6 @@ impl Values {
         }
         for (slot, _, range) in &self.found {
             let text = self.get(range);
-            if matches!(text, b"" | b"-") {
-                continue;
-            }
             match *slot {
                 Slot::Time { .. } | Slot::RequestLine => {}
                 Slot::Ip => set_client(record, text).map_err(|_| LineError::JsonClient)?,
@@ -88,5 +94,13 @@ impl Values {
             }
         }
         Ok(())
+    }
+}
+
+fn is_usable(slot: Slot, text: &[u8]) -> bool {
+    match slot {
+        // Some servers write a duration in the field `time`, which is no time.
+        Slot::Time { .. } => parse_time(text).is_some(),
+        _ => !matches!(text, b"" | b"-"),
     }
 }

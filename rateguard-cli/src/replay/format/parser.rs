@@ -17,12 +17,14 @@ pub(crate) struct LineParser {
 
 impl LineParser {
     /// Creates a parser. Without a format, the first line of each file that is a request in any of the formats decides.
+    /// `counts_at_start` tells which time counts if a JSON line has the start and the end of the request.
     pub(crate) fn new(
         forced: Option<LogFormat>,
         mappings: &[FieldMapping],
         extras: ExtraFields,
+        counts_at_start: bool,
     ) -> Self {
-        let json = JsonParser::new(mappings, &extras);
+        let json = JsonParser::new(mappings, &extras, counts_at_start);
         Self { forced, format: forced, extras, json }
     }
 
@@ -84,7 +86,7 @@ mod tests {
     fn parser(forced: Option<LogFormat>) -> LineParser {
         let mut extras = ExtraFields::default();
         extras.add(&KeyPart::Header("User-Agent".to_owned()));
-        LineParser::new(forced, &["user=a.b".parse().unwrap()], extras)
+        LineParser::new(forced, &["user=a.b".parse().unwrap()], extras, false)
     }
 
     fn parse_everywhere(line: &[u8]) {

@@ -4,6 +4,9 @@ use jiff::Timestamp;
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
 
+/// 2000-01-01T00:00:00Z in microseconds since 1970. An earlier number is rather a duration than the time of a request.
+const FIRST_UNIX_MICROS: u64 = 946_684_800_000_000;
+
 /// Returns the time in microseconds since 1970. `None` if the text is not a time, or a time before 1970.
 pub(super) fn parse_time(text: &[u8]) -> Option<u64> {
     let text = text.trim_ascii();
@@ -83,7 +86,7 @@ pub(super) fn parse_clf(text: &[u8]) -> Option<u64> {
 }
 
 /// Parses a number of seconds since 1970, such as `1714564800.123`, or a whole number of milliseconds, microseconds or
-/// nanoseconds. The size of the number tells its unit: a number of seconds has at most 11 digits.
+/// nanoseconds. The size of the number tells its unit: a number of seconds has at most 11 digits. `None` before 2000.
 fn parse_unix(text: &[u8]) -> Option<u64> {
     let point = text.iter().position(|byte| *byte == b'.');
     let (whole, fraction) = match point {
@@ -99,14 +102,14 @@ fn parse_unix(text: &[u8]) -> Option<u64> {
         0..100_000_000_000 => 1_000_000,
         100_000_000_000..100_000_000_000_000 => 1_000,
         100_000_000_000_000..100_000_000_000_000_000 => 1,
-        _ => return Some(value / 1_000),
+        _ => return Some(value / 1_000).filter(|it| *it >= FIRST_UNIX_MICROS),
     };
     let mut scale = micros_per_unit;
     let fraction = fraction.iter().fold(0, |sum, digit| {
         scale /= 10;
         sum + u64::from(digit - b'0') * scale
     });
-    Some(value * micros_per_unit + fraction)
+    Some(value * micros_per_unit + fraction).filter(|it| *it >= FIRST_UNIX_MICROS)
 }
 
 fn parse_rfc3339(text: &[u8]) -> Option<u64> {
@@ -192,6 +195,10 @@ mod tests {
             "2024-13-01T12:00:00Z",
             "1e9",
             "12.x",
+            "12",
+            "946684799",
+            "946684799999",
+            "100000000000000000",
             "99999999999999999999999",
         ] {
             assert_eq!(seconds(text), None, "{text}");

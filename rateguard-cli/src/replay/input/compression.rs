@@ -12,7 +12,7 @@ const BUFFER_BYTES: usize = 128 * 1024;
 ///
 /// # Errors
 ///
-/// The error of the first read.
+/// The error of the first read, or [`io::ErrorKind::Unsupported`] for bzip2 and xz.
 pub(super) fn decompressed(source: impl Read + 'static) -> io::Result<Box<dyn BufRead>> {
     let mut source = BufReader::with_capacity(BUFFER_BYTES, source);
     let start = source.fill_buf()?;
@@ -23,7 +23,20 @@ pub(super) fn decompressed(source: impl Read + 'static) -> io::Result<Box<dyn Bu
     if ZstdFrames::<&[u8]>::is_start(start) {
         return Ok(Box::new(BufReader::with_capacity(BUFFER_BYTES, ZstdFrames::new(source))));
     }
+    if let Some(name) = unsupported(start) {
+        let message =
+            format!("expected text, gzip or zstd, found {name}; decompress the log first");
+        return Err(io::Error::new(io::ErrorKind::Unsupported, message));
+    }
     Ok(Box::new(source))
+}
+
+/// Returns the name of a compression that the tool cannot read.
+fn unsupported(start: &[u8]) -> Option<&'static str> {
+    if start.starts_with(b"BZh") {
+        return Some("bzip2");
+    }
+    start.starts_with(b"\xfd7zXZ\0").then_some("xz")
 }
 
 #[cfg(test)]

@@ -36,18 +36,22 @@ impl LogSource {
         }
     }
 
-    /// Tests whether the file exists. Does not open it, because a named pipe can be opened only once.
+    /// Tests whether the file can be read. Opens regular files only, because a named pipe can be opened only once.
     ///
     /// # Errors
     ///
-    /// The error of the operating system, or [`io::ErrorKind::IsADirectory`].
-    pub(crate) fn check_exists(&self) -> io::Result<()> {
-        match self {
-            Self::File(path) if path.metadata()?.is_dir() => {
-                Err(io::ErrorKind::IsADirectory.into())
-            }
-            Self::File(_) | Self::Stdin => Ok(()),
+    /// The error of the operating system, [`io::ErrorKind::IsADirectory`], or [`io::ErrorKind::Unsupported`] for a
+    /// compression that the tool cannot read.
+    pub(crate) fn check(&self) -> io::Result<()> {
+        let Self::File(path) = self else { return Ok(()) };
+        let metadata = path.metadata()?;
+        if metadata.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
         }
+        if metadata.is_file() {
+            decompressed(File::open(path)?)?;
+        }
+        Ok(())
     }
 
     /// Opens the log. `read` counts the bytes of the file, before they are decompressed.

@@ -1,7 +1,7 @@
 //! A policy that is replayed, with the settings that the library reads from a policies file.
 
 use actix_rateguard_core::{Count, MissingKey, Policy};
-use actix_rateguard_grammar::{KeyNotation, Methods};
+use actix_rateguard_grammar::{KeyNotation, KeyPart, Methods};
 
 use super::route::RoutePattern;
 
@@ -34,6 +34,11 @@ impl LimitPolicy {
     /// Returns whether the policy limits the requests in progress.
     pub(crate) fn has_permits(&self) -> bool {
         self.policy.has_permits()
+    }
+
+    /// Returns whether the key of the policy has the client's address.
+    pub(crate) fn needs_client(&self) -> bool {
+        self.key.parts().iter().any(|it| matches!(it, KeyPart::Ip | KeyPart::IpNetwork(_)))
     }
 
     /// Returns whether the policy applies to the method and path of a request.

@@ -29,11 +29,12 @@ pub(crate) struct Simulation {
     /// Whether a response ends at the end of its request. Otherwise it ends at once.
     has_durations: bool,
     pub(crate) requests: u64,
-    /// The number of requests that at least one replayed policy denies. It is known when the replay is finished.
+    /// The number of requests that at least one replayed policy denies. [`finish`](Self::finish) sets it.
     pub(crate) denied: u64,
-    /// The number of requests for each set of policies that deny them. A set has the indices of its policies.
-    denied_by: HashMap<Box<[usize]>, u64>,
-    /// The policies that deny the current request.
+    /// The number of requests by the indices of all policies that deny them. Only the end of the log shows which of
+    /// these policies are replayed.
+    denied_by: HashMap<Vec<usize>, u64>,
+    /// The policies that deny the current request. A field, so that a request allocates no memory.
     denying: Vec<usize>,
     /// The times of the first and of the last request, in microseconds since 1970.
     pub(crate) times: Option<(u64, u64)>,
@@ -93,12 +94,16 @@ impl Simulation {
                 self.denying.push(index);
             }
         }
+        self.count_denial();
+    }
+
+    fn count_denial(&mut self) {
         if self.denying.is_empty() {
             return;
         }
-        match self.denied_by.get_mut(&*self.denying) {
-            Some(requests) => *requests += 1,
-            None => _ = self.denied_by.insert(self.denying.as_slice().into(), 1),
+        match self.denied_by.get_mut(&self.denying) {
+            Some(count) => *count += 1,
+            None => drop(self.denied_by.insert(self.denying.clone(), 1)),
         }
     }
 
@@ -107,13 +112,11 @@ impl Simulation {
         if self.requests == 0 {
             return;
         }
-        let is_replayed: Vec<_> =
+        let is_replayed: Vec<bool> =
             self.policies.iter().map(|it| it.missing_in_log().is_none()).collect();
-        let denied = self
-            .denied_by
-            .iter()
-            .filter(|(policies, _)| policies.iter().any(|it| is_replayed[*it]));
-        self.denied = denied.map(|(_, requests)| requests).sum();
+        let counts = |index: &usize| is_replayed.get(*index).copied().unwrap_or(false);
+        let denied = self.denied_by.iter().filter(|(policies, _)| policies.iter().any(counts));
+        self.denied = denied.map(|(_, count)| count).sum();
         let (policies, not_replayed) = (&mut self.policies, &mut self.not_replayed);
         policies.retain(|policy| match policy.missing_in_log() {
             Some(reason) => {

@@ -13,7 +13,7 @@ use crate::replay::{
     fields::ExtraFields,
     limit::{KeyReader, LimitGuard, LimitPolicy, ReadKey, poll_ready},
     record::LogRecord,
-    usage::{KeyTable, Timeline},
+    usage::{KeyTable, RequestUse, Timeline},
 };
 
 /// The key of a request, and whether it is the client's address because the request has no key.
@@ -81,6 +81,8 @@ impl PolicyReplay {
                 Err(Access::Denied)
             }
             (Access::Unlisted, ReadKey::Key(key), _) => Ok(CountedKey { key, is_missing: false }),
+            // Without a client, the requests of different clients would count together.
+            (Access::Unlisted, ReadKey::Missing, _) if !record.has_client() => Err(Access::Allowed),
             (Access::Unlisted, ReadKey::Missing, _) => {
                 Ok(CountedKey { key: self.reader.fallback(record), is_missing: true })
             }
@@ -118,8 +120,8 @@ impl PolicyReplay {
             return false;
         };
         entry.requests += 1;
-        let units = if counts { self.limit.cost } else { 0 };
-        entry.add_use(&self.quotas, record.time, [self.limit.cost, units], duration);
+        let (time, units) = (record.time, self.limit.cost);
+        entry.add_use(&self.quotas, RequestUse { time, duration, units, is_refunded: !counts });
         let decision = if self.limit.count == Count::All && !self.limit.has_permits() {
             let request = guard.guard.request(&self.limit.policy, &key).cost(self.limit.cost);
             poll_ready(request.check()).and_then(Result::ok)
@@ -132,7 +134,16 @@ impl PolicyReplay {
         if let Some(decision) = decision.filter(|_| is_denied) {
             entry.add_denial(record.time, || self.reader.text(record, is_missing));
             self.counts.denied += 1;
-            if decision.banned_for().is_some() {
+            let ban =
+                decision.banned_for().map(|it| u64::try_from(it.as_micros()).unwrap_or(u64::MAX));
+            // A denial by a quota can start the ban, and then belongs to its quota. If the status counts, only
+            // responses start bans.
+            let is_banned =
+                ban.is_some() && (self.limit.count != Count::All || time < entry.banned_until);
+            if let Some(ban) = ban {
+                entry.banned_until = time.saturating_add(ban);
+            }
+            if is_banned {
                 self.counts.banned += 1;
             } else if let Some(index) = self.quotas.iter().position(|it| *it == decision.quota()) {
                 self.denied_by[index] += 1;

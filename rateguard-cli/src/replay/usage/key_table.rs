@@ -1,6 +1,9 @@
 //! The keys of a policy with their requests, denials and use, up to a maximum number of keys.
 
-use std::collections::HashMap;
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, HashMap},
+};
 
 use actix_rateguard_core::{Key, Quota};
 
@@ -14,21 +17,61 @@ pub(crate) struct KeyEntry {
     /// The times of the first and of the last denial, in microseconds since 1970.
     pub(crate) first_denied: u64,
     pub(crate) last_denied: u64,
+    /// The end of the ban in the last denial, in microseconds since 1970.
+    pub(crate) banned_until: u64,
     /// The key for people. `None` before the first denial, because only denied keys are shown.
     pub(crate) text: Option<Box<str>>,
     pub(crate) uses: Box<[QuotaUse]>,
+    /// The end, the time and the units of the requests in progress whose response does not count.
+    refunds: BinaryHeap<Reverse<(u64, u64, u32)>>,
+}
+
+/// A request that takes units of a key. Times are in microseconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RequestUse {
+    pub(crate) time: u64,
+    pub(crate) duration: u64,
+    pub(crate) units: u32,
+    /// Whether the response gives the units back.
+    pub(crate) is_refunded: bool,
 }
 
 impl KeyEntry {
     fn new(quotas: &[Quota]) -> Self {
         let uses = quotas.iter().map(|quota| QuotaUse::new(*quota)).collect();
-        Self { requests: 0, denied: 0, first_denied: 0, last_denied: 0, text: None, uses }
+        Self {
+            requests: 0,
+            denied: 0,
+            first_denied: 0,
+            last_denied: 0,
+            banned_until: 0,
+            text: None,
+            uses,
+            refunds: BinaryHeap::new(),
+        }
     }
 
-    /// Counts the units that the request takes if nothing is denied.
-    pub(crate) fn add_use(&mut self, quotas: &[Quota], time: u64, units: [u32; 2], duration: u64) {
+    /// Counts the units that the request takes if nothing is denied. A request needs room for its units even if its
+    /// response does not count, so its units are refunded only at its end.
+    pub(crate) fn add_use(&mut self, quotas: &[Quota], request: RequestUse) {
+        let RequestUse { time, duration, units, is_refunded } = request;
+        self.refund_until(quotas, time);
         for (usage, quota) in self.uses.iter_mut().zip(quotas) {
             usage.add(*quota, time, units, duration);
+        }
+        if is_refunded {
+            self.refunds.push(Reverse((time.saturating_add(duration), time, units)));
+        }
+    }
+
+    fn refund_until(&mut self, quotas: &[Quota], now: u64) {
+        while let Some(Reverse((end, time, units))) = self.refunds.peek().copied()
+            && end <= now
+        {
+            self.refunds.pop();
+            for (usage, quota) in self.uses.iter_mut().zip(quotas) {
+                usage.refund(*quota, time, units);
+            }
         }
     }
 
@@ -92,6 +135,27 @@ mod tests {
         assert!(table.entry(&Key::from("c"), &[]).is_none());
         assert!(table.entry(&Key::from("b"), &[]).is_some());
         assert_eq!(table.len(), 2);
+    }
+
+    #[test]
+    fn refunded_request_needs_room_until_its_end() {
+        for rate in ["9/minute", "9/calendar day"] {
+            let quotas: actix_rateguard_core::Quotas = rate.parse().unwrap();
+            let quotas = quotas.as_slice();
+            let mut entry = KeyEntry::new(quotas);
+            // The second request starts in the first one, and the third one after both.
+            for (time, duration, is_refunded, peak) in
+                [(100, 10, true, 2), (105, 5, true, 4), (110, 0, false, 4), (111, 0, true, 4)]
+            {
+                entry.add_use(quotas, RequestUse { time, duration, units: 2, is_refunded });
+                assert_eq!(entry.uses[0].peak(), peak, "{rate} {time}");
+            }
+            entry.add_use(
+                quotas,
+                RequestUse { time: 112, duration: 0, units: 3, is_refunded: false },
+            );
+            assert_eq!(entry.uses[0].peak(), 5, "{rate}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod sliding_use;
 mod timeline;
 
 pub(crate) use self::{
-    key_table::KeyTable,
+    key_table::{KeyTable, RequestUse},
     peaks::Peaks,
     timeline::{Slot, Timeline},
 };

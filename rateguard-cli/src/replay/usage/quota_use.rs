@@ -1,4 +1,4 @@
-//! The use of one quota by one key: the units for which the key would need room if nothing were denied.
+//! The use of one quota by one key: the units that the key would take if nothing were denied.
 
 use std::time::Duration;
 
@@ -30,20 +30,32 @@ impl QuotaUse {
         }
     }
 
-    /// Adds a request that needs room for `cost` units, and takes `units` of them.
-    pub(super) fn add(&mut self, quota: Quota, time: u64, [cost, units]: [u32; 2], duration: u64) {
+    pub(super) fn add(&mut self, quota: Quota, time: u64, units: u32, duration: u64) {
         match self {
-            Self::Sliding(usage) => usage.add(time, [cost, units], quota.window_micros()),
+            Self::Sliding(usage) if units > 0 => usage.add(time, units, quota.window_micros()),
             Self::Calendar { end, count, peak } => {
-                if let Some(period) = quota.calendar_period().filter(|_| time >= *end) {
-                    let bounds = calendar_bounds(period, Duration::from_micros(time));
-                    *end = u64::try_from(bounds.end.as_micros()).unwrap_or(u64::MAX);
+                if time >= *end {
+                    *end = period_end(quota, time).unwrap_or(*end);
                     *count = 0;
                 }
-                *peak = (*peak).max(*count + u64::from(cost));
                 *count += u64::from(units);
+                *peak = (*peak).max(*count);
             }
             Self::InProgress(usage) => usage.add(time, duration),
+            Self::Sliding(_) => {}
+        }
+    }
+
+    /// Removes units that a request took at this time, unless its window has ended.
+    pub(super) fn refund(&mut self, quota: Quota, time: u64, units: u32) {
+        match self {
+            Self::Sliding(usage) => usage.refund(time, units, quota.window_micros()),
+            Self::Calendar { end, count, .. } => {
+                if is_in_period(quota, time, *end) {
+                    *count = count.saturating_sub(u64::from(units));
+                }
+            }
+            Self::InProgress(_) => {}
         }
     }
 
@@ -59,4 +71,14 @@ impl QuotaUse {
     pub(crate) fn is_upper_bound(&self) -> bool {
         matches!(self, Self::Sliding(usage) if usage.is_upper_bound)
     }
+}
+
+/// Returns the end of the calendar period of this time. `None` if the quota has no period.
+fn period_end(quota: Quota, time: u64) -> Option<u64> {
+    let bounds = calendar_bounds(quota.calendar_period()?, Duration::from_micros(time));
+    Some(u64::try_from(bounds.end.as_micros()).unwrap_or(u64::MAX))
+}
+
+fn is_in_period(quota: Quota, time: u64, end: u64) -> bool {
+    time < end && period_end(quota, time) == Some(end)
 }

@@ -22,28 +22,44 @@ pub(crate) struct SlidingUse {
 }
 
 impl SlidingUse {
-    /// Counts a request at a time that is not before the last one. The request needs room for `cost` units, and takes
-    /// `units` of them: none if its response does not count. `window` is in microseconds.
-    pub(super) fn add(&mut self, time: u64, [cost, units]: [u32; 2], window: u64) {
+    /// Counts units at a time that is not before the last one. `window` is in microseconds.
+    pub(super) fn add(&mut self, time: u64, units: u32, window: u64) {
         while let Some((oldest, units)) = self.times.front().copied()
             && oldest.saturating_add(window) <= time
         {
             self.sum -= u64::from(units);
             self.times.pop_front();
         }
-        self.peak = self.peak.max(self.sum + u64::from(cost));
-        if units == 0 {
-            return;
-        }
-        let part = if self.is_upper_bound { window / PARTS + 1 } else { 1 };
-        self.push(time, units, part);
+        self.push(time, units, self.part(window));
         self.sum += u64::from(units);
+        self.peak = self.peak.max(self.sum);
         if self.times.len() > MAX_TIMES && !self.is_upper_bound {
             self.is_upper_bound = true;
             for (time, units) in std::mem::take(&mut self.times) {
                 self.push(time, units, window / PARTS + 1);
             }
         }
+    }
+
+    /// Removes units of a request at this time. Nothing changes if the window of the request has ended.
+    pub(super) fn refund(&mut self, time: u64, units: u32, window: u64) {
+        let part = self.part(window);
+        let index = self.times.partition_point(|(it, _)| *it < time);
+        let Some((_, sum)) = self.times.get_mut(index).filter(|(it, _)| *it / part == time / part)
+        else {
+            return;
+        };
+        let removed = units.min(*sum);
+        *sum -= removed;
+        if *sum == 0 {
+            self.times.remove(index);
+        }
+        self.sum -= u64::from(removed);
+    }
+
+    /// Returns the length of the part of a window whose requests are one entry.
+    fn part(&self, window: u64) -> u64 {
+        if self.is_upper_bound { window / PARTS + 1 } else { 1 }
     }
 
     /// Adds an entry, or adds the units to the last entry if it is in the same part. The entry then has the later time.
@@ -87,18 +103,9 @@ mod tests {
         }
         for window in [1, 2, 7, 60, 10_000] {
             let mut usage = SlidingUse::default();
-            times.iter().for_each(|time| usage.add(*time, [1, 1], window));
+            times.iter().for_each(|time| usage.add(*time, 1, window));
             assert_eq!(usage.peak(), naive(&times, window), "{window}");
             assert!(!usage.is_upper_bound);
-        }
-    }
-
-    #[test]
-    fn request_that_takes_no_units_needs_room() {
-        let mut usage = SlidingUse::default();
-        for (time, units, peak) in [(0, 0, 1), (1, 1, 1), (2, 0, 2), (3, 1, 2), (20, 0, 2)] {
-            usage.add(time, [1, units], 10);
-            assert_eq!(usage.peak(), peak, "{time}");
         }
     }
 
@@ -106,7 +113,7 @@ mod tests {
     fn many_times_give_an_upper_bound() {
         let mut usage = SlidingUse::default();
         for time in 0..100_000 {
-            usage.add(time, [1, 1], 50_000);
+            usage.add(time, 1, 50_000);
         }
         assert!(usage.is_upper_bound && usage.times.len() <= MAX_TIMES);
         assert!((50_000..=50_049).contains(&usage.peak()), "{}", usage.peak());
