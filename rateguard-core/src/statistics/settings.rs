@@ -39,7 +39,8 @@ impl Statistics {
     /// With `true`, every process that reads the statistics can read these texts, and on Redis or Upstash the store has
     /// them for up to 11 minutes. They are personal data in many countries. A text has at most 64 characters, and all
     /// characters that are not printable are escaped. Keys from the parts `bearer`, `cookie`, `header` and `session`
-    /// have no text, because they can be credentials, and neither have keys that combine several keys.
+    /// have no text, because they can be credentials, and neither have keys that combine several keys. Keys from the
+    /// parts `path`, `json` and `form` have their text, so leave this setting off if such a key is a secret.
     pub fn readable_keys(mut self, has_readable_keys: bool) -> Self {
         self.has_readable_keys = has_readable_keys;
         self

@@ -191,8 +191,9 @@
 //! `allow_if` function can insert. For `set_override`, the message also contains the quotas. The log message contains
 //! neither the key, nor the hash of the key, nor the description of an override, nor headers of the request.
 //!
-//! For requests that `allow_if` rejects, the endpoints write at most one log message in 10 seconds. This log message
-//! contains the number of rejected requests since the previous message.
+//! For requests to these endpoints without the token or access, the endpoints write at most one log message in 10
+//! seconds. This log message contains the number of rejected requests since the previous message. Rejected requests that
+//! would change nothing are not logged.
 //!
 //! # Limits around the endpoints
 //!
